@@ -1,0 +1,1 @@
+"""Feature files and generated data, as checked splits of numpy arrays."""
