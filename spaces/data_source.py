@@ -1,0 +1,78 @@
+"""The `data` part of a study: a feature file, the planted generator, or left to the user."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from msa_core.config import LABEL_SCHEMES, PlantedConfig
+from msa_core.config_paths import nearest, replace
+from spaces.document import Node
+from spaces.errors import at, located
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataSource:
+    """Where the data comes from.
+
+    Attributes:
+        scheme: the label scheme, `mosi` or `sims`.
+        file: a feature file, or None.
+        planted: the generator's settings, or None. With neither, the user names a file.
+    """
+
+    scheme: str
+    file: Path | None = None
+    planted: PlantedConfig | None = None
+
+
+def data_source(root: Node, raw: str | dict[str, Any], folder: Path) -> DataSource:
+    """Check the `data` part of a study file.
+
+    Args:
+        root: the document, for places.
+        raw: its `data` part: `planted`, a path, or a mapping.
+        folder: relative paths start here.
+
+    Raises:
+        StudyError: an unknown field, scheme or setting.
+    """
+    node = root.value.get("data", root)
+    if isinstance(raw, str):
+        raw = {"planted": {}} if raw == "planted" else {"file": raw}
+    allowed = ("file", "labels", "planted")
+    for name in raw:
+        if name not in allowed:
+            raise at(
+                node.find((name,)).where,
+                f"data: '{name}' is not one of {', '.join(allowed)}{nearest(name, allowed)}",
+            )
+    scheme = raw.get("labels", "mosi")
+    if scheme not in LABEL_SCHEMES:
+        hint = nearest(str(scheme), LABEL_SCHEMES)
+        raise at(
+            node.find(("labels",)).where,
+            f"data.labels: must be one of {', '.join(LABEL_SCHEMES)}, but got {scheme!r}{hint}",
+        )
+    if "planted" in raw:
+        return DataSource(scheme="mosi", planted=_planted(node, raw))
+    file = raw.get("file")
+    if file is not None and not isinstance(file, str):
+        raise at(node.find(("file",)).where, f"data.file: must be a path, but got {file!r}")
+    return DataSource(scheme=scheme, file=folder / file if file is not None else None)
+
+
+def _planted(node: Node, raw: dict[str, Any]) -> PlantedConfig:
+    if "file" in raw or raw.get("labels", "mosi") != "mosi":
+        raise at(node.where, "data: 'planted' is generated with 'mosi' labels; it takes no file")
+    settings = raw["planted"] or {}
+    config = PlantedConfig()
+    for name, value in settings.items() if isinstance(settings, dict) else ():
+        where = node.find(("planted", name)).where
+        config = located(where, "data.planted", replace, config, {name: value})
+    shares = config.shared + config.text_private + config.synergy + config.noise
+    if abs(shares - 1.0) > 1e-6:
+        raise at(
+            node.where,
+            f"data.planted: shared + text_private + synergy + noise must be 1, but got {shares:g}",
+        )
+    return config
