@@ -1,0 +1,1 @@
+"""From results to a table with its uncertainty. Imports none of the other packages."""

@@ -1,0 +1,104 @@
+"""How results are written as text, so that a writer and a reader share one definition."""
+
+import base64
+import binascii
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, fields
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from reports.results import CELL_COLUMNS, METRIC, PARAM, ResultsError, StudyFacts
+
+Scalar = bool | int | float | str | None
+
+
+def facts_to_json(facts: StudyFacts) -> str:
+    """The facts as JSON; tuples become lists."""
+    return json.dumps(asdict(facts), indent=2, ensure_ascii=False)
+
+
+def facts_from_json(text: str) -> StudyFacts:
+    """The inverse of `facts_to_json`; lists become tuples where the facts hold tuples.
+
+    Raises:
+        ResultsError: not JSON, or not these facts.
+    """
+    try:
+        raw = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ResultsError(f"the study's facts are not JSON: {error}") from error
+    known = {item.name for item in fields(StudyFacts)}
+    if not isinstance(raw, dict) or not set(raw) <= known:
+        extra = sorted(set(raw) - known) if isinstance(raw, dict) else type(raw).__name__
+        raise ResultsError(f"the study's facts have unknown parts: {extra}")
+    for name in ("arms", "tune_seeds", "confirm_seeds", "notes"):
+        if name in raw:
+            raw[name] = tuple(raw[name])
+    if "searched" in raw:
+        raw["searched"] = {arm: tuple(names) for arm, names in raw["searched"].items()}
+    try:
+        return StudyFacts(**raw)
+    except TypeError as error:
+        raise ResultsError(f"the study's facts are incomplete: {error}") from error
+
+
+def encode_floats(values: NDArray[Any]) -> str:
+    """A vector as base64 of little-endian float32."""
+    return base64.b64encode(np.asarray(values, dtype="<f4").tobytes()).decode("ascii")
+
+
+def decode_floats(text: str) -> NDArray[np.float32]:
+    """The inverse of `encode_floats`.
+
+    Raises:
+        ResultsError: not base64 of whole float32 values.
+    """
+    try:
+        raw = base64.b64decode(text, validate=True)
+        return np.frombuffer(raw, dtype="<f4").astype(np.float32)
+    except (binascii.Error, ValueError) as error:
+        raise ResultsError(f"not base64 of little-endian float32 values: {error}") from error
+
+
+def parse_param(text: str) -> Scalar:
+    """The value whose `str` is `text`: None, bool, int, float, or else the text itself.
+
+    Only an exact round trip counts, so `1e5` or `007`, which no number prints as, stay text.
+    """
+    named: dict[str, Scalar] = {"None": None, "True": True, "False": False}
+    if text in named:
+        return named[text]
+    for kind in (int, float):
+        try:
+            value = kind(text)
+        except ValueError:
+            continue
+        if str(value) == text:
+            return value
+    return text
+
+
+def cells_from_rows(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """The cells of `Results` from one mapping a cell, whatever the order of rows and keys.
+
+    Columns: `CELL_COLUMNS`, then `metric.*`, then `param.*`, sorted; params keep their Python
+    types (dtype object). A value that a row lacks is missing.
+    """
+    ordered = sorted(rows, key=lambda row: str(row["key"]))
+    names = {name for row in ordered for name in row}
+    metrics = sorted(name for name in names if name.startswith(METRIC))
+    params = sorted(name for name in names if name.startswith(PARAM))
+    columns: dict[str, pd.Series[Any]] = {}
+    for name in (*CELL_COLUMNS, *metrics, *params):
+        values = [row.get(name) for row in ordered]
+        if name.startswith(METRIC):
+            columns[name] = pd.Series(values, dtype="float64")
+        elif name in ("candidate", "seed", "epochs"):
+            columns[name] = pd.Series(values, dtype="int64")
+        else:
+            columns[name] = pd.Series(values, dtype="object")
+    return pd.DataFrame(columns)

@@ -1,0 +1,158 @@
+"""The estimate of one arm on one metric, paired by seed with the baseline, and its verdict.
+
+A missing or undefined quantity is None here, never 0 and never NaN.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from reports.paired import (
+    ALPHA,
+    bca_interval,
+    equivalence_p,
+    hedges_g,
+    holm,
+    share_better,
+    sign_flip_p,
+)
+from reports.resampling import Interval
+
+Verdict = Literal["baseline", "better", "worse", "equivalent", "undecided"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricFacts:
+    """What a table says of a metric itself. `margin` is None where the author gave none."""
+
+    name: str
+    label: str
+    higher_is_better: bool
+    margin: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """One arm on one test metric; all but `n` to `sd` against the baseline.
+
+    Attributes:
+        arm, metric: which.
+        n: the arm's confirm seeds with a defined value.
+        mean, sd: over those seeds; sd with ddof 1.
+        pairs: seeds shared with the baseline; everything below is over these.
+        delta: mean of arm - baseline.
+        delta_sd: sd of arm - baseline.
+        ci_low, ci_high: 95 % two-level interval of delta (new seeds and new utterances).
+        bca_low, bca_high: 95 % BCa interval of delta (new seeds, these utterances).
+        p: exact sign-flip; `p_holm` corrects it over the arms, on the primary metric only.
+        p_better: share of seeds where the arm beats the baseline, ties half.
+        hedges_g: delta over sd of the differences, small-sample corrected.
+        p_equivalent: two one-sided tests within the margin, over seeds; None without one.
+        within_margin: whether the 90 % two-level interval lies inside the margin; None without.
+        verdict: on the primary metric only.
+    """
+
+    arm: str
+    metric: str
+    n: int
+    mean: float | None
+    sd: float | None
+    pairs: int = 0
+    delta: float | None = None
+    delta_sd: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    bca_low: float | None = None
+    bca_high: float | None = None
+    p: float | None = None
+    p_holm: float | None = None
+    p_better: float | None = None
+    hedges_g: float | None = None
+    p_equivalent: float | None = None
+    within_margin: bool | None = None
+    verdict: Verdict | None = None
+
+
+def estimate_arm(
+    arm: str,
+    metric: MetricFacts,
+    own: Mapping[int, float],
+    baseline: Mapping[int, float] | None,
+    interval: Interval | None,
+    seed: int,
+) -> Estimate:
+    """One arm on one metric, without a verdict yet.
+
+    Args:
+        arm: its name.
+        metric: which.
+        own: seed, ascending -> the arm's value, where defined.
+        baseline: the same of the baseline; None for the baseline itself.
+        interval: two-level, of the difference.
+        seed: of the resampling over seeds.
+    """
+    values = np.array(list(own.values()), dtype=np.float64)
+    alone = Estimate(
+        arm=arm,
+        metric=metric.name,
+        n=values.size,
+        mean=float(values.mean()) if values.size else None,
+        sd=float(values.std(ddof=1)) if values.size > 1 else None,
+    )
+    shared = [s for s in own if s in baseline] if baseline is not None else []
+    if baseline is None or not shared:
+        return alone
+    differences = np.array([own[s] - baseline[s] for s in shared], dtype=np.float64)
+    margin = metric.margin
+    bca_low, bca_high = bca_interval(differences, seed) or (None, None)
+    return replace(
+        alone,
+        pairs=len(shared),
+        delta=float(differences.mean()),
+        delta_sd=float(differences.std(ddof=1)) if len(shared) > 1 else None,
+        ci_low=interval.low if interval else None,
+        ci_high=interval.high if interval else None,
+        bca_low=bca_low,
+        bca_high=bca_high,
+        p=sign_flip_p(differences, seed),
+        p_better=share_better(differences if metric.higher_is_better else -differences),
+        hedges_g=hedges_g(differences),
+        p_equivalent=equivalence_p(differences, margin) if margin is not None else None,
+        within_margin=(
+            -margin < interval.low_90 and interval.high_90 < margin
+            if margin is not None and interval
+            else None
+        ),
+    )
+
+
+def judge(estimates: Sequence[Estimate], primary: MetricFacts, baseline: str) -> list[Estimate]:
+    """Add Holm's correction and the verdicts on the primary metric; the rest stays as it is."""
+    family = [e for e in estimates if e.metric == primary.name and e.arm != baseline]
+    # An arm without a p stays in the family as p = 1: a failed arm must not ease the correction.
+    corrected = holm([1.0 if e.p is None else e.p for e in family])
+    p_holm = {e.arm: p for e, p in zip(family, corrected, strict=True) if e.p is not None}
+    judged = []
+    for estimate in estimates:
+        if estimate.metric == primary.name and estimate.arm == baseline:
+            estimate = replace(estimate, verdict="baseline")
+        elif estimate.metric == primary.name:
+            estimate = replace(estimate, p_holm=p_holm.get(estimate.arm))
+            estimate = replace(estimate, verdict=_verdict(estimate, primary.higher_is_better))
+        judged.append(estimate)
+    return judged
+
+
+def _verdict(estimate: Estimate, higher_is_better: bool) -> Verdict:
+    low, high = estimate.ci_low, estimate.ci_high
+    if low is None or high is None:
+        return "undecided"
+    if estimate.p_holm is not None and estimate.p_holm <= ALPHA and (low > 0 or high < 0):
+        return "better" if (low > 0) == higher_is_better else "worse"
+    # The test over seeds knows nothing of other utterances, so the two-level interval must agree.
+    over_seeds = estimate.p_equivalent is not None and estimate.p_equivalent <= ALPHA
+    if over_seeds and estimate.within_margin:
+        return "equivalent"
+    return "undecided"

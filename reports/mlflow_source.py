@@ -1,0 +1,189 @@
+"""Results from an MLflow tracking server. The only file of this package that imports mlflow.
+
+What is read: experiment `triptych/<study>` > run `triptych.kind=study` > arms > cells. A cell is
+found by its tag `triptych.study_run`, so the arms' runs, which only group cells, are not needed.
+"""
+
+import json
+import os
+import socket
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, url2pathname
+
+from reports.encoding import cells_from_rows, decode_floats, facts_from_json, parse_param
+from reports.results import METRIC, PARAM, Results, ResultsError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+PAGE = 1000
+CURVE = "epoch/"  # metrics with one value an epoch, for people; a report is made from the others
+CONNECT_SECONDS = 5.0
+FINISHED_STATES = ("FINISHED", "FAILED", "KILLED")  # a run that still trains has no result yet
+
+
+def read_mlflow(tracking_uri: str, study: str, *, plan: str | None = None) -> Results:
+    """The results of one study as a tracking server has them; the same numbers as the ledger's.
+
+    Args:
+        tracking_uri: e.g. `http://localhost:5000` or `sqlite:///mlflow.db`.
+        study: the study's name.
+        plan: digest of one plan of the study; None = the newest finished one.
+
+    Raises:
+        ResultsError: no such server, study or artifact; the message says which and what to try.
+    """
+    _check_reachable(tracking_uri)
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client = MlflowClient(tracking_uri=tracking_uri)
+        return _read(client, tracking_uri, study, plan)
+    except MlflowException as error:
+        reason = str(error).splitlines()[0]
+        raise ResultsError(
+            f"{tracking_uri}: cannot read study '{study}': {reason}; check the tracking URI"
+        ) from error
+
+
+def _read(client: "MlflowClient", tracking_uri: str, study: str, plan: str | None) -> Results:
+    experiment = client.get_experiment_by_name(f"triptych/{study}")
+    if experiment is None:
+        known = sorted(
+            found.name.removeprefix("triptych/")
+            for found in client.search_experiments(max_results=PAGE)
+            if found.name.startswith("triptych/")
+        )
+        have = f"studies there: {', '.join(known)}" if known else "no study is there"
+        raise ResultsError(f"{tracking_uri}: no study '{study}'; {have}")
+    study_run = _newest_study_run(client, experiment.experiment_id, plan)
+    if study_run is None:
+        raise ResultsError(
+            f"{tracking_uri}: study '{study}' has an experiment but no run of "
+            f"{f'the plan {plan}' if plan else 'a plan'}; `triptych run` writes it"
+        )
+    study_id = study_run.info.run_id
+    facts = facts_from_json(_artifact(client, study_id, "facts.json"))
+    runs = [
+        run
+        for run in _search(
+            client,
+            experiment.experiment_id,
+            f"tags.`triptych.kind` = 'cell' and tags.`triptych.study_run` = '{study_id}'",
+        )
+        if run.info.status in FINISHED_STATES
+    ]
+    rows = [_row(run) for run in runs]
+    confirmed = [
+        run
+        for run, row in zip(runs, rows, strict=True)
+        if row["phase"] == "confirm" and row["status"] == "complete"
+    ]
+    labels = None
+    if confirmed:
+        labels = decode_floats(
+            json.loads(_artifact(client, study_id, "test_labels.json"))["labels"]
+        )
+    predictions = {
+        run.data.tags["triptych.key"]: decode_floats(json.loads(text)["predictions"])
+        for run in confirmed
+        if (text := _optional_artifact(client, run.info.run_id, "predictions.json")) is not None
+    }
+    reasons = {
+        run.data.tags["triptych.key"]: run.data.tags["triptych.reason"]
+        for run in runs
+        if "triptych.reason" in run.data.tags
+    }
+    return Results(
+        facts=facts,
+        cells=cells_from_rows(rows),
+        predictions=predictions,
+        labels=labels,
+        reasons=reasons,
+    )
+
+
+def _newest_study_run(client: "MlflowClient", experiment_id: str, plan: str | None) -> "Run | None":
+    """The newest finished study run, or else the newest."""
+    query = "tags.`triptych.kind` = 'study'"
+    if plan is not None:
+        query += f" and tags.`triptych.plan` = '{plan}'"
+    runs = _search(client, experiment_id, query)
+    runs.sort(key=lambda run: (run.info.status == "FINISHED", run.info.start_time, run.info.run_id))
+    return runs[-1] if runs else None
+
+
+def _search(client: "MlflowClient", experiment_id: str, query: str) -> "list[Run]":
+    runs: list[Run] = []
+    token = None
+    while True:
+        page = client.search_runs([experiment_id], query, max_results=PAGE, page_token=token)
+        runs += page
+        token = page.token
+        if not token:
+            return runs
+
+
+def _row(run: "Run") -> dict[str, Any]:
+    tags = run.data.tags
+    try:
+        row: dict[str, Any] = {
+            "key": tags["triptych.key"],
+            "arm": tags["triptych.arm"],
+            "phase": tags["triptych.phase"],
+            "candidate": int(tags["triptych.candidate"]),
+            "seed": int(tags["triptych.seed"]),
+            "status": tags["triptych.status"],
+            "epochs": int(tags["triptych.epochs"]),
+        }
+    except (KeyError, ValueError) as error:
+        raise ResultsError(
+            f"MLflow run {run.info.run_id}: a cell's tag is missing or not a number: {error}"
+        ) from error
+    row |= {
+        f"{METRIC}{name}": value
+        for name, value in run.data.metrics.items()
+        if not name.startswith(CURVE)
+    }
+    row |= {f"{PARAM}{name}": parse_param(text) for name, text in run.data.params.items()}
+    return row
+
+
+def _artifact(client: "MlflowClient", run_id: str, name: str) -> str:
+    text = _optional_artifact(client, run_id, name)
+    if text is None:
+        raise ResultsError(f"MLflow run {run_id}: the artifact {name} is missing")
+    return text
+
+
+def _optional_artifact(client: "MlflowClient", run_id: str, name: str) -> str | None:
+    if name not in {item.path for item in client.list_artifacts(run_id)}:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        return Path(client.download_artifacts(run_id, name, folder)).read_text(encoding="utf-8")
+
+
+def _check_reachable(tracking_uri: str) -> None:
+    """Fail in seconds where MLflow would retry for minutes, or make a new, empty database."""
+    parts = urlsplit(tracking_uri)
+    if parts.scheme in ("http", "https") and parts.hostname and not getproxies():
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        try:
+            socket.create_connection((parts.hostname, port), timeout=CONNECT_SECONDS).close()
+        except OSError as error:
+            raise ResultsError(
+                f"{tracking_uri}: no tracking server answers ({error}); is it running?"
+            ) from error
+    path = None
+    if parts.scheme == "sqlite":
+        path = Path(tracking_uri.removeprefix("sqlite:///"))
+    elif parts.scheme in ("", "file"):
+        path = Path(url2pathname(parts.path))
+    if path is not None and not path.exists():
+        raise ResultsError(f"{tracking_uri}: {path} does not exist; check the tracking URI")

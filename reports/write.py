@@ -1,0 +1,81 @@
+"""The report as files."""
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from reports.comparison import Comparison, compare
+from reports.render_csv import render_cells_csv, render_csv
+from reports.render_html import render_html
+from reports.render_latex import render_latex
+from reports.render_markdown import render_markdown
+from reports.results import Metric, Results
+from reports.tables import Table, build_table
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """A written report: the files, and the values that they were drawn from.
+
+    Attributes:
+        html, latex, markdown, csv, cells: the files.
+        comparison, table: for whoever shows the result elsewhere, e.g. in a terminal.
+    """
+
+    html: Path
+    latex: Path
+    markdown: Path
+    csv: Path
+    cells: Path
+    comparison: Comparison
+    table: Table
+
+
+def write_report(
+    results: Results, metrics: Mapping[str, Metric], folder: Path, *, seed: int = 0
+) -> Report:
+    """Write report.html, table.tex, table.md, table.csv and cells.csv, each whole or not at all.
+
+    Args:
+        results: complete or not; the report says what is missing.
+        metrics: name, as in `metric.test.<name>`, -> its definition.
+        folder: made if it does not exist.
+        seed: of all resampling; same results and seed, same files.
+
+    Raises:
+        ResultsError: the results do not fit the metrics.
+    """
+    comparison = compare(results, metrics, seed=seed)
+    table = build_table(comparison)
+    folder.mkdir(parents=True, exist_ok=True)
+    report = Report(
+        html=folder / "report.html",
+        latex=folder / "table.tex",
+        markdown=folder / "table.md",
+        csv=folder / "table.csv",
+        cells=folder / "cells.csv",
+        comparison=comparison,
+        table=table,
+    )
+    _replace(report.cells, render_cells_csv(results))
+    _replace(report.csv, render_csv(comparison))
+    _replace(report.markdown, render_markdown(table))
+    _replace(report.latex, render_latex(table))
+    _replace(report.html, render_html(comparison, table))
+    return report
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write beside the file, then rename: a reader sees the old file or the new one."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    part = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        part.chmod(0o644)  # mkstemp's 0600 would hide a report on a shared disk
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
