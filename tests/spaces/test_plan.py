@@ -177,7 +177,7 @@ def test_annotated_targets_need_the_labels(write_study: WriteStudy) -> None:
         plan(path, *overrides, annotated=("text",))
 
 
-@pytest.mark.parametrize("number", range(2, 20))
+@pytest.mark.parametrize("number", range(2, 17))
 def test_plan_and_report_agree_on_what_seeds_can_show(number: int) -> None:
-    assert p_floor(number) == paired.p_floor(number)
+    assert p_floor(number) == paired.p_floor(number)  # up to 16 seeds, where the test is exact
     assert seeds_needed(arms=number) == paired.seeds_needed(number - 1)
