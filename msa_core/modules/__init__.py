@@ -1,0 +1,1 @@
+"""Model modules, one file a family, each with a plain registry beside it."""

@@ -1,0 +1,191 @@
+"""Self-supervised unimodal labels: the known answers of design page 10, and a slow double.
+
+Shapes: N utterances of train, B of a batch, H = width of a head's hidden layer.
+"""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from msa_core.modules.labels import (
+    MULTIMODAL,
+    LabelGenerator,
+    moving_average,
+    proposed_labels,
+    relative_distance,
+)
+
+BOUND = 3.0
+
+
+def doubles(*values):
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def at_distances(near, far):
+    """A vector and its two centres: `near` from the positive, `far` from the negative one."""
+    return doubles([0.0, 0.0]), doubles(near, 0.0), doubles(0.0, far)
+
+
+@pytest.mark.parametrize(
+    ("near", "far", "delta"), [(1.0, 2.0, 1.0), (1.0, 3.0, 2.0), (2.0, 2.0, 0.0), (4.0, 1.0, -0.75)]
+)
+def test_the_relative_distance_is_known(near, far, delta):
+    assert relative_distance(*at_distances(near, far)).item() == pytest.approx(delta, abs=1e-7)
+
+
+def test_the_known_step_of_the_second_epoch():
+    own = relative_distance(*at_distances(1.0, 2.0))
+    multimodal = relative_distance(*at_distances(1.0, 3.0))
+    assert (own / multimodal).item() == pytest.approx(0.5)
+    proposed = proposed_labels(doubles(1.0), own, multimodal, BOUND)
+    assert proposed.item() == pytest.approx(0.25)
+    moved = moving_average(doubles(1.0), proposed, epoch=2)
+    assert moved.item() == pytest.approx(0.5)
+    assert math.tanh(abs(moved.item() - 1.0)) == pytest.approx(0.462117, abs=1e-6)
+
+
+def test_equal_relative_distances_propose_the_multimodal_label():
+    labels, deltas = doubles(1.0, -2.0, 0.0), doubles(0.7, 1.3, -0.4)
+    torch.testing.assert_close(proposed_labels(labels, deltas, deltas, BOUND), labels)
+
+
+def test_a_ratio_that_explodes_is_clamped_to_the_bound():
+    proposed = proposed_labels(doubles(1.0, -1.0), doubles(1.0, 1.0), doubles(0.0, 0.0), BOUND)
+    assert proposed.tolist() == [BOUND, -BOUND]
+    moved = moving_average(doubles(1.0), proposed[:1], epoch=2)
+    assert moved.item() == pytest.approx(7 / 3)
+
+
+@pytest.mark.parametrize(("epoch", "kept"), [(1, 0.0), (2, 1 / 3), (3, 0.5), (9, 0.8)])
+def test_the_old_label_weighs_more_with_every_epoch(epoch, kept):
+    moved = moving_average(doubles(1.0), doubles(0.0), epoch)
+    assert moved.item() == pytest.approx(kept)
+
+
+def test_labels_start_as_the_multimodal_ones_and_stay_them_in_the_first_epoch():
+    labels = doubles(1.0, -2.0, 0.5, -0.5)
+    generated = LabelGenerator(labels, {MULTIMODAL: 2, "text": 3}, BOUND)
+    rows = torch.arange(4)
+    for batch in (rows[:2], rows[2:]):
+        hidden = {
+            MULTIMODAL: doubles([1.0, 2.0], [3.0, 4.0]),
+            "text": doubles([5.0] * 3, [0.0] * 3),
+        }
+        generated.update(1, batch, hidden)
+    assert torch.equal(generated.labels["text"], labels)
+    assert generated.weights("text", rows).tolist() == [0.0] * 4
+
+
+def test_the_weight_of_a_row_grows_with_its_distance_from_the_multimodal_label():
+    generated = LabelGenerator(doubles(1.0, 1.0, 1.0), {MULTIMODAL: 1, "text": 1}, BOUND)
+    generated.labels["text"] = doubles(1.0, 0.5, 3.0)
+    expected = doubles(0.0, math.tanh(0.5), math.tanh(2.0))
+    torch.testing.assert_close(generated.weights("text", torch.arange(3)), expected)
+    torch.testing.assert_close(generated.weights("text", torch.tensor([2])), expected[2:])
+
+
+def test_the_multimodal_labels_never_move():
+    labels = doubles(1.0, -2.0, 0.5, -0.5)
+    generated = run_both(LabelGenerator(labels, {MULTIMODAL: 2, "text": 3}, BOUND), None, epochs=4)
+    assert torch.equal(generated.labels[MULTIMODAL], labels)
+    assert not torch.equal(generated.labels["text"], labels)
+
+
+def test_the_labels_given_are_copied_not_changed():
+    labels = doubles(1.0, -2.0, 0.5, -0.5)
+    run_both(LabelGenerator(labels, {MULTIMODAL: 2, "text": 3}, BOUND), None, epochs=3)
+    assert labels.tolist() == [1.0, -2.0, 0.5, -0.5]
+
+
+def test_hidden_vectors_are_kept_without_their_gradient():
+    generated = LabelGenerator(doubles(1.0, -1.0), {MULTIMODAL: 1, "text": 1}, BOUND)
+    hidden = doubles([1.0], [2.0]).requires_grad_()
+    generated.update(1, torch.arange(2), {MULTIMODAL: hidden, "text": hidden})
+    assert not generated.hidden["text"].requires_grad
+    assert not generated.centres["text"][0].requires_grad
+
+
+def test_a_centre_without_an_utterance_is_zero_and_nothing_turns_nan():
+    labels = doubles(1.0, 2.0, 0.0)
+    generated = LabelGenerator(labels, {MULTIMODAL: 2, "text": 3}, BOUND)
+    run_both(generated, None, epochs=3)
+    assert generated.centres[MULTIMODAL][1].tolist() == [0.0, 0.0]
+    assert generated.labels["text"].isfinite().all()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_it_does_what_a_slow_double_does(seed):
+    generator = np.random.default_rng(seed)
+    labels = generator.uniform(-BOUND, BOUND, 11)
+    labels[generator.integers(11)] = 0.0
+    widths = {MULTIMODAL: 4, "text": 3, "vision": 2}
+    fast, slow = LabelGenerator(torch.tensor(labels), widths, BOUND), Slow(labels, widths, BOUND)
+    run_both(fast, slow, epochs=6, seed=seed)
+    for name in widths:
+        np.testing.assert_allclose(fast.labels[name].numpy(), slow.labels[name], rtol=1e-9)
+        for found, expected in zip(fast.centres[name], slow.centres[name], strict=True):
+            np.testing.assert_allclose(found.numpy(), expected, rtol=1e-9, atol=1e-12)
+    rows = torch.tensor([3, 0, 7])
+    expected = np.tanh(np.abs(slow.labels["text"] - labels))[[3, 0, 7]]
+    np.testing.assert_allclose(fast.weights("text", rows).numpy(), expected, rtol=1e-9)
+    # Worth comparing only where labels moved.
+    assert np.abs(slow.labels["text"] - labels).max() > 0.1
+
+
+class Slow:
+    """The rule, row by row in numpy, written from the design page alone."""
+
+    def __init__(self, labels, widths, bound):
+        self.bound = bound
+        self.labels = {name: labels.copy() for name in widths}
+        self.features = {name: np.zeros((len(labels), width)) for name, width in widths.items()}
+        self.centres = {}
+
+    def update(self, epoch, rows, hidden):
+        for place, row in enumerate(rows):
+            if epoch > 1:
+                self.move(epoch, row, {name: vectors[place] for name, vectors in hidden.items()})
+        for name, vectors in hidden.items():
+            for place, row in enumerate(rows):
+                self.features[name][row] = vectors[place]
+        for name, labels in self.labels.items():
+            positive = [row for row, label in enumerate(labels) if label > 0]
+            negative = [row for row, label in enumerate(labels) if label < 0]
+            self.centres[name] = tuple(
+                self.features[name][chosen].mean(axis=0) for chosen in (positive, negative)
+            )
+
+    def move(self, epoch, row, hidden):
+        delta = {}
+        for name, vector in hidden.items():
+            to_positive, to_negative = (math.dist(vector, c) for c in self.centres[name])
+            delta[name] = (to_negative - to_positive) / (to_positive + 1e-8)
+        label = self.labels[MULTIMODAL][row]
+        for name in set(hidden) - {MULTIMODAL}:
+            ratio = delta[name] / (delta[MULTIMODAL] + 1e-8)
+            new = 0.5 * ratio * label + 0.5 * (label + delta[name] - delta[MULTIMODAL])
+            new = min(self.bound, max(-self.bound, new))
+            old = self.labels[name][row]
+            self.labels[name][row] = (epoch - 1) / (epoch + 1) * old + 2 / (epoch + 1) * new
+
+
+def run_both(fast, slow, *, epochs, seed=0):
+    """Some epochs of batches in random order, with hidden vectors that drift."""
+    generator = np.random.default_rng(100 + seed)
+    count = len(fast.labels[MULTIMODAL])
+    for epoch in range(1, epochs + 1):
+        order = generator.permutation(count)
+        for rows in np.array_split(order, math.ceil(count / 4)):
+            hidden = {
+                name: np.maximum(generator.standard_normal((len(rows), table.shape[1])), 0)
+                + 0.3 * fast.labels[MULTIMODAL].numpy()[rows, None]
+                for name, table in fast.hidden.items()
+            }
+            tensors = {name: torch.tensor(vectors) for name, vectors in hidden.items()}
+            fast.update(epoch, torch.tensor(rows), tensors)
+            if slow is not None:
+                slow.update(epoch, rows.tolist(), hidden)
+    return fast

@@ -1,0 +1,153 @@
+"""The total loss: which terms a configuration has, and what each of them is.
+
+Shapes: B utterances, D = width of a projected modality.
+"""
+
+import math
+
+import pytest
+import torch
+
+from msa_core.config import MODALITIES, PAIRS, Config
+from msa_core.config_paths import replace
+from msa_core.data.batching import Batch
+from msa_core.model import Output
+from msa_core.modules import alignment
+from msa_core.modules.labels import MULTIMODAL, LabelGenerator
+from msa_core.objective import Term, loss_terms, total
+
+B, D = 6, 3
+ALL_SHARED = {f"loss.alignment.{pair}.mode": "shared" for pair in PAIRS}
+FIXED = {"loss.unimodal.kind": "fixed"}
+
+
+def random(*shape):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(sum(shape)))
+
+
+@pytest.fixture
+def batch():
+    return Batch(
+        features={},
+        lengths={},
+        labels=random(B),
+        unimodal_labels={name: random(B) * (place + 2) for place, name in enumerate(MODALITIES)},
+        rows=torch.tensor([7, 1, 4, 0, 2, 9]),
+    )
+
+
+@pytest.fixture
+def output():
+    return output_of(MODALITIES)
+
+
+def output_of(modalities, unimodal=()):
+    return Output(
+        prediction=random(B) + 1.0,
+        unimodal={name: random(B) + 3.0 + place for place, name in enumerate(unimodal)},
+        projected={name: random(B, D) * (place + 1) for place, name in enumerate(modalities)},
+        hidden={},
+    )
+
+
+def terms_of(changes, output, batch, generated=None):
+    return loss_terms(replace(Config(), changes), output, batch, generated)
+
+
+def explode(*_):
+    raise AssertionError("a term that is off was computed")
+
+
+def test_the_plain_loss_is_the_mean_absolute_error(output, batch):
+    terms = terms_of({}, output, batch)
+    assert set(terms) == {"task"}
+    expected = sum(abs(output.prediction - batch.labels).tolist()) / B
+    assert total(terms).item() == pytest.approx(expected)
+
+
+def test_every_pair_that_is_on_has_its_own_term_and_weight(output, batch):
+    weights = {"text_audio": 2.0, "text_vision": 0.5, "audio_vision": 30.0}
+    changes = {f"loss.alignment.{pair}.weight": weight for pair, weight in weights.items()}
+    terms = terms_of({**ALL_SHARED, **changes}, output, batch)
+    assert list(terms) == ["task", *(f"alignment.{pair}" for pair in PAIRS)]
+    for pair, (first, second) in PAIRS.items():
+        distance = alignment.covariance_alignment(output.projected[first], output.projected[second])
+        assert terms[f"alignment.{pair}"].raw.item() == distance.item()
+        assert terms[f"alignment.{pair}"].weight == weights[pair]
+    expected = sum(term.weight * term.raw.item() for term in terms.values())
+    assert total(terms).item() == pytest.approx(expected)
+
+
+def test_a_private_pair_is_the_bounded_term(output, batch):
+    changes = {"loss.alignment.text_audio.mode": "private", "loss.alignment.text_audio.margin": 50}
+    raw = terms_of(changes, output, batch)["alignment.text_audio"].raw.item()
+    distance = alignment.covariance_alignment(output.projected["text"], output.projected["audio"])
+    assert raw == pytest.approx(1 - distance.item() / 50)
+    assert 0 < raw < 1
+
+
+def test_a_pair_with_an_absent_modality_is_off(batch):
+    terms = terms_of(ALL_SHARED, output_of(("text", "vision")), batch)
+    assert set(terms) == {"task", "alignment.text_vision"}
+    assert set(terms_of(ALL_SHARED, output_of(("audio",)), batch)) == {"task"}
+
+
+@pytest.mark.parametrize("mode", ["shared", "private"])
+def test_zero_weight_skips_the_term(mode, output, batch, monkeypatch):
+    monkeypatch.setitem(alignment.MEASURES, "cov", explode)
+    pair = "loss.alignment.audio_vision"
+    assert set(terms_of({f"{pair}.mode": mode, f"{pair}.weight": 0}, output, batch)) == {"task"}
+    with pytest.raises(AssertionError, match="was computed"):
+        terms_of({f"{pair}.mode": mode}, output, batch)
+
+
+def test_every_unimodal_head_learns_the_multimodal_label_with_its_own_weight(batch):
+    output = output_of(MODALITIES, unimodal=("text", "vision"))
+    terms = terms_of({**FIXED, "loss.unimodal.vision.weight": 0.25}, output, batch)
+    assert list(terms) == ["task", "unimodal.text", "unimodal.vision"]
+    assert [term.weight for term in terms.values()] == [1.0, 1.0, 0.25]
+    for name, prediction in output.unimodal.items():
+        expected = (prediction - batch.labels).abs().mean().item()
+        assert terms[f"unimodal.{name}"].raw.item() == pytest.approx(expected)
+
+
+def test_annotated_heads_learn_the_data_s_own_unimodal_labels(batch):
+    output = output_of(MODALITIES, unimodal=MODALITIES)
+    terms = terms_of({**FIXED, "loss.unimodal.target": "annotated"}, output, batch)
+    for name, prediction in output.unimodal.items():
+        expected = (prediction - batch.unimodal_labels[name]).abs().mean().item()
+        assert terms[f"unimodal.{name}"].raw.item() == pytest.approx(expected)
+
+
+def test_generated_labels_weigh_each_row_by_its_distance_from_the_multimodal_label(batch):
+    generated = LabelGenerator(random(10), {MULTIMODAL: 2, "text": 2}, 3.0)
+    generated.labels["text"] += torch.arange(10) * 0.2
+    output = output_of(MODALITIES, unimodal=("text",))
+    terms = terms_of({"loss.unimodal.kind": "ulgm"}, output, batch, generated)
+    errors = []
+    for place, row in enumerate(batch.rows.tolist()):
+        own, multimodal = generated.labels["text"][row], generated.labels[MULTIMODAL][row]
+        weight = math.tanh(abs(own - multimodal))
+        errors.append(weight * abs(output.unimodal["text"][place] - own).item())
+    assert terms["unimodal.text"].raw.item() == pytest.approx(sum(errors) / B)
+
+
+def test_generated_labels_give_exactly_no_loss_and_no_gradient_in_the_first_epoch(batch):
+    generated = LabelGenerator(random(10), {MULTIMODAL: 2, "text": 2}, 3.0)
+    output = output_of(MODALITIES, unimodal=("text",))
+    output.unimodal["text"].requires_grad_()
+    terms = terms_of({"loss.unimodal.kind": "ulgm"}, output, batch, generated)
+    assert terms["unimodal.text"].raw.item() == 0.0
+    terms["unimodal.text"].raw.backward()
+    assert not output.unimodal["text"].grad.any()
+    assert total(terms).item() == terms["task"].raw.item()
+
+
+def test_the_total_is_the_weighted_sum():
+    terms = {
+        "task": Term(raw=torch.tensor(0.5), weight=1.0),
+        "alignment.text_audio": Term(raw=torch.tensor(3.0), weight=10.0),
+        "unimodal.text": Term(raw=torch.tensor(0.25), weight=2.0),
+    }
+    assert total(terms).item() == 31.0
+    assert total({"task": terms["task"]}).shape == ()

@@ -1,0 +1,392 @@
+"""Training: every configuration trains, the best epoch is restored, and every end is said."""
+
+import itertools
+import math
+from dataclasses import replace as dataclass_replace
+
+import numpy as np
+import pytest
+import torch
+
+from msa_core import training
+from msa_core.config import MODALITIES, Config, PlantedConfig
+from msa_core.config_paths import replace
+from msa_core.data.planted import expected_r2, planted
+from msa_core.evaluation import evaluate
+from msa_core.metrics import SCHEMES
+from msa_core.model import build_model
+from msa_core.modules import alignment
+from msa_core.modules.dropout import Dropout
+from msa_core.modules.encoders import ENCODERS
+from msa_core.modules.fusion import FUSIONS
+from msa_core.modules.labels import LabelGenerator
+from msa_core.objective import loss_terms
+from msa_core.streams import Streams
+from msa_core.training import Member, train_pack
+
+SMALL = replace(
+    Config(),
+    {
+        **{f"model.{name}.width": 8 for name in MODALITIES},
+        "model.projection.width": 4,
+        "model.fusion.width": 8,
+        "loss.unimodal.width": 4,
+        "train.learning_rate": 0.01,
+        "train.epochs": 2,
+    },
+)
+SHARED_TEXT_AUDIO = {"loss.alignment.text_audio.mode": "shared"}
+ANNOTATED = {"loss.unimodal.kind": "fixed", "loss.unimodal.target": "annotated"}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def data():
+    return planted(PlantedConfig(train=96, valid=64, test=64, steps=3, width=6))
+
+
+def train(data, changes=(), seed=0, on_epoch=None):
+    (result,) = train_pack(
+        [Member(replace(SMALL, dict(changes)), seed)], data.splits, on_epoch=on_epoch
+    )
+    return result
+
+
+def corr(data, changes, seeds=(0, 1)):
+    """Mean correlation on test of a network large enough to learn."""
+    large = {**{f"model.{name}.width": 16 for name in MODALITIES}, "model.projection.width": 8}
+    steps = {"model.fusion.width": 32, "train.epochs": 15, "train.learning_rate": 5e-3}
+    config = replace(Config(), {**large, **steps, **changes})
+    results = train_pack([Member(config, seed) for seed in seeds], data.splits)
+    return np.mean([evaluate(result, data.test).metrics["corr"] for result in results])
+
+
+# What trains.
+
+
+@pytest.mark.parametrize("encoder", sorted(ENCODERS))
+@pytest.mark.parametrize("fusion", sorted(FUSIONS))
+@pytest.mark.parametrize("unimodal", ["none", "fixed", "ulgm"])
+def test_every_encoder_fusion_and_kind_of_unimodal_head_trains(data, encoder, fusion, unimodal):
+    encoders = {f"model.{name}.encoder": encoder for name in MODALITIES}
+    kinds = {"model.fusion.kind": fusion, "loss.unimodal.kind": unimodal}
+    result = train(data, {**encoders, **kinds, **SHARED_TEXT_AUDIO})
+    assert (result.status, result.reason, result.epochs) == ("complete", "", 2)
+    heads = 0 if unimodal == "none" else 3
+    assert sum(name.startswith("train.unimodal.") for name in result.curve) == 2 * heads
+    assert "train.alignment.text_audio" in result.curve
+    assert result.seconds > 0
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_one_two_and_three_modalities_train(data, size):
+    for used in itertools.combinations(MODALITIES, size):
+        changes = {f"model.{name}.use": name in used for name in MODALITIES}
+        result = train(data, {**changes, "train.epochs": 1, "loss.unimodal.kind": "fixed"})
+        assert result.status == "complete"
+        assert set(result.trained.features) == set(used)
+        parts = {name.split(".")[1] for name in result.trained.state if "encoders" in name}
+        assert parts == set(used)
+
+
+def test_annotated_heads_learn_other_labels_than_multimodal_ones(data):
+    annotated, multimodal = train(data, ANNOTATED), train(data, {"loss.unimodal.kind": "fixed"})
+    for name in MODALITIES:
+        term = f"train.unimodal.{name}"
+        assert annotated.curve[term] != multimodal.curve[term]
+    # Audio's own label is what audio can know; the multimodal one is not.
+    term = "train.unimodal.audio"
+    assert annotated.curve[term][-1] < multimodal.curve[term][-1]
+
+
+def test_parameters_start_uniform_within_the_default_range_of_each_layer():
+    config = replace(SMALL, {"model.text.encoder": "lstm"})
+    features = dict.fromkeys(MODALITIES, 6)
+    model = build_model(config, features, Streams(0), torch.device("cpu"))
+    fan_in = {"encoders.text.lstm": 8, "encoders.audio.first": 6, "encoders.audio.second": 8,
+              "projections.text": 8, "head.hidden": 12, "head.output": 8}  # fmt: skip
+    for name, parameter in model.named_parameters():
+        for layer in [layer for layer in fan_in if name.startswith(layer)]:
+            bound = fan_in[layer] ** -0.5
+            assert parameter.abs().max().item() <= bound
+            if parameter.numel() > 20:
+                assert parameter.abs().max().item() > 0.8 * bound
+                assert abs(parameter.mean().item()) < 0.4 * bound
+
+
+def test_every_epoch_drops_in_training_with_masks_of_its_own(data):
+    seeds = []
+
+    def watch(module, inputs, output):
+        if isinstance(module, Dropout) and module.training:
+            seeds.append(module.generator.initial_seed())
+
+    hook = torch.nn.modules.module.register_module_forward_hook(watch)
+    try:
+        train(data, {"train.epochs": 3})
+    finally:
+        hook.remove()
+    # One dropout an encoder and one of the head; three steps of 32 rows an epoch.
+    assert len(seeds) == 4 * 3 * 3
+    assert len(set(seeds)) == 4 * 3
+
+
+def test_weight_decay_makes_smaller_weights(data):
+    def size(result):
+        return sum(value.square().sum().item() for value in result.trained.state.values())
+
+    assert size(train(data, {"train.weight_decay": 1.0})) < size(train(data))
+
+
+@pytest.mark.parametrize(("scheme", "bound"), [("mosi", 3.0), ("sims", 1.0)])
+def test_generated_labels_keep_to_the_bound_of_the_label_scheme(data, monkeypatch, scheme, bound):
+    bounds = []
+
+    def watch(labels, widths, bound):
+        bounds.append(bound)
+        return LabelGenerator(labels, widths, bound)
+
+    monkeypatch.setattr(training, "LabelGenerator", watch)
+    member = Member(replace(SMALL, {"loss.unimodal.kind": "ulgm"}), 0)
+    train_pack([member], dataclass_replace(data.splits, scheme=scheme))
+    assert bounds == [bound]
+
+
+# The best epoch.
+
+
+@pytest.mark.parametrize("monitor", ["mae", "corr", "acc7"])
+def test_early_stopping_restores_the_best_epoch(data, monitor):
+    result = train(data, {"train.epochs": 40, "train.patience": 3, "train.monitor": monitor})
+    curve = result.curve[f"valid.{monitor}"]
+    best = max(curve) if SCHEMES["mosi"][monitor].higher_is_better else min(curve)
+    assert result.status == "complete"
+    assert result.best_epoch == curve.index(best) + 1  # The first of equal ones.
+    assert result.epochs == min(result.best_epoch + 3, 40) < 40
+    assert result.valid == {
+        name: result.curve[f"valid.{name}"][result.best_epoch - 1] for name in result.valid
+    }
+    again = evaluate(result, data.splits.valid)
+    assert again.metrics == result.valid
+
+
+@pytest.mark.parametrize(
+    ("monitor", "series"), [("mae", [3, 1, 1, 2, 1]), ("acc7", [0.1, 0.5, 0.5, 0.2, 0.5])]
+)
+def test_the_first_of_equal_epochs_is_the_best(data, monkeypatch, monitor, series):
+    values = iter(series)
+    monkeypatch.setattr(training, "score", lambda *_: {monitor: next(values)})
+    result = train(data, {"train.epochs": 9, "train.patience": 3, "train.monitor": monitor})
+    assert (result.best_epoch, result.epochs) == (2, 5)
+    assert result.valid == {monitor: series[1]}
+
+
+def test_without_early_stopping_all_epochs_are_trained(data):
+    result = train(data, {"train.epochs": 5, "train.patience": 100})
+    assert result.epochs == 5 == len(result.curve["train.loss"])
+
+
+def test_the_restored_state_is_a_copy_that_later_epochs_leave_alone(data):
+    options = {"train.patience": 100, "train.learning_rate": 0.05}
+    long = train(data, {**options, "train.epochs": 12})
+    assert long.best_epoch < 12
+    short = train(data, {**options, "train.epochs": long.best_epoch})
+    for name, value in short.trained.state.items():
+        assert torch.equal(value, long.trained.state[name])
+        assert value.device.type == "cpu"
+        assert not value.requires_grad
+
+
+# The curves.
+
+
+@pytest.mark.parametrize("kind", ["none", "fixed", "ulgm"])
+def test_all_curves_are_as_long_as_the_training(data, kind):
+    result = train(data, {"loss.unimodal.kind": kind, "train.epochs": 4, **SHARED_TEXT_AUDIO})
+    assert {len(values) for values in result.curve.values()} == {4}
+    assert all(math.isfinite(value) for values in result.curve.values() for value in values)
+
+
+def test_the_loss_of_a_curve_is_the_sum_of_its_weighted_terms(data):
+    weights = {"loss.alignment.text_audio.weight": 3.0, "loss.unimodal.text.weight": 0.5}
+    result = train(data, {"loss.unimodal.kind": "fixed", **SHARED_TEXT_AUDIO, **weights})
+    curve = {name: np.array(values) for name, values in result.curve.items()}
+    weighted = [values for name, values in curve.items() if name.endswith(".weighted")]
+    np.testing.assert_allclose(sum(weighted), curve["train.loss"], rtol=1e-5)
+    for term, weight in (("task", 1.0), ("alignment.text_audio", 3.0), ("unimodal.text", 0.5)):
+        np.testing.assert_allclose(
+            curve[f"train.{term}.weighted"], weight * curve[f"train.{term}"], rtol=1e-5
+        )
+
+
+def test_the_loss_of_an_epoch_is_the_mean_over_its_utterances(data, monkeypatch):
+    steps = []
+
+    def watch(config, output, batch, generated):
+        terms = loss_terms(config, output, batch, generated)
+        steps.append((terms["task"].raw.item(), len(batch)))
+        return terms
+
+    monkeypatch.setattr(training, "loss_terms", watch)
+    result = train(data, {"train.epochs": 1, "train.batch_size": 36})
+    assert [rows for _, rows in steps] == [36, 36, 24]
+    expected = sum(loss * rows for loss, rows in steps) / 96
+    assert result.curve["train.task"] == [pytest.approx(expected)]
+
+
+def test_a_metric_that_is_undefined_in_some_epochs_is_nan_there(data, monkeypatch):
+    calls = itertools.count(1)
+
+    def patchy(*arguments):
+        defined = training_score(*arguments)
+        return {k: v for k, v in defined.items() if k != "corr" or next(calls) in (2, 4)}
+
+    training_score = training.score
+    monkeypatch.setattr(training, "score", patchy)
+    result = train(data, {"train.epochs": 5, "train.monitor": "corr"})
+    assert {len(values) for values in result.curve.values()} == {5}
+    undefined = [math.isnan(value) for value in result.curve["valid.corr"]]
+    assert undefined == [True, False, True, False, True]
+    assert result.best_epoch in (2, 4)
+
+
+# The other ends.
+
+
+def test_a_monitor_that_is_never_defined_is_said_to_be_so(data):
+    nothing = {name: np.zeros_like(array) for name, array in data.splits.train.features.items()}
+    blind = dataclass_replace(
+        data.splits,
+        train=dataclass_replace(data.splits.train, features=nothing),
+        valid=dataclass_replace(
+            data.splits.valid,
+            features={name: array * 0 for name, array in data.splits.valid.features.items()},
+        ),
+    )
+    for monitor, status in (("mae", "complete"), ("corr", "failed")):
+        (result,) = train_pack([Member(replace(SMALL, {"train.monitor": monitor}), 0)], blind)
+        assert result.status == status
+        assert "corr" not in result.valid
+    assert result.reason == "valid.corr was undefined in every epoch"
+    assert result.trained is None
+    assert result.best_epoch == 0
+
+
+def test_a_member_stopped_by_on_epoch_is_pruned_and_keeps_its_curve(data):
+    whole = train(data, {"train.epochs": 6})
+    stopped = train(data, {"train.epochs": 6}, on_epoch=lambda epoch, _: [0] if epoch == 3 else [])
+    assert (stopped.status, stopped.reason) == ("pruned", "stopped after epoch 3")
+    assert stopped.epochs == 3
+    assert stopped.curve == {name: values[:3] for name, values in whole.curve.items()}
+    assert stopped.valid["mae"] == min(stopped.curve["valid.mae"])
+
+
+def test_on_epoch_sees_the_validation_metrics_of_every_epoch_and_member(data):
+    seen = {0: [], 1: []}
+
+    def watch(epoch, metrics):
+        for place, values in metrics.items():
+            seen[place].append((epoch, values["mae"]))
+        return ()
+
+    members = [Member(replace(SMALL, {"train.epochs": epochs}), 0) for epochs in (3, 2)]
+    results = train_pack(members, data.splits, on_epoch=watch)
+    for place, result in enumerate(results):
+        assert seen[place] == list(enumerate(result.curve["valid.mae"], start=1))
+        assert result.status == "complete"
+
+
+def test_on_epoch_stops_the_member_it_names_and_no_other(data):
+    members = [Member(replace(SMALL, {"train.epochs": 3}), seed) for seed in range(3)]
+    results = train_pack(members, data.splits, on_epoch=lambda epoch, metrics: {1})
+    assert [result.status for result in results] == ["complete", "pruned", "complete"]
+    assert [result.epochs for result in results] == [3, 1, 3]
+
+
+def test_a_stop_after_the_last_epoch_stops_nothing(data):
+    result = train(data, {"train.epochs": 2}, on_epoch=lambda epoch, _: [0] if epoch == 2 else [])
+    assert result.status == "complete"
+
+
+def test_a_member_pruned_before_any_defined_epoch_has_no_model(data, monkeypatch):
+    monkeypatch.setattr(training, "score", lambda *_: {})
+    result = train(data, on_epoch=lambda *_: [0])
+    assert result.status == "pruned"
+    assert result.trained is None
+
+
+def test_a_member_that_raises_is_failed_with_its_reason(data):
+    without = dataclass_replace(
+        data.splits, train=dataclass_replace(data.splits.train, unimodal_labels={})
+    )
+    (result,) = train_pack([Member(replace(SMALL, ANNOTATED), 0)], without)
+    assert result.status == "failed"
+    assert result.reason == "KeyError: 'text'"
+    assert (result.trained, result.epochs, result.best_epoch) == (None, 0, 0)
+
+
+def test_a_member_whose_numbers_overflow_is_failed_with_its_reason(data):
+    huge = {name: array * np.float32(1e20) for name, array in data.splits.train.features.items()}
+    splits = dataclass_replace(
+        data.splits, train=dataclass_replace(data.splits.train, features=huge)
+    )
+    changes = {"features.standardise": False, "model.fusion.kind": "tfn"}
+    (result,) = train_pack([Member(replace(SMALL, changes), 0)], splits)
+    assert (result.status, result.reason) == ("failed", "the loss is not finite in epoch 1")
+    assert result.trained is None
+    assert {len(values) for values in result.curve.values()} == {1}
+
+
+def test_weights_that_turn_nan_in_the_last_step_are_a_failure(data, monkeypatch):
+    """The loss is finite to the end; its last gradient is not."""
+    steps = itertools.count(1)
+
+    def cusp(first, second):
+        # The square root has no slope at 0: the value is 0, the gradient NaN.
+        gap = (first - first.detach()).square().sum()
+        return gap.sqrt() if next(steps) == 6 else gap
+
+    monkeypatch.setitem(alignment.MEASURES, "cov", cusp)
+    result = train(data, SHARED_TEXT_AUDIO)
+    assert all(math.isfinite(value) for value in result.curve["train.loss"])
+    assert result.status == "failed"
+    assert result.reason == "the predictions on valid are not finite after epoch 2"
+    assert result.trained is None
+
+
+# What is learned.
+
+
+def test_text_is_worth_what_the_data_was_given():
+    data = planted(PlantedConfig(train=600, valid=200, test=400, steps=4, width=8))
+    tensor = {"model.fusion.kind": "tfn"}
+    full, without_text = corr(data, tensor), corr(data, {**tensor, "model.text.use": False})
+    assert full > without_text + 0.1
+    assert without_text < math.sqrt(expected_r2(PlantedConfig(), ("audio", "vision"), True)) + 0.05
+
+
+def test_the_tensor_product_reads_the_synergy():
+    recipe = PlantedConfig(train=600, valid=200, test=400, steps=4, width=8,
+                           shared=0.15, text_private=0.15, synergy=0.6)  # fmt: skip
+    additive, best = (math.sqrt(expected_r2(recipe, MODALITIES, kind)) for kind in (False, True))
+    found = corr(planted(recipe), {"model.fusion.kind": "tfn"}, seeds=(0,))
+    assert additive + 0.25 < found < best + 0.03
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device here")
+@pytest.mark.parametrize("encoder", sorted(ENCODERS))
+def test_a_gpu_trains_and_gives_the_same_numbers_twice(data, encoder):
+    encoders = {f"model.{name}.encoder": encoder for name in MODALITIES}
+    member = Member(replace(SMALL, {**encoders, "loss.unimodal.kind": "ulgm"}), 0)
+    (first,), (second,) = (train_pack([member], data.splits, device="cuda") for _ in range(2))
+    assert (first.status, first.reason) == ("complete", "")
+    assert first.curve == second.curve
+    found = evaluate(first, data.test, device="cuda")
+    np.testing.assert_allclose(found.predictions, evaluate(first, data.test).predictions, atol=1e-4)
