@@ -1,0 +1,159 @@
+"""The front door: `triptych`. Heavy imports stay inside the commands, so that help is instant."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+COMPLETE, INCOMPLETE, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="triptych", prog_name="triptych")
+def main() -> None:
+    """Which parts of a multimodal model matter, by how much, and how sure are we?
+
+    A study is one YAML file. `triptych run` tunes every arm with the same budget, trains the
+    winners on fresh seeds, and writes the table with its uncertainty. Running it again does
+    only what is missing.
+    """
+
+
+def _study_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """What every command that reads a study file takes."""
+    for option in (
+        click.option(
+            "--set",
+            "overrides",
+            multiple=True,
+            metavar="FIELD=VALUE",
+            help="Change a field of the study, e.g. --set budget.candidates=4. Repeatable.",
+        ),
+        click.option("--data", type=click.Path(path_type=Path), help="Feature file to use."),
+        click.argument("study"),
+    ):
+        command = option(command)
+    return command
+
+
+_workdir = click.option(
+    "--workdir",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(),
+    help="Results are in WORKDIR/runs/<study>. Default: here.",
+)
+
+
+@main.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path), default="study.yaml")
+def init(file: Path) -> None:
+    """Write a commented study file to start from.
+
+    FILE defaults to study.yaml.
+    """
+    from search.commands import write_starter
+
+    with _errors():
+        write_starter(file)
+    click.echo(f"{file} written. Next: triptych plan {file}")
+
+
+@main.command()
+@_study_options
+@_workdir
+def plan(study: str, data: Path | None, overrides: tuple[str, ...], workdir: Path) -> None:
+    """Check a study and show what would run.
+
+    STUDY is a file or the name of a shipped study.
+    """
+    from search.commands import open_study, show_plan
+
+    with _errors():
+        show_plan(open_study(study, data, overrides, workdir, need_data=False))
+
+
+@main.command()
+@_study_options
+@_workdir
+@click.option("--address", help="Ray cluster to run on, e.g. ray://head:10001. Default: here.")
+@click.option("--tracking-uri", help="MLflow server. Default: SQLite in the results folder.")
+@click.option("--workers", type=click.IntRange(min=1), help="Packs at once. Default: all cores.")
+@click.option(
+    "--gpus-a-worker",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    help="Share of a GPU for each worker, e.g. 0.25. Default: 0, train on the CPU.",
+)
+@click.option("--retry-failed", is_flag=True, help="Train failed cells again.")
+def run(
+    study: str, data: Path | None, overrides: tuple[str, ...], workdir: Path, **options: Any
+) -> None:
+    """Run a study and write its report.
+
+    STUDY is a file or the name of a shipped study.
+
+    Exit code 0: complete. 1: complete, but cells failed. 2: wrong input. 130: interrupted; the
+    same command goes on from there.
+    """
+    from search.commands import open_study, run_and_report
+    from search.run import RunOptions
+
+    with _errors():
+        opened = open_study(study, data, overrides, workdir, need_data=True)
+        sys.exit(run_and_report(opened, RunOptions(**options)))
+
+
+@main.command()
+@click.argument("study", required=False)
+@_workdir
+def status(study: str | None, workdir: Path) -> None:
+    """Show how far a study is.
+
+    STUDY is a name, a file or a results folder; without it, all studies here.
+    """
+    from search.commands import show_status
+
+    with _errors():
+        show_status(study, workdir)
+
+
+@main.command()
+@click.argument("study")
+@_workdir
+@click.option(
+    "--from",
+    "source",
+    type=click.Choice(["ledger", "mlflow"]),
+    default="ledger",
+    help="Where the results come from. Default: ledger.",
+)
+@click.option("--tracking-uri", help="MLflow server. Default: the one the run used.")
+def report(study: str, workdir: Path, source: str, tracking_uri: str | None) -> None:
+    """Write the report of a study again.
+
+    STUDY is a name, a file or a results folder.
+    """
+    from search.commands import write_study_report
+
+    with _errors():
+        write_study_report(study, workdir, source, tracking_uri)
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    """A user's mistake becomes one message and exit 2; Ctrl-C becomes 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo("interrupted; everything finished is kept, the same command goes on", err=True)
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        from search.errors import is_for_the_user
+
+        if not is_for_the_user(error):
+            raise
+        click.echo(f"error: {error}", err=True)
+        sys.exit(WRONG_INPUT)

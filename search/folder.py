@@ -1,0 +1,139 @@
+"""A results folder: what a study left behind, and the results table made from it."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from msa_core.config import METRICS_LOWER_IS_BETTER
+from reports.encoding import (
+    cells_from_rows,
+    decode_floats,
+    encode_floats,
+    facts_from_json,
+    facts_to_json,
+)
+from reports.results import METRIC, PARAM, Results, ResultsError, StudyFacts
+from search.ledger import CellRecord, read_ledger
+from search.selection import ArmCells, planned_cells
+
+PLAN = "plan.json"
+REPORT = "report"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Manifest:
+    """The plan as the folder remembers it, so that a report needs no study file.
+
+    Attributes:
+        facts: what a report needs to know.
+        arm_keys: arm -> key of its cells in the ledger.
+        test_labels: float32 [N].
+        tracking_uri: where MLflow was told to keep the runs.
+    """
+
+    facts: StudyFacts
+    arm_keys: Mapping[str, str]
+    test_labels: NDArray[np.float32]
+    tracking_uri: str
+
+    @property
+    def digest(self) -> str:
+        """Names the plan: which arms, cells and metric. Not versions of libraries, or notes."""
+        facts = json.loads(facts_to_json(self.facts))
+        decides = {name: facts[name] for name in facts if name not in ("notes", "provenance")}
+        text = json.dumps([decides, dict(self.arm_keys)], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write `plan.json`, whole or not at all."""
+    content = {
+        "facts": json.loads(facts_to_json(manifest.facts)),
+        "arm_keys": dict(manifest.arm_keys),
+        "test_labels": encode_floats(manifest.test_labels),
+        "tracking_uri": manifest.tracking_uri,
+    }
+    unfinished = folder / f"{PLAN}.tmp"
+    unfinished.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    unfinished.replace(folder / PLAN)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read `plan.json`.
+
+    Raises:
+        ResultsError: no results folder, or a damaged one.
+    """
+    path = folder / PLAN
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return Manifest(
+            facts=facts_from_json(json.dumps(content["facts"])),
+            arm_keys=content["arm_keys"],
+            test_labels=decode_floats(content["test_labels"]),
+            tracking_uri=content["tracking_uri"],
+        )
+    except FileNotFoundError:
+        raise ResultsError(
+            f"{folder} holds no results; run the study first, or say where they are with --workdir"
+        ) from None
+    except (OSError, ValueError, KeyError) as error:
+        raise ResultsError(
+            f"{path} is damaged ({error}); `triptych run` of the same study writes it again"
+        ) from None
+
+
+def select_cells(manifest: Manifest, records: Mapping[str, CellRecord]) -> list[CellRecord]:
+    """The cells of the plan, arm by arm; the ledger may hold more (see `planned_cells`)."""
+    facts = manifest.facts
+    selected = []
+    for arm in facts.arms:
+        selected += planned_cells(
+            ArmCells(manifest.arm_keys[arm], records.values()),
+            candidates=facts.candidates if facts.searched[arm] else 0,
+            tune_seeds=facts.tune_seeds,
+            confirm_seeds=facts.confirm_seeds,
+            metric=facts.primary,
+            higher_is_better=facts.primary not in METRICS_LOWER_IS_BETTER,
+        )
+    return selected
+
+
+def ledger_results(folder: Path) -> Results:
+    """The results of a folder, from its ledger.
+
+    Raises:
+        ResultsError: no results folder.
+        LedgerError: a damaged ledger.
+    """
+    manifest = read_manifest(folder)
+    cells = select_cells(manifest, read_ledger(folder))
+    return Results(
+        facts=manifest.facts,
+        cells=cells_from_rows([_row(cell) for cell in cells]),
+        predictions={
+            cell.key: decode_floats(cell.predictions) for cell in cells if cell.predictions
+        },
+        labels=manifest.test_labels,
+        reasons={cell.key: cell.reason for cell in cells if cell.reason},
+    )
+
+
+def _row(cell: CellRecord) -> dict[str, Any]:
+    return {
+        "key": cell.key,
+        "arm": cell.arm,
+        "phase": cell.phase,
+        "candidate": cell.candidate,
+        "seed": cell.seed,
+        "status": cell.status,
+        "epochs": cell.epochs,
+        **{f"{METRIC}{name}": value for name, value in cell.metrics.items()},
+        **{f"{PARAM}{name}": value for name, value in cell.config.items()},
+    }

@@ -1,0 +1,140 @@
+"""What a person sees while a study runs: a live table, or plain lines without a terminal."""
+
+import time
+from collections.abc import Iterable
+from datetime import timedelta
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from search.ledger import CellRecord
+from search.schedule import ArmSchedule, Schedule
+from spaces.plan import CONFIRM, TUNE
+
+LINE_SECONDS = 10.0  # plain lines come no faster than this
+
+
+class Progress:
+    """Arms, cells done, the best so far, and when it will be over."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._live: Live | None = None
+        self._schedule: Schedule | None = None
+        self._started = time.monotonic()
+        self._line_at = 0.0
+        self._trained = 0
+        self._failed = 0
+
+    def say(self, message: str) -> None:
+        """One line, now."""
+        self.console.print(message, markup=False, highlight=False, soft_wrap=True)
+
+    def start(self, schedule: Schedule) -> None:
+        """Begin to show a schedule."""
+        self._schedule = schedule
+        self._started = time.monotonic()
+        if self.console.is_terminal:
+            self._live = Live(
+                console=self.console, refresh_per_second=2, get_renderable=self._table
+            )
+            self._live.start()
+
+    def update(self, records: Iterable[CellRecord]) -> None:
+        """Some cells are finished."""
+        for record in records:
+            self._trained += 1
+            self._failed += record.status == "failed"
+            if record.status == "failed" and self._failed <= 3:
+                self.say(
+                    f"failed: {record.arm}, {record.phase} candidate {record.candidate}, "
+                    f"seed {record.seed}: {record.reason}"
+                )
+        now = time.monotonic()
+        if self._live is None and now - self._line_at >= LINE_SECONDS:
+            self._line_at = now
+            self.say(self._line())
+
+    def stop(self) -> None:
+        """Show the last state and end."""
+        if self._live is not None:
+            self._live.stop()
+        elif self._schedule is not None:
+            self.say(self._line())
+        self._live = None
+
+    def _line(self) -> str:
+        assert self._schedule is not None
+        done, total = _count(self._schedule)
+        current = [
+            f"{arm.arm.name} {_best(arm)}"
+            for arm in self._schedule.arms.values()
+            if not arm.finished and arm.best is not None and arm.budget
+        ]
+        best = f"; best so far: {', '.join(current[:3])}" if current else ""
+        return f"{done}/{total} cells, {self._clock(done, total)}{best}"
+
+    def _table(self) -> Group:
+        assert self._schedule is not None
+        table = Table(box=None, pad_edge=False)
+        table.add_column("arm")
+        table.add_column("tuned", justify="right")
+        table.add_column("confirmed", justify="right")
+        table.add_column("best validation", justify="right")
+        for arm in self._schedule.arms.values():
+            seeds = len(arm.plan.confirm_seeds)
+            tuned = f"{_tuned(arm)}/{arm.budget}" if arm.budget else "nothing to tune"
+            mark = "[green]done[/]" if arm.finished else f"{_confirmed(arm)}/{seeds}"
+            table.add_row(Text(arm.arm.name), tuned, mark, _best(arm))
+        done, total = _count(self._schedule)
+        failed = f", {self._failed} failed" if self._failed else ""
+        footer = Text(f"{done}/{total} cells{failed}, {self._clock(done, total)}", style="dim")
+        return Group(table, footer)
+
+    def _clock(self, done: int, total: int) -> str:
+        elapsed = time.monotonic() - self._started
+        text = f"{_duration(elapsed)} so far"
+        if self._trained and done < total:
+            text += f", about {_duration((total - done) * elapsed / self._trained)} to go"
+        return text
+
+
+def _tuned(arm: ArmSchedule) -> int:
+    return sum(
+        not arm.cells.missing(TUNE, number, arm.plan.tune_seeds)
+        for number in range(len(arm.candidates))
+    )
+
+
+def _confirmed(arm: ArmSchedule) -> int:
+    seeds = arm.plan.confirm_seeds
+    if not arm.tuned or arm.best is None:
+        return 0
+    return len(seeds) - len(arm.cells.missing(CONFIRM, arm.best, seeds))
+
+
+def _best(arm: ArmSchedule) -> str:
+    values = arm.values()
+    if arm.best is None or arm.best not in values:
+        return ""
+    return f"{arm.metric} {values[arm.best]:.4f}"
+
+
+def _count(schedule: Schedule) -> tuple[int, int]:
+    """Cells finished and planned, over all arms."""
+    done = total = 0
+    for arm in schedule.arms.values():
+        seeds = arm.plan.tune_seeds
+        budget = len(arm.candidates) if arm.exhausted else arm.budget
+        finished = sum(
+            len(seeds) - len(arm.cells.missing(TUNE, number, seeds)) for number in range(budget)
+        )
+        done += finished + _confirmed(arm)
+        total += budget * len(seeds) + len(arm.plan.confirm_seeds)
+    return done, total
+
+
+def _duration(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))

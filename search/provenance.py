@@ -1,0 +1,67 @@
+"""Where numbers come from: code, data, versions, machine."""
+
+import hashlib
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+import msa_core
+from msa_core.data.dataset import Dataset
+from spaces.plan import Plan, Versions
+
+DISTRIBUTIONS = ("triptych", "torch", "numpy", "ray", "optuna", "mlflow", "scipy", "statsmodels")
+
+
+def code_version() -> str:
+    """Digest of the training core's source: of all that decides what a cell's numbers are."""
+    root = Path(msa_core.__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        digest.update(str(path.relative_to(root).as_posix()).encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def versions(dataset: Dataset) -> Versions:
+    """What besides the study decides the numbers."""
+    return Versions(data=dataset.fingerprint, code=code_version())
+
+
+def provenance(plan: Plan, dataset: Dataset) -> dict[str, str]:
+    """Name -> value, for a person who wants to make the numbers again."""
+    return {
+        "data": dataset.source,
+        "data sha256": dataset.fingerprint,
+        "training core": code_version(),
+        "git commit": _git_commit(),
+        "sampler": f"{plan.study.sampler}, seed {plan.study.budget.seed}",
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        **{name: _version(name) for name in DISTRIBUTIONS},
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _git_commit() -> str:
+    """Commit of the checkout that this code runs from, marked if it was edited."""
+    root = Path(msa_core.__file__).parents[1]
+    if not (root / ".git").exists():
+        return "not a git checkout"
+    try:
+        described = subprocess.run(
+            ["git", "-C", str(root), "describe", "--always", "--dirty=-edited", "--abbrev=12"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return described.stdout.strip()

@@ -1,0 +1,256 @@
+"""Run a study: plan + ledger -> Ray Tune -> ledger. The only file that starts Ray."""
+
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from msa_core.config import METRICS_LOWER_IS_BETTER
+from msa_core.data.dataset import Dataset
+from reports.results import StudyFacts
+from search.errors import RunError
+from search.folder import Manifest, select_cells, write_manifest
+from search.ledger import CellRecord, Ledger
+from search.progress import Progress
+from search.provenance import provenance
+from search.schedule import Schedule
+from search.tracking import BackgroundTracking, Tracker, local_store
+from spaces.plan import Plan
+
+# Read by Ray when it is imported or started.
+RAY_ENVIRONMENT = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the ledger and MLflow keep the results
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is ours: it ends the run at once, resumably
+    "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # nothing is ever restored from Tune's snapshots
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",  # the new output prints a banner even at verbose=0
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+LOST_WORKER_RETRIES = 2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunOptions:
+    """How a study is executed; none of it changes a number.
+
+    Attributes:
+        address: of a Ray cluster; None = this machine alone.
+        workers: packs trained at once on this machine; None = its cores.
+        gpus_a_worker: share of a GPU that a worker holds; 0 = train on the CPU.
+        tracking_uri: an MLflow server; None = a SQLite file in the results folder.
+        retry_failed: train the ledger's failed cells again.
+    """
+
+    address: str | None = None
+    workers: int | None = None
+    gpus_a_worker: float = 0.0
+    tracking_uri: str | None = None
+    retry_failed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunSummary:
+    """What a run did.
+
+    Attributes:
+        trained: cells trained now.
+        cells: cells of the plan that are finished.
+        failed: those of them that failed.
+        untested: arms without a single complete confirm cell.
+        tracking_failure: why MLflow is behind the ledger; None if it is not.
+    """
+
+    trained: int
+    cells: int
+    failed: int
+    untested: tuple[str, ...]
+    tracking_failure: Exception | None
+
+
+def run_study(
+    plan: Plan, dataset: Dataset, folder: Path, options: RunOptions, progress: Progress
+) -> RunSummary:
+    """Train every cell of the plan that the ledger does not hold.
+
+    Args:
+        plan: what to train.
+        dataset: the plan's data.
+        folder: the results folder.
+        options: how.
+        progress: shows it.
+
+    Raises:
+        LedgerError: another driver holds the folder, or it cannot be written.
+        RunError: Ray could not start.
+        KeyboardInterrupt: Ctrl-C; everything finished is in the ledger.
+    """
+    with Ledger(folder) as ledger:
+        manifest = manifest_of(plan, dataset, options.tracking_uri or local_store(folder))
+        write_manifest(folder, manifest)
+        tracking = BackgroundTracking(
+            partial(Tracker, manifest, folder),
+            lambda: select_cells(manifest, dict(ledger.records)),
+        )
+        complete = False
+        try:
+            trained = _train(plan, dataset, ledger, options, progress, tracking)
+            complete = True
+        finally:
+            tracking.close(complete)
+        cells = select_cells(manifest, ledger.records)
+        return _summary(manifest, cells, trained, tracking.failure)
+
+
+def study_facts(plan: Plan, dataset: Dataset) -> StudyFacts:
+    """What a report needs to know of a plan."""
+    study = plan.study
+    return StudyFacts(
+        study=study.name,
+        question=study.question,
+        arms=tuple(arm.name for arm in plan.arms),
+        changes={arm.name: dict(arm.changes) for arm in plan.arms},
+        baseline=study.baseline,
+        primary=study.metric,
+        margins=dict(study.margins),
+        scheme=study.data.scheme,
+        candidates=study.budget.candidates,
+        searched={arm.name: tuple(arm.space) for arm in plan.arms},
+        tune_seeds=plan.tune_seeds,
+        confirm_seeds=plan.confirm_seeds,
+        notes=plan.notes,
+        provenance=provenance(plan, dataset),
+    )
+
+
+def manifest_of(plan: Plan, dataset: Dataset, tracking_uri: str) -> Manifest:
+    """What the results folder remembers of a plan."""
+    return Manifest(
+        facts=study_facts(plan, dataset),
+        arm_keys={arm.name: arm.key for arm in plan.arms},
+        test_labels=dataset.test.labels,
+        tracking_uri=tracking_uri,
+    )
+
+
+def _train(
+    plan: Plan,
+    dataset: Dataset,
+    ledger: Ledger,
+    options: RunOptions,
+    progress: Progress,
+    tracking: BackgroundTracking,
+) -> int:
+    """Cells trained."""
+    kept = [
+        record
+        for record in ledger.records.values()
+        if not (options.retry_failed and record.status == "failed")
+    ]
+    schedule = Schedule(plan, kept, plan.study.metric not in METRICS_LOWER_IS_BETTER)
+    if schedule.finished:
+        return 0
+    trained = 0
+
+    def announce(records: list[CellRecord]) -> None:
+        nonlocal trained
+        trained += len(records)
+        progress.update(records)
+        tracking.notify()
+
+    progress.say("starting Ray")
+    with _ray(options) as slots:
+        from search.searcher import PackSearcher
+
+        progress.start(schedule)
+        try:
+            searcher = PackSearcher(schedule, ledger.append, announce)
+            _fit(searcher, dataset, options, slots)
+        finally:
+            progress.stop()
+        if searcher.failure is not None:
+            raise searcher.failure
+    return trained
+
+
+def _fit(searcher: Any, dataset: Dataset, options: RunOptions, slots: int) -> None:
+    """One `Tuner.fit` over the whole study."""
+    from ray import tune
+
+    from search.trainable import PackTrainable
+
+    resources = {"cpu": 1, "gpu": options.gpus_a_worker}
+    with tempfile.TemporaryDirectory(prefix="triptych-") as scratch:
+        tuner = tune.Tuner(
+            tune.with_resources(tune.with_parameters(PackTrainable, dataset=dataset), resources),
+            tune_config=tune.TuneConfig(
+                search_alg=searcher,
+                num_samples=-1,
+                max_concurrent_trials=slots,
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(
+                name="study",
+                storage_path=scratch,
+                verbose=0,
+                failure_config=tune.FailureConfig(max_failures=LOST_WORKER_RETRIES),
+                checkpoint_config=tune.CheckpointConfig(
+                    checkpoint_at_end=False, checkpoint_frequency=0
+                ),
+            ),
+        )
+        tuner.fit()
+
+
+@contextmanager
+def _ray(options: RunOptions) -> Iterator[int]:
+    """A running Ray; yields how many packs it can train at once."""
+    os.environ.update({**RAY_ENVIRONMENT, **os.environ})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import ray
+
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    try:
+        # Without "local", ray.init attaches to any cluster that happens to run here.
+        ray.init(
+            address=options.address or "local",
+            num_cpus=None if options.address else options.workers,
+            include_dashboard=None if options.address else False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    except Exception as error:
+        raise RunError(f"Ray could not start: {error}") from error
+    try:
+        have = ray.cluster_resources()
+        slots = int(have.get("CPU", 1))
+        if options.gpus_a_worker:
+            by_gpu = int(have.get("GPU", 0) / options.gpus_a_worker)
+            if not by_gpu:
+                raise RunError(
+                    f"a worker was to hold {options.gpus_a_worker:g} GPU, but Ray sees none"
+                )
+            slots = min(slots, by_gpu)
+        yield max(1, slots)
+    finally:
+        ray.shutdown()
+
+
+def _summary(
+    manifest: Manifest, cells: list[CellRecord], trained: int, failure: Exception | None
+) -> RunSummary:
+    tested = {cell.arm for cell in cells if cell.phase == "confirm" and cell.status == "complete"}
+    return RunSummary(
+        trained=trained,
+        cells=len(cells),
+        failed=sum(cell.status == "failed" for cell in cells),
+        untested=tuple(arm for arm in manifest.facts.arms if arm not in tested),
+        tracking_failure=failure,
+    )

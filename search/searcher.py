@@ -1,0 +1,80 @@
+"""Ray Tune's view of a schedule: a Searcher that hands out packs and takes in cells."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ray.tune.search import Searcher
+
+from search.ledger import CellRecord
+from search.schedule import Pack, Schedule
+from search.trainable import cells_of, lost_cells
+
+LOST = "the worker process ended without an answer (killed, out of memory, or its node was lost)"
+
+
+class PackSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types for it
+    """Serves packs until the schedule is finished.
+
+    Its state is the ledger's, so Tune's own snapshots of it are empty.
+    """
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        keep: Callable[[list[CellRecord]], None],
+        announce: Callable[[list[CellRecord]], None],
+    ) -> None:
+        """Serve a schedule.
+
+        Args:
+            schedule: what is to be trained.
+            keep: makes finished cells durable; called before anything else learns of them.
+            announce: tells of them, once they are durable and the schedule knows.
+        """
+        super().__init__(metric=None, mode=None)
+        self.schedule = schedule
+        self.keep = keep
+        self.announce = announce
+        self.failure: BaseException | None = None
+        self._flying: dict[str, Pack] = {}
+
+    def set_search_properties(self, *args: Any, **kwargs: Any) -> bool:
+        """Accept whatever Tune was told: metric, mode and space come from the study."""
+        return True
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The next pack, None while results are awaited, FINISHED at the end."""
+        if self.failure is not None or self.schedule.finished:
+            finished: str = Searcher.FINISHED
+            return finished
+        pack = self.schedule.next_pack()
+        if pack is None:
+            return None
+        self._flying[trial_id] = pack
+        return {"pack": pack}
+
+    def on_trial_complete(
+        self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Keep the cells of a finished trial.
+
+        Tune swallows what is raised here, so a failure is remembered for `run_study` to raise.
+        """
+        pack = self._flying.pop(trial_id)
+        try:
+            records = cells_of(result) if result and not error else lost_cells(pack, LOST)
+            self.keep(records)
+            self.schedule.receive(records)
+            self.announce(records)
+        except BaseException as failure:  # the whole run must end with it
+            self.failure = failure
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the ledger knows."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing: the ledger knows."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Empty: Tune pickles its searcher, and ours holds open files."""
+        return {}

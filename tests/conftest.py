@@ -1,0 +1,88 @@
+"""What tests share: small data, study files, and programs or files that may not be here."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from msa_core.config import PlantedConfig
+from msa_core.data.dataset import Dataset
+from msa_core.data.planted import planted
+
+REPOSITORY = Path(__file__).parents[1]
+SHARED_DATA = REPOSITORY.parent / "shared" / "data"
+
+SMALL_STUDY = """\
+study: small
+question: Does text matter?
+data:
+  planted: {train: 96, valid: 64, test: 64, steps: 3, width: 6}
+base:
+  model.text.width: 8
+  model.audio.width: 8
+  model.vision.width: 8
+  model.projection.width: 4
+  model.fusion.width: 8
+  train.epochs: 3
+search:
+  train.learning_rate: {log_uniform: [1e-3, 1e-1]}
+arms:
+  - leave_one_out:
+      text: {model.text.use: false}
+margin: {mae: 0.05}
+budget: {candidates: 3, tune_seeds: 2, confirm_seeds: 4}
+"""
+
+
+@pytest.fixture(scope="session")
+def small_study_text() -> str:
+    """A study that trains 20 cells in a second or two of work."""
+    return SMALL_STUDY
+
+
+@pytest.fixture(scope="session")
+def small_data() -> Dataset:
+    """The data of `SMALL_STUDY`."""
+    return planted(PlantedConfig(train=96, valid=64, test=64, steps=3, width=6))
+
+
+@pytest.fixture
+def write_study(tmp_path: Path) -> Callable[[str], Path]:
+    """Writes a study file."""
+
+    def write(text: str, name: str = "study.yaml") -> Path:
+        path = tmp_path / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def shared_data() -> Callable[[str], Path]:
+    """Finds a real feature file, or skips the test."""
+
+    def find(name: str) -> Path:
+        path = SHARED_DATA / name
+        if not path.exists():
+            pytest.skip(f"the real feature file {name} is not here ({SHARED_DATA})")
+        return path
+
+    return find
+
+
+@pytest.fixture
+def program() -> Callable[[str], str]:
+    """Finds a system program, or skips the test; in CI, which installs them, it fails instead."""
+
+    def find(name: str) -> str:
+        found = shutil.which(name)
+        if found is None and os.environ.get("TRIPTYCH_REQUIRE_PROGRAMS"):
+            pytest.fail(f"{name} is not installed, and this run was to have it")
+        if found is None:
+            pytest.skip(f"{name} is not installed")
+        return found
+
+    return find

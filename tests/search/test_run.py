@@ -1,0 +1,158 @@
+"""A whole study through Ray, as a user runs it: from the study file to the report."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from search.ledger import LEDGER, read_ledger
+
+TRIPTYCH = Path(sys.executable).parent / "triptych"
+TABLE_COLUMNS = "arm,metric,n,mean,sd,delta,ci_low,ci_high,p,p_holm,verdict"
+CELL_COLUMNS = "key,arm,phase,candidate,seed,status,epochs"
+CELLS = 2 * (3 * 2 + 4)
+
+
+def triptych(*arguments: object, folder: Path) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [str(TRIPTYCH), *map(str, arguments)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, small_study_text: str) -> Path:
+    """A work folder in which the small study has been run."""
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "study.yaml").write_text(small_study_text, encoding="utf-8")
+    result = triptych("run", "study.yaml", "--workers", 2, folder=folder)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert f"{CELLS} cells trained" in result.stdout
+    assert result.stderr == ""
+    return folder
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_run_writes_its_report(finished: Path) -> None:
+    report = finished / "runs" / "small" / "report"
+    assert {path.name for path in report.iterdir()} == {
+        "report.html", "table.tex", "table.md", "table.csv", "cells.csv",
+    }  # fmt: skip
+    assert (report / "table.csv").read_text().splitlines()[0] == TABLE_COLUMNS
+    assert (report / "cells.csv").read_text().splitlines()[0].startswith(CELL_COLUMNS + ",metric.")
+
+
+def test_every_cell_is_there_once_and_only_confirm_cells_saw_the_test_split(
+    finished: Path,
+) -> None:
+    cells = rows(finished / "runs" / "small" / "report" / "cells.csv")
+    assert len(cells) == len({cell["key"] for cell in cells}) == CELLS
+    for cell in cells:
+        assert bool(cell["metric.test.mae"]) == (cell["phase"] == "confirm")
+        assert cell["metric.valid.mae"]
+
+
+def test_a_second_run_trains_nothing(finished: Path) -> None:
+    before = (finished / "runs" / "small" / LEDGER).read_bytes()
+    result = triptych("run", "study.yaml", folder=finished)
+    assert result.returncode == 0
+    assert "nothing left to train" in result.stdout
+    assert "Ray" not in result.stdout
+    assert (finished / "runs" / "small" / LEDGER).read_bytes() == before
+
+
+def test_the_report_from_mlflow_equals_the_ledgers(finished: Path) -> None:
+    report = finished / "runs" / "small" / "report"
+    names = ("table.csv", "cells.csv", "table.tex", "table.md")
+    assert triptych("report", "small", folder=finished).returncode == 0
+    from_ledger = {name: (report / name).read_bytes() for name in names}
+    result = triptych("report", "small", "--from", "mlflow", folder=finished)
+    assert result.returncode == 0, result.stderr
+    assert {name: (report / name).read_bytes() for name in names} == from_ledger
+
+
+def test_the_same_study_on_other_workers_gives_the_same_numbers(
+    finished: Path, tmp_path: Path, small_study_text: str
+) -> None:
+    (tmp_path / "study.yaml").write_text(small_study_text, encoding="utf-8")
+    result = triptych("run", "study.yaml", "--workers", 1, folder=tmp_path)
+    assert result.returncode == 0
+    assert without_seconds(tmp_path) == without_seconds(finished)
+
+
+def without_seconds(folder: Path) -> list[dict[str, str]]:
+    cells = rows(folder / "runs" / "small" / "report" / "cells.csv")
+    return [{**cell, "metric.seconds": ""} for cell in cells]
+
+
+def test_a_study_killed_half_way_goes_on_and_ends_the_same(
+    finished: Path, tmp_path: Path, small_study_text: str
+) -> None:
+    (tmp_path / "study.yaml").write_text(small_study_text, encoding="utf-8")
+    ledger = tmp_path / "runs" / "small" / LEDGER
+    run = subprocess.Popen(
+        [str(TRIPTYCH), "run", "study.yaml", "--workers", "2"],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    wait_for(lambda: ledger.exists() and ledger.read_bytes().count(b"\n") >= 4)
+    os.killpg(run.pid, signal.SIGKILL)
+    run.wait()
+    kept = read_ledger(tmp_path / "runs" / "small")
+    assert 4 <= len(kept) < CELLS
+    result = triptych("run", "study.yaml", "--workers", 2, folder=tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert f"{CELLS - len(kept)} cells trained" in result.stdout
+    lines = [json.loads(line)["key"] for line in ledger.read_text().splitlines()]
+    assert len(lines) == len(set(lines)) == CELLS
+    assert without_seconds(tmp_path) == without_seconds(finished)
+
+
+def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(
+    tmp_path: Path, small_study_text: str
+) -> None:
+    (tmp_path / "study.yaml").write_text(small_study_text, encoding="utf-8")
+    ledger = tmp_path / "runs" / "small" / LEDGER
+    run = subprocess.Popen(
+        [str(TRIPTYCH), "run", "study.yaml", "--workers", "1", "--set", "train.epochs=200",
+         "--set", "train.patience=200"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    wait_for(lambda: ledger.exists() and ledger.read_bytes().count(b"\n") >= 2)
+    second = triptych("run", "study.yaml", folder=tmp_path)
+    assert second.returncode == 2
+    assert "a run of this study is going on" in second.stderr
+    assert "running" in triptych("status", "small", folder=tmp_path).stdout
+    run.send_signal(signal.SIGINT)
+    _, errors = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert "the same command goes on" in errors
+    assert "Traceback" not in errors
+    assert "not running" in triptych("status", "small", folder=tmp_path).stdout
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline, "it never came"
+        time.sleep(0.05)

@@ -1,0 +1,117 @@
+"""One field followed from its declaration to the report: also the newcomer's tour.
+
+`loss.alignment.text_audio.weight` has that one name at every stop.
+"""
+
+import csv
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+
+from msa_core.config import Config
+from msa_core.config_paths import fields_of, get, replace, symbol_of
+from msa_core.data.batching import Scaler, prepare
+from msa_core.data.dataset import Dataset
+from msa_core.metrics import SCHEMES
+from msa_core.model import build_model
+from msa_core.objective import loss_terms, total
+from msa_core.streams import Streams
+from reports.mlflow_source import read_mlflow
+from reports.write import write_report
+from search.folder import ledger_results, read_manifest
+from search.ledger import read_ledger
+from search.progress import Progress
+from search.proposals import Proposals
+from search.run import RunOptions, run_study
+from spaces.domains import LogUniform
+from spaces.plan import Versions, plan_study
+from spaces.study import load_study
+
+FIELD = "loss.alignment.text_audio.weight"
+
+STUDY = f"""\
+study: tour
+base:
+  train.epochs: 2
+  model.projection.width: 4
+search:
+  {FIELD}: {{log_uniform: [1, 100]}}
+arms:
+  - explicit:
+      full: {{loss.alignment.text_audio.mode: shared}}
+      off: {{loss.alignment.text_audio.mode: off}}
+budget: {{candidates: 2, tune_seeds: 1, confirm_seeds: 2}}
+"""
+
+
+def test_one_field_has_one_name_from_its_declaration_to_the_report(
+    tmp_path: Path, small_data: Dataset
+) -> None:
+    # Declared once, with a symbol and bounds.
+    info, kind = fields_of(Config)[FIELD]
+    assert (info.label, info.minimum, kind) == ("alignment weight", 0.0, float)
+    assert symbol_of(FIELD) == r"\lambda_{ta}"
+
+    # Written in a study file, and checked there.
+    path = tmp_path / "study.yaml"
+    path.write_text(STUDY, encoding="utf-8")
+    study = load_study(path)
+    assert study.search == {FIELD: LogUniform(1, 100)}
+
+    # Searched in the arm in which it means something, and in no other.
+    plan = plan_study(study, Versions(data=small_data.fingerprint, code="code"))
+    full, off = plan.arms
+    assert set(full.space) == {FIELD}
+    assert set(off.space) == set()
+
+    # A distribution of the same name in Optuna.
+    proposals = Proposals(full, sampler="tpe", seed=0, metric="mae", higher_is_better=False)
+    params = proposals.ask()
+    assert params is not None
+    (distribution,) = proposals.optuna.trials[0].distributions.values()
+    assert set(params) == set(proposals.optuna.trials[0].distributions) == {FIELD}
+    assert (distribution.low, distribution.high, distribution.log) == (1, 100, True)
+
+    # Put into the configuration of a worker, and multiplied once in the loss.
+    config = replace(full.config, params)
+    assert get(config, FIELD) == params[FIELD]
+    assert weight_in_the_loss(config, small_data) == pytest.approx(params[FIELD], rel=1e-4)
+
+    # Trained, and kept: in the ledger, in MLflow, in the table of cells, absent where off.
+    folder = tmp_path / "results"
+    progress = Progress(Console(quiet=True))
+    summary = run_study(plan, small_data, folder, RunOptions(workers=1), progress)
+    assert (summary.trained, summary.failed, summary.tracking_failure) == (6, 0, None)
+    cells = read_ledger(folder).values()
+    assert {cell.params[FIELD] for cell in cells if cell.candidate == 0 and cell.params} == {
+        params[FIELD]
+    }
+    assert all((FIELD in cell.config) == (cell.arm == "full") for cell in cells)
+    results = read_mlflow(read_manifest(folder).tracking_uri, "tour")
+    for source in (results, ledger_results(folder)):
+        column = source.cells.set_index("key")[f"param.{FIELD}"]
+        for cell in cells:
+            if cell.arm == "full":
+                assert column[cell.key] == cell.config[FIELD]
+            else:
+                assert column[cell.key] is None
+
+    # And so in the report's file, where a cell of the arm without it is empty, not 0.
+    report = write_report(ledger_results(folder), SCHEMES["mosi"], folder / "report")
+    with report.cells.open(newline="", encoding="utf-8") as file:
+        written = {row["key"]: row[f"param.{FIELD}"] for row in csv.DictReader(file)}
+    assert written == {cell.key: str(cell.config.get(FIELD, "")) for cell in cells}
+
+
+def weight_in_the_loss(config: Config, data: Dataset) -> float:
+    """What the alignment term is multiplied by on its way into the loss."""
+    train = data.splits.train
+    scaler = Scaler.fit(train, data.modalities, standardise=True)
+    batch = prepare(train, scaler, config, torch.device("cpu"))
+    widths = {name: array.shape[2] for name, array in train.features.items()}
+    model = build_model(config, widths, Streams(0), torch.device("cpu"))
+    terms = loss_terms(config, model.eval()(batch), batch, None)
+    term = terms["alignment.text_audio"]
+    return float((total({"alignment": term}) / term.raw).detach())

@@ -1,0 +1,39 @@
+"""The four package names are ours, and reading a study stays light."""
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+HEAVY = ("torch", "ray", "optuna", "mlflow", "pandas", "plotly", "scipy")
+
+
+@pytest.mark.parametrize("name", ["msa_core", "spaces", "reports", "search"])
+def test_package_names_resolve_into_this_repository(name: str) -> None:
+    assert Path(str(importlib.import_module(name).__file__)).parent == REPOSITORY / name
+
+
+@pytest.mark.parametrize("module", ["spaces.study", "spaces.plan", "search.cli"])
+def test_light_modules_import_nothing_heavy(module: str) -> None:
+    code = f"import sys, {module}; print([m for m in {HEAVY!r} if m in sys.modules])"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "[]"
+
+
+def test_no_module_is_named_after_the_standard_library_or_a_dependency() -> None:
+    taken = set(sys.stdlib_module_names) | set(HEAVY) | {"rich", "click", "jinja2", "pydantic"}
+    ours = [path for name in ("msa_core", "spaces", "reports", "search")
+            for path in (REPOSITORY / name).rglob("*.py")]  # fmt: skip
+    assert [path for path in ours if path.stem in taken] == []
+
+
+def test_no_source_file_is_longer_than_400_lines() -> None:
+    sources = [path for folder in ("msa_core", "spaces", "reports", "search", "tests")
+               for path in (REPOSITORY / folder).rglob("*.py")]  # fmt: skip
+    long = {path.name: len(path.read_text().splitlines()) for path in sources}
+    assert {name: lines for name, lines in long.items() if lines > 400} == {}
