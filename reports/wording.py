@@ -60,6 +60,11 @@ def limit_sentences(comparison: Comparison) -> tuple[str, ...]:
             )
         else:
             said.append(f"Equivalent means: within ±{primary.margin:g} {primary.label}.")
+    if any(comparison.facts.searched.values()):
+        said.append(
+            "Each arm was tuned once. Luck in tuning is in none of these intervals; "
+            "the same study with another `budget.seed` shows how much there is."
+        )
     if limits.test_size is not None:
         size = f"The test set has {count(limits.test_size, 'utterance')}"
         if limits.accuracy_error is not None:

@@ -1,9 +1,9 @@
 """Optuna, asked and told. The only file that imports it.
 
 Candidate i of an arm is a function of the study and of the results of the arm's candidates
-0 .. i - in_flight alone: the sampler is seeded for each question by the arm and the number, and
-results are told in the order of the numbers, however they arrive. So the same study proposes the
-same candidates on any number of workers, and also after an interruption.
+0 .. i - in_flight alone: the sampler is seeded for each question by its number, and results are
+told in the order of the numbers, however they arrive. So the same study proposes the same
+candidates on any number of workers, and also after an interruption.
 """
 
 import hashlib
@@ -120,7 +120,9 @@ class Proposals:
         self._trials.append(trial)
 
     def _sampler(self, attempt: int) -> optuna.samplers.BaseSampler:
-        text = f"{self.seed}/{self.arm.name}/{len(self._trials)}/{attempt}"
+        # The same for every arm: where arms search the same fields they start from the same
+        # random candidates, so that luck in tuning is no difference between them.
+        text = f"{self.seed}/{len(self._trials)}/{attempt}"
         seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little")
         if self.sampler == "random" or attempt >= SAMPLER_ATTEMPTS:
             return optuna.samplers.RandomSampler(seed=seed)

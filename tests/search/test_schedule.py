@@ -199,6 +199,15 @@ def test_optuna_is_told_the_truth(write_study: WriteStudy) -> None:
     assert pruned.intermediate_values == {1: 3.0, 2: 2.5}
 
 
+def test_arms_start_from_the_same_random_candidates(write_study: WriteStudy) -> None:
+    trained = work(Schedule(make_plan(write_study(STUDY)), [], higher_is_better=False))
+    first, second = (
+        {cell.candidate: cell.params for cell in trained if cell.arm == arm and cell.candidate < 10}
+        for arm in ("full", "without text")
+    )
+    assert first == second
+
+
 def test_a_result_is_told_only_when_its_turn_comes(write_study: WriteStudy) -> None:
     schedule = Schedule(make_plan(write_study(STUDY)), [], higher_is_better=False)
     (arm, *_) = schedule.arms.values()

@@ -1,0 +1,31 @@
+"""What the README shows is true."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from spaces.errors import StudyError
+from spaces.study import load_study
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+(EXAMPLE,) = re.findall(r"```yaml\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_the_example_study_is_a_study(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.yaml"
+    path.write_text(EXAMPLE, encoding="utf-8")
+    study = load_study(path)
+    assert [arm.name for arm in study.arms] == ["full", "without text", "aligned"]
+
+
+def test_the_message_for_a_misspelt_field_is_the_one_shown(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.yaml"
+    lines = EXAMPLE.splitlines()
+    (place,) = (number for number, line in enumerate(lines) if "text_audio.weight" in line)
+    lines[place] = lines[place].replace("text_audio", "text_audo")
+    path.write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(StudyError) as caught:
+        load_study(path)
+    shown = " ".join(README.split())
+    assert re.sub(r":\d+:", ":14:", str(caught.value), count=1) in shown
