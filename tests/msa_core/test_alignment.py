@@ -15,14 +15,6 @@ RISING = torch.tensor([[1.0, 1.0], [-1.0, -1.0]])
 FALLING = torch.tensor([[1.0, -1.0], [-1.0, 1.0]])
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture
 def draw():
     generator = torch.Generator().manual_seed(11)

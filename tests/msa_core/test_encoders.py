@@ -18,14 +18,6 @@ LENGTHS = torch.tensor([5, 1, 3, 0, 2, 5])
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture
 def frames():
     return torch.randn(B, T, D, generator=torch.Generator().manual_seed(3))

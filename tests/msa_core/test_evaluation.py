@@ -32,14 +32,6 @@ SMALL = replace(
 )
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def data():
     return planted(PlantedConfig(train=96, valid=64, test=70, steps=3, width=6))

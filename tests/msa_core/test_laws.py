@@ -49,14 +49,6 @@ EVERYTHING = {**SHARED, **ULGM, "model.fusion.kind": "tfn"}
 NO_HEADS = {f"loss.unimodal.{name}.weight": 0 for name in MODALITIES}
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def splits():
     return planted(RECIPE).splits

@@ -39,14 +39,6 @@ SHARED_TEXT_AUDIO = {"loss.alignment.text_audio.mode": "shared"}
 ANNOTATED = {"loss.unimodal.kind": "fixed", "loss.unimodal.target": "annotated"}
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def data():
     return planted(PlantedConfig(train=96, valid=64, test=64, steps=3, width=6))
