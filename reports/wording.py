@@ -17,7 +17,8 @@ def answer(comparison: Comparison) -> tuple[str, str]:
         return (
             f"There is no answer yet: the baseline, “{facts.baseline}”, has no confirmed "
             f"{primary.label}.",
-            "Running the study again trains only what is missing.",
+            "Running the study again trains only what is missing; with --retry-failed, also what "
+            "failed.",
         )
     if not compared:
         spread = f" ± {show(baseline.sd, decimals)}" if baseline.sd is not None else ""

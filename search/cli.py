@@ -148,7 +148,9 @@ def _errors() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        click.echo("interrupted; everything finished is kept, the same command goes on", err=True)
+        from search.run import GOES_ON
+
+        click.echo(f"interrupted; {GOES_ON}", err=True)
         sys.exit(INTERRUPTED)
     except Exception as error:
         from search.errors import is_for_the_user

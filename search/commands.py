@@ -20,7 +20,7 @@ from search.folder import PLAN, REPORT, ledger_results, read_manifest, select_ce
 from search.ledger import is_locked, read_ledger
 from search.progress import Progress
 from search.provenance import versions
-from search.run import RunOptions, run_study
+from search.run import RunOptions, manifest_of, run_study
 from spaces.domains import describe
 from spaces.errors import StudyError
 from spaces.plan import TUNE, Plan, Versions, p_floor, plan_study
@@ -28,6 +28,7 @@ from spaces.study import SHIPPED, Study, find_study, load_study
 
 STARTER = "planted-quick"
 RUNS = "runs"
+MOST_OF_A_REASON = 200
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,12 +134,16 @@ def run_and_report(opened: OpenedStudy, options: RunOptions) -> int:
     if summary.tracking_failure is not None:
         _say(
             console,
-            f"warning: MLflow is behind the ledger ({summary.tracking_failure}); nothing is lost, "
-            "the same command brings it up to date",
+            "warning: MLflow is behind the ledger; nothing is lost, the same command brings it "
+            f"up to date ({str(summary.tracking_failure)[:MOST_OF_A_REASON]})",
         )
     _write(console, ledger_results(folder), folder)
     if summary.failed or summary.untested:
-        _say(console, f"{summary.failed} cells failed; the report and `triptych status` say why")
+        _say(
+            console,
+            f"{summary.failed} cells failed; the report and `triptych status` say why, "
+            "and --retry-failed trains them again",
+        )
         return 1
     return 0
 
@@ -233,8 +238,9 @@ def _show_folder(console: Console, folder: Path) -> None:
 
 
 def _finished_cells(opened: OpenedStudy) -> int:
-    keys = {arm.key for arm in opened.plan.arms}
-    return sum(record.arm_key in keys for record in read_ledger(opened.folder).values())
+    assert opened.dataset is not None
+    manifest = manifest_of(opened.plan, opened.dataset, tracking_uri="")
+    return len(select_cells(manifest, read_ledger(opened.folder)))
 
 
 def _heading(console: Console, study: Study) -> None:

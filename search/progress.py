@@ -27,6 +27,7 @@ class Progress:
         self._line_at = 0.0
         self._trained = 0
         self._failed = 0
+        self._unsaid = False
 
     def say(self, message: str) -> None:
         """One line, now."""
@@ -46,6 +47,7 @@ class Progress:
         """Some cells are finished."""
         for record in records:
             self._trained += 1
+            self._unsaid = True
             self._failed += record.status == "failed"
             if record.status == "failed" and self._failed <= 3:
                 self.say(
@@ -55,15 +57,19 @@ class Progress:
         now = time.monotonic()
         if self._live is None and now - self._line_at >= LINE_SECONDS:
             self._line_at = now
-            self.say(self._line())
+            self._say_line()
 
     def stop(self) -> None:
         """Show the last state and end."""
         if self._live is not None:
             self._live.stop()
-        elif self._schedule is not None:
-            self.say(self._line())
+        elif self._schedule is not None and self._unsaid:
+            self._say_line()
         self._live = None
+
+    def _say_line(self) -> None:
+        self._unsaid = False
+        self.say(self._line())
 
     def _line(self) -> str:
         assert self._schedule is not None

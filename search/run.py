@@ -34,11 +34,12 @@ RAY_ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
 }
 LOST_WORKER_RETRIES = 2
+GOES_ON = "everything finished is kept, the same command goes on"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunOptions:
-    """How a study is executed; none of it changes a number.
+    """How a study is executed; none of it changes a number, beyond a GPU's own rounding.
 
     Attributes:
         address: of a Ray cluster; None = this machine alone.
@@ -166,22 +167,28 @@ def _train(
 
     progress.say("starting Ray")
     with _ray(options) as slots:
-        from search.searcher import PackSearcher
+        from search.searcher import LostWorkers, PackSearcher
 
         progress.start(schedule)
         try:
             searcher = PackSearcher(schedule, ledger.append, announce)
-            _fit(searcher, dataset, options, slots)
+            _fit(searcher, LostWorkers(progress.say), dataset, options, slots)
         finally:
             progress.stop()
         if searcher.failure is not None:
             raise searcher.failure
+        if not schedule.finished:
+            raise RunError(f"Ray ended before the study did; {GOES_ON}")
     return trained
 
 
-def _fit(searcher: Any, dataset: Dataset, options: RunOptions, slots: int) -> None:
+def _fit(
+    searcher: Any, lost_workers: Any, dataset: Dataset, options: RunOptions, slots: int
+) -> None:
     """One `Tuner.fit` over the whole study."""
     from ray import tune
+    from ray.exceptions import RayError
+    from ray.tune import TuneError
 
     from search.trainable import PackTrainable
 
@@ -199,13 +206,18 @@ def _fit(searcher: Any, dataset: Dataset, options: RunOptions, slots: int) -> No
                 name="study",
                 storage_path=scratch,
                 verbose=0,
+                callbacks=[lost_workers],
                 failure_config=tune.FailureConfig(max_failures=LOST_WORKER_RETRIES),
                 checkpoint_config=tune.CheckpointConfig(
                     checkpoint_at_end=False, checkpoint_frequency=0
                 ),
             ),
         )
-        tuner.fit()
+        try:
+            tuner.fit()
+        except (RayError, TuneError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise RunError(f"Ray stopped ({reason}); {GOES_ON}") from error
 
 
 @contextmanager
@@ -216,7 +228,8 @@ def _ray(options: RunOptions) -> Iterator[int]:
         warnings.simplefilter("ignore")
         import ray
 
-    logging.getLogger("ray").setLevel(logging.ERROR)
+    # A lost worker is ours to tell, in one line; Tune would print its traceback.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     try:
         # Without "local", ray.init attaches to any cluster that happens to run here.
         ray.init(

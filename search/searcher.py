@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ray.tune import Callback
 from ray.tune.search import Searcher
 
 from search.ledger import CellRecord
@@ -77,4 +78,24 @@ class PackSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types for it
 
     def __getstate__(self) -> dict[str, Any]:
         """Empty: Tune pickles its searcher, and ours holds open files."""
+        return {}
+
+
+class LostWorkers(Callback):  # type: ignore[misc]  # Ray ships no types for it
+    """Says in one line when a worker was lost and its pack is trained again."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        """Say it with this."""
+        self.say = say
+
+    def on_trial_recover(self, *, trial: Any, **info: Any) -> None:
+        """Called by Tune after a failure that it retries."""
+        pack: Pack = trial.config["pack"]
+        self.say(
+            f"a worker was lost; training again: {pack.arm}, {pack.phase} "
+            f"candidate {pack.candidate}, {len(pack.cells)} cells"
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Empty: Tune pickles its callbacks, and a console is none of its business."""
         return {}

@@ -23,6 +23,12 @@ CURVES = ("train.loss",)  # and the validation curve of the study's metric
 BATCH_LIMIT = 100  # MLflow takes 100 params and 1000 metrics at once
 PARENT = "mlflow.parentRunId"
 NAME = "mlflow.runName"
+MLFLOW_ENVIRONMENT = {
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    # Its defaults try for minutes; a run of ours would hang at its end on a server that is down.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+}
 
 
 def local_store(folder: Path) -> str:
@@ -40,7 +46,8 @@ class Tracker:
             manifest: the plan.
             folder: the results folder; artifacts of the local store go there.
         """
-        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        for name, value in MLFLOW_ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
         from mlflow import MlflowClient  # 3 seconds, so only where it is needed
 
         logging.getLogger("mlflow").setLevel(logging.ERROR)

@@ -1,0 +1,72 @@
+"""Ray Tune's view of a schedule, without starting Ray."""
+
+import pickle
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from ray.tune.search import Searcher
+
+from msa_core.data.dataset import Dataset
+from search.ledger import CellRecord
+from search.schedule import Pack, Schedule
+from search.searcher import LOST, PackSearcher
+from search.trainable import CELLS, train_cells
+from spaces.plan import Versions, plan_study
+from spaces.study import load_study
+
+
+@pytest.fixture
+def schedule(small_study_text: str, write_study: Callable[[str], Path]) -> Schedule:
+    plan = plan_study(load_study(write_study(small_study_text)), Versions(data="", code=""))
+    return Schedule(plan, [], higher_is_better=False)
+
+
+def pack_of(suggested: object) -> Pack:
+    assert isinstance(suggested, dict)
+    pack = suggested["pack"]
+    assert isinstance(pack, Pack)
+    return pack
+
+
+def test_finished_cells_are_kept_before_anyone_hears_of_them(
+    schedule: Schedule, small_data: Dataset
+) -> None:
+    heard: list[tuple[str, int]] = []
+    searcher = PackSearcher(
+        schedule,
+        lambda cells: heard.append(("kept", len(cells))),
+        lambda cells: heard.append(("announced", len(cells))),
+    )
+    while (suggested := searcher.suggest("trial")) != Searcher.FINISHED:
+        cells = train_cells(pack_of(suggested), small_data, "cpu")
+        searcher.on_trial_complete("trial", {CELLS: [asdict(cell) for cell in cells]})
+    assert schedule.finished
+    assert [name for name, _ in heard] == ["kept", "announced"] * (len(heard) // 2)
+    assert sum(number for name, number in heard if name == "kept") == 2 * (3 * 2 + 4)
+
+
+def test_a_lost_worker_leaves_failed_cells_that_say_so(schedule: Schedule) -> None:
+    kept: list[CellRecord] = []
+    searcher = PackSearcher(schedule, kept.extend, lambda cells: None)
+    pack = pack_of(searcher.suggest("trial"))
+    searcher.on_trial_complete("trial", None, error=True)
+    assert {cell.key for cell in kept} == set(pack.cells.values())
+    assert {(cell.status, cell.reason) for cell in kept} == {("failed", LOST)}
+
+
+def test_a_ledger_that_cannot_be_written_ends_the_run(schedule: Schedule) -> None:
+    def fail(cells: list[CellRecord]) -> None:
+        raise OSError("no space left")
+
+    searcher = PackSearcher(schedule, fail, lambda cells: None)
+    searcher.suggest("trial")
+    searcher.on_trial_complete("trial", None, error=True)
+    assert isinstance(searcher.failure, OSError)
+    assert searcher.suggest("next") == Searcher.FINISHED
+
+
+def test_tune_can_pickle_it(schedule: Schedule) -> None:
+    searcher = PackSearcher(schedule, lambda cells: None, lambda cells: None)
+    assert isinstance(pickle.loads(pickle.dumps(searcher)), PackSearcher)
