@@ -57,13 +57,20 @@ class Tracker:
         self.experiment = self._experiment(folder)
         self.study_run = self._study_run()
         self.arm_runs = self._runs("arm", "triptych.arm")
+        self.statuses: dict[str, str] = {}
         self.cell_runs = self._runs("cell", "triptych.key")
 
     def write(self, cells: Iterable[CellRecord]) -> None:
         """Write the cells that are not there; each whole or, after a crash, again."""
         for cell in cells:
-            if cell.key not in self.cell_runs:
-                self.cell_runs[cell.key] = self._write_cell(cell)
+            run = self.cell_runs.get(cell.key)
+            if run is not None and self.statuses[run] != cell.status:
+                self.client.delete_run(run)  # it failed, and was trained again
+                run = None
+            if run is None:
+                run = self._write_cell(cell)
+                self.cell_runs[cell.key] = run
+                self.statuses[run] = cell.status
 
     def finish(self, cells: Iterable[CellRecord], complete: bool) -> None:
         """Write what is missing, take out what the plan no longer holds, and close the runs.
@@ -123,6 +130,7 @@ class Tracker:
                     self.client.delete_run(run.info.run_id)
                 else:
                     found[run.data.tags[tag]] = str(run.info.run_id)
+                    self.statuses[run.info.run_id] = run.data.tags.get("triptych.status", "")
             token = page.token or ""
         return found
 

@@ -1,6 +1,7 @@
 """MLflow is brought up to date with the ledger: each cell once, whatever happened before."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,18 @@ def test_every_cell_is_written_once_whatever_was_there(
     third.finish(cells[:-1], complete=True)  # the plan no longer holds the last one
     results = read_mlflow(manifest.tracking_uri, "small", plan=manifest.digest)
     assert sorted(results.cells["key"]) == sorted(cell.key for cell in cells[:-1])
+
+
+def test_a_cell_trained_again_replaces_its_failure(
+    study: tuple[Manifest, list[CellRecord]], tmp_path: Path
+) -> None:
+    manifest, cells = study
+    failed = replace(cells[0], status="failed", reason="why", metrics={}, predictions="")
+    Tracker(manifest, tmp_path).finish([failed], complete=True)
+    Tracker(manifest, tmp_path).finish(cells[:1], complete=True)
+    results = read_mlflow(manifest.tracking_uri, "small")
+    assert list(results.cells["status"]) == ["complete"]
+    assert not results.reasons
 
 
 def test_a_tracking_server_that_fails_is_remembered_and_stops_nothing(tmp_path: Path) -> None:
