@@ -54,10 +54,10 @@ class Tracker:
         logging.getLogger("alembic").setLevel(logging.ERROR)
         self.manifest = manifest
         self.client = MlflowClient(tracking_uri=manifest.tracking_uri)
+        self.statuses: dict[str, str] = {}  # run of a cell -> the cell's status
         self.experiment = self._experiment(folder)
         self.study_run = self._study_run()
         self.arm_runs = self._runs("arm", "triptych.arm")
-        self.statuses: dict[str, str] = {}
         self.cell_runs = self._runs("cell", "triptych.key")
 
     def write(self, cells: Iterable[CellRecord]) -> None:
