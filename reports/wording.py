@@ -64,7 +64,7 @@ def limit_sentences(comparison: Comparison) -> tuple[str, ...]:
     if any(comparison.facts.searched.values()):
         said.append(
             "Each arm was tuned once. Luck in tuning is in none of these intervals; "
-            "the same study with another `budget.seed` shows how much there is."
+            "the same study with another budget.seed shows how much there is."
         )
     if limits.test_size is not None:
         size = f"The test set has {count(limits.test_size, 'utterance')}"
