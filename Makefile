@@ -2,16 +2,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check slow clean
+.PHONY: demo test check clean
 
 demo: .venv/ready
 	$(BIN)/triptych run planted-quick
 
 test: .venv/ready-dev
-	$(BIN)/pytest -m "not slow"
-
-slow: .venv/ready-dev
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest
 
 check: .venv/ready-dev
 	$(BIN)/ruff check .

@@ -103,7 +103,8 @@ def run(
 
     with _errors():
         opened = open_study(study, data, overrides, workdir, need_data=True)
-        sys.exit(run_and_report(opened, RunOptions(**options)))
+        complete = run_and_report(opened, RunOptions(**options))
+    sys.exit(COMPLETE if complete else INCOMPLETE)
 
 
 @main.command()

@@ -117,8 +117,8 @@ def show_plan(opened: OpenedStudy) -> None:
     _say(console, f"{done} of {plan.cells()} cells are in the ledger of {opened.folder}.")
 
 
-def run_and_report(opened: OpenedStudy, options: RunOptions) -> int:
-    """Run a study and write its report; returns the exit code."""
+def run_and_report(opened: OpenedStudy, options: RunOptions) -> bool:
+    """Run a study and write its report; returns whether every cell of it is complete."""
     assert opened.dataset is not None
     console = Console()
     progress = Progress(console)
@@ -144,8 +144,7 @@ def run_and_report(opened: OpenedStudy, options: RunOptions) -> int:
             f"{summary.failed} cells failed; the report and `triptych status` say why, "
             "and --retry-failed trains them again",
         )
-        return 1
-    return 0
+    return not (summary.failed or summary.untested)
 
 
 def show_status(name: str | None, workdir: Path) -> None:
