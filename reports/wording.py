@@ -2,6 +2,7 @@
 
 from reports.comparison import Comparison
 from reports.estimates import Estimate, Verdict
+from reports.paired import ALPHA
 from reports.tables import choose_decimals, count, show, show_p
 
 NAMED = 4  # arms named one by one in a sentence; the table has the others
@@ -112,7 +113,15 @@ def _rest(comparison: Comparison, compared: list[Estimate], decimals: int) -> st
             f"{_names(found)} {'is' if len(found) == 1 else 'are'} equivalent within "
             f"±{comparison.primary.margin:g}"
         )
-    if found := _of(compared, "undecided"):
+    undecided = _of(compared, "undecided")
+    unsettled = [e for e in undecided if e.p_holm is not None and e.p_holm <= ALPHA]
+    if unsettled:
+        parts.append(
+            f"{_names(unsettled)} {'differs' if len(unsettled) == 1 else 'differ'} over the seeds, "
+            "but the interval over other test utterances includes 0: the test set is too small to "
+            "decide"
+        )
+    if found := [e for e in undecided if e not in unsettled]:
         text = f"{_names(found)} {'is' if len(found) == 1 else 'are'} undecided"
         if comparison.limits.detectable is not None:
             text += (

@@ -156,3 +156,14 @@ def test_latex_compiles(table: Table, tmp_path: Path, program: Callable[[str], s
         check=True,
         stdin=subprocess.DEVNULL,
     )
+
+
+def test_an_arm_that_only_more_utterances_could_decide_is_told_so(synthetic: ModuleType) -> None:
+    comparison = synthetic.written_comparison()
+    compared = tuple(
+        replace(e, verdict="undecided", p_holm=0.01) if e.verdict == "worse" else e
+        for e in comparison.estimates
+    )
+    first, rest = answer(replace(comparison, estimates=compared))
+    assert "No arm is shown" in first
+    assert "the test set is too small to decide" in rest
