@@ -89,6 +89,16 @@ def parse(text: str, source: str, single_place: str | None = None) -> Node:
     return _locate(loaded, source, 0, single_place)
 
 
+def is_domain(node: Node) -> bool:
+    """Whether a node has the form of a domain, `{uniform: [0, 1]}`: one name, one list."""
+    inside = node.value
+    return (
+        isinstance(inside, dict)
+        and len(inside) == 1
+        and all(isinstance(child.value, list) for child in inside.values())
+    )
+
+
 def leaves(node: Node, is_leaf: Callable[[Node], bool]) -> Iterator[tuple[str, Node]]:
     """The dotted paths below a mapping; `a: {b: 1}`, `a.b: 1` and mixtures of them are the same.
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from msa_core.config import Config
 from msa_core.config_paths import fields_of, nearest
-from spaces.document import Node, leaves, parse
+from spaces.document import Node, is_domain, leaves, parse
 from spaces.errors import StudyError, at
 
 FIELD_PARTS = ("base", "search")
@@ -50,18 +50,8 @@ def _put(node: Node, path: tuple[str, ...], value: Node, where: str) -> Node:
         children[head] = value
     elif head in FIELD_PARTS:
         old = children.get(head, Node(where, {}))
-        kept = dict(leaves(old, _is_single_list)) if isinstance(old.value, dict) else {}
+        kept = dict(leaves(old, is_domain)) if isinstance(old.value, dict) else {}
         children[head] = Node(old.where, {**kept, rest[0]: value})
     else:
         children[head] = _put(children.get(head, Node(where, {})), tuple(rest), value, where)
     return Node(node.where, children)
-
-
-def _is_single_list(node: Node) -> bool:
-    """A domain such as `{choice: [..]}` ends the path of a searched field."""
-    inside = node.value
-    return (
-        isinstance(inside, dict)
-        and len(inside) == 1
-        and all(isinstance(child.value, list) for child in inside.values())
-    )

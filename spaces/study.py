@@ -12,7 +12,7 @@ from msa_core.config import LABEL_SCHEMES, Config
 from msa_core.config_paths import check_config, check_value, nearest, replace
 from spaces.data_source import DataSource, data_source
 from spaces.designs import Arm, explicit, leave_one_out
-from spaces.document import Node, leaves, read_document
+from spaces.document import Node, is_domain, leaves, read_document
 from spaces.domains import DOMAINS, Domain, parse_domain
 from spaces.errors import StudyError, at, located
 from spaces.overrides import apply_overrides
@@ -163,8 +163,8 @@ def _base_and_search(root: Node) -> tuple[Config, dict[str, Domain]]:
     changes = _changes(root.value["base"], "base") if "base" in root.value else {}
     search: dict[str, Domain] = {}
     if "search" in root.value:
-        for name, node in leaves(root.value["search"], _is_domain):
-            if not _is_domain(node):
+        for name, node in leaves(root.value["search"], is_domain):
+            if not is_domain(node):
                 raise at(
                     node.where,
                     f"search: '{name}' needs one domain, e.g. {{uniform: [0, 1]}}; "
@@ -180,14 +180,6 @@ def _base_and_search(root: Node) -> tuple[Config, dict[str, Domain]]:
                     f"search: '{name}' is searched here and fixed in 'base'; remove one of the two",
                 )
     return replace(Config(), changes), search
-
-
-def _is_domain(node: Node) -> bool:
-    value = node.value
-    if not isinstance(value, dict) or len(value) != 1:
-        return False
-    ((_, inside),) = value.items()
-    return isinstance(inside.value, list)
 
 
 def _changes(node: Node, part: str) -> dict[str, Any]:
