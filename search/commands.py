@@ -18,7 +18,7 @@ from reports.wording import answer
 from reports.write import Report, write_report
 from search.folder import PLAN, REPORT, ledger_results, read_manifest, select_cells
 from search.ledger import is_locked, read_ledger
-from search.progress import Progress
+from search.progress import Progress, failure_line, say
 from search.provenance import versions
 from search.run import RunOptions, manifest_of, run_study
 from spaces.domains import describe
@@ -105,16 +105,16 @@ def show_plan(opened: OpenedStudy) -> None:
         console.print("\nsearched:")
         for name, domain in study.search.items():
             console.print(f"  {name}: {describe(domain)}", markup=False, highlight=False)
-    _say(console, f"\n{_budget_sentence(plan)}")
+    say(console, f"\n{_budget_sentence(plan)}")
     for note in plan.notes:
-        _say(console, f"note: {note}")
+        say(console, f"note: {note}")
     for warning in plan.warnings:
-        _say(console, f"warning: {warning}")
+        say(console, f"warning: {warning}")
     if opened.dataset is None:
-        _say(console, "The study names no data: run it with --data FILE.")
+        say(console, "The study names no data: run it with --data FILE.")
         return
     done = _finished_cells(opened)
-    _say(console, f"{done} of {plan.cells()} cells are in the ledger of {opened.folder}.")
+    say(console, f"{done} of {plan.cells()} cells are in the ledger of {opened.folder}.")
 
 
 def run_and_report(opened: OpenedStudy, options: RunOptions) -> bool:
@@ -124,22 +124,22 @@ def run_and_report(opened: OpenedStudy, options: RunOptions) -> bool:
     progress = Progress(console)
     plan, folder = opened.plan, opened.folder
     _heading(console, opened.study)
-    _say(console, _budget_sentence(plan))
+    say(console, _budget_sentence(plan))
     for line in (*(f"note: {note}" for note in plan.notes),
                  *(f"warning: {warning}" for warning in plan.warnings)):  # fmt: skip
-        _say(console, line)
+        say(console, line)
     summary = run_study(plan, opened.dataset, folder, options, progress)
     trained = f"{summary.trained} cells trained" if summary.trained else "nothing left to train"
-    _say(console, f"{trained}; {summary.cells} in {folder}")
+    say(console, f"{trained}; {summary.cells} in {folder}")
     if summary.tracking_failure is not None:
-        _say(
+        say(
             console,
             "warning: MLflow is behind the ledger; nothing is lost, the same command brings it "
             f"up to date ({str(summary.tracking_failure)[:MOST_OF_A_REASON]})",
         )
     _write(console, ledger_results(folder), folder)
     if summary.failed or summary.untested:
-        _say(
+        say(
             console,
             f"{summary.failed} cells failed; the report and `triptych status` say why, "
             "and --retry-failed trains them again",
@@ -160,7 +160,7 @@ def show_status(name: str | None, workdir: Path) -> None:
         else sorted(path.parent for path in (workdir / RUNS).glob(f"*/{PLAN}"))
     )
     if not folders:
-        _say(console, f"no study has been run in {workdir / RUNS}")
+        say(console, f"no study has been run in {workdir / RUNS}")
     for folder in folders:
         _show_folder(console, folder)
 
@@ -203,8 +203,8 @@ def _print_report(console: Console, report: Report) -> None:
     console.print()
     console.print(terminal_table(report.table, console.width))
     for sentence in answer(report.comparison):
-        _say(console, sentence)
-    _say(console, f"report: {report.html}")
+        say(console, sentence)
+    say(console, f"report: {report.html}")
 
 
 def _show_folder(console: Console, folder: Path) -> None:
@@ -212,7 +212,7 @@ def _show_folder(console: Console, folder: Path) -> None:
     facts = manifest.facts
     cells = select_cells(manifest, read_ledger(folder))
     state = "running" if is_locked(folder) else "not running"
-    _say(console, f"{facts.study} ({folder}), {state}")
+    say(console, f"{facts.study} ({folder}), {state}")
     table = RichTable(box=None, pad_edge=False)
     for heading in ("arm", "tuning cells", "confirm cells", "failed"):
         table.add_column(heading, justify="left" if heading == "arm" else "right")
@@ -229,11 +229,7 @@ def _show_folder(console: Console, folder: Path) -> None:
     console.print(table)
     for cell in cells:
         if cell.status == "failed":
-            _say(
-                console,
-                f"failed: {cell.arm}, {cell.phase} candidate {cell.candidate}, "
-                f"seed {cell.seed}: {cell.reason}",
-            )
+            say(console, failure_line(cell))
 
 
 def _finished_cells(opened: OpenedStudy) -> int:
@@ -258,7 +254,3 @@ def _budget_sentence(plan: Plan) -> str:
 
 def _written(value: Value) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _say(console: Console, message: str) -> None:
-    console.print(message, markup=False, highlight=False, soft_wrap=True)

@@ -16,6 +16,19 @@ from spaces.plan import CONFIRM, TUNE
 LINE_SECONDS = 10.0  # plain lines come no faster than this
 
 
+def say(console: Console, message: str) -> None:
+    """One line as it is: no markup in it, no wrapping."""
+    console.print(message, markup=False, highlight=False, soft_wrap=True)
+
+
+def failure_line(record: CellRecord) -> str:
+    """A failed cell in one line."""
+    return (
+        f"failed: {record.arm}, {record.phase} candidate {record.candidate}, "
+        f"seed {record.seed}: {record.reason}"
+    )
+
+
 class Progress:
     """Arms, cells done, the best so far, and when it will be over."""
 
@@ -31,7 +44,7 @@ class Progress:
 
     def say(self, message: str) -> None:
         """One line, now."""
-        self.console.print(message, markup=False, highlight=False, soft_wrap=True)
+        say(self.console, message)
 
     def start(self, schedule: Schedule) -> None:
         """Begin to show a schedule."""
@@ -50,10 +63,7 @@ class Progress:
             self._unsaid = True
             self._failed += record.status == "failed"
             if record.status == "failed" and self._failed <= 3:
-                self.say(
-                    f"failed: {record.arm}, {record.phase} candidate {record.candidate}, "
-                    f"seed {record.seed}: {record.reason}"
-                )
+                self.say(failure_line(record))
         now = time.monotonic()
         if self._live is None and now - self._line_at >= LINE_SECONDS:
             self._line_at = now

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from msa_core.config_paths import Value, flatten, replace, resolve
 from search.ledger import CellRecord
 from search.proposals import Proposals
-from search.selection import ArmCells, best_candidate, candidate_value
+from search.selection import ArmCells, best_candidate
 from spaces.plan import CONFIRM, TUNE, Plan, PlannedArm, cell_key
 
 CONFIRM_PACK = 5  # seeds; enough work to outlast an actor's start, small enough to share out
@@ -94,13 +94,8 @@ class ArmSchedule:
 
     def values(self) -> dict[int, float | None]:
         """Candidate -> mean validation value; None where it failed or is not finished."""
-        seeds = self.plan.tune_seeds
-        return {
-            number: candidate_value(
-                self.cells.finished(TUNE, number, seeds), self.metric, len(seeds)
-            )
-            for number in range(len(self.candidates) if self.budget else 0)
-        }
+        candidates = len(self.candidates) if self.budget else 0
+        return self.cells.values(candidates, self.plan.tune_seeds, self.metric)
 
     def _next_tuning(self) -> Pack | None:
         if not self.budget:

@@ -56,6 +56,13 @@ class ArmCells:
         found = (self.get(phase, candidate, seed) for seed in seeds)
         return [record for record in found if record is not None]
 
+    def values(self, candidates: int, seeds: Sequence[int], metric: str) -> dict[int, float | None]:
+        """Candidate -> mean validation value; None where it failed or is not finished."""
+        return {
+            number: candidate_value(self.finished(TUNE, number, seeds), metric, len(seeds))
+            for number in range(candidates)
+        }
+
     def candidates(self) -> list[Mapping[str, Value]]:
         """What every candidate with a finished tuning cell was."""
         return list(self._params.values())
@@ -90,10 +97,6 @@ def planned_cells(
     tuned = [cells.finished(TUNE, number, tune_seeds) for number in range(candidates)]
     best: int | None = 0
     if candidates:
-        values = {
-            number: candidate_value(found, metric, len(tune_seeds))
-            for number, found in enumerate(tuned)
-        }
-        best = best_candidate(values, higher_is_better)
+        best = best_candidate(cells.values(candidates, tune_seeds, metric), higher_is_better)
     confirmed = [] if best is None else cells.finished(CONFIRM, best, confirm_seeds)
     return [record for found in tuned for record in found] + confirmed

@@ -36,19 +36,6 @@ def content():
     }
 
 
-@pytest.fixture
-def write(tmp_path):
-    """Writes bytes, or pickles anything else, and gives the path."""
-
-    def write(content, protocol=4):
-        path = tmp_path / "features.pkl"
-        is_raw = isinstance(content, bytes)
-        path.write_bytes(content if is_raw else pickle.dumps(content, protocol))
-        return path
-
-    return write
-
-
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_every_protocol_gives_the_same_data(content, write, protocol):
     dataset = read_mmsa(write(content, protocol), "mosi")
