@@ -57,6 +57,7 @@ class FieldInfo:
         minimum, maximum: inclusive bounds of a number; None = unbounded.
         above: exclusive lower bound of a number.
         choices: the allowed strings; empty = any.
+        varies: whether the members of a pack may differ in it (`msa_core.packing`).
     """
 
     meaning: str
@@ -66,6 +67,7 @@ class FieldInfo:
     maximum: float | None = None
     above: float | None = None
     choices: tuple[str, ...] = ()
+    varies: bool = False
 
 
 def _field(default: Any, meaning: str, label: str, **info: Any) -> Any:
@@ -74,11 +76,11 @@ def _field(default: Any, meaning: str, label: str, **info: Any) -> Any:
 
 
 def _share(default: float, meaning: str, label: str) -> Any:
-    return _field(default, meaning, label, minimum=0.0, maximum=0.95)
+    return _field(default, meaning, label, minimum=0.0, maximum=0.95, varies=True)
 
 
-def _count(default: int, meaning: str, label: str, maximum: int, symbol: str = "") -> Any:
-    return _field(default, meaning, label, symbol=symbol, minimum=1, maximum=maximum)
+def _count(default: int, meaning: str, label: str, maximum: int, **info: Any) -> Any:
+    return _field(default, meaning, label, minimum=1, maximum=maximum, **info)
 
 
 def _section(factory: Any) -> Any:
@@ -113,7 +115,9 @@ class ModalityConfig:
 class ProjectionConfig:
     """The common space into which every modality is projected."""
 
-    width: int = _count(32, "width of each projected modality", "projection width", 1024, "d")
+    width: int = _count(
+        32, "width of each projected modality", "projection width", 1024, symbol="d"
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -158,6 +162,7 @@ class PairConfig:
         symbol=r"\lambda_{%s}",
         minimum=0.0,
         maximum=1e6,
+        varies=True,
     )
     margin: float = _field(
         0.1,
@@ -166,6 +171,7 @@ class PairConfig:
         symbol=r"\mu_{%s}",
         above=0.0,
         maximum=1e6,
+        varies=True,
     )
 
 
@@ -189,6 +195,7 @@ class UnimodalHeadConfig:
         symbol=r"c_{%s}",
         minimum=0.0,
         maximum=1e6,
+        varies=True,
     )
 
 
@@ -227,16 +234,34 @@ class TrainConfig:
     """One training: Adam with early stopping that restores the best epoch."""
 
     learning_rate: float = _field(
-        1e-3, "step size of Adam", "learning rate", symbol=r"\eta", above=0.0, maximum=1.0
+        1e-3,
+        "step size of Adam",
+        "learning rate",
+        symbol=r"\eta",
+        above=0.0,
+        maximum=1.0,
+        varies=True,
     )
     weight_decay: float = _field(
-        0.0, "L2 penalty inside Adam", "weight decay", minimum=0.0, maximum=1.0
+        0.0, "L2 penalty inside Adam", "weight decay", minimum=0.0, maximum=1.0, varies=True
+    )
+    precision: str = _field(
+        "float32",
+        "how products are rounded; tf32: on a GPU to 10 bits before they are added up in float32, "
+        "elsewhere as float32; bf16: 8 bits, kept in float32 between steps",
+        "precision",
+        choices=("float32", "tf32", "bf16"),
     )
     batch_size: int = _field(32, "utterances a step", "batch size", minimum=2, maximum=65536)
-    epochs: int = _count(40, "epochs at most", "epochs", 100_000)
-    patience: int = _count(8, "epochs without improvement before it stops", "patience", 100_000)
+    epochs: int = _count(40, "epochs at most", "epochs", 100_000, varies=True)
+    patience: int = _count(
+        8, "epochs without improvement before it stops", "patience", 100_000, varies=True
+    )
     monitor: str = _field(
-        "mae", "validation metric that picks the best epoch and stops the training", "monitor"
+        "mae",
+        "validation metric that picks the best epoch and stops the training",
+        "monitor",
+        varies=True,
     )
 
 
@@ -248,6 +273,7 @@ class ControlConfig:
         "off",
         "off, or any name: salts every random stream; same model, other noise, no real effect",
         "placebo",
+        varies=True,
     )
 
 

@@ -142,10 +142,22 @@ def check_config(config: Config, scheme: str) -> None:
         )
 
 
+def fused_entries(config: Config) -> int:
+    """Width of the fused vector."""
+    width = config.model.projection.width
+    modalities = sum(_used(config, modality) for modality in MODALITIES)
+    match config.model.fusion.kind:
+        case "tfn":
+            return int((width + 1) ** modalities)
+        case "sum":
+            return width
+    return width * modalities
+
+
 def _check_fused_width(config: Config) -> None:
     width = config.model.projection.width
     modalities = sum(_used(config, modality) for modality in MODALITIES)
-    fused = (width + 1) ** modalities
+    fused = fused_entries(config)
     if config.model.fusion.kind == "tfn" and fused > MOST_FUSED:
         fitting = int(MOST_FUSED ** (1 / modalities)) - 1
         raise ConfigError(

@@ -7,9 +7,11 @@ import torch
 
 from msa_core.data.batching import prepare
 from msa_core.data.dataset import FloatArray, Split
+from msa_core.members import Network
 from msa_core.metrics import score
-from msa_core.model import Model
-from msa_core.training import MemberResult, predict
+from msa_core.packing import in_turn
+from msa_core.parameters import Parameters
+from msa_core.training import MemberResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +38,14 @@ def evaluate(
     if result.status != "complete" or result.trained is None:
         raise ValueError(f"only a complete member can be evaluated, this one is {result.status}")
     trained = result.trained
-    with torch.device("meta"):
-        model = Model(trained.config, trained.features)
-    model.load_state_dict(dict(trained.state), assign=True)
-    model.to(torch.device(device))
-    whole = prepare(test, trained.scaler, trained.config, torch.device(device))
-    predictions = predict(model, whole)
+    place = torch.device(device)
+    vmapped = not in_turn(trained.config, place.type)
+    # As in training, a stack of one has a twin: the same predictions to the last bit.
+    copies = 2 if vmapped else 1
+    parameters = Parameters.stack([trained.state] * copies, place, transposed=vmapped).leaves
+    network = Network(trained.config, trained.features, vmapped=vmapped)
+    whole = prepare(test, trained.scaler, trained.config, place)
+    predictions = network.predict(parameters, whole)[0]
     return Evaluation(
         metrics=score(trained.scheme, predictions, test.labels), predictions=predictions
     )

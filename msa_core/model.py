@@ -11,11 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from msa_core.config import MODALITIES, Config
+from msa_core.config_paths import fused_entries
 from msa_core.data.batching import Batch
 from msa_core.modules.dropout import Dropout
 from msa_core.modules.encoders import ENCODERS
-from msa_core.modules.fusion import FUSIONS, fused_width
+from msa_core.modules.fusion import FUSIONS
 from msa_core.modules.labels import MULTIMODAL
+from msa_core.modules.linear import Linear
 from msa_core.streams import Streams
 
 
@@ -41,9 +43,9 @@ class Head(nn.Module):
 
     def __init__(self, features: int, width: int, dropout: float) -> None:
         super().__init__()
-        self.hidden = nn.Linear(features, width)
-        self.dropout = Dropout(dropout)
-        self.output = nn.Linear(width, 1)
+        self.hidden = Linear(features, width)
+        self.dropout = Dropout(dropout, width)
+        self.output = Linear(width, 1)
 
     def forward(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
         """The prediction [B] and the hidden layer [B, H] before dropout."""
@@ -74,10 +76,10 @@ class Model(nn.Module):
             self.encoders[name] = ENCODERS[branch.encoder](
                 features[name], branch.width, branch.dropout
             )
-            self.projections[name] = nn.Linear(branch.width, width)
+            self.projections[name] = Linear(branch.width, width)
         self.fuse = FUSIONS[config.model.fusion.kind]
         self.head = Head(
-            fused_width(config.model.fusion.kind, len(used), width),
+            fused_entries(config),
             config.model.fusion.width,
             config.model.fusion.dropout,
         )
@@ -93,7 +95,7 @@ class Model(nn.Module):
     def forward(self, batch: Batch) -> Output:
         """Predictions and representations of a batch."""
         projected = {
-            name: self.projections[name](encoder(batch.features[name], batch.lengths[name]))
+            name: self.projections[name](encoder(batch.features[name], batch.lengths.get(name)))
             for name, encoder in self.encoders.items()
         }
         prediction, fused_hidden = self.head(self.fuse(list(projected.values())))
@@ -102,35 +104,36 @@ class Model(nn.Module):
             unimodal[name], hidden[name] = head(projected[name])
         return Output(prediction=prediction, unimodal=unimodal, projected=projected, hidden=hidden)
 
-    def start_epoch(self, epoch: int, streams: Streams) -> None:
-        """Give every dropout its stream of this epoch."""
-        for name, module in self.named_modules():
-            if isinstance(module, Dropout):
-                device = next(self.parameters()).device
-                module.generator = streams.generator("dropout", name, epoch, device=device)
+    def dropouts(self) -> dict[str, Dropout]:
+        """Every dropout by its name in the network."""
+        return {
+            name: module for name, module in self.named_modules() if isinstance(module, Dropout)
+        }
 
 
-def build_model(
-    config: Config, features: Mapping[str, int], streams: Streams, device: torch.device
-) -> Model:
-    """A model with fresh parameters; each drawn from the stream of its own name.
+def build_model(config: Config, features: Mapping[str, int]) -> Model:
+    """The network without storage: what it is made of, but no parameters (see `fresh_parameters`).
+
+    PyTorch's own initialisation would draw from the global generator.
+    """
+    with torch.device("meta"):
+        return Model(config, features)
+
+
+def fresh_parameters(model: Model, streams: Streams) -> dict[str, Tensor]:
+    """Parameters to start from, each drawn from the stream of its own name, on the CPU.
 
     Every parameter is uniform in +-1/sqrt(fan-in), PyTorch's default range for linear and
     recurrent layers.
     """
-    # Built without storage: PyTorch's own initialisation would draw from the global generator.
-    with torch.device("meta"):
-        model = Model(config, features)
-    model.to_empty(device=device)
-    cpu = torch.device("cpu")
-    with torch.no_grad():
-        for path, module in model.named_modules():
-            bound = _initial_bound(module)
-            for name, parameter in module.named_parameters(prefix=path, recurse=False):
-                generator = streams.generator("init", name, device=cpu)
-                drawn = torch.rand(parameter.shape, generator=generator)
-                parameter.copy_((2.0 * drawn - 1.0) * bound)
-    return model
+    parameters = {}
+    for path, module in model.named_modules():
+        bound = _initial_bound(module)
+        for name, parameter in module.named_parameters(prefix=path, recurse=False):
+            generator = streams.generator("init", name, device=torch.device("cpu"))
+            drawn = torch.rand(parameter.shape, generator=generator)
+            parameters[name] = (2.0 * drawn - 1.0) * bound
+    return parameters
 
 
 def _initial_bound(module: nn.Module) -> float:

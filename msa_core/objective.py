@@ -9,53 +9,61 @@ from torch import Tensor
 from msa_core.config import PAIRS, Config
 from msa_core.data.batching import Batch
 from msa_core.model import Output
-from msa_core.modules.alignment import MEASURES, pair_term
-from msa_core.modules.labels import LabelGenerator
+from msa_core.modules.alignment import MEASURES, private_term
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One term of the loss: `weight * raw`, raw a scalar."""
+    """One term of the loss: `weight * raw`, both scalars."""
 
     raw: Tensor
-    weight: float
+    weight: Tensor | float
 
 
 def loss_terms(
-    config: Config, output: Output, batch: Batch, generated: LabelGenerator | None
+    config: Config, output: Output, batch: Batch, numbers: Mapping[str, Tensor | float]
 ) -> dict[str, Term]:
     """Every term that this configuration has, by its dotted name.
 
     A term of weight 0 is skipped, not multiplied: 0 * nan is nan.
 
     Args:
-        config: the member's configuration.
+        config: which terms there are. Its numbers are not read: members of a pack share this
+            configuration, and each has numbers of its own.
         output: the model's output on the batch, training mode.
         batch: rows of train.
-        generated: the unimodal labels, for `loss.unimodal.kind: ulgm` only.
+        numbers: the member's `msa_core.packing.free_numbers`.
     """
     terms = {"task": Term(raw=_absolute_error(output.prediction, batch.labels), weight=1.0)}
-    terms.update(_alignment_terms(config, output.projected))
-    terms.update(_unimodal_terms(config, output.unimodal, batch, generated))
+    terms.update(_alignment_terms(config, output.projected, numbers))
+    terms.update(_unimodal_terms(config, output.unimodal, batch, numbers))
     return terms
 
 
 def total(terms: Mapping[str, Term]) -> Tensor:
     """The weighted sum, a scalar."""
-    weighted = [term.raw if term.weight == 1.0 else term.weight * term.raw
-                for term in terms.values()]  # fmt: skip
-    return torch.stack(weighted).sum()
+    return torch.stack([weighted(term) for term in terms.values()]).sum()
 
 
-def _alignment_terms(config: Config, projected: Mapping[str, Tensor]) -> dict[str, Term]:
+def weighted(term: Term) -> Tensor:
+    """What a term adds to the loss."""
+    return term.raw * term.weight
+
+
+def _alignment_terms(
+    config: Config, projected: Mapping[str, Tensor], numbers: Mapping[str, Tensor | float]
+) -> dict[str, Term]:
     terms = {}
     for pair, (first, second) in PAIRS.items():
         chosen = getattr(config.loss.alignment, pair)
         present = first in projected and second in projected
         if present and chosen.mode != "off" and chosen.weight > 0:
+            path = f"loss.alignment.{pair}"
             distance = MEASURES[chosen.measure](projected[first], projected[second])
-            raw = pair_term(distance, chosen.mode, chosen.margin)
-            terms[f"alignment.{pair}"] = Term(raw=raw, weight=chosen.weight)
+            raw = distance
+            if chosen.mode == "private":
+                raw = private_term(distance, numbers[f"{path}.margin"])
+            terms[f"alignment.{pair}"] = Term(raw=raw, weight=numbers[f"{path}.weight"])
     return terms
 
 
@@ -63,18 +71,18 @@ def _unimodal_terms(
     config: Config,
     predictions: Mapping[str, Tensor],
     batch: Batch,
-    generated: LabelGenerator | None,
+    numbers: Mapping[str, Tensor | float],
 ) -> dict[str, Term]:
+    unimodal = config.loss.unimodal
+    own_labels = unimodal.kind == "ulgm" or unimodal.target == "annotated"
     terms = {}
     for modality, prediction in predictions.items():
-        if generated is not None:
-            error = (prediction - generated.labels[modality][batch.rows]).abs()
-            raw = (generated.weights(modality, batch.rows) * error).mean()
-        elif config.loss.unimodal.target == "annotated":
-            raw = _absolute_error(prediction, batch.unimodal_labels[modality])
+        labels = batch.unimodal_labels[modality] if own_labels else batch.labels
+        if unimodal.kind == "ulgm":
+            raw = (batch.unimodal_weights[modality] * (prediction - labels).abs()).mean()
         else:
-            raw = _absolute_error(prediction, batch.labels)
-        weight = getattr(config.loss.unimodal, modality).weight
+            raw = _absolute_error(prediction, labels)
+        weight = numbers[f"loss.unimodal.{modality}.weight"]
         terms[f"unimodal.{modality}"] = Term(raw=raw, weight=weight)
     return terms
 

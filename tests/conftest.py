@@ -2,10 +2,11 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from msa_core.config import PlantedConfig
 from msa_core.data.dataset import Dataset
@@ -34,6 +35,15 @@ arms:
 margin: {mae: 0.05}
 budget: {candidates: 3, tune_seeds: 2, confirm_seeds: 4}
 """
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> Iterator[None]:
+    """One thread, as in a worker."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

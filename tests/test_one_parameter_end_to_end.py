@@ -15,8 +15,9 @@ from msa_core.config_paths import fields_of, get, replace, symbol_of
 from msa_core.data.batching import Scaler, prepare
 from msa_core.data.dataset import Dataset
 from msa_core.metrics import SCHEMES
-from msa_core.model import build_model
+from msa_core.model import build_model, fresh_parameters
 from msa_core.objective import loss_terms, total
+from msa_core.packing import free_numbers
 from msa_core.streams import Streams
 from reports.mlflow_source import read_mlflow
 from reports.write import write_report
@@ -111,7 +112,9 @@ def weight_in_the_loss(config: Config, data: Dataset) -> float:
     scaler = Scaler.fit(train, data.modalities, standardise=True)
     batch = prepare(train, scaler, config, torch.device("cpu"))
     widths = {name: array.shape[2] for name, array in train.features.items()}
-    model = build_model(config, widths, Streams(0), torch.device("cpu"))
-    terms = loss_terms(config, model.eval()(batch), batch, None)
+    model = build_model(config, widths).eval()
+    parameters = fresh_parameters(model, Streams(0))
+    output = torch.func.functional_call(model, parameters, (batch,))
+    terms = loss_terms(config, output, batch, free_numbers(config))
     term = terms["alignment.text_audio"]
     return float((total({"alignment": term}) / term.raw).detach())

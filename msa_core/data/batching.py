@@ -1,10 +1,13 @@
 """Splits as tensors: standardised, pooled where a model only wants the mean, cut into batches.
 
-Shapes: N utterances of a split, B of a batch, T steps, D features.
+Shapes: K members of a pack, N utterances of a split, B of a batch, T steps, D features.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import dataclasses
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +15,7 @@ from torch import Tensor
 
 from msa_core.config import Config
 from msa_core.data.dataset import FloatArray, Split
+from msa_core.modules.encoders import ENCODERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +48,15 @@ class Scaler:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Some rows of a split on one device.
+    """Some rows of a split on one device; in a pack every tensor has a leading axis of K members.
 
     Attributes:
-        features: modality -> [B, T, D], zero where padded.
-        lengths: modality -> [B], valid frames.
+        features: modality -> [B, T, D], zero where padded; [B, D] where pooled.
+        lengths: modality -> [B], valid frames; of the modalities that are not pooled.
         labels: [B].
-        unimodal_labels: modality -> [B], where the data has them.
+        unimodal_labels: modality -> [B], where there are any.
         rows: [B], row numbers in the split; stable over epochs.
+        unimodal_weights: modality -> [B], how much a row's unimodal label counts (`ulgm` only).
     """
 
     features: Mapping[str, Tensor]
@@ -59,40 +64,92 @@ class Batch:
     labels: Tensor
     unimodal_labels: Mapping[str, Tensor]
     rows: Tensor
+    unimodal_weights: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def take(self, rows: Tensor) -> "Batch":
-        """These rows of this batch."""
+        """These rows of a whole split: rows [B] give [B, ...], rows [K, B] give [K, B, ...]."""
+
+        def taken(array: Tensor) -> Tensor:
+            # Much faster than indexing with a tensor of two axes.
+            return array.index_select(0, rows.flatten()).view(*rows.shape, *array.shape[1:])
+
         return Batch(
-            features={name: array[rows] for name, array in self.features.items()},
-            lengths={name: array[rows] for name, array in self.lengths.items()},
-            labels=self.labels[rows],
-            unimodal_labels={name: array[rows] for name, array in self.unimodal_labels.items()},
-            rows=self.rows[rows],
+            features={name: taken(array) for name, array in self.features.items()},
+            lengths={name: taken(array) for name, array in self.lengths.items()},
+            labels=taken(self.labels),
+            unimodal_labels={name: taken(array) for name, array in self.unimodal_labels.items()},
+            rows=taken(self.rows),
         )
+
+    def trimmed(self) -> "Batch":
+        """Without the steps that are padding in every row of the batch; rows are [B] or [1, B]."""
+        features = dict(self.features)
+        for name, lengths in self.lengths.items():
+            frames = features[name]
+            longest = max(1, int(lengths.max()))
+            features[name] = frames.narrow(-2, 0, min(longest, frames.shape[-2]))
+        return dataclasses.replace(self, features=features)
+
+    def parts(self) -> dict[str, Any]:
+        """A tree of tensors for `torch.func.vmap`; `Batch(**parts)` undoes it."""
+        return {part.name: getattr(self, part.name) for part in dataclasses.fields(self)}
 
 
 def prepare(split: Split, scaler: Scaler, config: Config, device: torch.device) -> Batch:
     """A whole split as one batch, with everything done that no parameter changes.
 
     A modality whose encoder only reads the mean over time is pooled here, once, instead of at
-    every step: its features become [N, 1, D].
+    every step: its features become [N, D].
     """
-    features, lengths = {}, {}
-    for modality in scaler.mean:
-        scaled = (split.features[modality] - scaler.mean[modality]) / scaler.std[modality]
-        frames = np.where(_mask(split, modality)[:, :, None], scaled, np.float32(0))
-        length = split.lengths[modality]
-        if getattr(config.model, modality).encoder == "mean_mlp":
-            frames = frames.sum(axis=1, keepdims=True) / np.maximum(length, 1)[:, None, None]
-            length = np.minimum(length, 1)
-        features[modality] = torch.from_numpy(frames.astype(np.float32)).to(device)
-        lengths[modality] = torch.tensor(length, device=device)
+    features = {
+        modality: placed(
+            prepared_features(split, scaler, modality, pools(config, modality)), device
+        )
+        for modality in scaler.mean
+    }
+    return whole_batch(split, features, device)
+
+
+def pools(config: Config, modality: str) -> bool:
+    """Whether a modality's encoder reads nothing but the mean over its valid frames."""
+    return ENCODERS[getattr(config.model, modality).encoder].pools
+
+
+def batch_sizes(rows: int, size: int) -> list[int]:
+    """Utterances in each step of an epoch.
+
+    A last batch of a single row joins the one before it, since a covariance needs two.
+    """
+    sizes = [size] * (rows // size) + ([rows % size] if rows % size else [])
+    if len(sizes) > 1 and sizes[-1] == 1:
+        sizes[-2:] = [sizes[-2] + 1]
+    return sizes
+
+
+def prepared_features(split: Split, scaler: Scaler, modality: str, pooled: bool) -> FloatArray:
+    """Scaled features of one modality: [N, D] if pooled, else [N, T, D] up to the longest row."""
+    length = split.lengths[modality]
+    steps = max(1, int(length.max(initial=0)))
+    frames = (split.features[modality][:, :steps] - scaler.mean[modality]) / scaler.std[modality]
+    frames[~_mask(split, modality)[:, :steps]] = 0.0
+    if pooled:
+        frames = frames.sum(axis=1) / np.maximum(length, 1)[:, None]
+    prepared: FloatArray = frames.astype(np.float32, copy=False)
+    return prepared
+
+
+def whole_batch(split: Split, features: Mapping[str, Tensor], device: torch.device) -> Batch:
+    """A split as one batch, its features being prepared already."""
     return Batch(
         features=features,
-        lengths=lengths,
+        lengths={
+            name: torch.tensor(split.lengths[name], device=device)
+            for name, array in features.items()
+            if array.dim() == 3
+        },
         labels=torch.tensor(split.labels, device=device),
         unimodal_labels={
             name: torch.tensor(labels, device=device)
@@ -102,17 +159,18 @@ def prepare(split: Split, scaler: Scaler, config: Config, device: torch.device) 
     )
 
 
-def shuffled(whole: Batch, size: int, generator: torch.Generator) -> Iterator[Batch]:
-    """The rows of a split in random order, in batches of `size`.
+def placed(array: FloatArray, device: torch.device) -> Tensor:
+    """An array as a tensor of that device.
 
-    A last batch of a single row joins the one before it, since a covariance needs two.
+    On the CPU it is the array's own memory, which may belong to other processes too: it must
+    not be written.
     """
-    order = torch.randperm(len(whole), generator=generator, device=generator.device)
-    chunks = list(torch.split(order, size))
-    if len(chunks) > 1 and len(chunks[-1]) == 1:
-        chunks[-2:] = [torch.cat(chunks[-2:])]
-    for rows in chunks:
-        yield whole.take(rows)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        tensor = torch.from_numpy(array)
+    if device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def _mask(split: Split, modality: str) -> "np.ndarray[tuple[int, int], np.dtype[np.bool_]]":

@@ -45,15 +45,13 @@ def _covariance(rows_BD: Tensor) -> Tensor:
     return centred_BD.T @ centred_BD / (len(rows_BD) - 1)
 
 
-def pair_term(distance: Tensor, mode: str, margin: float) -> Tensor:
-    """What a pair adds to the loss, before its weight.
+def private_term(distance: Tensor, margin: Tensor | float) -> Tensor:
+    """What a pair whose information is kept private adds to the loss, before its weight.
 
-    shared: the distance itself. private: relu(margin - distance) / margin, in [0, 1], which
-    pushes the pair apart up to the margin and no further (an unbounded -distance would diverge
-    by scaling the features).
+    relu(margin - distance) / margin, in [0, 1]: it pushes the pair apart up to the margin and no
+    further (an unbounded -distance would diverge by scaling the features). A shared pair adds
+    the distance itself.
     """
-    if mode == "shared":
-        return distance
     return torch.relu(margin - distance) / margin
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from msa_core.modules.dropout import Dropout
+from msa_core.modules.linear import Linear
 
 
 class MeanMlp(nn.Module):
@@ -17,17 +18,17 @@ class MeanMlp(nn.Module):
     Source: the subnet of late-fusion DNNs, e.g. the public MMSA framework's LF-DNN.
     """
 
+    pools = True
+
     def __init__(self, features: int, width: int, dropout: float) -> None:
         super().__init__()
-        self.first = nn.Linear(features, width)
-        self.second = nn.Linear(width, width)
-        self.dropout = Dropout(dropout)
+        self.first = Linear(features, width)
+        self.second = Linear(width, width)
+        self.dropout = Dropout(dropout, width)
 
-    def forward(self, frames_BTD: Tensor, lengths_B: Tensor) -> Tensor:
-        """[B, W]."""
-        mask_BT = torch.arange(frames_BTD.shape[1], device=frames_BTD.device) < lengths_B[:, None]
-        total_BD = (frames_BTD * mask_BT[:, :, None]).sum(dim=1)
-        mean_BD = total_BD / lengths_B.clamp(min=1)[:, None]
+    def forward(self, frames: Tensor, lengths_B: Tensor | None) -> Tensor:
+        """[B, W], from [B, T, D] with lengths or from means that were taken before, [B, D]."""
+        mean_BD = frames if lengths_B is None else _masked_mean(frames, lengths_B)
         hidden_BW = torch.relu(self.first(mean_BD))
         encoded_BW: Tensor = self.dropout(torch.relu(self.second(hidden_BW)))
         return encoded_BW
@@ -39,21 +40,60 @@ class Lstm(nn.Module):
     [B, T, D] and lengths [B] -> [B, W]. Padding after the last valid frame changes nothing. An
     utterance without a valid frame gives zeros.
     Source: Hochreiter & Schmidhuber 1997.
+
+    Attributes:
+        stepwise: write the recurrence out step by step, which `torch.func.vmap` can batch, instead
+            of calling PyTorch's fused kernel, which it can't.
     """
+
+    pools = False
 
     def __init__(self, features: int, width: int, dropout: float) -> None:
         super().__init__()
         self.lstm = nn.LSTM(features, width, batch_first=True)
-        self.dropout = Dropout(dropout)
+        self.dropout = Dropout(dropout, width)
+        self.stepwise = False
 
     def forward(self, frames_BTD: Tensor, lengths_B: Tensor) -> Tensor:
         """[B, W]."""
-        states_BTW, _ = self.lstm(frames_BTD)
+        states_BTW = self._steps(frames_BTD) if self.stepwise else self._fused(frames_BTD)
         last_B = (lengths_B - 1).clamp(min=0)
         rows_B = torch.arange(len(states_BTW), device=states_BTW.device)
         state_BW = states_BTW[rows_B, last_B] * (lengths_B > 0)[:, None]
         encoded_BW: Tensor = self.dropout(state_BW)
         return encoded_BW
 
+    def _fused(self, frames_BTD: Tensor) -> Tensor:
+        # Not `self.lstm(...)`, which keeps a list of its weights besides its parameters.
+        start_1BW = frames_BTD.new_zeros(1, len(frames_BTD), self.lstm.hidden_size)
+        weights: list[Tensor] = list(self.lstm.parameters())
+        states_BTW: Tensor = torch.lstm(
+            frames_BTD, (start_1BW, start_1BW), weights, True, 1, 0.0, self.training, False, True
+        )[0]
+        return states_BTW
 
+    def _steps(self, frames_BTD: Tensor) -> Tensor:
+        """The states after every step, [B, T, W]; G = 4 W gates."""
+        enter_GD, repeat_GW, enter_G, repeat_G = dict(self.lstm.named_parameters()).values()
+        inputs_TBG = frames_BTD.transpose(0, 1) @ enter_GD.T + (enter_G + repeat_G)
+        cell_BW = state_BW = inputs_TBG.new_zeros(inputs_TBG.shape[1], self.lstm.hidden_size)
+        states = []
+        for inputs_BG in inputs_TBG.unbind(0):
+            gates_BG = inputs_BG + state_BW @ repeat_GW.T
+            enter, keep, candidate, leave = gates_BG.chunk(4, dim=1)
+            entering_BW = torch.sigmoid(enter) * torch.tanh(candidate)
+            cell_BW = torch.sigmoid(keep) * cell_BW + entering_BW
+            state_BW = torch.sigmoid(leave) * torch.tanh(cell_BW)
+            states.append(state_BW)
+        return torch.stack(states, dim=1)
+
+
+def _masked_mean(frames_BTD: Tensor, lengths_B: Tensor) -> Tensor:
+    mask_BT = torch.arange(frames_BTD.shape[1], device=frames_BTD.device) < lengths_B[:, None]
+    total_BD = (frames_BTD * mask_BT[:, :, None]).sum(dim=1)
+    return total_BD / lengths_B.clamp(min=1)[:, None]
+
+
+# An encoder that `pools` reads nothing but the mean over the valid frames, so that mean is taken
+# once before the training.
 ENCODERS: dict[str, type[MeanMlp] | type[Lstm]] = {"mean_mlp": MeanMlp, "lstm": Lstm}

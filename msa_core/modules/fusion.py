@@ -41,8 +41,3 @@ def tensor_product(projected: list[Tensor]) -> Tensor:
 
 
 FUSIONS: dict[str, Fusion] = {"concat": concat, "sum": average, "tfn": tensor_product}
-
-
-def fused_width(kind: str, modalities: int, width: int) -> int:
-    """Width of the fused vector, by fusing one row of zeros."""
-    return int(FUSIONS[kind]([torch.zeros(1, width)] * modalities).shape[1])

@@ -5,6 +5,7 @@ are the modalities of the model and `multimodal`.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -56,7 +57,22 @@ class LabelGenerator:
         self.bound = bound
         self.labels = {name: labels_N.clone() for name in widths}
         self.hidden = {name: labels_N.new_zeros(len(labels_N), H) for name, H in widths.items()}
-        self.centres: dict[str, tuple[Tensor, Tensor]] = {}
+        self.centres = {name: (vectors[0], vectors[0]) for name, vectors in self.hidden.items()}
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """Its tensors, as a tree that `torch.func.vmap` can batch over the members of a pack."""
+        return {"labels": self.labels, "hidden": self.hidden, "centres": self.centres}
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any], bound: float) -> "LabelGenerator":
+        """The generator with these tensors, which it changes in place."""
+        generator = cls.__new__(cls)
+        generator.bound = bound
+        generator.labels = dict(state["labels"])
+        generator.hidden = dict(state["hidden"])
+        generator.centres = dict(state["centres"])
+        return generator
 
     def weights(self, modality: str, rows_B: Tensor) -> Tensor:
         """How far each row's own label is from the multimodal one: tanh |Y_s - Y_M|, [B]."""

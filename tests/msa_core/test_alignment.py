@@ -8,7 +8,7 @@ import torch
 
 from msa_core.config import PairConfig
 from msa_core.config_paths import fields_of
-from msa_core.modules.alignment import MEASURES, covariance_alignment, pair_term
+from msa_core.modules.alignment import MEASURES, covariance_alignment, private_term
 
 CROSS = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
 RISING = torch.tensor([[1.0, 1.0], [-1.0, -1.0]])
@@ -110,27 +110,22 @@ def test_fewer_than_two_utterances_or_two_shapes_are_refused(first, second):
         covariance_alignment(torch.zeros(first), torch.zeros(second))
 
 
-def test_shared_is_the_distance_itself():
-    distance = torch.tensor(0.7)
-    assert pair_term(distance, "shared", 0.1) is distance
-
-
 @pytest.mark.parametrize(
     ("distance", "expected"), [(0.0, 1.0), (0.05, 0.5), (0.1, 0.0), (0.2, 0.0), (1e9, 0.0)]
 )
 def test_private_falls_from_1_to_0_at_the_margin(distance, expected):
-    found = pair_term(torch.tensor(distance, dtype=torch.float64), "private", 0.1)
+    found = private_term(torch.tensor(distance, dtype=torch.float64), 0.1)
     assert found.item() == pytest.approx(expected)
 
 
 def test_private_pushes_apart_up_to_the_margin_and_no_further():
     for value, slope in ((0.05, -10.0), (0.2, 0.0)):
         distance = torch.tensor(value, requires_grad=True)
-        pair_term(distance, "private", 0.1).backward()
+        private_term(distance, 0.1).backward()
         assert distance.grad.item() == pytest.approx(slope)
 
 
 def test_private_stays_bounded_whatever_the_scale_of_the_features(measure, draw):
     for scale in (1e-6, 1.0, 1e6):
-        term = pair_term(measure(scale * draw(6, 3), scale * draw(6, 3)), "private", 0.1)
+        term = private_term(measure(scale * draw(6, 3), scale * draw(6, 3)), 0.1)
         assert 0 <= term.item() <= 1

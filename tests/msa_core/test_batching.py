@@ -1,6 +1,6 @@
 """Splits as tensors: the scaler, the pooling, and the batches.
 
-Shapes: N utterances, T steps, D features.
+Shapes: K members of a pack, N utterances, B of a batch, T steps, D features.
 """
 
 from dataclasses import replace as dataclass_replace
@@ -11,7 +11,7 @@ import torch
 
 from msa_core.config import Config
 from msa_core.config_paths import replace
-from msa_core.data.batching import Scaler, prepare, shuffled
+from msa_core.data.batching import Batch, Scaler, batch_sizes, placed, prepare
 from msa_core.data.dataset import Split
 
 CPU = torch.device("cpu")
@@ -61,9 +61,15 @@ def batch_of(split, rows=None, config=LSTM, standardise=True):
     return whole if rows is None else whole.take(torch.tensor(rows))
 
 
-def sizes(rows, size):
-    whole = batch_of(make_split(1, rows=rows))
-    return [len(batch) for batch in shuffled(whole, size, torch.Generator().manual_seed(0))]
+def tensors_of(batch):
+    """Every tensor of a batch, by a name of its own."""
+    tensors = {}
+    for part, value in batch.parts().items():
+        if isinstance(value, torch.Tensor):
+            tensors[part] = value
+        else:
+            tensors.update({f"{part}.{name}": tensor for name, tensor in value.items()})
+    return tensors
 
 
 def test_the_scaler_is_fitted_on_the_valid_frames_alone(split):
@@ -118,7 +124,8 @@ def test_a_modality_without_a_single_valid_frame_stays_zero(split):
     for config in (Config(), LSTM):
         batch = batch_of(empty, config=config)
         assert not batch.features["text"].any()
-        assert not batch.lengths["text"].any()
+        assert not any(lengths.any() for lengths in batch.lengths.values())
+    assert batch.lengths["text"].shape == (N,)
 
 
 def test_padding_is_zero_after_scaling(split):
@@ -130,10 +137,43 @@ def test_padding_is_zero_after_scaling(split):
 
 def test_pooling_keeps_the_mean_of_the_valid_frames(split):
     whole, pooled = batch_of(split), batch_of(split, config=Config())
-    assert pooled.features["text"].shape == (N, 1, D)
-    assert pooled.lengths["text"].tolist() == [1] * N
+    assert pooled.features["text"].shape == (N, D)
     expected = whole.features["text"].sum(dim=1) / whole.lengths["text"][:, None]
-    torch.testing.assert_close(pooled.features["text"][:, 0], expected)
+    torch.testing.assert_close(pooled.features["text"], expected)
+
+
+def test_lengths_stay_the_true_ones(split):
+    assert batch_of(split).lengths["text"].tolist() == split.lengths["text"].tolist()
+
+
+def test_only_what_is_not_pooled_has_lengths(split):
+    assert batch_of(split, config=Config()).lengths == {}
+    both = dataclass_replace(
+        split,
+        features=dict.fromkeys(("text", "audio"), split.features["text"]),
+        lengths={"text": split.lengths["text"], "audio": np.minimum(split.lengths["text"], 2)},
+    )
+    config = replace(Config(), {"model.audio.encoder": "lstm"})
+    batch = prepare(both, Scaler.fit(both, ("text", "audio"), True), config, CPU)
+    assert batch.features["text"].shape == (N, D)
+    assert set(batch.lengths) == {"audio"}
+    assert batch.lengths["audio"].tolist() == both.lengths["audio"].tolist()
+
+
+@pytest.mark.parametrize("longest", [0, 1, 2, T])
+def test_frames_are_cut_to_the_longest_row_of_the_split(split, longest):
+    lengths = np.minimum(split.lengths["text"], longest)
+    short = with_frames(split, split.features["text"], lengths)
+    # A modality without any frame keeps one step of zeros.
+    assert batch_of(short).features["text"].shape == (N, max(1, longest), D)
+    long = with_frames(split, np.pad(split.features["text"], ((0, 0), (0, 3), (0, 0))), lengths)
+    for config in (Config(), LSTM):
+        torch.testing.assert_close(
+            batch_of(long, config=config).features,
+            batch_of(short, config=config).features,
+            rtol=0,
+            atol=0,
+        )
 
 
 def test_only_the_modalities_asked_for_are_there(split):
@@ -155,6 +195,47 @@ def test_taking_rows_takes_them_of_everything(split):
     assert taken.take(torch.tensor([1])).rows.tolist() == [0]
 
 
+@pytest.mark.parametrize("config", [Config(), LSTM], ids=["mean_mlp", "lstm"])
+def test_taking_rows_for_every_member_of_a_pack_takes_each_member_s_own(split, config):
+    whole = batch_of(split, config=config)
+    rows_KB = torch.tensor([[4, 0, 8], [1, 1, 4]])
+    together = whole.take(rows_KB)
+    assert together.rows.tolist() == rows_KB.tolist()
+    for member, rows_B in enumerate(rows_KB):
+        alone = tensors_of(whole.take(rows_B))
+        # Features, labels, unimodal labels, rows; and lengths, unless all is pooled.
+        assert len(alone) == (5 if config is LSTM else 4)
+        assert set(tensors_of(together)) == set(alone)
+        for name, values in tensors_of(together).items():
+            assert torch.equal(values[member], alone[name])
+
+
+def test_the_parts_of_a_batch_make_it_again(split):
+    batch = dataclass_replace(batch_of(split), unimodal_weights={"text": torch.ones(N)})
+    again = tensors_of(Batch(**batch.parts()))
+    assert len(again) == 6
+    assert all(values is again[name] for name, values in tensors_of(batch).items())
+
+
+@pytest.mark.parametrize("members", [None, 1])
+def test_a_batch_is_trimmed_to_its_longest_row(split, members):
+    lengths = np.array([4, 2, 0, 1, 3, 2, 1, 0, 4])
+    whole = batch_of(with_frames(split, split.features["text"], lengths))
+    for rows, longest in (([1, 3, 5], 2), ([0, 1], 4), ([4], 3), ([2, 7], 1)):
+        batch = whole.take(torch.tensor(rows if members is None else [rows]))
+        trimmed = batch.trimmed()
+        found, before = trimmed.features["text"], batch.features["text"]
+        assert found.shape == (*before.shape[:-2], longest, D)
+        assert torch.equal(found, before[..., :longest, :])
+        assert not before[..., longest:, :].any()
+        assert trimmed.rows is batch.rows
+
+
+def test_means_have_nothing_to_trim(split):
+    batch = batch_of(split, config=Config()).take(torch.tensor([[0, 1]]))
+    assert batch.trimmed().features["text"] is batch.features["text"]
+
+
 def test_preparing_leaves_the_split_as_it_was(split):
     before = split.features["text"].copy(), split.labels.copy()
     batch = batch_of(split, standardise=False)
@@ -169,8 +250,19 @@ def test_arrays_that_may_not_be_written_are_copied_without_a_warning(split, conf
     for array in (split.features["text"], split.lengths["text"], split.labels):
         array.flags.writeable = False  # As they come out of shared memory.
     batch = batch_of(split, config=config)
-    batch.lengths["text"].zero_()
+    for lengths in batch.lengths.values():
+        lengths.zero_()
+    assert bool(batch.lengths) == (config is LSTM)
     assert split.lengths["text"].all()
+
+
+def test_an_array_is_placed_on_the_cpu_without_a_copy():
+    array = np.arange(6, dtype=np.float32)
+    tensor = placed(array, CPU)
+    array[2] = 9.0
+    assert tensor.tolist() == array.tolist()
+    array.flags.writeable = False
+    assert placed(array, CPU).tolist() == array.tolist()  # Without PyTorch's warning.
 
 
 @pytest.mark.parametrize(
@@ -187,22 +279,13 @@ def test_arrays_that_may_not_be_written_are_copied_without_a_warning(split, conf
     ],
 )
 def test_a_single_last_row_joins_the_batch_before_it(rows, size, expected):
-    assert sizes(rows, size) == expected
+    assert batch_sizes(rows, size) == expected
 
 
-def test_an_epoch_visits_every_row_once(split):
-    whole = batch_of(split)
-    batches = shuffled(whole, 4, torch.Generator().manual_seed(3))
-    visited = torch.cat([batch.rows for batch in batches])
-    assert sorted(visited.tolist()) == list(range(N))
-    assert visited.tolist() != list(range(N))
-
-
-def test_the_order_is_that_of_its_generator(split):
-    whole = batch_of(split)
-
-    def order(seed):
-        batches = shuffled(whole, 4, torch.Generator().manual_seed(seed))
-        return torch.cat([batch.rows for batch in batches]).tolist()
-
-    assert order(3) == order(3) != order(4)
+@pytest.mark.parametrize("size", [2, 3, 7, 32])
+def test_an_epoch_visits_every_row_once_and_no_batch_is_too_small(size):
+    for rows in range(2, 70):
+        sizes = batch_sizes(rows, size)
+        assert sum(sizes) == rows
+        assert min(sizes) >= 2
+        assert max(sizes) <= size + 1

@@ -11,6 +11,7 @@ from msa_core.config import Config, ModalityConfig
 from msa_core.config_paths import fields_of, replace
 from msa_core.data.batching import Scaler, prepare
 from msa_core.data.dataset import Split
+from msa_core.modules.dropout import kept
 from msa_core.modules.encoders import ENCODERS, Lstm, MeanMlp
 
 B, T, D, W = 6, 5, 3, 4
@@ -23,9 +24,12 @@ def frames():
     return torch.randn(B, T, D, generator=torch.Generator().manual_seed(3))
 
 
-@pytest.fixture(params=sorted(ENCODERS))
+@pytest.fixture(params=[*sorted(ENCODERS), "lstm, stepwise"])
 def encoder(request):
-    return built(ENCODERS[request.param])
+    module = built(ENCODERS[request.param.split(",")[0]])
+    if "stepwise" in request.param:
+        module.stepwise = True
+    return module
 
 
 def built(kind, dropout=0.0):
@@ -36,6 +40,12 @@ def built(kind, dropout=0.0):
         for parameter in module.parameters():
             parameter.copy_(torch.rand(parameter.shape, generator=generator) - 0.4)
     return module
+
+
+def means_of(frames):
+    """The mean over the valid frames of each row, zeros where there are none."""
+    rows = zip(frames, LENGTHS.tolist(), strict=True)
+    return torch.stack([row[:length].sum(dim=0) / max(1, length) for row, length in rows])
 
 
 def padding(steps, lengths):
@@ -110,6 +120,21 @@ def test_the_mean_encoder_is_two_relu_layers_on_the_mean_of_the_valid_frames(fra
         torch.testing.assert_close(encoder(frames, LENGTHS)[row], expected)
 
 
+def test_the_mean_encoder_also_reads_means_that_were_taken_before(frames):
+    encoder = built(MeanMlp)
+    # They come without lengths: a mean is not divided by the length again.
+    torch.testing.assert_close(encoder(means_of(frames), None), encoder(frames, LENGTHS))
+
+
+@pytest.mark.parametrize("kind", ENCODERS.values())
+def test_an_encoder_pools_if_it_reads_nothing_but_the_mean(kind, frames):
+    """`pools` says whether the frames may be replaced by their mean before the training."""
+    constant = means_of(frames)[:, None].expand(B, T, D)
+    encoder = built(kind)
+    gap = (encoder(constant, LENGTHS) - encoder(frames, LENGTHS)).abs().max()
+    assert kind.pools == (gap < 1e-5)
+
+
 def test_the_mean_encoder_is_blind_to_the_order_of_the_frames_and_the_lstm_is_not(frames):
     lengths = torch.full((B,), T)
     backwards = frames.flip(dims=[1])
@@ -127,14 +152,37 @@ def test_the_lstm_gives_the_state_after_the_last_valid_frame(frames):
             torch.testing.assert_close(encoded[row], state[0, 0])
 
 
+def test_the_lstm_written_out_step_by_step_is_the_fused_kernel(frames):
+    encoders = [built(Lstm), built(Lstm)]
+    encoders[1].stepwise = True
+    inputs = [frames.clone().requires_grad_() for _ in encoders]
+    fused, stepwise = (
+        encoder(values, LENGTHS) for encoder, values in zip(encoders, inputs, strict=True)
+    )
+    torch.testing.assert_close(stepwise, fused, rtol=0, atol=1e-6)
+    weights = torch.linspace(-1, 1, B * W).reshape(B, W)
+    for encoded in (fused, stepwise):
+        (encoded * weights).sum().backward()
+    gradients = [
+        {"frames": values.grad, **{name: p.grad for name, p in encoder.named_parameters()}}
+        for encoder, values in zip(encoders, inputs, strict=True)
+    ]
+    assert len(gradients[0]) == 5
+    assert all(gradient.abs().max() > 1e-3 for gradient in gradients[0].values())
+    torch.testing.assert_close(gradients[1], gradients[0], rtol=0, atol=1e-6)
+
+
 def test_an_encoder_drops_in_training_only(frames):
     for kind in ENCODERS.values():
         encoder = built(kind, dropout=0.5)
-        kept = encoder(frames, LENGTHS)
-        torch.testing.assert_close(encoder(frames, LENGTHS), kept, rtol=0, atol=0)
+        encoded = encoder(frames, LENGTHS)
+        mask = kept(0.5, B, W, torch.Generator().manual_seed(0)) * 2.0
+        encoder.dropout.mask = mask
+        torch.testing.assert_close(encoder(frames, LENGTHS), encoded, rtol=0, atol=0)
         encoder.train()
-        encoder.dropout.generator = torch.Generator().manual_seed(0)
-        assert not torch.equal(encoder(frames, LENGTHS), kept)
+        dropped = encoder(frames, LENGTHS)
+        torch.testing.assert_close(dropped, encoded * mask)
+        assert not torch.equal(dropped, encoded)
 
 
 def test_pooling_before_training_equals_pooling_inside_the_encoder(frames):
@@ -142,11 +190,12 @@ def test_pooling_before_training_equals_pooling_inside_the_encoder(frames):
     scaler = Scaler.fit(split, ("text",), standardise=True)
     pooled = prepare(split, scaler, Config(), CPU)
     whole = prepare(split, scaler, replace(Config(), {"model.text.encoder": "lstm"}), CPU)
-    assert pooled.features["text"].shape == (B, 1, D)
+    assert pooled.features["text"].shape == (B, D)
     assert whole.features["text"].shape == (B, T, D)
+    assert not pooled.lengths
     encoder = built(MeanMlp)
     torch.testing.assert_close(
-        encoder(pooled.features["text"], pooled.lengths["text"]),
+        encoder(pooled.features["text"], pooled.lengths.get("text")),
         encoder(whole.features["text"], whole.lengths["text"]),
     )
 

@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from msa_core import training
+from msa_core import members, training
 from msa_core.config import MODALITIES, Config, PlantedConfig
 from msa_core.config_paths import replace
 from msa_core.data.dataset import Splits
 from msa_core.data.planted import planted
+from msa_core.data.prepared import PreparedSplits
 from msa_core.evaluation import evaluate
 from msa_core.metrics import score
-from msa_core.training import Member, train_pack
+from msa_core.packing import Member
+from msa_core.training import train_pack
 
 PACKAGE = Path(training.__file__).parent
 SMALL = replace(
@@ -58,8 +60,13 @@ def test_the_metrics_are_those_of_the_predictions_in_the_order_of_the_split(data
     )
 
 
-def test_the_valid_split_gives_the_metrics_of_the_training_again(data, result):
-    assert evaluate(result, data.splits.valid).metrics == result.valid
+@pytest.mark.parametrize("encoder", ["mean_mlp", "lstm"])
+@pytest.mark.parametrize("fusion", ["concat", "tfn"])
+def test_the_valid_split_gives_the_metrics_of_the_training_again(data, encoder, fusion):
+    """To the last bit, whether trained alone or in a pack."""
+    config = replace(SMALL, {"model.text.encoder": encoder, "model.fusion.kind": fusion})
+    for result in train_pack([Member(config, seed) for seed in range(5)], data.splits):
+        assert evaluate(result, data.splits.valid).metrics == result.valid
 
 
 def test_evaluating_twice_gives_the_same_bits_and_changes_nothing(data, result):
@@ -96,8 +103,25 @@ def test_labels_of_the_test_split_change_the_metrics_and_not_the_predictions(dat
 
 def test_a_split_is_predicted_in_parts_and_put_together_in_order(data, result, monkeypatch):
     whole = evaluate(result, data.test).predictions
-    monkeypatch.setattr(training, "PREDICTION_BATCH", 16)
+    monkeypatch.setattr(members, "PREDICTION_BATCH", 16)
     np.testing.assert_allclose(evaluate(result, data.test).predictions, whole, rtol=1e-5, atol=1e-6)
+
+
+def test_an_utterance_s_prediction_does_not_depend_on_the_others(data, result):
+    whole = evaluate(result, data.test).predictions
+    for row in (0, 33, 69):
+        own = slice(row, row + 1)
+        alone = dataclass_replace(
+            data.test,
+            ids=data.test.ids[own],
+            features={name: array[own] for name, array in data.test.features.items()},
+            lengths={name: array[own] for name, array in data.test.lengths.items()},
+            labels=data.test.labels[own],
+            unimodal_labels={},
+        )
+        np.testing.assert_allclose(
+            evaluate(result, alone).predictions, whole[own], rtol=1e-5, atol=1e-6
+        )
 
 
 def test_the_metrics_are_those_of_the_label_scheme_it_was_trained_for(data):
@@ -128,14 +152,15 @@ def test_a_failed_member_is_refused(data):
 
 def test_what_a_training_sees_has_no_test_split():
     assert {field.name for field in fields(Splits)} == {"train", "valid", "scheme"}
-    assert training.train_pack.__annotations__["splits"] is Splits
+    assert training.train_pack.__annotations__["splits"] == Splits | PreparedSplits
+    assert PreparedSplits.__init__.__annotations__["splits"] is Splits
 
 
 def test_only_the_readers_of_data_and_the_evaluation_name_the_test_split():
     # `config.py` names the size of the planted test split.
     allowed = {PACKAGE / "evaluation.py", PACKAGE / "config.py", *PACKAGE.glob("data/*.py")}
     for path in sorted(PACKAGE.rglob("*.py")):
-        if path not in allowed or path.name == "batching.py":
+        if path not in allowed or path.name in ("batching.py", "prepared.py"):
             tree = ast.parse(path.read_text(encoding="utf-8"))
             assert list(mentions_of_test(tree)) == [], path
             assert "msa_core.evaluation" not in imports_of(tree), path

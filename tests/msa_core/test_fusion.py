@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from msa_core.config import FusionConfig
-from msa_core.config_paths import fields_of
-from msa_core.modules.fusion import FUSIONS, average, concat, fused_width, tensor_product
+from msa_core.config import MODALITIES, Config, FusionConfig
+from msa_core.config_paths import fields_of, fused_entries, replace
+from msa_core.modules.fusion import FUSIONS, average, concat, tensor_product
 
 ONE_TWO_THREE = [torch.tensor([[float(value)]]) for value in (1, 2, 3)]
 
@@ -55,16 +55,24 @@ def test_concat_puts_the_vectors_side_by_side():
         assert torch.equal(concat(rows)[:, 4 * place : 4 * (place + 1)], vectors)
 
 
+def fused_by(kind, modalities, width):
+    """The width that a configuration is built for."""
+    used = {f"model.{name}.use": place < modalities for place, name in enumerate(MODALITIES)}
+    return fused_entries(
+        replace(Config(), {**used, "model.fusion.kind": kind, "model.projection.width": width})
+    )
+
+
 @pytest.mark.parametrize("kind", sorted(FUSIONS))
 @pytest.mark.parametrize("modalities", [1, 2, 3])
 def test_the_width_is_that_of_the_fused_vector(kind, modalities):
     fused = FUSIONS[kind](rows_of(width=3, modalities=modalities))
-    assert fused.shape == (5, fused_width(kind, modalities, 3))
+    assert fused.shape == (5, fused_by(kind, modalities, 3))
 
 
 @pytest.mark.parametrize(("kind", "width"), [("concat", 12), ("sum", 4), ("tfn", 125)])
 def test_the_widths_are_known(kind, width):
-    assert fused_width(kind, 3, 4) == width
+    assert fused_by(kind, 3, 4) == width
 
 
 @pytest.mark.parametrize("kind", sorted(FUSIONS))

@@ -13,7 +13,8 @@ import torch
 from msa_core.config import MODALITIES, PAIRS, Config, PlantedConfig
 from msa_core.config_paths import replace
 from msa_core.data.planted import planted
-from msa_core.training import Member, train_pack
+from msa_core.packing import Member
+from msa_core.training import train_pack
 
 GOLDEN = Path(__file__).with_name("golden_curves.json")
 # Five epochs of four steps.

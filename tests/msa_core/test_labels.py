@@ -3,6 +3,7 @@
 Shapes: N utterances of train, B of a batch, H = width of a head's hidden layer.
 """
 
+import copy
 import math
 
 import numpy as np
@@ -98,6 +99,29 @@ def test_the_labels_given_are_copied_not_changed():
     labels = doubles(1.0, -2.0, 0.5, -0.5)
     run_both(LabelGenerator(labels, {MULTIMODAL: 2, "text": 3}, BOUND), None, epochs=3)
     assert labels.tolist() == [1.0, -2.0, 0.5, -0.5]
+
+
+def test_a_generator_of_another_s_state_goes_on_where_that_was():
+    first = LabelGenerator(doubles(1.0, -2.0, 0.5, -0.5), {MULTIMODAL: 2, "text": 3}, BOUND)
+    run_both(first, None, epochs=2)
+    moved = first.labels["text"].clone()
+    second = LabelGenerator.of(copy.deepcopy(first.state), first.bound)
+    hidden = {MULTIMODAL: doubles([1.0, 2.0], [3.0, 0.0]), "text": doubles([5.0] * 3, [0.5] * 3)}
+    rows = torch.tensor([2, 0])
+    for generator in (first, second):
+        generator.update(3, rows, hidden)
+    torch.testing.assert_close(second.state, first.state, rtol=0, atol=0)
+    assert torch.equal(second.weights("text", rows), first.weights("text", rows))
+    assert not torch.equal(second.labels["text"], moved)
+
+
+def test_a_generator_of_another_s_state_keeps_to_its_own_bound():
+    first = LabelGenerator(doubles(1.0, -2.0, 0.5, -0.5), {MULTIMODAL: 2, "text": 3}, BOUND)
+    narrow = LabelGenerator.of(first.state, 0.25)
+    # Labels start anywhere; what is proposed later keeps to the bound, and pulls them in.
+    run_both(narrow, None, epochs=2)
+    for start, label in zip((1.0, -2.0, 0.5, -0.5), narrow.labels["text"].tolist(), strict=True):
+        assert abs(label) <= abs(start) / 3 + 0.25 * 2 / 3 + 1e-12
 
 
 def test_hidden_vectors_are_kept_without_their_gradient():

@@ -15,15 +15,17 @@ import numpy as np
 import pytest
 import torch
 
-from msa_core import training
+from msa_core import stack, training
 from msa_core.config import MODALITIES, PAIRS, Config, PlantedConfig
 from msa_core.config_paths import fields_of, get, is_active, replace, resolve, restrict
 from msa_core.data.planted import planted
-from msa_core.model import build_model
+from msa_core.data.prepared import PreparedSplits
+from msa_core.model import build_model, fresh_parameters
 from msa_core.modules import alignment
 from msa_core.objective import loss_terms
+from msa_core.packing import Member, in_turn
 from msa_core.streams import Streams
-from msa_core.training import Member, train_pack
+from msa_core.training import train_pack
 
 PACKAGE = Path(training.__file__).parent
 RECIPE = PlantedConfig(train=96, valid=64, test=2, steps=3, width=6)
@@ -32,7 +34,6 @@ BASE = replace(
     {
         **{f"model.{name}.width": 8 for name in MODALITIES},
         **{f"model.{name}.dropout": 0.3 for name in MODALITIES},
-        "model.text.encoder": "lstm",
         "model.projection.width": 4,
         "model.fusion.width": 8,
         "loss.unimodal.width": 4,
@@ -54,29 +55,41 @@ def splits():
     return planted(RECIPE).splits
 
 
-@pytest.fixture(scope="module")
-def base(splits):
-    return train(splits)
+@pytest.fixture(scope="module", params=["lstm", "mean_mlp"])
+def start(request):
+    """What every test starts from: on a CPU an LSTM trains in turn, and without one in a pack."""
+    config = replace(BASE, {"model.text.encoder": request.param})
+    assert bool(in_turn(config, "cpu")) == (request.param == "lstm")
+    return config
 
 
 @pytest.fixture(scope="module")
-def members():
+def train(splits, start):
+    def train(changes=(), seed=0):
+        (result,) = train_pack([Member(replace(start, dict(changes)), seed)], splits)
+        assert result.status == "complete", result.reason
+        return result
+
+    return train
+
+
+@pytest.fixture(scope="module")
+def base(train):
+    return train()
+
+
+@pytest.fixture(scope="module")
+def members(start):
     return [
-        Member(replace(BASE, EVERYTHING), 0),
-        Member(replace(BASE, {"train.epochs": 2, "model.text.use": False}), 1),
-        Member(replace(BASE, FIXED), 0),
+        Member(replace(start, EVERYTHING), 0),
+        Member(replace(start, {"train.epochs": 2, "model.text.use": False}), 1),
+        Member(replace(start, FIXED), 0),
     ]
 
 
 @pytest.fixture(scope="module")
 def alone(splits, members):
     return [train_pack([member], splits)[0] for member in members]
-
-
-def train(splits, changes=(), seed=0):
-    (result,) = train_pack([Member(replace(BASE, dict(changes)), seed)], splits)
-    assert result.status == "complete", result.reason
-    return result
 
 
 def same_numbers(first, second):
@@ -121,29 +134,31 @@ def shared_part(result):
     ],
     ids=lambda off: " ".join(f"{path.split('.', 1)[1]}={value}" for path, value in off.items()),
 )  # fmt: skip
-def test_what_is_off_is_bit_identical_to_what_is_absent(splits, base, off):
-    assert same_numbers(train(splits, off), base)
+def test_what_is_off_is_bit_identical_to_what_is_absent(train, base, off):
+    assert same_numbers(train(off), base)
 
 
 @pytest.mark.parametrize("context", [{**SHARED, **FIXED}, {**PRIVATE, **ULGM}])
 @pytest.mark.parametrize("pair", PAIRS)
-def test_one_pair_off_is_its_zero_weight_beside_everything_else(splits, context, pair):
+def test_one_pair_off_is_its_zero_weight_beside_everything_else(train, context, pair):
     switch = f"loss.alignment.{pair}"
-    without = train(splits, {**context, f"{switch}.mode": "off"})
+    without = train({**context, f"{switch}.mode": "off"})
     assert f"train.alignment.{pair}" not in without.curve
-    assert same_numbers(train(splits, {**context, f"{switch}.weight": 0}), without)
-    assert not same_numbers(train(splits, context), without)
+    assert same_numbers(train({**context, f"{switch}.weight": 0}), without)
+    assert not same_numbers(train(context), without)
 
 
-def test_an_undefined_measure_with_weight_0_harms_nothing(splits, base, monkeypatch):
+def test_an_undefined_measure_with_weight_0_harms_nothing(train, base, monkeypatch):
     monkeypatch.setitem(alignment.MEASURES, "cov", lambda *_: torch.tensor(float("nan")))
     zero = {f"loss.alignment.{pair}.weight": 0 for pair in PAIRS}
-    assert same_numbers(train(splits, {**SHARED, **zero}), base)
+    assert same_numbers(train({**SHARED, **zero}), base)
 
 
 @pytest.mark.parametrize("modality", MODALITIES)
 @pytest.mark.parametrize("context", [{}, EVERYTHING], ids=["plain", "everything"])
-def test_a_modality_off_is_bit_identical_to_data_without_it(splits, modality, context):
+def test_a_modality_off_is_bit_identical_to_data_without_it(
+    splits, start, train, modality, context
+):
     kept = [name for name in MODALITIES if name != modality]
     reduced = dataclass_replace(
         splits,
@@ -156,8 +171,8 @@ def test_a_modality_off_is_bit_identical_to_data_without_it(splits, modality, co
             for name, split in (("train", splits.train), ("valid", splits.valid))
         },
     )
-    off = train(splits, {**context, f"model.{modality}.use": False})
-    member = Member(restrict(replace(BASE, context), kept), 0)
+    off = train({**context, f"model.{modality}.use": False})
+    member = Member(restrict(replace(start, context), kept), 0)
     assert same_numbers(train_pack([member], reduced)[0], off)
     assert not any(modality in name for name in off.trained.state)
 
@@ -171,16 +186,17 @@ def test_a_modality_off_is_bit_identical_to_data_without_it(splits, modality, co
         {"model.vision.use": False, "model.text.use": False, **PRIVATE, **FIXED},
     ],
 )
-def test_fields_that_are_not_active_change_no_number(splits, changes):
-    config = replace(BASE, changes)
+def test_fields_that_are_not_active_change_no_number(splits, start, changes):
+    config = replace(start, changes)
     idle = {
         path: other_value(config, path) for path in fields_of(Config) if not is_active(config, path)
     }
     assert idle
     changed = replace(config, idle)
     assert resolve(changed) == resolve(config)
-    (first, second) = train_pack([Member(config, 0), Member(changed, 0)], splits)
-    assert same_numbers(first, second)
+    both = [Member(config, 0), Member(changed, 0)]
+    first, second = (train_pack([member], splits)[0] for member in both)
+    assert all(same_numbers(first, other) for other in (second, *train_pack(both, splits)))
 
 
 def other_value(config, path):
@@ -195,11 +211,10 @@ def other_value(config, path):
 
 
 @pytest.mark.parametrize("kind", ["fixed", "ulgm"])
-def test_unimodal_heads_leave_the_initial_parameters_of_the_rest_as_they_are(kind):
+def test_unimodal_heads_leave_the_initial_parameters_of_the_rest_as_they_are(start, kind):
     def initial(changes):
-        config = replace(BASE, changes)
-        features = dict.fromkeys(MODALITIES, 6)
-        return build_model(config, features, Streams(0), torch.device("cpu")).state_dict()
+        model = build_model(replace(start, changes), dict.fromkeys(MODALITIES, 6))
+        return fresh_parameters(model, Streams(0))
 
     plain, heads = initial({}), initial({"loss.unimodal.kind": kind})
     assert len(heads) == len(plain) + 3 * 4
@@ -209,18 +224,19 @@ def test_unimodal_heads_leave_the_initial_parameters_of_the_rest_as_they_are(kin
 
 
 @pytest.mark.parametrize("changes", [FIXED, ULGM, SHARED, {"model.fusion.kind": "sum"}])
-def test_the_batches_are_those_of_the_seed_whatever_the_model(splits, changes, monkeypatch):
+def test_the_batches_are_those_of_the_seed_whatever_the_model(train, changes, monkeypatch):
     orders = []
+    before = stack.Stack._step
 
-    def watch(config, output, batch, generated):
-        orders[-1].append(batch.rows.tolist())
-        return loss_terms(config, output, batch, generated)
+    def watch(pack, epoch, rows_KB, masks):
+        orders[-1].append(rows_KB[0].tolist())
+        return before(pack, epoch, rows_KB, masks)
 
-    monkeypatch.setattr(training, "loss_terms", watch)
-    for option in ({}, changes):
+    monkeypatch.setattr(stack.Stack, "_step", watch)
+    for option, seed in (({}, 0), (changes, 0), (changes, 1)):
         orders.append([])
-        train(splits, option)
-    assert orders[0] == orders[1]
+        train(option, seed)
+    assert orders[0] == orders[1] != orders[2]
     epochs = [
         list(itertools.chain.from_iterable(orders[0][first : first + 3])) for first in (0, 3, 6)
     ]
@@ -228,35 +244,35 @@ def test_the_batches_are_those_of_the_seed_whatever_the_model(splits, changes, m
     assert epochs[0] != epochs[1] != epochs[2]
 
 
-def test_heads_whose_loss_is_dropped_change_no_number_of_the_rest(splits, base, monkeypatch):
+def test_heads_whose_loss_is_dropped_change_no_number_of_the_rest(train, base, monkeypatch):
     def task_only(*arguments):
         return {"task": loss_terms(*arguments)["task"]}
 
-    monkeypatch.setattr(training, "loss_terms", task_only)
-    state, curve = shared_part(train(splits, FIXED))
+    monkeypatch.setattr(stack, "loss_terms", task_only)
+    state, curve = shared_part(train(FIXED))
     assert same_state(state, base.trained.state)
     assert curve == shared_part(base)[1]
 
 
-def test_the_first_epoch_of_generated_labels_is_that_of_a_model_without_heads(splits):
+def test_the_first_epoch_of_generated_labels_is_that_of_a_model_without_heads(train):
     once = {"train.epochs": 1}
-    plain, generated = train(splits, once), train(splits, {**ULGM, **once})
+    plain, generated = train(once), train({**ULGM, **once})
     for name in MODALITIES:
         assert generated.curve[f"train.unimodal.{name}"] == [0.0]
     assert same_state(shared_part(generated)[0], plain.trained.state)
     assert shared_part(generated)[1] == shared_part(plain)[1]
 
 
-def test_generated_labels_matter_from_the_third_epoch_on(splits, base):
-    generated = train(splits, ULGM)
+def test_generated_labels_matter_from_the_third_epoch_on(train, base):
+    generated = train(ULGM)
     # A row's label first moves in epoch 2, after its loss of that epoch.
     assert generated.curve["train.unimodal.text"][:2] == [0.0, 0.0]
     assert generated.curve["train.unimodal.text"][2] > 0.0
     assert shared_part(generated)[1] != shared_part(base)[1]
 
 
-def test_a_placebo_is_other_noise_in_the_same_model(splits, base):
-    placebo, other = (train(splits, {"control.placebo": name}) for name in ("sugar", "salt"))
+def test_a_placebo_is_other_noise_in_the_same_model(train, base):
+    placebo, other = (train({"control.placebo": name}) for name in ("sugar", "salt"))
     shapes = {name: value.shape for name, value in base.trained.state.items()}
     for result in (placebo, other):
         assert {name: value.shape for name, value in result.trained.state.items()} == shapes
@@ -273,8 +289,8 @@ def test_the_same_member_gives_the_same_numbers_twice(splits, members, alone):
         assert same_numbers(train_pack([member], splits)[0], before)
 
 
-def test_another_seed_gives_other_numbers(splits, base):
-    assert not same_state(train(splits, seed=1).trained.state, base.trained.state)
+def test_another_seed_gives_other_numbers(train, base):
+    assert not same_state(train(seed=1).trained.state, base.trained.state)
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
@@ -290,32 +306,31 @@ def test_a_member_beside_itself_gives_the_same_numbers_twice(splits, members, al
         assert same_numbers(result, alone[0])
 
 
-def test_a_member_that_fails_changes_no_number_of_its_pack(splits, members, alone, monkeypatch):
-    broken = replace(BASE, {**SHARED, "control.placebo": "broken"})
+def test_a_failed_member_changes_no_number_of_its_pack(splits, start, members, alone, monkeypatch):
+    broken = replace(start, {**SHARED, "control.placebo": "broken"})
 
     def watch(config, *rest):
         if config == broken:
             raise ArithmeticError("planted")
         return loss_terms(config, *rest)
 
-    monkeypatch.setattr(training, "loss_terms", watch)
-    pack = [members[0], Member(broken, 0), members[2]]
-    first, failed, last = train_pack(pack, splits)
+    monkeypatch.setattr(stack, "loss_terms", watch)
+    first, failed, last = train_pack([members[0], Member(broken, 0), members[2]], splits)
     assert (failed.status, failed.reason) == ("failed", "ArithmeticError: planted")
     assert same_numbers(first, alone[0])
     assert same_numbers(last, alone[2])
 
 
-def test_a_member_that_turns_nan_changes_no_number_of_its_pack(splits, members, alone, monkeypatch):
-    spoilt = replace(BASE, {"control.placebo": "spoilt"})
+def test_a_nan_member_changes_no_number_of_its_pack(splits, start, members, alone, monkeypatch):
+    spoilt = replace(start, {"control.placebo": "spoilt"})
 
-    def watch(config, output, batch, generated):
-        terms = loss_terms(config, output, batch, generated)
+    def watch(config, *rest):
+        terms = loss_terms(config, *rest)
         if config == spoilt:
             terms["task"] = dataclass_replace(terms["task"], raw=terms["task"].raw * float("nan"))
         return terms
 
-    monkeypatch.setattr(training, "loss_terms", watch)
+    monkeypatch.setattr(stack, "loss_terms", watch)
     failed, first, second = train_pack([Member(spoilt, 0), *members[:2]], splits)
     assert (failed.status, failed.reason) == ("failed", "the loss is not finite in epoch 1")
     assert failed.trained is None
@@ -345,6 +360,14 @@ def numpy_state():
     return keys.tolist(), rest
 
 
+def test_data_that_others_were_trained_on_give_the_same_numbers(splits, members, alone):
+    """Prepared data are shared by all the packs of a worker: no training may write to them."""
+    data = PreparedSplits(splits)
+    for _ in range(2):
+        for member, before in zip(members, alone, strict=True):
+            assert same_numbers(train_pack([member], data)[0], before)
+
+
 def test_training_leaves_the_data_as_they_were(splits, alone):
     fresh = planted(RECIPE).splits
     for before, after in ((fresh.train, splits.train), (fresh.valid, splits.valid)):
@@ -353,23 +376,24 @@ def test_training_leaves_the_data_as_they_were(splits, alone):
             np.testing.assert_array_equal(before.features[modality], after.features[modality])
 
 
-def test_another_process_gives_the_same_numbers(splits):
+def test_another_process_gives_the_same_numbers(start, train):
     code = """
 import json, torch
 from msa_core.config import Config, PlantedConfig
 from msa_core.config_paths import replace
 from msa_core.data.planted import planted
-from msa_core.training import Member, train_pack
+from msa_core.packing import Member
+from msa_core.training import train_pack
 torch.set_num_threads(1)
 splits = planted(replace(PlantedConfig(), {recipe})).splits
 (result,) = train_pack([Member(replace(Config(), {changes}), 0)], splits)
 print(json.dumps(result.curve))
 """
-    config = replace(BASE, EVERYTHING)
+    config = replace(start, EVERYTHING)
     changes = {path: get(config, path) for path in fields_of(Config)}
     recipe = {path: get(RECIPE, path) for path in fields_of(PlantedConfig)}
     code = code.replace("{recipe}", repr(recipe)).replace("{changes}", repr(changes))
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=PACKAGE.parent, check=True
     )
-    assert json.loads(done.stdout) == train(splits, EVERYTHING).curve
+    assert json.loads(done.stdout) == train(EVERYTHING).curve

@@ -4,6 +4,7 @@ Shapes: B utterances, D = width of a projected modality.
 """
 
 import math
+from dataclasses import replace as dataclass_replace
 
 import pytest
 import torch
@@ -14,7 +15,8 @@ from msa_core.data.batching import Batch
 from msa_core.model import Output
 from msa_core.modules import alignment
 from msa_core.modules.labels import MULTIMODAL, LabelGenerator
-from msa_core.objective import Term, loss_terms, total
+from msa_core.objective import Term, loss_terms, total, weighted
+from msa_core.packing import free_numbers
 
 B, D = 6, 3
 ALL_SHARED = {f"loss.alignment.{pair}.mode": "shared" for pair in PAIRS}
@@ -50,8 +52,18 @@ def output_of(modalities, unimodal=()):
     )
 
 
-def terms_of(changes, output, batch, generated=None):
-    return loss_terms(replace(Config(), changes), output, batch, generated)
+def terms_of(changes, output, batch):
+    config = replace(Config(), changes)
+    return loss_terms(config, output, batch, free_numbers(config))
+
+
+def with_labels_of(generated, batch):
+    """The batch as a step of `ulgm` sees it."""
+    return dataclass_replace(
+        batch,
+        unimodal_labels={"text": generated.labels["text"][batch.rows]},
+        unimodal_weights={"text": generated.weights("text", batch.rows)},
+    )
 
 
 def explode(*_):
@@ -123,7 +135,7 @@ def test_generated_labels_weigh_each_row_by_its_distance_from_the_multimodal_lab
     generated = LabelGenerator(random(10), {MULTIMODAL: 2, "text": 2}, 3.0)
     generated.labels["text"] += torch.arange(10) * 0.2
     output = output_of(MODALITIES, unimodal=("text",))
-    terms = terms_of({"loss.unimodal.kind": "ulgm"}, output, batch, generated)
+    terms = terms_of({"loss.unimodal.kind": "ulgm"}, output, with_labels_of(generated, batch))
     errors = []
     for place, row in enumerate(batch.rows.tolist()):
         own, multimodal = generated.labels["text"][row], generated.labels[MULTIMODAL][row]
@@ -136,11 +148,38 @@ def test_generated_labels_give_exactly_no_loss_and_no_gradient_in_the_first_epoc
     generated = LabelGenerator(random(10), {MULTIMODAL: 2, "text": 2}, 3.0)
     output = output_of(MODALITIES, unimodal=("text",))
     output.unimodal["text"].requires_grad_()
-    terms = terms_of({"loss.unimodal.kind": "ulgm"}, output, batch, generated)
+    terms = terms_of({"loss.unimodal.kind": "ulgm"}, output, with_labels_of(generated, batch))
     assert terms["unimodal.text"].raw.item() == 0.0
     terms["unimodal.text"].raw.backward()
     assert not output.unimodal["text"].grad.any()
     assert total(terms).item() == terms["task"].raw.item()
+
+
+def test_a_member_s_numbers_are_its_own_and_not_those_of_the_configuration(batch):
+    """Members of a pack share a configuration that says which terms there are, no more."""
+    private = {f"loss.alignment.{pair}.mode": "private" for pair in PAIRS}
+    margin, weight, head = (f"loss.{name}" for name in (
+        "alignment.text_audio.margin", "alignment.text_audio.weight", "unimodal.text.weight"
+    ))  # fmt: skip
+    own = {**private, **FIXED, margin: 50.0, weight: 7.0, head: 0.5}
+    shared, member = (replace(Config(), changes) for changes in ({**private, **FIXED}, own))
+    output = output_of(MODALITIES, unimodal=MODALITIES)
+    found = loss_terms(shared, output, batch, free_numbers(member))
+    expected = loss_terms(member, output, batch, free_numbers(member))
+    assert found["alignment.text_audio"].weight == 7.0
+    assert found["unimodal.text"].weight == 0.5
+    assert [(t.raw.item(), t.weight) for t in found.values()] == [
+        (t.raw.item(), t.weight) for t in expected.values()
+    ]
+    other = loss_terms(shared, output, batch, free_numbers(shared))["alignment.text_audio"]
+    assert found["alignment.text_audio"].raw.item() != other.raw.item()
+
+
+def test_a_weight_may_be_a_tensor_as_in_a_pack(output, batch):
+    config = replace(Config(), ALL_SHARED)
+    numbers = {path: torch.tensor(value) for path, value in free_numbers(config).items()}
+    found = total(loss_terms(config, output, batch, numbers))
+    assert found.item() == total(terms_of(ALL_SHARED, output, batch)).item()
 
 
 def test_the_total_is_the_weighted_sum():
@@ -150,4 +189,5 @@ def test_the_total_is_the_weighted_sum():
         "unimodal.text": Term(raw=torch.tensor(0.25), weight=2.0),
     }
     assert total(terms).item() == 31.0
+    assert [weighted(term).item() for term in terms.values()] == [0.5, 30.0, 0.5]
     assert total({"task": terms["task"]}).shape == ()

@@ -1,4 +1,4 @@
-"""Training: every configuration trains, the best epoch is restored, and every end is said."""
+"""Training: every configuration trains, the best epoch is restored, and its curves are told."""
 
 import itertools
 import math
@@ -8,21 +8,20 @@ import numpy as np
 import pytest
 import torch
 
-from msa_core import training
+from msa_core import stack, training
 from msa_core.config import MODALITIES, Config, PlantedConfig
 from msa_core.config_paths import replace
 from msa_core.data.planted import expected_r2, planted
 from msa_core.evaluation import evaluate
 from msa_core.metrics import SCHEMES
-from msa_core.model import build_model
-from msa_core.modules import alignment
+from msa_core.model import build_model, fresh_parameters
 from msa_core.modules.dropout import Dropout
 from msa_core.modules.encoders import ENCODERS
 from msa_core.modules.fusion import FUSIONS
 from msa_core.modules.labels import LabelGenerator
-from msa_core.objective import loss_terms
+from msa_core.packing import Member
 from msa_core.streams import Streams
-from msa_core.training import Member, train_pack
+from msa_core.training import train_pack
 
 SMALL = replace(
     Config(),
@@ -101,10 +100,10 @@ def test_annotated_heads_learn_other_labels_than_multimodal_ones(data):
 def test_parameters_start_uniform_within_the_default_range_of_each_layer():
     config = replace(SMALL, {"model.text.encoder": "lstm"})
     features = dict.fromkeys(MODALITIES, 6)
-    model = build_model(config, features, Streams(0), torch.device("cpu"))
+    parameters = fresh_parameters(build_model(config, features), Streams(0))
     fan_in = {"encoders.text.lstm": 8, "encoders.audio.first": 6, "encoders.audio.second": 8,
               "projections.text": 8, "head.hidden": 12, "head.output": 8}  # fmt: skip
-    for name, parameter in model.named_parameters():
+    for name, parameter in parameters.items():
         for layer in [layer for layer in fan_in if name.startswith(layer)]:
             bound = fan_in[layer] ** -0.5
             assert parameter.abs().max().item() <= bound
@@ -113,21 +112,40 @@ def test_parameters_start_uniform_within_the_default_range_of_each_layer():
                 assert abs(parameter.mean().item()) < 0.4 * bound
 
 
-def test_every_epoch_drops_in_training_with_masks_of_its_own(data):
-    seeds = []
+def test_the_network_itself_has_no_storage_and_names_every_parameter():
+    config = replace(SMALL, {"model.text.encoder": "lstm", "loss.unimodal.kind": "fixed"})
+    model = build_model(config, dict.fromkeys(MODALITIES, 6))
+    assert all(parameter.is_meta for parameter in model.parameters())
+    shapes = {name: parameter.shape for name, parameter in model.named_parameters()}
+    drawn = fresh_parameters(model, Streams(0))
+    assert {name: parameter.shape for name, parameter in drawn.items()} == shapes
 
-    def watch(module, inputs, output):
+
+def test_every_step_drops_in_training_with_masks_of_its_own(data, monkeypatch):
+    masks, passes = [], []
+    before = stack.Stack._step
+
+    def watch(pack, epoch, rows, given):
+        masks.extend(mask[0].clone() for mask in given.values())
+        return before(pack, epoch, rows, given)
+
+    def count(module, inputs, output):
         if isinstance(module, Dropout) and module.training:
-            seeds.append(module.generator.initial_seed())
+            passes.append(module.mask.shape)
 
-    hook = torch.nn.modules.module.register_module_forward_hook(watch)
+    monkeypatch.setattr(stack.Stack, "_step", watch)
+    hook = torch.nn.modules.module.register_module_forward_hook(count)
     try:
         train(data, {"train.epochs": 3})
     finally:
         hook.remove()
     # One dropout an encoder and one of the head; three steps of 32 rows an epoch.
-    assert len(seeds) == 4 * 3 * 3
-    assert len(set(seeds)) == 4 * 3
+    assert len(masks) == 4 * 3 * 3
+    assert len({mask.numpy().tobytes() for mask in masks}) == 4 * 3 * 3
+    assert passes == [(32, 8)] * 4 * 3 * 3
+    dropped = torch.cat(masks) == 0
+    assert 0.05 < dropped.float().mean().item() < 0.15
+    assert torch.cat(masks)[~dropped].unique().item() == pytest.approx(1 / 0.9)
 
 
 def test_weight_decay_makes_smaller_weights(data):
@@ -137,18 +155,58 @@ def test_weight_decay_makes_smaller_weights(data):
     assert size(train(data, {"train.weight_decay": 1.0})) < size(train(data))
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {f"model.{name}.encoder": "lstm" for name in MODALITIES},
+        {"model.text.encoder": "lstm", "loss.unimodal.kind": "ulgm", "model.fusion.kind": "tfn"},
+        {**SHARED_TEXT_AUDIO, **ANNOTATED, "model.vision.use": False},
+    ],
+)
+def test_together_and_in_turn_the_numbers_are_the_same_up_to_rounding(data, monkeypatch, changes):
+    members = [
+        Member(
+            replace(
+                SMALL,
+                {
+                    **changes,
+                    "train.epochs": 3,
+                    "train.learning_rate": rate,
+                    "train.weight_decay": decay,
+                    "model.audio.dropout": dropout,
+                },
+            ),
+            seed,
+        )
+        for seed, (rate, decay, dropout) in enumerate([(0.01, 0, 0), (0.002, 0.1, 0.5)])
+    ]
+    ways = []
+    for reason in ("", "it is told to"):
+        monkeypatch.setattr(training, "in_turn", lambda config, device, reason=reason: reason)
+        ways.append(train_pack(members, data.splits))
+    assert [[result.company for result in way] for way in ways] == [[2, 2], [1, 1]]
+    for together, alone in zip(*ways, strict=True):
+        assert (together.status, alone.status) == ("complete", "complete")
+        assert set(together.curve) == set(alone.curve)
+        for name in [name for name in alone.curve if name.startswith("train.")]:
+            assert together.curve[name] == pytest.approx(alone.curve[name], rel=1e-4, abs=1e-6)
+        assert together.valid["mae"] == pytest.approx(alone.valid["mae"], rel=1e-4)
+
+
 @pytest.mark.parametrize(("scheme", "bound"), [("mosi", 3.0), ("sims", 1.0)])
 def test_generated_labels_keep_to_the_bound_of_the_label_scheme(data, monkeypatch, scheme, bound):
-    bounds = []
+    bounds = set()
 
-    def watch(labels, widths, bound):
-        bounds.append(bound)
-        return LabelGenerator(labels, widths, bound)
+    class Watched(LabelGenerator):
+        def update(self, *arguments):
+            bounds.add(self.bound)
+            super().update(*arguments)
 
-    monkeypatch.setattr(training, "LabelGenerator", watch)
+    monkeypatch.setattr(stack, "LabelGenerator", Watched)
     member = Member(replace(SMALL, {"loss.unimodal.kind": "ulgm"}), 0)
     train_pack([member], dataclass_replace(data.splits, scheme=scheme))
-    assert bounds == [bound]
+    assert bounds == {bound}
 
 
 # The best epoch.
@@ -220,13 +278,14 @@ def test_the_loss_of_a_curve_is_the_sum_of_its_weighted_terms(data):
 
 def test_the_loss_of_an_epoch_is_the_mean_over_its_utterances(data, monkeypatch):
     steps = []
+    before = stack.Stack._step
 
-    def watch(config, output, batch, generated):
-        terms = loss_terms(config, output, batch, generated)
-        steps.append((terms["task"].raw.item(), len(batch)))
-        return terms
+    def watch(pack, epoch, rows_KB, masks):
+        names, values_KL = before(pack, epoch, rows_KB, masks)
+        steps.append((values_KL[0, names.index("train.task")].item(), rows_KB.shape[1]))
+        return names, values_KL
 
-    monkeypatch.setattr(training, "loss_terms", watch)
+    monkeypatch.setattr(stack.Stack, "_step", watch)
     result = train(data, {"train.epochs": 1, "train.batch_size": 36})
     assert [rows for _, rows in steps] == [36, 36, 24]
     expected = sum(loss * rows for loss, rows in steps) / 96
@@ -247,110 +306,6 @@ def test_a_metric_that_is_undefined_in_some_epochs_is_nan_there(data, monkeypatc
     undefined = [math.isnan(value) for value in result.curve["valid.corr"]]
     assert undefined == [True, False, True, False, True]
     assert result.best_epoch in (2, 4)
-
-
-# The other ends.
-
-
-def test_a_monitor_that_is_never_defined_is_said_to_be_so(data):
-    nothing = {name: np.zeros_like(array) for name, array in data.splits.train.features.items()}
-    blind = dataclass_replace(
-        data.splits,
-        train=dataclass_replace(data.splits.train, features=nothing),
-        valid=dataclass_replace(
-            data.splits.valid,
-            features={name: array * 0 for name, array in data.splits.valid.features.items()},
-        ),
-    )
-    for monitor, status in (("mae", "complete"), ("corr", "failed")):
-        (result,) = train_pack([Member(replace(SMALL, {"train.monitor": monitor}), 0)], blind)
-        assert result.status == status
-        assert "corr" not in result.valid
-    assert result.reason == "valid.corr was undefined in every epoch"
-    assert result.trained is None
-    assert result.best_epoch == 0
-
-
-def test_a_member_stopped_by_on_epoch_is_pruned_and_keeps_its_curve(data):
-    whole = train(data, {"train.epochs": 6})
-    stopped = train(data, {"train.epochs": 6}, on_epoch=lambda epoch, _: [0] if epoch == 3 else [])
-    assert (stopped.status, stopped.reason) == ("pruned", "stopped after epoch 3")
-    assert stopped.epochs == 3
-    assert stopped.curve == {name: values[:3] for name, values in whole.curve.items()}
-    assert stopped.valid["mae"] == min(stopped.curve["valid.mae"])
-
-
-def test_on_epoch_sees_the_validation_metrics_of_every_epoch_and_member(data):
-    seen = {0: [], 1: []}
-
-    def watch(epoch, metrics):
-        for place, values in metrics.items():
-            seen[place].append((epoch, values["mae"]))
-        return ()
-
-    members = [Member(replace(SMALL, {"train.epochs": epochs}), 0) for epochs in (3, 2)]
-    results = train_pack(members, data.splits, on_epoch=watch)
-    for place, result in enumerate(results):
-        assert seen[place] == list(enumerate(result.curve["valid.mae"], start=1))
-        assert result.status == "complete"
-
-
-def test_on_epoch_stops_the_member_it_names_and_no_other(data):
-    members = [Member(replace(SMALL, {"train.epochs": 3}), seed) for seed in range(3)]
-    results = train_pack(members, data.splits, on_epoch=lambda epoch, metrics: {1})
-    assert [result.status for result in results] == ["complete", "pruned", "complete"]
-    assert [result.epochs for result in results] == [3, 1, 3]
-
-
-def test_a_stop_after_the_last_epoch_stops_nothing(data):
-    result = train(data, {"train.epochs": 2}, on_epoch=lambda epoch, _: [0] if epoch == 2 else [])
-    assert result.status == "complete"
-
-
-def test_a_member_pruned_before_any_defined_epoch_has_no_model(data, monkeypatch):
-    monkeypatch.setattr(training, "score", lambda *_: {})
-    result = train(data, on_epoch=lambda *_: [0])
-    assert result.status == "pruned"
-    assert result.trained is None
-
-
-def test_a_member_that_raises_is_failed_with_its_reason(data):
-    without = dataclass_replace(
-        data.splits, train=dataclass_replace(data.splits.train, unimodal_labels={})
-    )
-    (result,) = train_pack([Member(replace(SMALL, ANNOTATED), 0)], without)
-    assert result.status == "failed"
-    assert result.reason == "KeyError: 'text'"
-    assert (result.trained, result.epochs, result.best_epoch) == (None, 0, 0)
-
-
-def test_a_member_whose_numbers_overflow_is_failed_with_its_reason(data):
-    huge = {name: array * np.float32(1e20) for name, array in data.splits.train.features.items()}
-    splits = dataclass_replace(
-        data.splits, train=dataclass_replace(data.splits.train, features=huge)
-    )
-    changes = {"features.standardise": False, "model.fusion.kind": "tfn"}
-    (result,) = train_pack([Member(replace(SMALL, changes), 0)], splits)
-    assert (result.status, result.reason) == ("failed", "the loss is not finite in epoch 1")
-    assert result.trained is None
-    assert {len(values) for values in result.curve.values()} == {1}
-
-
-def test_weights_that_turn_nan_in_the_last_step_are_a_failure(data, monkeypatch):
-    """The loss is finite to the end; its last gradient is not."""
-    steps = itertools.count(1)
-
-    def cusp(first, second):
-        # The square root has no slope at 0: the value is 0, the gradient NaN.
-        gap = (first - first.detach()).square().sum()
-        return gap.sqrt() if next(steps) == 6 else gap
-
-    monkeypatch.setitem(alignment.MEASURES, "cov", cusp)
-    result = train(data, SHARED_TEXT_AUDIO)
-    assert all(math.isfinite(value) for value in result.curve["train.loss"])
-    assert result.status == "failed"
-    assert result.reason == "the predictions on valid are not finite after epoch 2"
-    assert result.trained is None
 
 
 # What is learned.

@@ -1,0 +1,80 @@
+"""Train and valid, prepared once for all the trainings that a worker does."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from msa_core.config import Config
+from msa_core.data.batching import Batch, Scaler, placed, pools, prepared_features, whole_batch
+from msa_core.data.dataset import FloatArray, Split, Splits
+
+_Form = tuple[str, str, bool, bool]  # split, modality, standardised, pooled
+
+
+class PreparedSplits:
+    """Train and valid with the work done that no parameter changes, each form of it once.
+
+    The forms are made as configurations ask for them. Sent to another process it takes those
+    already made with it; a transport that shares arrays then shares them.
+    """
+
+    def __init__(self, splits: Splits) -> None:
+        self.splits = splits
+        self.scheme = splits.scheme
+        self._scalers: dict[bool, Scaler] = {}
+        self._arrays: dict[_Form, FloatArray] = {}
+        self._tensors: dict[tuple[_Form, torch.device], Tensor] = {}
+
+    def scaler(self, config: Config) -> Scaler:
+        """Fitted on train, for the modalities of a configuration."""
+        standardise = config.features.standardise
+        if standardise not in self._scalers:
+            train = self.splits.train
+            self._scalers[standardise] = Scaler.fit(train, tuple(train.features), standardise)
+        every = self._scalers[standardise]
+        used = [name for name in every.mean if getattr(config.model, name).use]
+        return Scaler(
+            mean={name: every.mean[name] for name in used},
+            std={name: every.std[name] for name in used},
+        )
+
+    def warm(self, config: Config) -> None:
+        """Make what a configuration will ask for."""
+        for modality in self.scaler(config).mean:
+            self._array("train", modality, config)
+            self._array("valid", modality, config)
+
+    def train(self, config: Config, device: torch.device) -> Batch:
+        """The train split as one batch."""
+        return self._whole("train", self.splits.train, config, device)
+
+    def valid(self, config: Config, device: torch.device) -> Batch:
+        """The valid split as one batch."""
+        return self._whole("valid", self.splits.valid, config, device)
+
+    def _whole(self, name: str, split: Split, config: Config, device: torch.device) -> Batch:
+        features = {}
+        for modality in self.scaler(config).mean:
+            key = _form(name, modality, config), device
+            if key not in self._tensors:
+                self._tensors[key] = placed(self._array(name, modality, config), device)
+            features[modality] = self._tensors[key]
+        return whole_batch(split, features, device)
+
+    def _array(self, name: str, modality: str, config: Config) -> FloatArray:
+        form = _form(name, modality, config)
+        if form not in self._arrays:
+            split: Split = getattr(self.splits, name)
+            self._arrays[form] = prepared_features(
+                split, self.scaler(config), modality, pools(config, modality)
+            )
+        return self._arrays[form]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the tensors, which live on one device in one process."""
+        return {**self.__dict__, "_tensors": {}}
+
+
+def _form(name: str, modality: str, config: Config) -> _Form:
+    return name, modality, config.features.standardise, pools(config, modality)

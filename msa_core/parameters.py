@@ -1,0 +1,173 @@
+"""The parameters of a stack of members, side by side, and the optimiser that moves them.
+
+Shapes: K members, P numbers of one member's row.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # PyTorch's defaults
+REGISTERS = 64  # numbers; a multiple of what a vector instruction of any CPU takes at once
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How a member's parameters lie in one row of P numbers.
+
+    Attributes:
+        shapes: name -> shape of one member's parameter.
+        transposed: matrices lie column by column, as their gradients come out of a batched
+            matrix product; saves a copy a step.
+    """
+
+    shapes: Mapping[str, torch.Size]
+    transposed: bool
+
+    @property
+    def sizes(self) -> list[int]:
+        """The numbers of each parameter."""
+        return [shape.numel() for shape in self.shapes.values()]
+
+    def row(self, member: Mapping[str, Tensor]) -> Tensor:
+        """A member's parameters as a row [P].
+
+        Filled up with zeros to whole vector registers: what is left over at a row's end is
+        rounded otherwise, and would be other numbers in a model with one part more (law 1).
+        """
+        parts = [self._lying(member[name]).reshape(-1) for name in self.shapes]
+        return torch.cat([*parts, torch.zeros(-sum(self.sizes) % REGISTERS)])
+
+    def member(self, flat_P: Tensor) -> dict[str, Tensor]:
+        """A row as a member's own parameters on the CPU."""
+        views = self.views(flat_P[None])
+        return {name: view[0].to("cpu").contiguous().clone() for name, view in views.items()}
+
+    def views(self, flat_KP: Tensor) -> dict[str, Tensor]:
+        """Name -> [K, ...], sharing memory with the rows."""
+        views = {}
+        parts = torch.split(flat_KP[:, : sum(self.sizes)], self.sizes, dim=1)
+        for (name, shape), part in zip(self.shapes.items(), parts, strict=True):
+            if self.transposed and len(shape) == 2:
+                views[name] = part.view(-1, shape[1], shape[0]).transpose(1, 2)
+            else:
+                views[name] = part.view(-1, *shape)
+        return views
+
+    def flatten(self, values: Sequence[Tensor], rows_KP: Tensor) -> None:
+        """Write values of the views, [K, ...] each, into rows [K, P]."""
+        parts = [self._lying(value, 1).flatten(1) for value in values]
+        torch.cat(parts, dim=1, out=rows_KP[:, : sum(self.sizes)])
+
+    def _lying(self, value: Tensor, leading: int = 0) -> Tensor:
+        is_matrix = value.dim() == 2 + leading
+        return value.transpose(-1, -2) if self.transposed and is_matrix else value
+
+
+class Parameters:
+    """K sets of parameters in one tensor [K, P].
+
+    Attributes:
+        layout: of every row.
+        flat: [K, P].
+        leaves: name -> [K, ...], views of `flat` that gradients are taken of.
+    """
+
+    def __init__(self, layout: Layout, flat: Tensor) -> None:
+        self.layout = layout
+        self.flat = flat
+        self.leaves = {
+            name: view.detach().requires_grad_() for name, view in layout.views(flat).items()
+        }
+
+    @classmethod
+    def stack(
+        cls, members: Sequence[Mapping[str, Tensor]], device: torch.device, *, transposed: bool
+    ) -> "Parameters":
+        """From the parameters of each member."""
+        shapes = {name: value.shape for name, value in members[0].items()}
+        layout = Layout(shapes, transposed)
+        return cls(layout, torch.stack([layout.row(member) for member in members]).to(device))
+
+    def keep(self, rows: Tensor) -> "Parameters":
+        """Some of the members."""
+        return Parameters(self.layout, self.flat.index_select(0, rows))
+
+
+class RowAdam:
+    """Adam with a learning rate and a weight decay for each member.
+
+    On a CPU one fused call a member: its row then stays in the cache through the update. On
+    other devices a few calls for all members, since there it is the calls that cost.
+    Source: Kingma & Ba 2015, weight decay as an L2 penalty, as `torch.optim.Adam`.
+    """
+
+    def __init__(
+        self, parameters: Parameters, rates: Sequence[float], decays: Sequence[float]
+    ) -> None:
+        self.rates = list(rates)
+        self.decays = list(decays)
+        self.steps = 0
+        self.mean = torch.zeros_like(parameters.flat)
+        self.square = torch.zeros_like(parameters.flat)
+        self._attach(parameters)
+
+    def keep(self, rows: Sequence[int], parameters: Parameters) -> None:
+        """Go on with some of the members, whose parameters these are."""
+        index = torch.tensor(rows, device=self.mean.device)
+        self.mean = self.mean.index_select(0, index)
+        self.square = self.square.index_select(0, index)
+        self.rates = [self.rates[row] for row in rows]
+        self.decays = [self.decays[row] for row in rows]
+        self._attach(parameters)
+
+    @torch.no_grad()
+    def step(self, gradients: Sequence[Tensor]) -> None:
+        """Move every member by its gradients of `Parameters.leaves`."""
+        self.steps += 1
+        gradient_KP = self._gradient
+        self._parameters.layout.flatten(gradients, gradient_KP)
+        if self.mean.device.type == "cpu":
+            self._fused_rows(gradient_KP)
+        else:
+            self._all_rows(gradient_KP)
+
+    def _attach(self, parameters: Parameters) -> None:
+        self._parameters = parameters
+        self._gradient = torch.zeros_like(parameters.flat)
+        held = (parameters.flat, self.mean, self.square)
+        self._rows = list(zip(*(whole.unbind(0) for whole in held), strict=True))
+
+    def _fused_rows(self, gradient_KP: Tensor) -> None:
+        steps = [torch.tensor(float(self.steps))]
+        for (flat_P, mean_P, square_P), gradient_P, rate, decay in zip(
+            self._rows, gradient_KP.unbind(0), self.rates, self.decays, strict=True
+        ):
+            torch._fused_adam_(
+                [flat_P],
+                [gradient_P],
+                [mean_P],
+                [square_P],
+                [],
+                steps,
+                lr=rate,
+                beta1=BETA1,
+                beta2=BETA2,
+                weight_decay=decay,
+                eps=EPSILON,
+                amsgrad=False,
+                maximize=False,
+            )
+
+    def _all_rows(self, gradient_KP: Tensor) -> None:
+        flat = self._parameters.flat
+        rates = torch.tensor(self.rates, device=flat.device)[:, None]
+        decays = torch.tensor(self.decays, device=flat.device)[:, None]
+        gradient_KP = torch.addcmul(gradient_KP, decays, flat)
+        self.mean.lerp_(gradient_KP, 1.0 - BETA1)
+        self.square.mul_(BETA2).addcmul_(gradient_KP, gradient_KP, value=1.0 - BETA2)
+        size = self.square.sqrt().div_(math.sqrt(1.0 - BETA2**self.steps)).add_(EPSILON)
+        flat.sub_(rates / (1.0 - BETA1**self.steps) * self.mean / size)
