@@ -76,6 +76,16 @@ def plan(study: str, data: Path | None, overrides: tuple[str, ...], workdir: Pat
 
 
 @main.command()
+@click.argument("field", required=False)
+def explain(field: str | None) -> None:
+    """Say what a field of a study means; without FIELD, list all of them."""
+    from search.explain import show_field, show_fields
+
+    with _errors():
+        show_field(field) if field else show_fields()
+
+
+@main.command()
 @_study_options
 @_workdir
 @click.option("--address", help="Ray cluster to run on, e.g. ray://head:10001. Default: here.")
@@ -86,6 +96,11 @@ def plan(study: str, data: Path | None, overrides: tuple[str, ...], workdir: Pat
     type=click.FloatRange(min=0),
     default=0.0,
     help="Share of a GPU for each worker, e.g. 0.25. Default: 0, train on the CPU.",
+)
+@click.option(
+    "--pack-size",
+    type=click.IntRange(min=1),
+    help="Cells trained in one step. Default: measured. 1: no packs.",
 )
 @click.option("--retry-failed", is_flag=True, help="Train failed cells again.")
 def run(

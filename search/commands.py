@@ -16,6 +16,7 @@ from reports.render_terminal import terminal_table
 from reports.results import Results
 from reports.wording import answer
 from reports.write import Report, write_report
+from search.explain import packing_lines
 from search.folder import PLAN, REPORT, ledger_results, read_manifest, select_cells
 from search.ledger import is_locked, read_ledger
 from search.progress import Progress, failure_line, say
@@ -106,6 +107,8 @@ def show_plan(opened: OpenedStudy) -> None:
         for name, domain in study.search.items():
             console.print(f"  {name}: {describe(domain)}", markup=False, highlight=False)
     say(console, f"\n{_budget_sentence(plan)}")
+    for line in packing_lines(plan):
+        say(console, line)
     for note in plan.notes:
         say(console, f"note: {note}")
     for warning in plan.warnings:

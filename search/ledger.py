@@ -1,8 +1,8 @@
 """The ledger: the append-only record of finished cells, the single truth of a study.
 
-One JSON object a line. A pack's cells are appended by one write and are on disk before anyone
-is told of them. A last line torn by a crash was announced to nobody: readers pass over it and
-the next writer cuts it off.
+One JSON object a line: a cell, or a pack size that was measured. A pack's lines are appended by
+one write and are on disk before anyone is told of them. A last line torn by a crash was
+announced to nobody: readers pass over it and the next writer cuts it off.
 """
 
 import fcntl
@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 
 from msa_core.config_paths import Value
+from msa_core.packing import PackSize
 
 LEDGER = "ledger.jsonl"
 LOCK = "lock"
@@ -68,22 +69,35 @@ def read_ledger(folder: Path) -> dict[str, CellRecord]:
     Raises:
         LedgerError: a line that is no record, other than a torn last one.
     """
-    path = folder / LEDGER
+    return {line.key: line for line in _lines(folder / LEDGER) if isinstance(line, CellRecord)}
+
+
+def read_pack_sizes(folder: Path) -> list[PackSize]:
+    """How large packs should be, as measured in the runs of a results folder.
+
+    Raises:
+        LedgerError: as `read_ledger`.
+    """
+    return [line for line in _lines(folder / LEDGER) if isinstance(line, PackSize)]
+
+
+def _lines(path: Path) -> list[CellRecord | PackSize]:
     if not path.exists():
-        return {}
-    records = {}
+        return []
     # What stands behind the last newline is a write that did not finish.
     whole_lines = path.read_bytes().split(b"\n")[:-1]
+    lines: list[CellRecord | PackSize] = []
     for number, line in enumerate(whole_lines, start=1):
         try:
-            record = CellRecord(**json.loads(line))
+            content = json.loads(line)
+            kind = PackSize if "pack_key" in content else CellRecord
+            lines.append(kind(**content))
         except (ValueError, TypeError) as error:
             raise LedgerError(
                 f"{path}:{number}: not a record of a cell ({error}); restore the file from a "
                 "backup, or move that line out of it to have its cell trained again"
             ) from None
-        records[record.key] = record
-    return records
+    return lines
 
 
 class Ledger:
@@ -104,14 +118,15 @@ class Ledger:
         self._take_lock()
         try:
             self.records = read_ledger(folder)
+            self.pack_sizes = read_pack_sizes(folder)
             self._file = (folder / LEDGER).open("ab")
             self._cut_torn_line()
         except BaseException:
             self._lock.close()
             raise
 
-    def append(self, records: Iterable[CellRecord]) -> None:
-        """Make finished cells durable, all of them or none.
+    def append(self, records: Iterable[CellRecord], measured: PackSize | None = None) -> None:
+        """Make finished cells durable, all of them or none, and what was measured for them.
 
         Raises:
             LedgerError: a cell that is there already and did not fail.
@@ -122,7 +137,7 @@ class Ledger:
                 raise LedgerError(f"cell {record.key} is in the ledger already")
         lines = "".join(
             json.dumps(asdict(record), separators=(",", ":"), allow_nan=False) + "\n"
-            for record in new
+            for record in ([measured] if measured else []) + new
         )
         start = self._file.tell()
         try:

@@ -1,9 +1,9 @@
 """Optuna, asked and told. The only file that imports it.
 
-Candidate i of an arm is a function of the study and of the results of the arm's candidates
-0 .. i - in_flight alone: the sampler is seeded for each question by its number, and results are
-told in the order of the numbers, however they arrive. So the same study proposes the same
-candidates on any number of workers, and also after an interruption.
+A candidate of an arm is a function of the study and of the results of the arm's earlier
+generations alone: the sampler is seeded for each question by its number, and results are told
+in the order of the numbers, however they arrive. So the same study proposes the same candidates
+on any number of workers, and also after an interruption.
 """
 
 import hashlib
@@ -26,6 +26,7 @@ from spaces.domains import Choice, Domain, Int, LogUniform, Uniform
 from spaces.plan import PlannedArm
 
 Params = Mapping[str, Value]
+STARTUP = 10  # candidates that TPE draws at random before it believes what it knows
 SAMPLER_ATTEMPTS = 10  # questions for a candidate that was not proposed before
 RANDOM_ATTEMPTS = 40  # then at random; after that the space counts as exhausted
 
@@ -126,7 +127,7 @@ class Proposals:
         seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little")
         if self.sampler == "random" or attempt >= SAMPLER_ATTEMPTS:
             return optuna.samplers.RandomSampler(seed=seed)
-        return optuna.samplers.TPESampler(seed=seed)
+        return optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP)
 
     def _suggest(self, trial: Trial) -> dict[str, Value]:
         """Values for the searched fields that mean something, choices first.

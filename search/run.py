@@ -1,5 +1,6 @@
 """Run a study: plan + ledger -> Ray Tune -> ledger. The only file that starts Ray."""
 
+import importlib
 import logging
 import os
 import tempfile
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from msa_core.config import METRICS_LOWER_IS_BETTER
@@ -20,6 +22,7 @@ from search.ledger import CellRecord, Ledger
 from search.progress import Progress
 from search.provenance import provenance
 from search.schedule import Schedule
+from search.sizes import PackSizes
 from search.tracking import BackgroundTracking, Tracker, local_store
 from spaces.plan import Plan
 
@@ -45,6 +48,7 @@ class RunOptions:
         address: of a Ray cluster; None = this machine alone.
         workers: packs trained at once on this machine; None = its cores.
         gpus_a_worker: share of a GPU that a worker holds; 0 = train on the CPU.
+        pack_size: cells trained in one step; None = as measured. 1 = without packs.
         tracking_uri: an MLflow server; None = a SQLite file in the results folder.
         retry_failed: train the ledger's failed cells again.
     """
@@ -52,8 +56,22 @@ class RunOptions:
     address: str | None = None
     workers: int | None = None
     gpus_a_worker: float = 0.0
+    pack_size: int | None = None
     tracking_uri: str | None = None
     retry_failed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Workers:
+    """The worker processes of a run.
+
+    Attributes:
+        count: packs trained at once.
+        memory: bytes of main memory for each; 0 = unknown.
+    """
+
+    count: int
+    memory: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -154,7 +172,13 @@ def _train(
         for record in ledger.records.values()
         if not (options.retry_failed and record.status == "failed")
     ]
-    schedule = Schedule(plan, kept, plan.study.metric not in METRICS_LOWER_IS_BETTER)
+    sizes = PackSizes(
+        ledger.pack_sizes,
+        device="cuda" if options.gpus_a_worker else "cpu",
+        data=dataset.fingerprint,
+        fixed=options.pack_size,
+    )
+    schedule = Schedule(plan, kept, plan.study.metric not in METRICS_LOWER_IS_BETTER, sizes)
     if schedule.finished:
         return 0
     trained = 0
@@ -166,13 +190,21 @@ def _train(
         tracking.notify()
 
     progress.say("starting Ray")
-    with _ray(options) as slots:
+    with _ray(options) as workers:
         from search.searcher import LostWorkers, PackSearcher
+        from search.trainable import Worker
 
         progress.start(schedule)
+        worker = Worker.of(
+            dataset,
+            device=sizes.device,
+            gpu_share=options.gpus_a_worker,
+            memory=workers.memory,
+        )
+        worker.warm(plan)
         try:
-            searcher = PackSearcher(schedule, ledger.append, announce)
-            _fit(searcher, LostWorkers(progress.say), dataset, options, slots)
+            searcher = PackSearcher(schedule, ledger.append, announce, workers.count)
+            _fit(searcher, LostWorkers(progress.say), worker, plan, options, workers.count)
         finally:
             progress.stop()
         if searcher.failure is not None:
@@ -183,23 +215,30 @@ def _train(
 
 
 def _fit(
-    searcher: Any, lost_workers: Any, dataset: Dataset, options: RunOptions, slots: int
+    searcher: Any,
+    lost_workers: Any,
+    worker: Any,
+    plan: Plan,
+    options: RunOptions,
+    workers: int,
 ) -> None:
     """One `Tuner.fit` over the whole study."""
     from ray import tune
     from ray.exceptions import RayError
     from ray.tune import TuneError
 
+    from search.asha import ArmsAsha
     from search.trainable import PackTrainable
 
     resources = {"cpu": 1, "gpu": options.gpus_a_worker}
     with tempfile.TemporaryDirectory(prefix="triptych-") as scratch:
         tuner = tune.Tuner(
-            tune.with_resources(tune.with_parameters(PackTrainable, dataset=dataset), resources),
+            tune.with_resources(tune.with_parameters(PackTrainable, worker=worker), resources),
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
+                scheduler=ArmsAsha(plan) if plan.study.budget.scheduler == "asha" else None,
                 num_samples=-1,
-                max_concurrent_trials=slots,
+                max_concurrent_trials=workers,
                 reuse_actors=True,
             ),
             run_config=tune.RunConfig(
@@ -221,8 +260,8 @@ def _fit(
 
 
 @contextmanager
-def _ray(options: RunOptions) -> Iterator[int]:
-    """A running Ray; yields how many packs it can train at once."""
+def _ray(options: RunOptions) -> Iterator[Workers]:
+    """A running Ray; yields the workers that it has room for."""
     os.environ.update({**RAY_ENVIRONMENT, **os.environ})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -230,6 +269,9 @@ def _ray(options: RunOptions) -> Iterator[int]:
 
     # A lost worker is ours to tell, in one line; Tune would print its traceback.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    # A second of imports, done while Ray's processes come up.
+    torch_too = Thread(target=importlib.import_module, args=("msa_core.training",))
+    torch_too.start()
     try:
         # Without "local", ray.init attaches to any cluster that happens to run here.
         ray.init(
@@ -241,6 +283,8 @@ def _ray(options: RunOptions) -> Iterator[int]:
         )
     except Exception as error:
         raise RunError(f"Ray could not start: {error}") from error
+    finally:
+        torch_too.join()
     try:
         have = ray.cluster_resources()
         slots = int(have.get("CPU", 1))
@@ -251,7 +295,8 @@ def _ray(options: RunOptions) -> Iterator[int]:
                     f"a worker was to hold {options.gpus_a_worker:g} GPU, but Ray sees none"
                 )
             slots = min(slots, by_gpu)
-        yield max(1, slots)
+        count = max(1, slots)
+        yield Workers(count=count, memory=int(have.get("memory", 0) / count))
     finally:
         ray.shutdown()
 

@@ -6,9 +6,11 @@ from typing import Any
 from ray.tune import Callback
 from ray.tune.search import Searcher
 
+from msa_core.packing import PackSize
 from search.ledger import CellRecord
-from search.schedule import Pack, Schedule
-from search.trainable import cells_of, lost_cells
+from search.pack import Pack
+from search.schedule import Schedule
+from search.trainable import cells_of, lost_cells, measured_of
 
 LOST = "the worker process ended without an answer (killed, out of memory, or its node was lost)"
 
@@ -22,20 +24,24 @@ class PackSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types for it
     def __init__(
         self,
         schedule: Schedule,
-        keep: Callable[[list[CellRecord]], None],
+        keep: Callable[[list[CellRecord], PackSize | None], None],
         announce: Callable[[list[CellRecord]], None],
+        workers: int = 1,
     ) -> None:
         """Serve a schedule.
 
         Args:
             schedule: what is to be trained.
-            keep: makes finished cells durable; called before anything else learns of them.
+            keep: makes finished cells, and a measured pack size, durable; called before anything
+                else learns of them.
             announce: tells of them, once they are durable and the schedule knows.
+            workers: that train at once; what waits is shared out among those without a pack.
         """
         super().__init__(metric=None, mode=None)
         self.schedule = schedule
         self.keep = keep
         self.announce = announce
+        self.workers = workers
         self.failure: BaseException | None = None
         self._flying: dict[str, Pack] = {}
 
@@ -48,7 +54,7 @@ class PackSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types for it
         if self.failure is not None or self.schedule.finished:
             finished: str = Searcher.FINISHED
             return finished
-        pack = self.schedule.next_pack()
+        pack = self.schedule.next_pack(idle=self.workers - len(self._flying))
         if pack is None:
             return None
         self._flying[trial_id] = pack
@@ -63,9 +69,11 @@ class PackSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types for it
         """
         pack = self._flying.pop(trial_id)
         try:
-            records = cells_of(result) if result and not error else lost_cells(pack, LOST)
-            self.keep(records)
-            self.schedule.receive(records)
+            answer = None if error else result
+            records = cells_of(answer) if answer else lost_cells(pack, LOST)
+            measured = measured_of(answer) if answer else None
+            self.keep(records, measured)
+            self.schedule.receive(records, measured)
             self.announce(records)
         except BaseException as failure:  # the whole run must end with it
             self.failure = failure
@@ -92,8 +100,7 @@ class LostWorkers(Callback):  # type: ignore[misc]  # Ray ships no types for it
         """Called by Tune after a failure that it retries."""
         pack: Pack = trial.config["pack"]
         self.say(
-            f"a worker was lost; training again: {pack.arm}, {pack.phase} "
-            f"candidate {pack.candidate}, {len(pack.cells)} cells"
+            f"a worker was lost; training again: {pack.arm}, {pack.phase}, {len(pack.cells)} cells"
         )
 
     def __getstate__(self) -> dict[str, Any]:

@@ -17,6 +17,10 @@ CONFIRM = "confirm"
 # Tuning seeds start this far above the confirm seeds; budgets are smaller, so they never meet.
 TUNE_SEED_OFFSET = 1_000_000
 CANDIDATES_A_FIELD = 3
+_STOPPED = {
+    "bracket": "candidates are stopped early: at each rung the best third of {} goes on",
+    "asha": "candidates are stopped early by ASHA, which depends on what has finished when",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,6 +103,8 @@ def plan_study(
     for arm in arms:
         _check_annotations(arm, annotated)
     budget = study.budget
+    if budget.scheduler != "none":
+        notes.append(_STOPPED[budget.scheduler].format(budget.bracket))
     return Plan(
         study=study,
         arms=tuple(arms),
@@ -163,9 +169,7 @@ def _planned(study: Study, arm: Arm, config: Config, versions: Versions) -> Plan
         "arm": arm.name,
         "config": flatten(config) if space else resolve(config),
         "space": {path: describe(domain) for path, domain in sorted(space.items())},
-        "tuning": [study.sampler, study.budget.seed, study.budget.in_flight, study.metric]
-        if space
-        else [],
+        "tuning": _tuning(study) if space else [],
         "tune_seeds": study.budget.tune_seeds if space else 0,
         "data": versions.data,
         "code": versions.code,
@@ -173,6 +177,15 @@ def _planned(study: Study, arm: Arm, config: Config, versions: Versions) -> Plan
     return PlannedArm(
         name=arm.name, changes=arm.changes, config=config, space=space, key=_digest(decides)
     )
+
+
+def _tuning(study: Study) -> list[str | int]:
+    """What decides which candidates an arm is given and how long each trains."""
+    budget = study.budget
+    decides: list[str | int] = [study.sampler, budget.seed, budget.generation, study.metric]
+    if budget.scheduler != "none":
+        decides += [budget.scheduler, budget.bracket]
+    return decides
 
 
 def _check_annotations(arm: PlannedArm, annotated: Sequence[str]) -> None:

@@ -23,7 +23,17 @@ SHIPPED = Path(__file__).parent / "studies"
 
 
 class Budget(BaseModel):
-    """What every arm is given, the same for all."""
+    """What every arm is given, the same for all.
+
+    Attributes:
+        candidates, tune_seeds, confirm_seeds: how many.
+        seed: of the sampler; the cells' seeds follow from it too.
+        generation: candidates of an arm that are asked for together, knowing the results of all
+            earlier generations.
+        scheduler: which candidates are stopped early: `none`; `bracket`, the worse ones of each
+            `bracket` candidates; `asha`, those that fall behind all earlier ones of their arm.
+        bracket: candidates of a bracket.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -31,7 +41,9 @@ class Budget(BaseModel):
     tune_seeds: Annotated[int, Field(ge=1, le=10_000)] = 3
     confirm_seeds: Annotated[int, Field(ge=1, le=10_000)] = 10
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
-    in_flight: Annotated[int, Field(ge=1, le=10_000)] = 4
+    generation: Annotated[int, Field(ge=1, le=10_000)] = 10
+    scheduler: Literal["none", "bracket", "asha"] = "none"
+    bracket: Annotated[int, Field(ge=2, le=10_000)] = 9
 
 
 class _StudyFields(BaseModel):

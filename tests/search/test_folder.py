@@ -11,7 +11,7 @@ from search.folder import PLAN, ledger_results, read_manifest, select_cells, wri
 from search.ledger import CellRecord, Ledger, read_ledger
 from search.run import manifest_of
 from search.schedule import Schedule
-from search.trainable import train_cells
+from search.trainable import Worker, train_cells
 from spaces.plan import Plan, Versions, plan_study
 from spaces.study import load_study
 
@@ -29,7 +29,7 @@ def finish(plan: Plan, data: Dataset, folder: Path) -> list[CellRecord]:
         write_manifest(folder, manifest_of(plan, data, tracking_uri="uri"))
         schedule = Schedule(plan, ledger.records.values(), higher_is_better=False)
         while pack := schedule.next_pack():
-            records = train_cells(pack, data, "cpu")
+            records = train_cells(pack, Worker.of(data))
             ledger.append(records)
             schedule.receive(records)
             trained += records

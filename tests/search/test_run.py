@@ -100,6 +100,43 @@ def without_seconds(folder: Path) -> list[dict[str, str]]:
     return [{**cell, "metric.seconds": ""} for cell in cells]
 
 
+def test_the_same_study_without_packs_gives_the_same_table(
+    finished: Path, tmp_path: Path, small_study_text: str
+) -> None:
+    (tmp_path / "study.yaml").write_text(small_study_text, encoding="utf-8")
+    result = triptych("run", "study.yaml", "--workers", 2, "--pack-size", 1, folder=tmp_path)
+    assert result.returncode == 0, result.stderr
+    with_packs, without = (
+        (folder / "runs" / "small" / "report" / "table.csv").read_text()
+        for folder in (finished, tmp_path)
+    )
+    assert without == with_packs
+
+
+@pytest.mark.parametrize("scheduler", ["bracket", "asha"])
+def test_candidates_are_stopped_early_and_told_as_pruned(
+    scheduler: str, tmp_path: Path, small_study_text: str
+) -> None:
+    (tmp_path / "study.yaml").write_text(small_study_text, encoding="utf-8")
+    more = ["--set", "budget.candidates=9", "--set", "train.epochs=18", "--set",
+            f"budget.scheduler={scheduler}"]  # fmt: skip
+    result = triptych("run", "study.yaml", "--workers", 2, *more, folder=tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    cells = list(read_ledger(tmp_path / "runs" / "small").values())
+    pruned = [cell for cell in cells if cell.status == "pruned"]
+    assert {cell.status for cell in cells} == {"complete", "pruned"}
+    assert {cell.epochs for cell in pruned} <= {2, 6}
+    assert all(len(cell.curve["valid.mae"]) == cell.epochs for cell in pruned)
+    assert {cell.status for cell in cells if cell.phase == "confirm"} == {"complete"}
+    for arm in {cell.arm for cell in cells}:
+        own = [cell for cell in cells if cell.arm == arm]
+        assert len([cell for cell in own if cell.phase == "tune"]) == 9 * 2
+        assert len([cell for cell in own if cell.phase == "confirm"]) == 4
+        assert any(cell.status == "pruned" for cell in own)
+    again = triptych("run", "study.yaml", *more, folder=tmp_path)
+    assert "nothing left to train" in again.stdout
+
+
 def test_a_study_killed_half_way_goes_on_and_ends_the_same(
     finished: Path, tmp_path: Path, small_study_text: str
 ) -> None:

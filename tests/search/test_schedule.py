@@ -8,7 +8,8 @@ import pytest
 from optuna.trial import TrialState
 
 from search.ledger import CellRecord
-from search.schedule import Pack, Schedule
+from search.pack import Pack, PackCell
+from search.schedule import ArmSchedule, Schedule
 from spaces.plan import Plan, Versions, plan_study
 from spaces.study import load_study
 
@@ -24,7 +25,7 @@ arms:
       text: {model.text.use: false}
   - explicit:
       nothing to tune: {train.learning_rate: 0.01, model.fusion.kind: sum}
-budget: {candidates: 14, tune_seeds: 2, confirm_seeds: 7, in_flight: 3}
+budget: {candidates: 14, tune_seeds: 2, confirm_seeds: 7, generation: 3}
 """
 
 
@@ -34,25 +35,37 @@ def make_plan(path: Path, *overrides: str) -> Plan:
 
 def train(pack: Pack, status: str = "complete") -> list[CellRecord]:
     """Made-up results that depend on the cell alone."""
-    rate = float(pack.config["train.learning_rate"])
     return [
         CellRecord(
-            key=key,
+            key=cell.key,
             arm=pack.arm,
             arm_key=pack.arm_key,
             phase=pack.phase,
-            candidate=pack.candidate,
-            seed=seed,
-            params=pack.params,
-            config=pack.resolved,
+            candidate=cell.candidate,
+            seed=cell.seed,
+            params=cell.params,
+            config=cell.resolved,
             status=status,
             epochs=3,
             best_epoch=3,
-            metrics={"valid.mae": abs(rate - 0.01) + seed % 7 / 1e6} if status != "failed" else {},
-            curve={"valid.mae": [3.0, 2.0 + seed % 2]},
+            metrics=value_of(cell) if status != "failed" else {},
+            curve={"valid.mae": [3.0, 2.0 + cell.seed % 2]},
         )
-        for seed, key in pack.cells.items()
+        for cell in pack.cells
     ]
+
+
+def value_of(cell: PackCell) -> dict[str, float]:
+    rate = float(cell.config["train.learning_rate"])
+    return {"valid.mae": abs(rate - 0.01) + cell.seed % 7 / 1e6}
+
+
+def packs_of(arm: ArmSchedule) -> list[Pack]:
+    """Everything that an arm would give out now, one candidate a pack."""
+    packs = []
+    while waiting := arm.waiting():
+        packs.append(arm.next_pack(waiting, fair=2))
+    return packs
 
 
 def work(
@@ -182,13 +195,11 @@ def test_a_space_smaller_than_the_budget_is_tried_once_each(write_study: WriteSt
 def test_optuna_is_told_the_truth(write_study: WriteStudy) -> None:
     schedule = Schedule(make_plan(write_study(STUDY)), [], higher_is_better=False)
     (arm, *_) = schedule.arms.values()
-    for status in ("complete", "pruned", "failed"):
-        pack = arm.next_pack()
-        assert pack is not None
+    packs = packs_of(arm)
+    assert len(packs) == 3
+    for pack, status in zip(packs, ("complete", "pruned", "failed"), strict=True):
         arm.receive(train(pack, status))
-    assert arm.next_pack()  # the question that makes the first results be told
-    assert arm.next_pack()
-    assert arm.next_pack()
+    assert len(packs_of(arm)) == 3  # the questions that make the first results be told
     complete, pruned, failed = arm.proposals.optuna.trials[:3]
     assert (complete.state, pruned.state, failed.state) == (
         TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL,
@@ -211,12 +222,12 @@ def test_arms_start_from_the_same_random_candidates(write_study: WriteStudy) -> 
 def test_a_result_is_told_only_when_its_turn_comes(write_study: WriteStudy) -> None:
     schedule = Schedule(make_plan(write_study(STUDY)), [], higher_is_better=False)
     (arm, *_) = schedule.arms.values()
-    packs = [arm.next_pack() for _ in range(3)]
-    assert arm.next_pack() is None  # three are out
-    assert packs[1] and packs[2]
-    arm.receive(train(packs[1]))
-    arm.receive(train(packs[2]))
-    assert arm.next_pack() is None  # the fourth may know of the first, so it waits for it
+    first, second, third = packs_of(arm)
+    arm.receive(train(second))
+    arm.receive(train(third))
+    assert packs_of(arm) == []  # the second generation may know of the whole first one
+    arm.receive(train(first))
+    assert [pack.cells[0].candidate for pack in packs_of(arm)] == [3, 4, 5]
 
 
 def test_an_arm_whose_candidates_all_failed_ends_without_confirmation(

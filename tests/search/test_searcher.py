@@ -9,10 +9,12 @@ import pytest
 from ray.tune.search import Searcher
 
 from msa_core.data.dataset import Dataset
+from msa_core.packing import PackSize
 from search.ledger import CellRecord
-from search.schedule import Pack, Schedule
+from search.pack import Pack
+from search.schedule import Schedule
 from search.searcher import LOST, PackSearcher
-from search.trainable import CELLS, train_cells
+from search.trainable import CELLS, Worker, train_cells
 from spaces.plan import Versions, plan_study
 from spaces.study import load_study
 
@@ -36,11 +38,11 @@ def test_finished_cells_are_kept_before_anyone_hears_of_them(
     heard: list[tuple[str, int]] = []
     searcher = PackSearcher(
         schedule,
-        lambda cells: heard.append(("kept", len(cells))),
+        lambda cells, measured: heard.append(("kept", len(cells))),
         lambda cells: heard.append(("announced", len(cells))),
     )
     while (suggested := searcher.suggest("trial")) != Searcher.FINISHED:
-        cells = train_cells(pack_of(suggested), small_data, "cpu")
+        cells = train_cells(pack_of(suggested), Worker.of(small_data))
         searcher.on_trial_complete("trial", {CELLS: [asdict(cell) for cell in cells]})
     assert schedule.finished
     assert [name for name, _ in heard] == ["kept", "announced"] * (len(heard) // 2)
@@ -49,15 +51,17 @@ def test_finished_cells_are_kept_before_anyone_hears_of_them(
 
 def test_a_lost_worker_leaves_failed_cells_that_say_so(schedule: Schedule) -> None:
     kept: list[CellRecord] = []
-    searcher = PackSearcher(schedule, kept.extend, lambda cells: None)
+    searcher = PackSearcher(
+        schedule, lambda cells, measured: kept.extend(cells), lambda cells: None
+    )
     pack = pack_of(searcher.suggest("trial"))
     searcher.on_trial_complete("trial", None, error=True)
-    assert {cell.key for cell in kept} == set(pack.cells.values())
+    assert {cell.key for cell in kept} == {cell.key for cell in pack.cells}
     assert {(cell.status, cell.reason) for cell in kept} == {("failed", LOST)}
 
 
 def test_a_ledger_that_cannot_be_written_ends_the_run(schedule: Schedule) -> None:
-    def fail(cells: list[CellRecord]) -> None:
+    def fail(cells: list[CellRecord], measured: PackSize | None) -> None:
         raise OSError("no space left")
 
     searcher = PackSearcher(schedule, fail, lambda cells: None)
@@ -68,5 +72,5 @@ def test_a_ledger_that_cannot_be_written_ends_the_run(schedule: Schedule) -> Non
 
 
 def test_tune_can_pickle_it(schedule: Schedule) -> None:
-    searcher = PackSearcher(schedule, lambda cells: None, lambda cells: None)
+    searcher = PackSearcher(schedule, lambda cells, measured: None, lambda cells: None)
     assert isinstance(pickle.loads(pickle.dumps(searcher)), PackSearcher)

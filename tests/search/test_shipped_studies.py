@@ -13,7 +13,7 @@ from search.folder import ledger_results, write_manifest
 from search.ledger import Ledger
 from search.run import manifest_of
 from search.schedule import Schedule
-from search.trainable import train_cells
+from search.trainable import Worker, train_cells
 from spaces.plan import Plan, Versions, plan_study
 from spaces.study import SHIPPED, find_study, load_study
 
@@ -29,7 +29,7 @@ def run_here(plan: Plan, dataset: Dataset, folder: Path) -> None:
         write_manifest(folder, manifest_of(plan, dataset, tracking_uri=""))
         schedule = Schedule(plan, [], higher_is_better=False)
         while pack := schedule.next_pack():
-            records = train_cells(pack, dataset, "cpu")
+            records = train_cells(pack, Worker.of(dataset))
             assert [record.reason for record in records] == [""] * len(records)
             ledger.append(records)
             schedule.receive(records)

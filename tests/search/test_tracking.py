@@ -13,7 +13,7 @@ from search.ledger import CellRecord
 from search.run import manifest_of
 from search.schedule import Schedule
 from search.tracking import BackgroundTracking, Tracker, local_store
-from search.trainable import train_cells
+from search.trainable import Worker, train_cells
 from spaces.plan import Versions, plan_study
 from spaces.study import load_study
 
@@ -27,7 +27,7 @@ def study(
     schedule = Schedule(plan, [], higher_is_better=False)
     cells = []
     while pack := schedule.next_pack():
-        records = train_cells(pack, small_data, "cpu")
+        records = train_cells(pack, Worker.of(small_data))
         schedule.receive(records)
         cells += records
     return manifest_of(plan, small_data, local_store(tmp_path)), cells

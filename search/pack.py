@@ -1,0 +1,50 @@
+"""A pack: what one trial trains, as it goes from the schedule to a worker."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from msa_core.config_paths import Value
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PackCell:
+    """One cell that waits to be trained.
+
+    Attributes:
+        params: the candidate, searched field -> value.
+        config: every field of the configuration.
+        resolved: the fields that mean something.
+        key: the cell's key in the ledger.
+    """
+
+    candidate: int
+    seed: int
+    params: Mapping[str, Value]
+    config: Mapping[str, Value]
+    resolved: Mapping[str, Value]
+    key: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pack:
+    """The cells that one trial trains together: candidates x seeds of one arm.
+
+    Attributes:
+        cells: what is trained.
+        pack_key: that they share; empty in a bracket whose candidates differ in structure, and
+            for what trains in turn.
+        size: most members in one step; None = not measured yet.
+        scheduler: `none`, `bracket` or `asha`: which candidates are stopped early, if any.
+        metric: validation metric by which candidates are compared.
+        higher_is_better: its direction.
+    """
+
+    arm: str
+    arm_key: str
+    phase: str
+    cells: tuple[PackCell, ...]
+    pack_key: str
+    size: int | None
+    scheduler: str
+    metric: str
+    higher_is_better: bool
