@@ -2,13 +2,19 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check clean
+.PHONY: demo test check bench clean
 
 demo: .venv/ready
 	$(BIN)/triptych run planted-quick
 
 test: .venv/ready-dev
 	$(BIN)/pytest
+
+# FEATURES: a feature file in the MMSA layout, for the comparison of whole studies.
+# MMSA_PYTHON: the interpreter of an environment with the MMSA framework, to compare its tuner too.
+bench: .venv/ready-dev
+	$(BIN)/python tests/benchmarks/packs.py $(FEATURES)
+	$(if $(FEATURES),$(BIN)/python tests/benchmarks/end_to_end.py $(FEATURES) $(if $(MMSA_PYTHON),--mmsa-python $(MMSA_PYTHON)))
 
 check: .venv/ready-dev
 	$(BIN)/ruff check .
