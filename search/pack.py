@@ -15,6 +15,7 @@ class PackCell:
         config: every field of the configuration.
         resolved: the fields that mean something.
         key: the cell's key in the ledger.
+        pack_key: cells that share it can train in one step; empty for what trains in turn.
     """
 
     candidate: int
@@ -23,6 +24,7 @@ class PackCell:
     config: Mapping[str, Value]
     resolved: Mapping[str, Value]
     key: str
+    pack_key: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,8 +33,7 @@ class Pack:
 
     Attributes:
         cells: what is trained.
-        pack_key: that they share; empty in a bracket whose candidates differ in structure, and
-            for what trains in turn.
+        pack_key: that they share; empty if they share none, or train in turn.
         size: most members in one step; None = not measured yet.
         scheduler: `none`, `bracket` or `asha`: which candidates are stopped early, if any.
         metric: validation metric by which candidates are compared.

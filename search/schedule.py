@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from msa_core.config import Config
 from msa_core.config_paths import Value, flatten, replace, resolve
 from msa_core.packing import PackSize, in_turn, pack_key
 from search.ledger import CellRecord
@@ -46,6 +45,7 @@ class ArmSchedule:
         self._finished = 0  # candidates before this one are finished on every tuning seed
         self._told = 0
         self._flying: set[str] = set()
+        self._made: dict[tuple[str, int], dict[int, PackCell]] = {}
 
     def catch_up(self) -> None:
         """Go as far as the finished cells lead, so that `finished` is known without training."""
@@ -76,18 +76,16 @@ class ArmSchedule:
         """
         phase = CONFIRM if self.tuned else TUNE
         scheduler = "none" if phase == CONFIRM else self.plan.study.budget.scheduler
-        configs = [replace(Config(), cell.config) for cell in waiting]
-        keys = ["" if in_turn(c, self.sizes.device) else pack_key(c) for c in configs]
-        key, seeds = keys[0], len(self.plan.tune_seeds)
+        first, seeds = waiting[0], len(self.plan.tune_seeds)
+        key = first.pack_key
         if scheduler == "bracket":
-            bracket = self.plan.study.budget.bracket
-            first = waiting[0].candidate // bracket
-            taken = [cell for cell in waiting if cell.candidate // bracket == first]
-            key = key if len(set(keys[: len(taken)])) == 1 else ""
+            size = self.plan.study.budget.bracket
+            taken = [c for c in waiting if c.candidate // size == first.candidate // size]
+            key = key if {cell.pack_key for cell in taken} == {key} else ""
         elif scheduler == "asha":
-            taken = [cell for cell in waiting if cell.candidate == waiting[0].candidate]
+            taken = [cell for cell in waiting if cell.candidate == first.candidate]
         else:
-            alike = [cell for cell, own in zip(waiting, keys, strict=True) if own == key]
+            alike = [cell for cell in waiting if cell.pack_key == key]
             most = self.sizes.most(key) if key else seeds
             count = max(1, min(most, fair))
             # Whole candidates, as far as possible: a result is of use once all its seeds are in.
@@ -148,23 +146,29 @@ class ArmSchedule:
 
     def _free_cells(self, phase: str, candidate: int, seeds: Sequence[int]) -> list[PackCell]:
         """Those of a candidate's cells that no worker has."""
-        if not seeds:
-            return []
+        if (phase, candidate) not in self._made:
+            self._made[phase, candidate] = self._make_cells(phase, candidate)
+        made = self._made[phase, candidate]
+        return [made[seed] for seed in seeds if made[seed].key not in self._flying]
+
+    def _make_cells(self, phase: str, candidate: int) -> dict[int, PackCell]:
+        """Seed -> cell of a candidate."""
         params = self.candidates[candidate]
         config = replace(self.arm.config, params)
         flat, resolved = flatten(config), resolve(config)
-        cells = [
-            PackCell(
+        alone = in_turn(config, self.sizes.device)
+        return {
+            seed: PackCell(
                 candidate=candidate,
                 seed=seed,
                 params=params,
                 config=flat,
                 resolved=resolved,
                 key=cell_key(self.arm, phase, resolved, seed),
+                pack_key="" if alone else pack_key(config),
             )
-            for seed in seeds
-        ]
-        return [cell for cell in cells if cell.key not in self._flying]
+            for seed in (self.plan.tune_seeds if phase == TUNE else self.plan.confirm_seeds)
+        }
 
     def _open_candidate(self) -> bool:
         """Ask for one more candidate, if the results it may depend on are there."""

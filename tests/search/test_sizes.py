@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from msa_core.config import PlantedConfig
 from msa_core.data.dataset import Dataset
+from msa_core.data.planted import planted
 from msa_core.packing import PackSize
 from search.ledger import Ledger, read_ledger, read_pack_sizes
 from search.pack import Pack
@@ -124,6 +126,18 @@ def test_a_worker_measures_what_nobody_knows_and_says_it(
     assert result[MEASURED] == asdict(measured)
     schedule.receive(train_cells(pack, worker), measured)
     assert schedule.sizes.size(pack.pack_key) == measured.size
+
+
+def test_data_of_a_single_step_can_be_measured(
+    write_study: WriteStudy, small_study_text: str
+) -> None:
+    schedule = schedule_of(write_study, small_study_text)
+    pack = schedule.next_pack()
+    assert pack is not None
+    few = planted(PlantedConfig(train=8, valid=8, test=8, steps=3, width=6))
+    measured = measured_of(PackWork(pack, Worker.of(few)).step())
+    assert measured is not None
+    assert all(0 < seconds < 60 for seconds in measured.seconds.values())
 
 
 @pytest.mark.parametrize("fixed", [1, 3])
