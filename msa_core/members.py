@@ -119,8 +119,9 @@ def over_members(
 
     def alone(*arguments: Tree) -> Tree:
         dims = [in_dims] * len(arguments) if isinstance(in_dims, int) else in_dims
+        # Squeezing, unlike indexing, gives its gradient back without a copy.
         own = [
-            map_tensors(lambda tensor: tensor[0], argument) if dim == 0 else argument
+            map_tensors(lambda tensor: tensor.squeeze(0), argument) if dim == 0 else argument
             for argument, dim in zip(arguments, dims, strict=True)
         ]
         return map_tensors(lambda tensor: tensor[None], function(*own))
