@@ -22,6 +22,7 @@ from search.asha import EPOCH, RUNGS, VALUE
 from search.brackets import Bracket, Standing, rungs
 from search.ledger import CellRecord
 from search.pack import Pack, PackCell
+from search.sizes import UNMEASURED
 from spaces.domains import Choice
 from spaces.plan import CONFIRM, Plan
 
@@ -153,7 +154,8 @@ class PackWork:
         ]
         return {
             CELLS: [asdict(record) for record in records],
-            MEASURED: asdict(self.measured) if self.measured else None,
+            # In a list: Tune takes nested dictionaries apart.
+            MEASURED: [asdict(self.measured)] if self.measured else [],
         }
 
     def _measure(self, members: list[Member]) -> PackSize | None:
@@ -164,7 +166,7 @@ class PackWork:
             members[0],
             self.worker.prepared,
             device=self.worker.device,
-            most=len(members),
+            most=max(len(members), UNMEASURED),  # what is kept must not hang on this pack's size
             share=self.worker.share,
         )
         return dataclasses.replace(measured, data=self.worker.data)
@@ -209,7 +211,7 @@ def cells_of(result: Mapping[str, Any]) -> list[CellRecord]:
 
 def measured_of(result: Mapping[str, Any]) -> PackSize | None:
     """The measurement that a trial's result carries."""
-    return PackSize(**result[MEASURED]) if result.get(MEASURED) else None
+    return PackSize(**result[MEASURED][0]) if result.get(MEASURED) else None
 
 
 def _cell(pack: Pack, cell: PackCell, **outcome: Any) -> CellRecord:

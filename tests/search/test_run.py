@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from search.ledger import LEDGER, read_ledger
+from search.ledger import LEDGER, read_ledger, read_pack_sizes
 
 TRIPTYCH = Path(sys.executable).parent / "triptych"
 TABLE_COLUMNS = "arm,metric,n,mean,sd,delta,ci_low,ci_high,p,p_holm,verdict"
@@ -65,6 +65,12 @@ def test_every_cell_is_there_once_and_only_confirm_cells_saw_the_test_split(
     for cell in cells:
         assert bool(cell["metric.test.mae"]) == (cell["phase"] == "confirm")
         assert cell["metric.valid.mae"]
+
+
+def test_the_ledger_holds_the_pack_sizes_that_the_workers_measured(finished: Path) -> None:
+    sizes = read_pack_sizes(finished / "runs" / "small")
+    assert len({size.pack_key for size in sizes}) == 2  # with text and without
+    assert all(size.size >= 2 and size.share > 0 and size.device == "cpu" for size in sizes)
 
 
 def test_a_second_run_trains_nothing(finished: Path) -> None:
