@@ -27,6 +27,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from budget import BUDGET, add_budget
+
 HERE = Path(__file__).resolve().parent
 STUDY = """\
 study: one-arm
@@ -43,8 +45,6 @@ arms:
   - explicit: {{full: {{}}}}
 budget: {{candidates: {candidates}, tune_seeds: {tune_seeds}, confirm_seeds: {confirm_seeds}}}
 """
-SETTINGS = {"candidates": 20, "tune_seeds": 3, "confirm_seeds": 10}  # with the peers' defaults
-SETTINGS |= {"epochs": 40, "patience": 8, "batch_size": 32}
 PEERS = {
     "ray-fair": ("plain_ray_tune.py",),
     "ray-tutorial": ("plain_ray_tune.py", "--as-tutorial"),
@@ -93,7 +93,7 @@ def measure(name: str, options: argparse.Namespace) -> Measured | None:
 def command_of(name: str, options: argparse.Namespace, out: Path) -> list[str]:
     """The command of one way."""
     features = str(options.features.resolve())
-    settings = {field: getattr(options, field) for field in SETTINGS}
+    settings = {field: getattr(options, field) for field in BUDGET}
     if name == "triptych":
         study = out / "one-arm.yaml"
         study.write_text(STUDY.format(**settings))
@@ -163,7 +163,7 @@ def main() -> int:
     """Measure each way; the exit code."""
     options = _options()
     say(machine())
-    say(", ".join(f"{field} {getattr(options, field)}" for field in SETTINGS))
+    say(", ".join(f"{field} {getattr(options, field)}" for field in BUDGET))
     measured: dict[str, Measured] = {}
     failed = []
     for name in ("triptych", *PEERS):
@@ -190,8 +190,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("features", type=Path, help="feature file with `mosi` labels")
     parser.add_argument("--mmsa-python", type=Path, help="interpreter that has MMSA")
     parser.add_argument("--only", nargs="+", choices=["triptych", *PEERS], help="these ways")
-    for field, value in SETTINGS.items():
-        parser.add_argument(f"--{field.replace('_', '-')}", type=int, default=value)
+    add_budget(parser)
     return parser.parse_args()
 
 

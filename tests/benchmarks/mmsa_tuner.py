@@ -3,8 +3,9 @@
 usage: mmsa_tuner.py FEATURES OUT [--candidates 20 --tune-seeds 3 --confirm-seeds 10 ...]
 
 Run by the interpreter of an environment of its own (`pip install torch==2.13.0 MMSA==2.2.1`), so
-nothing of ours is imported. `MMSA_run(is_tune=True)` draws configurations of LF-DNN from its own
-lists and trains each once; then `MMSA_run` trains the best of its table on fresh seeds.
+nothing of ours but the options is imported. `MMSA_run(is_tune=True)` draws configurations of
+LF-DNN from its own lists and trains each once; then `MMSA_run` trains the best of its table on
+fresh seeds.
 
 Set through its `config` argument: the feature file, which is aligned and has no BERT tokens; the
 batch size; the patience, which it calls `early_stop`. What has to be patched:
@@ -49,6 +50,7 @@ os.environ["TQDM_DISABLE"] = "1"
 warnings.filterwarnings("ignore", message="This DataLoader will create")
 
 import torch
+from budget import peer_parser
 
 torch.cuda.set_device = lambda *_, **__: None
 
@@ -155,15 +157,7 @@ def main() -> None:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="MMSA's own tuner with LF-DNN.")
-    parser.add_argument("features", type=Path, help="feature file with `mosi` labels")
-    parser.add_argument("out", type=Path, help="folder for everything that MMSA writes")
-    parser.add_argument("--candidates", type=int, default=20)
-    parser.add_argument("--tune-seeds", type=int, default=3)
-    parser.add_argument("--confirm-seeds", type=int, default=10, help="at least 2")
-    parser.add_argument("--epochs", type=int, default=40)
-    parser.add_argument("--patience", type=int, default=8)
-    parser.add_argument("--batch-size", type=int, default=32)
+    parser = peer_parser("MMSA's own tuner with LF-DNN.")
     parser.add_argument("--workers", type=int, default=4, help="of its loaders; 4 is its default")
     parser.add_argument("--threads", type=int, default=0, help="of PyTorch; 0 is its default")
     return parser.parse_args()

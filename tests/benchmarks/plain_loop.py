@@ -169,10 +169,8 @@ def train_plain(
     optimiser = torch.optim.Adam(
         model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
     )
-    best: Metrics = {}
-    best_epoch, best_state = 0, model.state_dict()
-    for epoch in range(1, recipe.epochs + 1):
-        model.train()
+
+    def train_epoch() -> None:
         shuffled = train.rows(torch.randperm(rows))
         for start in range(0, rows, recipe.batch_size):
             batch = shuffled.rows(slice(start, start + recipe.batch_size))
@@ -180,7 +178,31 @@ def train_plain(
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-        metrics = metrics_on(tensors.valid, model, tensors.scheme)
+
+    def validate() -> Metrics:
+        return metrics_on(tensors.valid, model, tensors.scheme)
+
+    return stop_early(model, recipe, train_epoch, validate, on_epoch), model
+
+
+def stop_early(
+    model: nn.Module,
+    recipe: Recipe,
+    train_epoch: Callable[[], None],
+    validate: Callable[[], Metrics],
+    on_epoch: OnEpoch | None,
+) -> Metrics:
+    """Train until the validation MAE has not improved for `patience` epochs; restore the best.
+
+    Returns:
+        The validation metrics of the best epoch; empty if no epoch had an MAE.
+    """
+    best: Metrics = {}
+    best_epoch, best_state = 0, model.state_dict()
+    for epoch in range(1, recipe.epochs + 1):
+        model.train()
+        train_epoch()
+        metrics = validate()
         if on_epoch is not None:
             on_epoch(epoch, metrics)
         if "mae" in metrics and (not best or metrics["mae"] < best["mae"]):
@@ -189,7 +211,7 @@ def train_plain(
         if epoch - best_epoch >= recipe.patience:
             break
     model.load_state_dict(best_state)
-    return best, model
+    return best
 
 
 @torch.no_grad()

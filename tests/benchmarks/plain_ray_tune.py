@@ -40,6 +40,7 @@ from typing import Any
 
 import optuna
 import ray
+from budget import peer_parser
 from plain_loop import Metrics, Recipe, Tensors, metrics_on, prepare, train_plain
 from ray import tune
 from ray.air.integrations.mlflow import MLflowLoggerCallback
@@ -173,16 +174,8 @@ def main() -> None:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Plain Ray Tune on the plain loop.")
-    parser.add_argument("features", type=Path, help="feature file with `mosi` labels")
-    parser.add_argument("out", type=Path, help="folder for everything that Ray and MLflow write")
+    parser = peer_parser("Plain Ray Tune on the plain loop.")
     parser.add_argument("--as-tutorial", action="store_true", help="the form that tutorials have")
-    parser.add_argument("--candidates", type=int, default=20)
-    parser.add_argument("--tune-seeds", type=int, default=3)
-    parser.add_argument("--confirm-seeds", type=int, default=10, help="at least 2")
-    parser.add_argument("--epochs", type=int, default=40)
-    parser.add_argument("--patience", type=int, default=8)
-    parser.add_argument("--batch-size", type=int, default=32)
     return parser.parse_args()
 
 

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from plain_loop import Metrics, OnEpoch, PlainModel, Recipe, SplitTensors, Tensors
+from plain_loop import Metrics, OnEpoch, PlainModel, Recipe, SplitTensors, Tensors, stop_early
 from ray import tune
 from ray.tune.search.repeater import TRIAL_INDEX
 from torch import Tensor, nn
@@ -88,25 +88,19 @@ def train_tutorial(
     optimiser = torch.optim.Adam(
         model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
     )
-    best: Metrics = {}
-    best_epoch, best_state = 0, model.state_dict()
-    for epoch in range(1, recipe.epochs + 1):
-        model.train()
+
+    def train_epoch() -> None:
         for batch in loader:
             inputs = SplitTensors(*batch)
             optimiser.zero_grad()
             loss = criterion(model(inputs), inputs.labels)
             loss.backward()
             optimiser.step()
-        metrics = evaluate(tensors.valid, model, tensors.scheme, recipe.batch_size)
-        on_epoch(epoch, metrics)
-        if "mae" in metrics and (not best or metrics["mae"] < best["mae"]):
-            best, best_epoch = metrics, epoch
-            best_state = {name: value.clone() for name, value in model.state_dict().items()}
-        if epoch - best_epoch >= recipe.patience:
-            break
-    model.load_state_dict(best_state)
-    return best, model
+
+    def validate() -> Metrics:
+        return evaluate(tensors.valid, model, tensors.scheme, recipe.batch_size)
+
+    return stop_early(model, recipe, train_epoch, validate, on_epoch), model
 
 
 @torch.no_grad()
