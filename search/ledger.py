@@ -69,7 +69,7 @@ def read_ledger(folder: Path) -> dict[str, CellRecord]:
     Raises:
         LedgerError: a line that is no record, other than a torn last one.
     """
-    return {line.key: line for line in _lines(folder / LEDGER) if isinstance(line, CellRecord)}
+    return _cells(_lines(folder / LEDGER))
 
 
 def read_pack_sizes(folder: Path) -> list[PackSize]:
@@ -78,7 +78,15 @@ def read_pack_sizes(folder: Path) -> list[PackSize]:
     Raises:
         LedgerError: as `read_ledger`.
     """
-    return [line for line in _lines(folder / LEDGER) if isinstance(line, PackSize)]
+    return _sizes(_lines(folder / LEDGER))
+
+
+def _cells(lines: Iterable[CellRecord | PackSize]) -> dict[str, CellRecord]:
+    return {line.key: line for line in lines if isinstance(line, CellRecord)}
+
+
+def _sizes(lines: Iterable[CellRecord | PackSize]) -> list[PackSize]:
+    return [line for line in lines if isinstance(line, PackSize)]
 
 
 def _lines(path: Path) -> list[CellRecord | PackSize]:
@@ -117,8 +125,8 @@ class Ledger:
             raise LedgerError(f"{folder}: cannot be written: {error.strerror}") from None
         self._take_lock()
         try:
-            self.records = read_ledger(folder)
-            self.pack_sizes = read_pack_sizes(folder)
+            lines = _lines(folder / LEDGER)
+            self.records, self.pack_sizes = _cells(lines), _sizes(lines)
             self._file = (folder / LEDGER).open("ab")
             self._cut_torn_line()
         except BaseException:

@@ -162,13 +162,17 @@ class PackWork:
         """Find the pack size, if the pack has room for a choice and nobody knows it."""
         if not self.pack.pack_key or self.pack.size or len(members) < 3:
             return None
-        measured = measure_pack_size(
-            members[0],
-            self.worker.prepared,
-            device=self.worker.device,
-            most=max(len(members), UNMEASURED),  # what is kept must not hang on this pack's size
-            share=self.worker.share,
-        )
+        try:
+            measured = measure_pack_size(
+                members[0],
+                self.worker.prepared,
+                device=self.worker.device,
+                # Not by this pack's own size: what is found is kept for others.
+                most=max(len(members), UNMEASURED),
+                share=self.worker.share,
+            )
+        except Exception:  # what cannot be trained says why as a cell, not as a lost worker
+            return None
         return dataclasses.replace(measured, data=self.worker.data)
 
     def _record(self, cell: PackCell, result: MemberResult) -> CellRecord:

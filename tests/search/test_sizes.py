@@ -10,6 +10,7 @@ from msa_core.config import PlantedConfig
 from msa_core.data.dataset import Dataset
 from msa_core.data.planted import planted
 from msa_core.packing import PackSize
+from search import trainable
 from search.ledger import Ledger, read_ledger, read_pack_sizes
 from search.pack import Pack
 from search.schedule import Schedule
@@ -138,6 +139,23 @@ def test_data_of_a_single_step_can_be_measured(
     measured = measured_of(PackWork(pack, Worker.of(few)).step())
     assert measured is not None
     assert all(0 < seconds < 60 for seconds in measured.seconds.values())
+
+
+def test_a_pack_that_cannot_be_measured_is_trained_all_the_same(
+    write_study: WriteStudy,
+    small_study_text: str,
+    small_data: Dataset,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object, **__: object) -> PackSize:
+        raise RuntimeError("no room for two")
+
+    monkeypatch.setattr(trainable, "measure_pack_size", fail)
+    pack = schedule_of(write_study, small_study_text).next_pack()
+    assert pack is not None
+    result = PackWork(pack, Worker.of(small_data)).step()
+    assert measured_of(result) is None
+    assert {cell["status"] for cell in result["cells"]} == {"complete"}
 
 
 @pytest.mark.parametrize("fixed", [1, 3])
