@@ -42,7 +42,7 @@ def evaluate(
     vmapped = not in_turn(trained.config, place.type)
     # As in training, a stack of one has a twin: the same predictions to the last bit.
     copies = 2 if vmapped else 1
-    parameters = Parameters.stack([trained.state] * copies, place, transposed=vmapped).leaves
+    parameters = Parameters.stack([trained.state] * copies, place, transposed=vmapped)
     network = Network(trained.config, trained.features, vmapped=vmapped)
     whole = prepare(test, trained.scaler, trained.config, place)
     predictions = network.predict(parameters, whole)[0]

@@ -6,7 +6,6 @@ Shapes: K members, N utterances of a split, B of a batch.
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,9 +15,10 @@ from msa_core.data.batching import Batch
 from msa_core.data.dataset import FloatArray
 from msa_core.model import Model, Output, build_model
 from msa_core.modules.encoders import Lstm
+from msa_core.parameters import Parameters
+from msa_core.trees import Tree, map_tensors
 
 PREDICTION_BATCH = 1024
-Tree = Any  # tensors, or tuples and dicts of trees
 
 
 class Network:
@@ -64,27 +64,27 @@ class Network:
         return Output(**map_tensors(Tensor.float, parts))
 
     @torch.no_grad()
-    def predict(self, parameters: Mapping[str, Tensor], whole: Batch) -> FloatArray:
+    def predict(self, parameters: Parameters, whole: Batch) -> FloatArray:
         """Predictions of a split in evaluation mode, float32 [K, N].
 
         Args:
-            parameters: name -> [K, ...].
+            parameters: of every member.
             whole: the split; every member reads the same.
         """
         self.model.eval()
 
-        def of_member(parameters: Tree, parts: Tree) -> Tensor:
-            return self(parameters, Batch(**parts)).prediction
+        def of_member(leaves: Tree, parts: Tree) -> Tensor:
+            return self(leaves, Batch(**parts)).prediction
 
         order_N = torch.arange(len(whole), device=whole.labels.device)
         if whole.lengths:
             # Utterances of like length together, so that little of what is computed is padding.
             longest_N = torch.stack(list(whole.lengths.values())).amax(dim=0)
             order_N = torch.argsort(longest_N, stable=True)
-        predict = over_members(of_member, self.vmapped, (0, None))
+        predict = over_members(of_member, self.vmapped, (parameters.axis, None))
         with self.rounding():
             parts = [
-                predict(parameters, whole.take(rows_B).trimmed().parts())
+                predict(parameters.leaves, whole.take(rows_B).trimmed().parts())
                 for rows_B in torch.split(order_N, PREDICTION_BATCH)
             ]
         sorted_KN = torch.cat(parts, dim=1)
@@ -119,20 +119,10 @@ def over_members(
 
     def alone(*arguments: Tree) -> Tree:
         dims = [in_dims] * len(arguments) if isinstance(in_dims, int) else in_dims
-        # Squeezing, unlike indexing, gives its gradient back without a copy.
         own = [
-            map_tensors(lambda tensor: tensor.squeeze(0), argument) if dim == 0 else argument
+            map_tensors(lambda tensor: tensor[0], argument) if dim == 0 else argument
             for argument, dim in zip(arguments, dims, strict=True)
         ]
         return map_tensors(lambda tensor: tensor[None], function(*own))
 
     return alone
-
-
-def map_tensors(function: Callable[[Tensor], Tensor], tree: Tree) -> Tree:
-    """The tree with a function applied to each of its tensors."""
-    if isinstance(tree, dict):
-        return {name: map_tensors(function, part) for name, part in tree.items()}
-    if isinstance(tree, tuple):
-        return tuple(map_tensors(function, part) for part in tree)
-    return function(tree)

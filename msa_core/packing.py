@@ -81,8 +81,6 @@ IN_TURN_ON_A_CPU = {
     "lstm": "PyTorch's fused LSTM, on batches trimmed to their longest utterance, is faster there "
     "than LSTMs stepped together",
 }
-
-
 LARGEST_MATRIX_ON_A_CPU = 2**18  # entries of a weight, between layers of one model
 
 

@@ -73,15 +73,24 @@ class Parameters:
     Attributes:
         layout: of every row.
         flat: [K, P].
-        leaves: name -> [K, ...], views of `flat` that gradients are taken of.
+        axis: of the members in the leaves: 0, or None for a single one that lies as PyTorch
+            would have it.
+        leaves: name -> [K, ...], or [...] without that axis; views of `flat` that gradients are
+            taken of.
     """
 
     def __init__(self, layout: Layout, flat: Tensor) -> None:
         self.layout = layout
         self.flat = flat
+        self.axis = 0 if len(flat) > 1 or layout.transposed else None
         self.leaves = {
-            name: view.detach().requires_grad_() for name, view in layout.views(flat).items()
+            name: view.detach().requires_grad_() for name, view in self.views(flat).items()
         }
+
+    def views(self, rows_KP: Tensor) -> dict[str, Tensor]:
+        """The parts of rows like `flat`, as the leaves lie in it."""
+        views = self.layout.views(rows_KP)
+        return views if self.axis == 0 else {name: view[0] for name, view in views.items()}
 
     @classmethod
     def stack(
@@ -101,7 +110,8 @@ class RowAdam:
     """Adam with a learning rate and a weight decay for each member.
 
     On a CPU one fused call a member: its row then stays in the cache through the update. On
-    other devices a few calls for all members, since there it is the calls that cost.
+    other devices a few calls for all members, since there it is the calls that cost. A single
+    member is moved leaf by leaf, which spares it a copy of all its gradients.
     Source: Kingma & Ba 2015, weight decay as an L2 penalty, as `torch.optim.Adam`.
     """
 
@@ -128,31 +138,39 @@ class RowAdam:
     def step(self, gradients: Sequence[Tensor]) -> None:
         """Move every member by its gradients of `Parameters.leaves`."""
         self.steps += 1
+        if self._parameters.axis is None:
+            self._fused([[gradient.contiguous() for gradient in gradients]])
+            return
         gradient_KP = self._gradient
         self._parameters.layout.flatten(gradients, gradient_KP)
         if self.mean.device.type == "cpu":
-            self._fused_rows(gradient_KP)
+            self._fused([[gradient_P] for gradient_P in gradient_KP.unbind(0)])
         else:
             self._all_rows(gradient_KP)
 
     def _attach(self, parameters: Parameters) -> None:
         self._parameters = parameters
-        self._gradient = torch.zeros_like(parameters.flat)
         held = (parameters.flat, self.mean, self.square)
-        self._rows = list(zip(*(whole.unbind(0) for whole in held), strict=True))
+        # For each member the tensors that are moved: its parameters, their means and squares.
+        self._moved: list[list[list[Tensor]]]
+        if parameters.axis is None:
+            self._moved = [[list(parameters.views(whole).values()) for whole in held]]
+        else:
+            self._gradient = torch.zeros_like(parameters.flat)
+            rows = zip(*(whole.unbind(0) for whole in held), strict=True)
+            self._moved = [[[part_P] for part_P in row] for row in rows]
 
-    def _fused_rows(self, gradient_KP: Tensor) -> None:
-        steps = [torch.tensor(float(self.steps))]
-        for (flat_P, mean_P, square_P), gradient_P, rate, decay in zip(
-            self._rows, gradient_KP.unbind(0), self.rates, self.decays, strict=True
+    def _fused(self, gradients: Sequence[list[Tensor]]) -> None:
+        for moved, own, rate, decay in zip(
+            self._moved, gradients, self.rates, self.decays, strict=True
         ):
             torch._fused_adam_(
-                [flat_P],
-                [gradient_P],
-                [mean_P],
-                [square_P],
+                moved[0],
+                own,
+                moved[1],
+                moved[2],
                 [],
-                steps,
+                [torch.tensor(float(self.steps), device=self.mean.device)] * len(own),
                 lr=rate,
                 beta1=BETA1,
                 beta2=BETA2,

@@ -18,14 +18,16 @@ from msa_core.config import LABEL_SCHEMES
 from msa_core.data.batching import Batch, Scaler, batch_sizes
 from msa_core.data.dataset import FloatArray
 from msa_core.data.prepared import PreparedSplits
-from msa_core.members import Network, Tree, map_tensors, over_members
+from msa_core.members import Network, over_members
 from msa_core.model import build_model, fresh_parameters
 from msa_core.modules.dropout import kept
 from msa_core.modules.labels import MULTIMODAL, LabelGenerator
 from msa_core.objective import loss_terms, weighted
 from msa_core.packing import Member, free_numbers
 from msa_core.parameters import Parameters, RowAdam
+from msa_core.replay import Recordings
 from msa_core.streams import Streams
+from msa_core.trees import Tree, map_tensors
 
 # A batched product of MKL otherwise rounds by where in memory a member lies, and so by its
 # company. Read by MKL at its first product.
@@ -68,21 +70,19 @@ class Stack:
         self._train = data.train(self._config, device)
         self._valid = data.valid(self._config, device)
         self.features = {name: array.shape[-1] for name, array in self._train.features.items()}
-        models = [build_model(member.config, self.features) for member in rows]
         self._network = Network(self._config, self.features, vmapped=vmapped)
         self._model = self._network.model
         self._streams = [Streams(row.seed, row.config.control.placebo) for row in rows]
+        dropouts = [build_model(row.config, self.features).dropouts() for row in rows]
         self._dropouts = {
-            name: [model.dropouts()[name].rate for model in models]
-            for name in self._model.dropouts()
+            name: [own[name].rate for own in dropouts] for name in self._model.dropouts()
         }
         self._numbers = self._stacked([free_numbers(row.config) for row in rows])
         self._labels = self._fresh_labels(LABEL_SCHEMES[data.scheme].bound)
+        self._names: tuple[str, ...] = ()
+        self._forget()
         self.parameters = Parameters.stack(
-            [
-                fresh_parameters(model, streams)
-                for model, streams in zip(models, self._streams, strict=True)
-            ],
+            [fresh_parameters(self._model, streams) for streams in self._streams],
             device,
             transposed=vmapped,
         )
@@ -125,7 +125,7 @@ class Stack:
 
     def predict_valid(self) -> FloatArray:
         """Every member's predictions on valid, [K, N]."""
-        return self._network.predict(self.parameters.leaves, self._valid)[: self.size]
+        return self._network.predict(self.parameters, self._valid)[: self.size]
 
     def keep(self, rows: Sequence[int]) -> None:
         """Go on with some of the members; the others leave. Nobody's numbers change."""
@@ -141,6 +141,7 @@ class Stack:
         )
         self.parameters = self.parameters.keep(index)
         self._adam.keep(rows, self.parameters)
+        self._forget()
 
     def _with_twin(self, rows: Sequence[int]) -> list[int]:
         return [rows[0], rows[0]] if self.vmapped and len(rows) == 1 else list(rows)
@@ -162,75 +163,98 @@ class Stack:
             ]
         ).to(self.device)
         sizes = batch_sizes(count, self._config.train.batch_size)[:most]
-        masks = self._masks(epoch, sum(sizes))
+        kept_KNW = self._kept(epoch, sum(sizes))
         start = 0
         for size in sizes:
-            masks_KBW = {
-                name: keep_KNW[:, start : start + size].float().mul_(scale_K11)
-                for name, (keep_KNW, scale_K11) in masks.items()
-            }
-            names, values_KL = self._step(epoch, orders_KN[:, start : start + size], masks_KBW)
-            yield names, values_KL, size
-            start += size
+            end = start + size
+            kept_KBW = {name: of_epoch[:, start:end] for name, of_epoch in kept_KNW.items()}
+            values_KL = self._step(epoch, orders_KN[:, start:end], kept_KBW)
+            yield self._names, values_KL, size
+            start = end
 
-    def _step(
-        self, epoch: int, rows_KB: Tensor, masks: Mapping[str, Tensor]
-    ) -> tuple[tuple[str, ...], Tensor]:
-        """One step of every member: the names and values [K, L] of what is logged."""
+    def _step(self, epoch: int, rows_KB: Tensor, kept_KBW: Mapping[str, Tensor]) -> Tensor:
+        """One step of every member: the values [K, L] of what is logged."""
         batch = self._train.take(rows_KB)
         if not self.vmapped:
             batch = batch.trimmed()
         if self._labels:
             batch = self._with_generated_labels(batch)
-        names: tuple[str, ...] = ()
+        inputs = batch.parts(), kept_KBW
+        with self._network.rounding():
+            if self.vmapped:
+                outputs = self._recordings.call(self._loss_and_gradients, inputs)
+            else:  # large products, of other shapes at each step: nothing to gain
+                outputs = self._loss_and_gradients(inputs)
+        values_KL, gradients, hidden = outputs
+        self._adam.step(gradients)
+        if self._labels:
+            self._move_labels(epoch, batch.rows, hidden)
+        return values_KL.detach()  # type: ignore[no-any-return]
+
+    def _loss_and_gradients(self, inputs: Tree) -> Tree:
+        """What a step does to a batch of every member, up to the optimiser.
+
+        Args:
+            inputs: the parts of the batch, and dropout -> the entries `kept` [K, B, W].
+
+        Returns:
+            Values [K, L] of what is logged, the gradients of the parameters' leaves, and the
+            layers that generated labels are made from.
+        """
+        parts, kept_KBW = inputs
 
         def loss_of_member(
-            parameters: Tree, masks: Tree, numbers: Tree, parts: Tree
+            parameters: Tree, kept_BW: Tree, scales: Tree, numbers: Tree, parts: Tree
         ) -> tuple[Tensor, Tensor, Mapping[str, Tensor]]:
-            nonlocal names
-            member_batch = Batch(**parts)
-            output = self._network({**parameters, **masks}, member_batch)
-            terms = loss_terms(self._config, output, member_batch, numbers)
+            masks = {f"{name}.mask": own.float() * scales[name] for name, own in kept_BW.items()}
+            batch = Batch(**parts)
+            output = self._network({**parameters, **masks}, batch)
+            terms = loss_terms(self._config, output, batch, numbers)
             raw_L = torch.stack([term.raw for term in terms.values()])
             weighted_L = torch.stack([weighted(term) for term in terms.values()])
             loss = weighted_L.sum()
-            names = (
+            self._names = (
                 "train.loss",
                 *(f"train.{name}" for name in terms),
                 *(f"train.{name}.weighted" for name in terms),
             )
-            return loss, torch.cat([loss[None], raw_L, weighted_L]), output.hidden
+            hidden = output.hidden if self._labels else {}
+            return loss, torch.cat([loss[None], raw_L, weighted_L]), hidden
 
         leaves = self.parameters.leaves
-        with self._network.rounding():
-            losses_K, values_KL, hidden = over_members(loss_of_member, self.vmapped)(
-                leaves, masks, self._numbers, batch.parts()
-            )
-            gradients = torch.autograd.grad(
-                losses_K, list(leaves.values()), torch.ones_like(losses_K), materialize_grads=True
-            )
-        self._adam.step(gradients)
-        if self._labels:
-            self._move_labels(epoch, batch.rows, hidden)
-        return names, values_KL.detach()
+        dims = (self.parameters.axis, 0, 0, 0, 0)
+        losses_K, values_KL, hidden = over_members(loss_of_member, self.vmapped, dims)(
+            leaves, kept_KBW, self._scales, self._numbers, parts
+        )
+        # No member's loss depends on another's parameters.
+        gradients = torch.autograd.grad(
+            losses_K.sum(), list(leaves.values()), materialize_grads=True
+        )
+        return values_KL, gradients, hidden
 
-    def _masks(self, epoch: int, count: int) -> dict[str, tuple[Tensor, Tensor]]:
-        """Dropout -> the entries `kept` in this epoch, [K, N, W], and their scale [K, 1, 1]."""
-        masks = {}
+    def _kept(self, epoch: int, count: int) -> dict[str, Tensor]:
+        """Dropout -> the entries `kept` in this epoch, [K, N, W]."""
+        return {
+            name: torch.stack(
+                [
+                    kept(rate, count, module.width, streams.generator(
+                        "dropout", name, epoch, device=self.device))
+                    for rate, streams in zip(self._dropouts[name], self._streams, strict=True)
+                ]
+            )
+            for name, module in self._model.dropouts().items()
+            if module.rate
+        }  # fmt: skip
+
+    def _forget(self) -> None:
+        """What was recorded holds for these members only."""
+        self._recordings = Recordings()
+        self._scales = {}
         for name, module in self._model.dropouts().items():
             rates = self._dropouts[name]
             module.rate = max(rates)
-            if module.rate:
-                keep_KNW = torch.stack(
-                    [
-                        kept(rate, count, module.width, streams.generator(
-                            "dropout", name, epoch, device=self.device))
-                        for rate, streams in zip(rates, self._streams, strict=True)
-                    ]
-                )  # fmt: skip
-                scale_K = torch.tensor([1.0 / (1.0 - rate) for rate in rates], device=self.device)
-                masks[f"{name}.mask"] = keep_KNW, scale_K[:, None, None]
-        return masks
+            scale_K = [1.0 / (1.0 - rate) for rate in rates]
+            self._scales[name] = torch.tensor(scale_K, device=self.device)
 
     def _stacked(self, numbers: Sequence[Mapping[str, float]]) -> dict[str, Tensor]:
         return {

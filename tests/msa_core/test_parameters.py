@@ -21,7 +21,15 @@ LAYOUTS = pytest.mark.parametrize("transposed", [False, True], ids=["plain", "tr
 def way(request, monkeypatch):
     """Both ways in which a step is done."""
     if request.param == "a few calls for all":
-        monkeypatch.setattr(RowAdam, "_fused_rows", RowAdam._all_rows)
+        fused = RowAdam._fused
+
+        def all_rows(adam, gradients):
+            if adam._parameters.axis is None:
+                fused(adam, gradients)
+            else:
+                adam._all_rows(torch.stack([own for (own,) in gradients]))
+
+        monkeypatch.setattr(RowAdam, "_fused", all_rows)
 
 
 @pytest.fixture
@@ -58,7 +66,9 @@ class Pack:
 
     def step(self, gradients):
         """Gradients by name, [K, ...]."""
-        self.adam.step([gradients[name] for name in self.parameters.leaves])
+        alone = self.parameters.axis is None
+        leaves = self.parameters.leaves
+        self.adam.step([gradients[name][0] if alone else gradients[name] for name in leaves])
         for row, alone in enumerate(self.alone):
             alone.step({name: gradient[row] for name, gradient in gradients.items()})
 
@@ -72,7 +82,8 @@ class Pack:
             found = self.parameters.layout.member(self.parameters.flat[row])
             for name, expected in alone.member.items():
                 torch.testing.assert_close(found[name], expected.detach(), rtol=1e-6, atol=1e-7)
-                assert torch.equal(self.parameters.leaves[name][row], found[name])
+                leaf = self.parameters.leaves[name]
+                assert torch.equal(leaf[row] if self.parameters.axis == 0 else leaf, found[name])
 
 
 def gradients_of(draw, rows, scale=1.0):
