@@ -13,8 +13,11 @@ from msa_core.stack import Stack
 
 LARGEST = {"cpu": 64, "cuda": 256}
 STEPS = 4
-NEARLY_BEST = 1.05  # a smaller pack is taken if its members are at most this much slower
-SECONDS = 3.0  # no larger pack is tried after this
+# A larger pack is taken if its members are at most this much slower: on a machine that does other
+# things too a measurement is wrong by more, and a pack that is too small costs more.
+NEARLY_BEST = 1.1
+MUCH_SLOWER = 1.25  # than the best; no larger pack is tried after two of these
+SECONDS = 3.0  # nor after this
 SHARE_USED = 0.8  # of the memory: an epoch may need a little more than the steps measured
 
 
@@ -34,7 +37,7 @@ def measure_pack_size(
 ) -> PackSize:
     """Try packs of 2, 4, 8, ... members for a few steps each.
 
-    Larger ones are tried while they make a member faster and fit into the share of memory. The
+    Larger ones are tried while they slow no member down and fit into the share of memory. The
     result decides how fast cells are trained, and none of their numbers.
 
     Args:
@@ -60,7 +63,8 @@ def measure_pack_size(
             if not seconds:
                 raise
             break
-        worse = worse + 1 if seconds and step / size > 0.97 * min(seconds.values()) else 0
+        much_slower = seconds and step / size > MUCH_SLOWER * min(seconds.values())
+        worse = worse + 1 if much_slower else 0
         seconds[size] = step / size
         used = peak.bytes()
         if used is not None:
@@ -83,7 +87,7 @@ def _chosen(seconds: Mapping[int, float], memory: Mapping[int, int], share: int)
         size for size in seconds if not share or _bytes_of(size, memory) <= SHARE_USED * share
     ] or [min(seconds)]
     best = min(seconds[size] for size in fitting)
-    return min(size for size in fitting if seconds[size] <= NEARLY_BEST * best)
+    return max(size for size in fitting if seconds[size] <= NEARLY_BEST * best)
 
 
 def _bytes_of(size: int, memory: Mapping[int, int]) -> float:

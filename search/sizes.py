@@ -35,9 +35,13 @@ class PackSizes:
                 self.add(one)
 
     def add(self, measured: PackSize) -> None:
-        """Take in a measurement. Where workers differ, the smallest size holds for all."""
+        """Take in a measurement.
+
+        Where workers differ the largest size holds: they have the same share of memory, and one
+        that was disturbed finds a size that is too small.
+        """
         known = self._sizes.get(measured.pack_key, measured.size)
-        self._sizes[measured.pack_key] = min(known, measured.size)
+        self._sizes[measured.pack_key] = max(known, measured.size)
 
     def size(self, key: str) -> int | None:
         """Members in one step; None if that is to be measured."""

@@ -96,7 +96,7 @@ def test_a_measurement_holds_for_its_data_and_kind_of_device() -> None:
     measured = [size("a", 8), size("b", 9, data="other"), size("c", 99, device="H200"),
                 size("a", 4)]  # fmt: skip
     here = PackSizes(measured, data="d")
-    assert [here.size(key) for key in "abc"] == [4, None, None]
+    assert [here.size(key) for key in "abc"] == [8, None, None]
     assert here.most("b") == UNMEASURED
     assert PackSizes(measured, device="cuda", data="d").size("c") == 99
 
