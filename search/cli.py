@@ -1,5 +1,7 @@
 """The front door: `triptych`. Heavy imports stay inside the commands, so that help is instant."""
 
+import atexit
+import gc
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +22,8 @@ def main() -> None:
     winners on fresh seeds, and writes the table with its uncertainty. Running it again does
     only what is missing.
     """
+    # At its end Python would look at every object of PyTorch, MLflow and pandas, for seconds.
+    atexit.register(gc.freeze)
 
 
 def _study_options(command: Callable[..., Any]) -> Callable[..., Any]:

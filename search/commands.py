@@ -1,8 +1,10 @@
 """What the commands of `triptych` do, one function a command."""
 
+import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 
 from rich.console import Console
 from rich.table import Table as RichTable
@@ -11,13 +13,8 @@ from rich.text import Text
 from msa_core.config_paths import Value
 from msa_core.data.dataset import Dataset
 from msa_core.data.load import load_dataset
-from msa_core.metrics import SCHEMES
-from reports.render_terminal import terminal_table
-from reports.results import Results
-from reports.wording import answer
-from reports.write import Report, write_report
 from search.explain import packing_lines
-from search.folder import PLAN, REPORT, ledger_results, read_manifest, select_cells
+from search.folder import PLAN, ledger_results, read_manifest, select_cells
 from search.ledger import is_locked, read_ledger
 from search.progress import Progress, failure_line, say
 from search.provenance import versions
@@ -131,6 +128,8 @@ def run_and_report(opened: OpenedStudy, options: RunOptions) -> bool:
     for line in (*(f"note: {note}" for note in plan.notes),
                  *(f"warning: {warning}" for warning in plan.warnings)):  # fmt: skip
         say(console, line)
+    # Two seconds of imports, done while Ray starts.
+    Thread(target=importlib.import_module, args=("search.reporting",), daemon=True).start()
     summary = run_study(plan, opened.dataset, folder, options, progress)
     trained = f"{summary.trained} cells trained" if summary.trained else "nothing left to train"
     say(console, f"{trained}; {summary.cells} in {folder}")
@@ -140,7 +139,9 @@ def run_and_report(opened: OpenedStudy, options: RunOptions) -> bool:
             "warning: MLflow is behind the ledger; nothing is lost, the same command brings it "
             f"up to date ({str(summary.tracking_failure)[:MOST_OF_A_REASON]})",
         )
-    _write(console, ledger_results(folder), folder)
+    from search.reporting import report_on
+
+    report_on(ledger_results(folder), folder, console)
     if summary.failed or summary.untested:
         say(
             console,
@@ -175,6 +176,7 @@ def write_study_report(name: str, workdir: Path, source: str, tracking_uri: str 
         ResultsError: no results there.
     """
     from reports.mlflow_source import read_mlflow
+    from search.reporting import report_on
 
     folder = _results_folder(name, workdir)
     if source == "ledger":
@@ -184,7 +186,7 @@ def write_study_report(name: str, workdir: Path, source: str, tracking_uri: str 
     else:
         manifest = read_manifest(folder)
         results = read_mlflow(manifest.tracking_uri, manifest.facts.study, plan=manifest.digest)
-    _write(Console(), results, folder)
+    report_on(results, folder, Console())
 
 
 def _results_folder(name: str, workdir: Path) -> Path:
@@ -195,19 +197,6 @@ def _results_folder(name: str, workdir: Path) -> Path:
     if (workdir / RUNS / name / PLAN).exists():
         return workdir / RUNS / name
     return workdir / RUNS / load_study(find_study(name)).name
-
-
-def _write(console: Console, results: Results, folder: Path) -> None:
-    report = write_report(results, SCHEMES[results.facts.scheme], folder / REPORT)
-    _print_report(console, report)
-
-
-def _print_report(console: Console, report: Report) -> None:
-    console.print()
-    console.print(terminal_table(report.table, console.width))
-    for sentence in answer(report.comparison):
-        say(console, sentence)
-    say(console, f"report: {report.html}")
 
 
 def _show_folder(console: Console, folder: Path) -> None:

@@ -1,0 +1,26 @@
+"""From results to a written report and what the terminal says of it.
+
+Apart from the other commands because the statistics behind it take seconds to import.
+"""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from msa_core.metrics import SCHEMES
+from reports.render_terminal import terminal_table
+from reports.results import Results
+from reports.wording import answer
+from reports.write import write_report
+from search.folder import REPORT
+from search.progress import say
+
+
+def report_on(results: Results, folder: Path, console: Console) -> None:
+    """Write a study's report into its results folder, and print its table and its answer."""
+    report = write_report(results, SCHEMES[results.facts.scheme], folder / REPORT)
+    console.print()
+    console.print(terminal_table(report.table, console.width))
+    for sentence in answer(report.comparison):
+        say(console, sentence)
+    say(console, f"report: {report.html}")
