@@ -39,7 +39,8 @@ class ArmsAsha(FIFOScheduler):  # type: ignore[misc]  # Ray ships no types for i
         return decision
 
     def _is_tuning(self, trial: Any) -> bool:
-        return bool(trial.config["pack"].scheduler == "asha")
+        pack = trial.config["pack"]
+        return pack is not None and bool(pack.scheduler == "asha")
 
     def _of(self, trial: Any) -> AsyncHyperBandScheduler:
         return self._arms[trial.config["pack"].arm_key]

@@ -228,6 +228,7 @@ def _fit(
     from ray.tune import TuneError
 
     from search.asha import ArmsAsha
+    from search.searcher import EndOfRest
     from search.trainable import PackTrainable
 
     resources = {"cpu": 1, "gpu": options.gpus_a_worker}
@@ -245,6 +246,7 @@ def _fit(
                 name="study",
                 storage_path=scratch,
                 verbose=0,
+                stop=EndOfRest(searcher),
                 callbacks=[lost_workers],
                 failure_config=tune.FailureConfig(max_failures=LOST_WORKER_RETRIES),
                 checkpoint_config=tune.CheckpointConfig(

@@ -3,20 +3,24 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ray.tune import Callback
+from ray.tune import Callback, Stopper
 from ray.tune.search import Searcher
 
 from msa_core.packing import PackSize
 from search.ledger import CellRecord
 from search.pack import Pack
 from search.schedule import Schedule
-from search.trainable import cells_of, lost_cells, measured_of
+from search.trainable import RESTING, cells_of, lost_cells, measured_of
 
+REST_SECONDS = 0.05  # times workers, so that Tune hears as many of them a second on any cluster
 LOST = "the worker process ended without an answer (killed, out of memory, or its node was lost)"
 
 
 class PackSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types for it
     """Serves packs until the schedule is finished.
+
+    Where a pack must wait for the results of others, its worker is given a trial that rests:
+    Tune would end the worker's process, and start another one when there is a pack again.
 
     Its state is the ledger's, so Tune's own snapshots of it are empty.
     """
@@ -43,20 +47,22 @@ class PackSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types for it
         self.announce = announce
         self.workers = workers
         self.failure: BaseException | None = None
+        self.has_news = False  # results came in, and nobody has seen yet what to train after them
         self._flying: dict[str, Pack] = {}
 
     def set_search_properties(self, *args: Any, **kwargs: Any) -> bool:
         """Accept whatever Tune was told: metric, mode and space come from the study."""
         return True
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """The next pack, None while results are awaited, FINISHED at the end."""
+    def suggest(self, trial_id: str) -> dict[str, Any] | str:
+        """The next pack, a rest while results are awaited, FINISHED at the end."""
         if self.failure is not None or self.schedule.finished:
             finished: str = Searcher.FINISHED
             return finished
         pack = self.schedule.next_pack(idle=self.workers - len(self._flying))
         if pack is None:
-            return None
+            self.has_news = False
+            return {"pack": None, "rest_seconds": REST_SECONDS * self.workers}
         self._flying[trial_id] = pack
         return {"pack": pack}
 
@@ -67,7 +73,9 @@ class PackSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types for it
 
         Tune swallows what is raised here, so a failure is remembered for `run_study` to raise.
         """
-        pack = self._flying.pop(trial_id)
+        pack = self._flying.pop(trial_id, None)
+        if pack is None:
+            return  # it rested
         try:
             answer = None if error else result
             records = cells_of(answer) if answer else lost_cells(pack, LOST)
@@ -77,6 +85,7 @@ class PackSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types for it
             self.announce(records)
         except BaseException as failure:  # the whole run must end with it
             self.failure = failure
+        self.has_news = True
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the ledger knows."""
@@ -89,6 +98,26 @@ class PackSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types for it
         return {}
 
 
+class EndOfRest(Stopper):  # type: ignore[misc]  # Ray ships no types for it
+    """Ends the rest of a worker when there may be something to train, or nothing ever again."""
+
+    def __init__(self, searcher: PackSearcher) -> None:
+        """Rests of this searcher's."""
+        self.searcher = searcher
+
+    def __call__(self, trial_id: str, result: Mapping[str, Any]) -> bool:
+        """Called by Tune after each result of a trial."""
+        return RESTING in result and self.searcher.has_news
+
+    def stop_all(self) -> bool:
+        """Never: the searcher says when the study is finished."""
+        return False
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Empty, as the searcher's."""
+        return {}
+
+
 class LostWorkers(Callback):  # type: ignore[misc]  # Ray ships no types for it
     """Says in one line when a worker was lost and its pack is trained again."""
 
@@ -98,10 +127,10 @@ class LostWorkers(Callback):  # type: ignore[misc]  # Ray ships no types for it
 
     def on_trial_recover(self, *, trial: Any, **info: Any) -> None:
         """Called by Tune after a failure that it retries."""
-        pack: Pack = trial.config["pack"]
-        self.say(
-            f"a worker was lost; training again: {pack.arm}, {pack.phase}, {len(pack.cells)} cells"
-        )
+        pack: Pack | None = trial.config["pack"]
+        if pack is not None:
+            cells = f"{pack.arm}, {pack.phase}, {len(pack.cells)} cells"
+            self.say(f"a worker was lost; training again: {cells}")
 
     def __getstate__(self) -> dict[str, Any]:
         """Empty: Tune pickles its callbacks, and a console is none of its business."""

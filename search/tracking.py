@@ -202,7 +202,7 @@ class BackgroundTracking:
     """
 
     def __init__(self, make_tracker: Callable[[], Any], cells: Callable[[], list[CellRecord]]):
-        """Start at once.
+        """Start, but import nothing yet: until there are cells, starting Ray needs the time.
 
         Args:
             make_tracker: makes a `Tracker`; called in the thread, since importing mlflow is slow.
@@ -234,11 +234,12 @@ class BackgroundTracking:
 
     def _run(self) -> None:
         try:
+            self._news.wait()
             tracker = self._make_tracker()
             while not self._closing.is_set():
+                self._news.clear()
                 tracker.write(self._cells())
                 self._news.wait()
-                self._news.clear()
             tracker.finish(self._cells(), self.complete)
         except Exception as error:  # whatever a server or its client raises
             self.failure = error

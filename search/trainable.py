@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -28,6 +29,7 @@ from spaces.plan import CONFIRM, Plan
 
 CELLS = "cells"  # where a trial's result carries its cells
 MEASURED = "measured"  # and what was measured for them, if anything
+RESTING = "resting"  # a result of a worker that waits for others: Tune would end it otherwise
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,7 +77,10 @@ class Worker:
 
 
 class PackTrainable(Trainable):  # type: ignore[misc]  # Ray ships no types for it
-    """One trial = one pack. The actor, with the data opened, serves one trial after another."""
+    """One trial = one pack. The actor, with the data opened, serves one trial after another.
+
+    A trial without a pack keeps the actor while there is nothing to train.
+    """
 
     def setup(self, config: dict[str, Any], worker: Worker | None = None) -> None:
         """Called once a worker process.
@@ -91,13 +96,17 @@ class PackTrainable(Trainable):  # type: ignore[misc]  # Ray ships no types for 
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next pack without a new process."""
-        self.pack: Pack = new_config["pack"]
+        self.pack: Pack | None = new_config["pack"]
+        self.rest_seconds: float = new_config.get("rest_seconds", 0.0)
         self.work: PackWork | None = None
         return True
 
     def step(self) -> dict[str, Any]:
-        """Train the pack: whole, or under ASHA up to the next rung."""
+        """Train the pack: whole, or under ASHA up to the next rung. Without a pack rest a bit."""
         assert self.worker is not None
+        if self.pack is None:
+            time.sleep(self.rest_seconds)
+            return {RESTING: True, "done": False}
         if self.work is None:
             self.work = PackWork(self.pack, self.worker)
         return self.work.step()

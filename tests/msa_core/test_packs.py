@@ -21,6 +21,7 @@ from msa_core.config_paths import fields_of, flatten, is_active, replace
 from msa_core.data.planted import planted
 from msa_core.data.prepared import PreparedSplits
 from msa_core.packing import Member, in_turn, pack_key, structure
+from msa_core.replay import Recordings
 from msa_core.training import train_pack
 
 # A last batch of 7 rows; lengths from 0 to 5.
@@ -123,6 +124,15 @@ def test_a_member_is_the_same_in_every_company(splits, case):
         same(of_eight[place], found) for place, found in zip((6, 0, 3), of_three, strict=True)
     )
     assert all(same(of_eight[place], found) for place, found in enumerate(alone))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_recorded_step_does_what_the_modules_do(splits, case, monkeypatch):
+    members = members_of(case, count=3)
+    recorded = train_pack(members, splits)
+    monkeypatch.setattr(Recordings, "call", lambda self, function, inputs: function(inputs))
+    as_written = train_pack(members, splits)
+    assert all(same(*pair) for pair in zip(recorded, as_written, strict=True))
 
 
 @pytest.mark.parametrize("case", ["mean_mlp, concat", "lstm", "ulgm"])
@@ -295,6 +305,7 @@ from msa_core.config import MODALITIES, Config, PlantedConfig
 from msa_core.config_paths import replace
 from msa_core.data.planted import planted
 from msa_core.packing import Member
+from msa_core.replay import Recordings
 from msa_core.training import train_pack
 
 wide = {**{f"model.{name}.width": 256 for name in MODALITIES}, "train.epochs": 1}

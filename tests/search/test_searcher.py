@@ -13,8 +13,8 @@ from msa_core.packing import PackSize
 from search.ledger import CellRecord
 from search.pack import Pack
 from search.schedule import Schedule
-from search.searcher import LOST, PackSearcher
-from search.trainable import CELLS, Worker, train_cells
+from search.searcher import LOST, EndOfRest, PackSearcher
+from search.trainable import CELLS, RESTING, PackTrainable, Worker, train_cells
 from spaces.plan import Versions, plan_study
 from spaces.study import load_study
 
@@ -74,3 +74,45 @@ def test_a_ledger_that_cannot_be_written_ends_the_run(schedule: Schedule) -> Non
 def test_tune_can_pickle_it(schedule: Schedule) -> None:
     searcher = PackSearcher(schedule, lambda cells, measured: None, lambda cells: None)
     assert isinstance(pickle.loads(pickle.dumps(searcher)), PackSearcher)
+
+
+def test_a_worker_without_a_pack_rests_until_results_may_bring_one(
+    schedule: Schedule, small_data: Dataset
+) -> None:
+    searcher = PackSearcher(schedule, lambda cells, measured: None, lambda cells: None, workers=9)
+    end_of_rest = EndOfRest(searcher)
+    packs: dict[str, Pack] = {}
+    trial = "0"
+    while (suggested := searcher.suggest(trial)) and suggested != {
+        "pack": None, "rest_seconds": pytest.approx(9 * 0.05),
+    }:  # fmt: skip
+        packs[trial] = pack_of(suggested)
+        trial = str(len(packs))
+    assert sum(len(pack.cells) for pack in packs.values()) == 2 * 3 * 2  # all tuning cells
+    resting = {RESTING: True, "done": False}
+    assert not end_of_rest(trial, resting)
+    for name, pack in packs.items():
+        cells = train_cells(pack, Worker.of(small_data))
+        result = {CELLS: [asdict(cell) for cell in cells]}
+        assert not end_of_rest(name, result)
+        searcher.on_trial_complete(name, result)
+    assert end_of_rest(trial, resting)
+    searcher.on_trial_complete(trial, resting)
+    assert pack_of(searcher.suggest("next")).phase == "confirm"
+    assert not end_of_rest.stop_all()
+    assert isinstance(pickle.loads(pickle.dumps(end_of_rest)), EndOfRest)
+
+
+def test_a_rest_that_is_lost_costs_nothing(schedule: Schedule) -> None:
+    kept: list[CellRecord] = []
+    searcher = PackSearcher(
+        schedule, lambda cells, measured: kept.extend(cells), lambda cells: None
+    )
+    searcher.on_trial_complete("rest", None, error=True)
+    assert (kept, searcher.failure, searcher.has_news) == ([], None, False)
+
+
+def test_a_resting_worker_trains_nothing_and_does_not_end(small_data: Dataset) -> None:
+    actor = PackTrainable.__new__(PackTrainable)
+    actor.setup({"pack": None, "rest_seconds": 0.0}, worker=Worker.of(small_data))
+    assert actor.step() == {RESTING: True, "done": False}
