@@ -1,6 +1,7 @@
 """Ray Tune's view of a schedule: a Searcher that hands out packs and takes in cells."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ray.tune import Callback, Stopper
@@ -12,7 +13,7 @@ from search.pack import Pack
 from search.schedule import Schedule
 from search.trainable import RESTING, cells_of, lost_cells, measured_of
 
-REST_SECONDS = 0.05  # times workers, so that Tune hears as many of them a second on any cluster
+NAP_SECONDS = 0.05  # times workers, so that Tune hears as many of them a second on any cluster
 LOST = "the worker process ended without an answer (killed, out of memory, or its node was lost)"
 
 
@@ -62,7 +63,7 @@ class PackSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types for it
         pack = self.schedule.next_pack(idle=self.workers - len(self._flying))
         if pack is None:
             self.has_news = False
-            return {"pack": None, "rest_seconds": REST_SECONDS * self.workers}
+            return {"pack": None, "nap_seconds": NAP_SECONDS * self.workers}
         self._flying[trial_id] = pack
         return {"pack": pack}
 
@@ -119,7 +120,10 @@ class EndOfRest(Stopper):  # type: ignore[misc]  # Ray ships no types for it
 
 
 class LostWorkers(Callback):  # type: ignore[misc]  # Ray ships no types for it
-    """Says in one line when a worker was lost and its pack is trained again."""
+    """Says in one line when a worker was lost, and has its pack trained again in smaller steps.
+
+    The system may have killed it for its memory; the numbers are the same.
+    """
 
     def __init__(self, say: Callable[[str], None]) -> None:
         """Say it with this."""
@@ -129,8 +133,11 @@ class LostWorkers(Callback):  # type: ignore[misc]  # Ray ships no types for it
         """Called by Tune after a failure that it retries."""
         pack: Pack | None = trial.config["pack"]
         if pack is not None:
+            size = max(1, (pack.size or len(pack.cells)) // 2)
+            trial.config["pack"] = replace(pack, size=size)
             cells = f"{pack.arm}, {pack.phase}, {len(pack.cells)} cells"
-            self.say(f"a worker was lost; training again: {cells}")
+            step = f", at most {size} in one step" if pack.pack_key else ""
+            self.say(f"a worker was lost; training again: {cells}{step}")
 
     def __getstate__(self) -> dict[str, Any]:
         """Empty: Tune pickles its callbacks, and a console is none of its business."""

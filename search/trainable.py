@@ -30,6 +30,7 @@ from spaces.plan import CONFIRM, Plan
 CELLS = "cells"  # where a trial's result carries its cells
 MEASURED = "measured"  # and what was measured for them, if anything
 RESTING = "resting"  # a result of a worker that waits for others: Tune would end it otherwise
+REST_SECONDS = 10.0  # after these it makes room, should a trial with a pack wait for its core
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,7 +98,8 @@ class PackTrainable(Trainable):  # type: ignore[misc]  # Ray ships no types for 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next pack without a new process."""
         self.pack: Pack | None = new_config["pack"]
-        self.rest_seconds: float = new_config.get("rest_seconds", 0.0)
+        self.nap_seconds: float = new_config.get("nap_seconds", 0.0)
+        self.rested = 0.0
         self.work: PackWork | None = None
         return True
 
@@ -105,8 +107,9 @@ class PackTrainable(Trainable):  # type: ignore[misc]  # Ray ships no types for 
         """Train the pack: whole, or under ASHA up to the next rung. Without a pack rest a bit."""
         assert self.worker is not None
         if self.pack is None:
-            time.sleep(self.rest_seconds)
-            return {RESTING: True, "done": False}
+            time.sleep(self.nap_seconds)
+            self.rested += self.nap_seconds
+            return {RESTING: True, "done": self.rested >= REST_SECONDS}
         if self.work is None:
             self.work = PackWork(self.pack, self.worker)
         return self.work.step()

@@ -169,6 +169,45 @@ def test_a_study_killed_half_way_goes_on_and_ends_the_same(
     assert without_seconds(tmp_path) == without_seconds(finished)
 
 
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux's /proc")
+def test_a_worker_that_is_killed_is_replaced_and_changes_no_number(
+    finished: Path, tmp_path: Path, small_study_text: str
+) -> None:
+    (tmp_path / "study.yaml").write_text(small_study_text, encoding="utf-8")
+    with (tmp_path / "said").open("w") as said:
+        run = subprocess.Popen(
+            [str(TRIPTYCH), "run", "study.yaml", "--workers", "1"], cwd=tmp_path, stdout=said,
+            stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        wait_for(lambda: workers_of(run.pid) or run.poll() is not None)
+        for worker in workers_of(run.pid):
+            os.kill(worker, signal.SIGKILL)
+        assert run.wait(timeout=120) == 0
+    assert (tmp_path / "said").read_text().count("a worker was lost; training again") == 1
+    assert without_seconds(tmp_path) == without_seconds(finished)
+
+
+def workers_of(driver: int) -> list[int]:
+    """The processes below a driver that serve trials."""
+    parents: dict[int, int] = {}
+    serving = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes()
+            after_name = (process / "stat").read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue  # it has ended
+        parents[int(process.name)] = int(after_name[1])
+        if command.startswith(b"ray::") and b"Trainable.train" in command:
+            serving.append(int(process.name))
+
+    def is_below(process: int) -> bool:
+        parent = parents.get(process, 0)
+        return parent == driver or (parent > 1 and is_below(parent))
+
+    return [process for process in serving if is_below(process)]
+
+
 def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(
     tmp_path: Path, small_study_text: str
 ) -> None:

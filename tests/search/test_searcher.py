@@ -2,8 +2,9 @@
 
 import pickle
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from ray.tune.search import Searcher
@@ -13,7 +14,7 @@ from msa_core.packing import PackSize
 from search.ledger import CellRecord
 from search.pack import Pack
 from search.schedule import Schedule
-from search.searcher import LOST, EndOfRest, PackSearcher
+from search.searcher import LOST, EndOfRest, LostWorkers, PackSearcher
 from search.trainable import CELLS, RESTING, PackTrainable, Worker, train_cells
 from spaces.plan import Versions, plan_study
 from spaces.study import load_study
@@ -84,7 +85,7 @@ def test_a_worker_without_a_pack_rests_until_results_may_bring_one(
     packs: dict[str, Pack] = {}
     trial = "0"
     while (suggested := searcher.suggest(trial)) and suggested != {
-        "pack": None, "rest_seconds": pytest.approx(9 * 0.05),
+        "pack": None, "nap_seconds": pytest.approx(9 * 0.05),
     }:  # fmt: skip
         packs[trial] = pack_of(suggested)
         trial = str(len(packs))
@@ -103,6 +104,21 @@ def test_a_worker_without_a_pack_rests_until_results_may_bring_one(
     assert isinstance(pickle.loads(pickle.dumps(end_of_rest)), EndOfRest)
 
 
+def test_a_pack_whose_worker_was_lost_is_trained_in_smaller_steps(schedule: Schedule) -> None:
+    """The system may have killed it for its memory."""
+    said: list[str] = []
+    lost = LostWorkers(said.append)
+    pack = schedule.next_pack()
+    assert pack is not None and pack.size is None and len(pack.cells) == 6
+    trial = SimpleNamespace(config={"pack": pack})
+    for size in (3, 1, 1):
+        lost.on_trial_recover(trial=trial)
+        assert trial.config["pack"] == replace(pack, size=size)
+        assert f"6 cells, at most {size} in one step" in said[-1]
+    lost.on_trial_recover(trial=SimpleNamespace(config={"pack": None}))
+    assert len(said) == 3
+
+
 def test_a_rest_that_is_lost_costs_nothing(schedule: Schedule) -> None:
     kept: list[CellRecord] = []
     searcher = PackSearcher(
@@ -112,7 +128,16 @@ def test_a_rest_that_is_lost_costs_nothing(schedule: Schedule) -> None:
     assert (kept, searcher.failure, searcher.has_news) == ([], None, False)
 
 
-def test_a_resting_worker_trains_nothing_and_does_not_end(small_data: Dataset) -> None:
+def test_a_resting_worker_trains_nothing_and_makes_room_after_a_while(
+    small_data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A trial with a pack may wait for its core, where a cluster has lost a node."""
+    naps: list[float] = []
+    monkeypatch.setattr("search.trainable.time.sleep", naps.append)
     actor = PackTrainable.__new__(PackTrainable)
-    actor.setup({"pack": None, "rest_seconds": 0.0}, worker=Worker.of(small_data))
-    assert actor.step() == {RESTING: True, "done": False}
+    actor.setup({"pack": None, "nap_seconds": 4.0}, worker=Worker.of(small_data))
+    for expected in ([False, False, True], [False, False, True]):
+        assert [actor.step()["done"] for _ in range(3)] == expected
+        actor.reset_config({"pack": None, "nap_seconds": 4.0})
+    assert naps == [4.0] * 6
+    assert actor.work is None
