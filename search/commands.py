@@ -1,10 +1,8 @@
 """What the commands of `triptych` do, one function a command."""
 
-import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Thread
 
 from rich.console import Console
 from rich.table import Table as RichTable
@@ -128,8 +126,6 @@ def run_and_report(opened: OpenedStudy, options: RunOptions) -> bool:
     for line in (*(f"note: {note}" for note in plan.notes),
                  *(f"warning: {warning}" for warning in plan.warnings)):  # fmt: skip
         say(console, line)
-    # Two seconds of imports, done while Ray starts.
-    Thread(target=importlib.import_module, args=("search.reporting",), daemon=True).start()
     summary = run_study(plan, opened.dataset, folder, options, progress)
     trained = f"{summary.trained} cells trained" if summary.trained else "nothing left to train"
     say(console, f"{trained}; {summary.cells} in {folder}")
