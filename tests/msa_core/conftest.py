@@ -4,6 +4,8 @@ import pickle
 
 import pytest
 
+from msa_core.replay import Recordings
+
 
 @pytest.fixture
 def write(tmp_path):
@@ -16,3 +18,9 @@ def write(tmp_path):
         return path
 
     return write
+
+
+@pytest.fixture
+def nothing_recorded(monkeypatch):
+    """Modules and terms are called at every step, so that a test can watch or change them."""
+    monkeypatch.setattr(Recordings, "call", lambda self, function, inputs: function(inputs))

@@ -169,6 +169,7 @@ def test_a_member_whose_numbers_overflow_is_failed_with_its_reason(data):
     assert {len(values) for values in result.curve.values()} == {1}
 
 
+@pytest.mark.usefixtures("nothing_recorded")
 def test_weights_that_turn_nan_in_the_last_step_are_a_failure(data, monkeypatch):
     """The loss is finite to the end; its last gradient is not."""
     steps = itertools.count(1)
