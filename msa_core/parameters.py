@@ -161,6 +161,7 @@ class RowAdam:
             self._moved = [[[part_P] for part_P in row] for row in rows]
 
     def _fused(self, gradients: Sequence[list[Tensor]]) -> None:
+        steps = torch.tensor(float(self.steps), device=self.mean.device)
         for moved, own, rate, decay in zip(
             self._moved, gradients, self.rates, self.decays, strict=True
         ):
@@ -170,7 +171,7 @@ class RowAdam:
                 moved[1],
                 moved[2],
                 [],
-                [torch.tensor(float(self.steps), device=self.mean.device)] * len(own),
+                [steps] * len(own),
                 lr=rate,
                 beta1=BETA1,
                 beta2=BETA2,

@@ -25,7 +25,7 @@ Places = int | tuple[int, ...]
 
 
 class Recordings:
-    """What a function does, for each combination of input shapes that it was called with.
+    """What a function does, for each combination of shapes and strides of its inputs.
 
     The function may depend on its inputs, and on tensors that stay where they are: their values
     may change in place between calls (parameters). It must not look at a tensor's values in
@@ -33,7 +33,7 @@ class Recordings:
     """
 
     def __init__(self) -> None:
-        self._of_shapes: dict[tuple[torch.Size, ...], _Recording] = {}
+        self._of_layouts: dict[tuple[tuple[torch.Size, tuple[int, ...]], ...], _Recording] = {}
 
     def call(self, function: Callable[[Tree], Tree], inputs: Tree) -> Tree:
         """The function's results, detached.
@@ -43,12 +43,13 @@ class Recordings:
             inputs: of the same form at every call.
         """
         tensors = tensors_of(inputs)
-        shapes = tuple([tensor.shape for tensor in tensors])
-        if shapes in self._of_shapes:
-            return self._of_shapes[shapes](tensors)
+        # Strides too: whether a view or a copy is made depends on them.
+        layouts = tuple([(tensor.shape, tensor.stride()) for tensor in tensors])
+        if layouts in self._of_layouts:
+            return self._of_layouts[layouts](tensors)
         with _Recorder(tensors) as recorder:
             results = function(inputs)
-        self._of_shapes[shapes] = recorder.recording(results)
+        self._of_layouts[layouts] = recorder.recording(results)
         return map_tensors(Tensor.detach, results)
 
 

@@ -79,8 +79,8 @@ class Stack:
         }
         self._numbers = self._stacked([free_numbers(row.config) for row in rows])
         self._labels = self._fresh_labels(LABEL_SCHEMES[data.scheme].bound)
-        self._names: tuple[str, ...] = ()
-        self._forget()
+        self._names: tuple[str, ...] = ()  # of what a step logs
+        self._settle()
         self.parameters = Parameters.stack(
             [fresh_parameters(self._model, streams) for streams in self._streams],
             device,
@@ -102,12 +102,11 @@ class Stack:
             For every member the mean over the utterances of `train.loss` and, for every term,
             `train.<term>` (raw) and `train.<term>.weighted`.
         """
-        names: tuple[str, ...] = ()
         sums: Tensor | float = 0.0
-        for names, values_KL, size in self._steps(epoch):  # noqa: B007
+        for values_KL, size in self._steps(epoch):
             sums = sums + values_KL * size
         means: list[list[float]] = (sums / len(self._train))[: self.size].tolist()  # type: ignore[index]
-        return [dict(zip(names, values, strict=True)) for values in means]
+        return [dict(zip(self._names, values, strict=True)) for values in means]
 
     def seconds_a_step(self, steps: int) -> float:
         """Wall time of the fastest of some steps, after one to warm up. It trains the members."""
@@ -116,7 +115,7 @@ class Stack:
         while len(times) <= steps:  # more than one epoch if those are short
             epoch += 1
             started = time.perf_counter()
-            for _, values_KL, _ in self._steps(epoch, steps + 1 - len(times)):
+            for values_KL, _ in self._steps(epoch, steps + 1 - len(times)):
                 values_KL.sum().item()  # waits for the device
                 now = time.perf_counter()
                 times.append(now - started)
@@ -141,18 +140,16 @@ class Stack:
         )
         self.parameters = self.parameters.keep(index)
         self._adam.keep(rows, self.parameters)
-        self._forget()
+        self._settle()
 
     def _with_twin(self, rows: Sequence[int]) -> list[int]:
         return [rows[0], rows[0]] if self.vmapped and len(rows) == 1 else list(rows)
 
-    def _steps(
-        self, epoch: int, most: int | None = None
-    ) -> Iterator[tuple[tuple[str, ...], Tensor, int]]:
+    def _steps(self, epoch: int, most: int | None = None) -> Iterator[tuple[Tensor, int]]:
         """The steps of an epoch, or the first few of them.
 
         Yields:
-            Names and values [K, L] of what is logged, and the utterances of the step.
+            The values [K, L] of what is logged, and the utterances of the step.
         """
         self._model.train()
         count = len(self._train)
@@ -169,7 +166,7 @@ class Stack:
             end = start + size
             kept_KBW = {name: of_epoch[:, start:end] for name, of_epoch in kept_KNW.items()}
             values_KL = self._step(epoch, orders_KN[:, start:end], kept_KBW)
-            yield self._names, values_KL, size
+            yield values_KL, size
             start = end
 
     def _step(self, epoch: int, rows_KB: Tensor, kept_KBW: Mapping[str, Tensor]) -> Tensor:
@@ -246,8 +243,8 @@ class Stack:
             if module.rate
         }  # fmt: skip
 
-    def _forget(self) -> None:
-        """What was recorded holds for these members only."""
+    def _settle(self) -> None:
+        """What holds as long as these are the members: dropout, and what is recorded of steps."""
         self._recordings = Recordings()
         self._scales = {}
         for name, module in self._model.dropouts().items():

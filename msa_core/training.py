@@ -84,10 +84,9 @@ def train_pack(
 
     Members of one pack key train in one step, side by side; where that would be slower
     (`msa_core.packing.in_turn`), one after another: each to its end, or, where `on_epoch` watches,
-    each for one epoch. The numbers of a member
-    depend on its configuration, its seed and the data alone, not on its company. A member that
-    raises or turns non-finite is returned as failed, a pack that does not fit in memory is
-    halved; the others go on.
+    each for one epoch. The numbers of a member depend on its configuration, its seed and the data
+    alone, not on its company. A member that raises or turns non-finite is returned as failed, a
+    pack that does not fit in memory is halved; the others go on.
 
     Args:
         members: what to train.

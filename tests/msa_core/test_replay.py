@@ -75,6 +75,14 @@ def test_each_combination_of_shapes_has_its_own_recording(draw):
     assert counted.calls == 3
 
 
+def test_inputs_of_one_shape_may_lie_in_memory_in_any_way(draw):
+    recordings = Recordings()
+    for values in (draw(3, 4), draw(4, 3).T, draw(3, 9)[:, ::2][:, :4], draw(3, 4)):
+        for _ in range(2):
+            found = recordings.call(lambda inputs: inputs.reshape(12).contiguous() * 2, values)
+            assert torch.equal(found, values.flatten() * 2)
+
+
 def test_operations_with_lists_and_several_results_are_repeated(draw):
     def function(values):
         first, second = values.split(2)
