@@ -1,0 +1,1 @@
+"""Analyses of data and of predictions: nothing here changes a training."""
