@@ -117,7 +117,7 @@ class _Iterate:
 
     @staticmethod
     def start(problem: _Problem) -> "_Iterate":
-        joint = _product(problem.first, problem.second)
+        joint = conditional_product(problem.first, problem.second)
         cells = np.maximum(problem.there.sum(axis=(1, 2, 3), keepdims=True), 1)
         slack = _ratio(START / cells, joint, problem.there)
         return _Iterate(joint, slack, np.zeros_like(problem.first), np.zeros_like(problem.second))
@@ -147,7 +147,7 @@ def _solve(joints_RXZY: Values, tolerance: float) -> Optima:
     return best
 
 
-def _product(first_RXY: Values, second_RZY: Values) -> Values:
+def conditional_product(first_RXY: Values, second_RZY: Values) -> Values:
     """p(x1, y) p(x2, y) / p(y): positive wherever a joint with these tables can be."""
     label_RY = first_RXY.sum(axis=1)
     scaled_RXY = first_RXY * _ratio(1.0, label_RY, label_RY > 0.0)[:, np.newaxis]
@@ -217,7 +217,7 @@ def _with_tables(joint: Values, problem: _Problem) -> Values:
     """
     joint = joint * _at_most_one(problem.first, joint.sum(axis=2))[:, :, np.newaxis]
     joint = joint * _at_most_one(problem.second, joint.sum(axis=1))[:, np.newaxis]
-    return joint + _product(
+    return joint + conditional_product(
         np.maximum(problem.first - joint.sum(axis=2), 0.0),
         np.maximum(problem.second - joint.sum(axis=1), 0.0),
     )

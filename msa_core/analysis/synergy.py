@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
 
+from msa_core.analysis.broja import conditional_product
 from msa_core.analysis.information import distribution, entropy
 from msa_core.analysis.pid import PID, decompose
 
@@ -116,9 +117,7 @@ def least_coupled_entropy(first: ArrayLike, second: ArrayLike) -> float:
 
 def _union(first_XY: Values, second_ZY: Values) -> PID:
     """The decomposition of any joint with both tables: all but its synergy depends on them only."""
-    label_Y = first_XY.sum(axis=0)
-    given = np.divide(second_ZY, label_Y, out=np.zeros_like(second_ZY), where=label_Y > 0.0)
-    return decompose(first_XY[:, np.newaxis] * given)
+    return decompose(conditional_product(first_XY[np.newaxis], second_ZY[np.newaxis])[0])
 
 
 def _disagreement(first_XY: Values, second_ZY: Values, pair_XZ: Values) -> float:

@@ -38,41 +38,27 @@ def info_nce(first_BD: Tensor, second_BD: Tensor, temperature: Number) -> Tensor
 
 
 def anchored_contrast(rows_BD: Tensor, anchors_BD: Tensor, temperature: Number) -> Tensor:
-    """InfoNCE of a modality with anchors that stay where they are.
+    """InfoNCE of rows with anchors that stay where they are.
 
-    Modalities are aligned without meeting: each is pulled to its anchors, which live in one space.
+    Anchors that live in one space align modalities without meeting. Or the rows are predictions,
+    and the anchors what was to be predicted: another modality, or the next step.
 
     Formula: info_nce(rows, stopgrad anchors).
 
     Args:
-        rows_BD: projected utterance vectors, B >= 2.
-        anchors_BD: frozen embeddings of the same utterances, of the same width.
+        rows_BD: projected utterance vectors, or a predictor's output, B >= 2.
+        anchors_BD: of the same utterances and width; no gradient reaches them.
         temperature: > 0.
 
     Returns:
         Scalar > 0, as `info_nce`.
-    Source: the public CLFA code (2024), whose anchors are CLIP embeddings of the same modality.
+
+    Raises:
+        ValueError: fewer than two utterances, or two shapes.
+    Source: the public CLFA code (2024), whose anchors are frozen CLIP embeddings of the same
+        modality; for predictions after arXiv:2210.14556, whose full text was not at hand.
     """
-    require_pair("anchored_contrast", rows_BD, anchors_BD)
     return info_nce(rows_BD, anchors_BD.detach(), temperature)
-
-
-def prediction_contrast(predicted_BD: Tensor, target_BD: Tensor, temperature: Number) -> Tensor:
-    """InfoNCE of predictions with what was to be predicted: another modality, or the next step.
-
-    Formula: info_nce(predicted, stopgrad target). Without the stop-gradient it is `info_nce`.
-
-    Args:
-        predicted_BD: a predictor's output on the source branch, B >= 2.
-        target_BD: the target branch; no gradient reaches it.
-        temperature: > 0.
-
-    Returns:
-        Scalar > 0, as `info_nce`.
-    Source: after arXiv:2210.14556, whose full text was not at hand.
-    """
-    require_pair("prediction_contrast", predicted_BD, target_BD)
-    return info_nce(predicted_BD, target_BD.detach(), temperature)
 
 
 def supervised_contrast(rows_BD: Tensor, bins_B: Tensor, temperature: Number) -> Tensor:

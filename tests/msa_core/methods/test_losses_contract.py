@@ -23,14 +23,7 @@ from msa_core.modules import (
 )
 from msa_core.replay import Recordings
 
-MODULES = (
-    alignment,
-    generative,
-    gradient_modification,
-    information,
-    similarity,
-    uncertainty,
-)
+MODULES = (alignment, generative, gradient_modification, information, similarity, uncertainty)
 B, D = 6, 4
 LABELS = torch.tensor([1.5, -2.0, 0.0, 0.4, -0.3, 2.2])
 BINS = torch.tensor([1, 0, 2, 1, 0, 3])
@@ -90,7 +83,6 @@ CASES = {
     "private_term": Case(alignment.private_term, ((),), numbers=((0.1, 1.0, 3.0),)),
     "info_nce": Case(similarity.info_nce, numbers=TEMPERATURES),
     "anchored_contrast": Case(similarity.anchored_contrast, numbers=TEMPERATURES),
-    "prediction_contrast": Case(similarity.prediction_contrast, numbers=TEMPERATURES),
     "supervised_contrast": Case(
         lambda a, t: similarity.supervised_contrast(a, BINS, t), ((B, D),), TEMPERATURES
     ),
