@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logsumexp
 
 Values = NDArray[np.float64]
 MAX_STEPS = 200
@@ -148,7 +149,12 @@ def _solve(joints_RXZY: Values, tolerance: float) -> Optima:
 
 
 def conditional_product(first_RXY: Values, second_RZY: Values) -> Values:
-    """p(x1, y) p(x2, y) / p(y): positive wherever a joint with these tables can be."""
+    """p(x1, y) p(x2, y) / p(y), [R, X, Z, Y]: positive wherever a joint with these tables can be.
+
+    Args:
+        first_RXY: p(x1, y).
+        second_RZY: p(x2, y), with the same p(y).
+    """
     label_RY = first_RXY.sum(axis=1)
     scaled_RXY = first_RXY * _ratio(1.0, label_RY, label_RY > 0.0)[:, np.newaxis]
     return scaled_RXY[:, :, np.newaxis] * second_RZY[:, np.newaxis]
@@ -190,7 +196,7 @@ def _entropy_bound(problem: _Problem, iterate: _Iterate) -> Values:
     """What H_q(Y | X1, X2) can't exceed, in nats, by the present duals: [R]."""
     exponent = iterate.first[:, :, np.newaxis] + iterate.second[:, np.newaxis]
     # Of a row x1 all duals are lowered by the same number, so that its constraints hold.
-    excess_RX = _log_sum_exp(np.where(problem.there, exponent, -np.inf)).max(axis=2)
+    excess_RX = logsumexp(np.where(problem.there, exponent, -np.inf), axis=3).max(axis=2)
     row_RX = problem.first.sum(axis=2)
     lowered_R = (row_RX * np.where(row_RX > 0.0, excess_RX, 0.0)).sum(axis=1)
     value_R = (iterate.first * problem.first).sum(axis=(1, 2)) + (
@@ -198,15 +204,6 @@ def _entropy_bound(problem: _Problem, iterate: _Iterate) -> Values:
     ).sum(axis=(1, 2))
     bound: Values = lowered_R - value_R
     return bound
-
-
-def _log_sum_exp(exponent: Values) -> Values:
-    """Over the last axis; -inf where all are."""
-    largest = exponent.max(axis=-1, keepdims=True)
-    origin = np.where(np.isfinite(largest), largest, 0.0)
-    total = np.exp(exponent - origin).sum(axis=-1)
-    some = total > 0.0
-    return np.where(some, origin[..., 0] + np.log(np.where(some, total, 1.0)), -np.inf)
 
 
 def _with_tables(joint: Values, problem: _Problem) -> Values:
