@@ -1,4 +1,4 @@
-"""Reading and changing a configuration by dotted path, and which of its fields mean anything.
+"""Reading and changing a configuration by dotted path.
 
 Works on any tree of the dataclasses of `msa_core.config`. Standard library only.
 """
@@ -7,28 +7,42 @@ import dataclasses
 import difflib
 import functools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from msa_core.config import LABEL_SCHEMES, MODALITIES, PAIRS, Config, ConfigError, FieldInfo
+from msa_core.config import Config, ConfigError, FieldInfo
+from msa_core.config_kinds import FAMILIES, added_kinds, kinds
 
-MOST_FUSED = 2**20  # entries of a tensor-product fusion: a head of 64 units then has 256 MiB
 Value = bool | int | float | str
 Tree = TypeVar("Tree")
 
 
-@functools.cache
 def fields_of(kind: type) -> dict[str, tuple[FieldInfo, type]]:
-    """Every leaf field below a config dataclass: dotted path -> (what is known of it, its type)."""
+    """Every leaf field below a config dataclass: dotted path -> (what is known of it, its type).
+
+    Those of `Config` include the options of a study's own modules.
+    """
+    return _fields_with(kind, tuple(added_kinds()) if kind is Config else ())
+
+
+@functools.cache
+def _fields_with(kind: type, added: tuple[Any, ...]) -> dict[str, tuple[FieldInfo, type]]:
     leaves: dict[str, tuple[FieldInfo, type]] = {}
     for field in dataclasses.fields(kind):
         if dataclasses.is_dataclass(field.type) and isinstance(field.type, type):
             for path, leaf in fields_of(field.type).items():
                 leaves[f"{field.name}.{path}"] = leaf
-        else:
+        elif "info" in field.metadata:
             assert isinstance(field.type, type)
             leaves[field.name] = (field.metadata["info"], field.type)
-    return leaves
+    for family, name, options in added:
+        for path, leaf in fields_of(options).items():
+            leaves[f"{FAMILIES[family].section}.{name}.{path}"] = leaf
+    return {path: (_with_choices(info), wanted) for path, (info, wanted) in leaves.items()}
+
+
+def _with_choices(info: FieldInfo) -> FieldInfo:
+    return dataclasses.replace(info, choices=kinds(info.family)) if info.family else info
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:
@@ -70,7 +84,11 @@ def replace(tree: Tree, changes: Mapping[str, object]) -> Tree:
         ConfigError: see `check_value`.
     """
     for path, value in changes.items():
-        tree = _set(tree, path.split("."), check_value(type(tree), path, value))
+        checked = check_value(type(tree), path, value)
+        if _is_added(tree, path):
+            tree = _set_added(tree, path, checked)
+        else:
+            tree = _set(tree, path.split("."), checked)
     return tree
 
 
@@ -81,100 +99,27 @@ def get(tree: Any, path: str) -> Value:
         ConfigError: no such field.
     """
     _leaf(type(tree), path)
+    if _is_added(tree, path):
+        return dict(tree.plugins).get(path, _default(path))
     value: Value = functools.reduce(getattr, path.split("."), tree)
     return value
 
 
 def flatten(tree: Any) -> dict[str, Value]:
     """Every field and its value, in the order of the declarations."""
-    kind: type = type(tree)
-    return {path: get(tree, path) for path in fields_of(kind)}
+    values = dict(_declared(tree))
+    if isinstance(tree, Config):
+        values.update((path, get(tree, path)) for path in fields_of(Config) if path not in values)
+    return values
 
 
-def resolve(config: Config) -> dict[str, Value]:
-    """The fields that mean something, with their values.
-
-    Two configurations that resolve alike train alike. A field of something switched off
-    (an absent modality, a pair whose mode is off) is absent here, and so in every record.
-    """
-    return {path: value for path, value in flatten(config).items() if is_active(config, path)}
-
-
-def is_active(config: Config, path: str) -> bool:
-    """Whether changing this field could change a training of this configuration."""
-    _leaf(Config, path)
-    match path.split("."):
-        case ["model", modality, name] if modality in MODALITIES:
-            return name == "use" or _used(config, modality)
-        case ["loss", "alignment", pair, name]:
-            return _pair_field_is_active(config, pair, name)
-        case ["loss", "unimodal", modality, _] if modality in MODALITIES:
-            return config.loss.unimodal.kind != "none" and _used(config, modality)
-        case ["loss", "unimodal", "width"]:
-            return config.loss.unimodal.kind != "none"
-        case ["loss", "unimodal", "target"]:
-            return config.loss.unimodal.kind == "fixed"
-    return True
-
-
-def restrict(config: Config, modalities: Iterable[str]) -> Config:
-    """The configuration on data that has only these modalities: the others are switched off."""
-    present = set(modalities)
-    absent = {f"model.{name}.use": False for name in MODALITIES if name not in present}
-    return replace(config, absent)
-
-
-def check_config(config: Config, scheme: str) -> None:
-    """What no single field can say: rules between fields.
+def check_path(kind: type, path: str) -> None:
+    """Whether a path names a field.
 
     Raises:
-        ConfigError: no modality left, a fused vector too wide to train, or a monitor that is no
-            metric of the label scheme.
+        ConfigError: it does not.
     """
-    if not any(_used(config, modality) for modality in MODALITIES):
-        raise ConfigError("every modality is switched off; keep at least one 'model.*.use: true'")
-    _check_fused_width(config)
-    metrics = LABEL_SCHEMES[scheme].metrics
-    if config.train.monitor not in metrics:
-        raise ConfigError(
-            f"'train.monitor' must be a metric of the '{scheme}' labels ({', '.join(metrics)}), "
-            f"but got '{config.train.monitor}'{nearest(config.train.monitor, metrics)}"
-        )
-
-
-def fused_entries(config: Config) -> int:
-    """Width of the fused vector."""
-    width = config.model.projection.width
-    modalities = sum(_used(config, modality) for modality in MODALITIES)
-    match config.model.fusion.kind:
-        case "tfn":
-            return int((width + 1) ** modalities)
-        case "sum":
-            return width
-    return width * modalities
-
-
-def _check_fused_width(config: Config) -> None:
-    width = config.model.projection.width
-    modalities = sum(_used(config, modality) for modality in MODALITIES)
-    fused = fused_entries(config)
-    if config.model.fusion.kind == "tfn" and fused > MOST_FUSED:
-        fitting = int(MOST_FUSED ** (1 / modalities)) - 1
-        raise ConfigError(
-            f"'model.fusion.kind: tfn' multiplies {modalities} modalities to {fused:,} entries, "
-            f"more than {MOST_FUSED:,}; lower 'model.projection.width' from {width} to {fitting}"
-        )
-
-
-def _used(config: Config, modality: str) -> bool:
-    return bool(getattr(config.model, modality).use)
-
-
-def _pair_field_is_active(config: Config, pair: str, name: str) -> bool:
-    if not all(_used(config, modality) for modality in PAIRS[pair]):
-        return False
-    mode = getattr(config.loss.alignment, pair).mode
-    return name == "mode" or (mode != "off" and (name != "margin" or mode == "private"))
+    _leaf(kind, path)
 
 
 def _leaf(kind: type, path: str) -> tuple[FieldInfo, type]:
@@ -226,3 +171,36 @@ def _set(tree: Any, names: list[str], value: Value) -> Any:
     head, *rest = names
     changed = _set(getattr(tree, head), rest, value) if rest else value
     return dataclasses.replace(tree, **{head: changed})
+
+
+def _declared(tree: Any) -> Iterator[tuple[str, Value]]:
+    for field in dataclasses.fields(tree):
+        value = getattr(tree, field.name)
+        if dataclasses.is_dataclass(value):
+            yield from ((f"{field.name}.{path}", leaf) for path, leaf in _declared(value))
+        elif "info" in field.metadata:
+            yield field.name, value
+
+
+def _is_added(tree: Any, path: str) -> bool:
+    """Whether a path is an option of a study's own module."""
+    return isinstance(tree, Config) and any(
+        path.startswith(f"{FAMILIES[family].section}.{kind}.") for family, kind, _ in added_kinds()
+    )
+
+
+def _default(path: str) -> Value:
+    for family, kind, options in added_kinds():
+        prefix = f"{FAMILIES[family].section}.{kind}."
+        if path.startswith(prefix):
+            value: Value = getattr(options(), path.removeprefix(prefix))
+            return value
+    raise ConfigError(f"'{path}' is not a field")
+
+
+def _set_added(tree: Any, path: str, value: Value) -> Any:
+    """An option at its default is not kept: it says nothing."""
+    kept = {name: known for name, known in tree.plugins if name != path}
+    if value != _default(path):
+        kept[path] = value
+    return dataclasses.replace(tree, plugins=tuple(sorted(kept.items())))

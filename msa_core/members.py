@@ -4,7 +4,7 @@ Shapes: K members, N utterances of a split, B of a batch.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -14,7 +14,7 @@ from msa_core.config import Config
 from msa_core.data.batching import Batch
 from msa_core.data.dataset import FloatArray
 from msa_core.model import Model, Output, build_model
-from msa_core.modules.encoders import Lstm
+from msa_core.modules.seen import Numbers
 from msa_core.parameters import Parameters
 from msa_core.trees import Tree, map_tensors
 
@@ -31,10 +31,11 @@ class Network:
 
     def __init__(self, config: Config, features: Mapping[str, int], *, vmapped: bool) -> None:
         self.model: Model = build_model(config, features)
+        self.features = features
         self.vmapped = vmapped
         self._precision = config.train.precision
         for module in self.model.modules():
-            if isinstance(module, Lstm):
+            if hasattr(module, "stepwise"):  # a recurrent layer
                 module.stepwise = vmapped
         # Where every module keeps its tensors. `torch.func.functional_call` would look all of
         # them up anew in each step, a tenth of the time of a small pack.
@@ -44,24 +45,41 @@ class Network:
             for tensors in (module._parameters, module._buffers)
             for name in tensors
         ]
-        self._absent = torch.empty(0)  # the mask of a dropout that drops nothing
+        self._absent = torch.empty(0)  # what a module that draws nothing is handed
 
-    def __call__(self, tensors: Mapping[str, Tensor], batch: Batch) -> Output:
+    def __call__(
+        self,
+        tensors: Mapping[str, Tensor],
+        batch: Batch,
+        numbers: Numbers,
+        only: Sequence[str] | None = None,
+    ) -> Output:
         """What the network says of a batch.
 
         Args:
-            tensors: name -> parameter or dropout mask of one member.
+            tensors: name -> parameter, random numbers or memory of one member.
             batch: as one member sees it.
+            numbers: the member's own; not read outside training.
+            only: the modalities that it reads; None = all.
         """
         for own, name, path in self._slots:
             own[name] = tensors.get(path, self._absent)
         if self._precision != "bf16":
-            output: Output = self.model(batch)
+            output: Output = self.model(batch, numbers, only)
             return output
         with torch.autocast(batch.labels.device.type, torch.bfloat16):
-            output = self.model(batch)
+            output = self.model(batch, numbers, only)
         parts = {part.name: getattr(output, part.name) for part in dataclasses.fields(output)}
         return Output(**map_tensors(Tensor.float, parts))
+
+    def like(self, config: Config) -> Model:
+        """The modules of a configuration of the same structure."""
+        return build_model(config, self.features)
+
+    def kept(self, names: Iterable[str]) -> dict[str, Tensor]:
+        """What its modules keep after a call, by buffer name."""
+        wanted = set(names)
+        return {path: own[name] for own, name, path in self._slots if path in wanted}  # type: ignore[misc]
 
     @torch.no_grad()
     def predict(self, parameters: Parameters, whole: Batch) -> FloatArray:
@@ -74,7 +92,7 @@ class Network:
         self.model.eval()
 
         def of_member(leaves: Tree, parts: Tree) -> Tensor:
-            return self(leaves, Batch(**parts)).prediction
+            return self(leaves, Batch(**parts), {}).prediction
 
         order_N = torch.arange(len(whole), device=whole.labels.device)
         if whole.lengths:

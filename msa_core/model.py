@@ -1,23 +1,31 @@
-"""The network of a configuration: encoders, projections, fusion and heads.
+"""The network of a configuration: encoders, projections, fusion, heads and what is compared.
 
 Shapes: B utterances, T steps, W = width of an encoder, D = projection width, H = head width.
 """
 
+import dataclasses
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
-from msa_core.config import MODALITIES, Config
-from msa_core.config_paths import fused_entries
+from msa_core.config import MODALITIES, PAIRS, Config
+from msa_core.config_alignment import aligned_pairs
+from msa_core.config_kinds import chosen, options_of
+from msa_core.config_rules import fused_entries, reads_frames
 from msa_core.data.batching import Batch
+from msa_core.modules.contrast import CONTRASTS
+from msa_core.modules.draws import Draws
 from msa_core.modules.dropout import Dropout
 from msa_core.modules.encoders import ENCODERS
 from msa_core.modules.fusion import FUSIONS
 from msa_core.modules.labels import MULTIMODAL
 from msa_core.modules.linear import Linear
+from msa_core.modules.memory import Remembers
+from msa_core.modules.pairs import PairAlignment
+from msa_core.modules.seen import Numbers, Seen, Sizes, below
 from msa_core.streams import Streams
 
 
@@ -30,12 +38,19 @@ class Output:
         unimodal: modality -> [B], one a unimodal head.
         projected: modality -> [B, D].
         hidden: modality or `multimodal` -> [B, H], the ReLU layer of each head.
+        fused: [B, F], what the multimodal head reads.
+        terms: name -> raw value of every term of the loss that the model's modules give, in
+            training: `alignment.<pair>`, `contrast.<kind>`, `fusion.<term>`.
+        logged: name -> a value worth a curve beside them.
     """
 
     prediction: Tensor
     unimodal: Mapping[str, Tensor]
     projected: Mapping[str, Tensor]
     hidden: Mapping[str, Tensor]
+    fused: Tensor
+    terms: Mapping[str, Tensor] = field(default_factory=dict)
+    logged: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class Head(nn.Module):
@@ -69,20 +84,23 @@ class Model(nn.Module):
         super().__init__()
         used = [name for name in MODALITIES if getattr(config.model, name).use]
         width = config.model.projection.width
+        fused = fused_entries(config)
         self.encoders = nn.ModuleDict()
         self.projections = nn.ModuleDict()
         for name in used:
             branch = getattr(config.model, name)
             self.encoders[name] = ENCODERS[branch.encoder](
-                features[name], branch.width, branch.dropout
+                features[name],
+                branch.width,
+                branch.dropout,
+                options_of(config, "encoder", branch.encoder),
             )
+            self.encoders[name].gives_frames = reads_frames(config)
             self.projections[name] = Linear(branch.width, width)
-        self.fuse = FUSIONS[config.model.fusion.kind]
-        self.head = Head(
-            fused_entries(config),
-            config.model.fusion.width,
-            config.model.fusion.dropout,
-        )
+        kind = config.model.fusion.kind
+        self.fusion = FUSIONS[kind](used, width, options_of(config, "fusion", kind))
+        self.reads_frames = reads_frames(config)
+        self.head = Head(fused, config.model.fusion.width, config.model.fusion.dropout)
         unimodal = config.loss.unimodal
         self.unimodal_heads = nn.ModuleDict(
             {
@@ -91,24 +109,127 @@ class Model(nn.Module):
                 if unimodal.kind != "none" and getattr(unimodal, name).weight > 0
             }
         )
+        self.aligned_layer = config.loss.alignment.layer
+        self.alignments = nn.ModuleDict(
+            {pair: PairAlignment(config, pair) for pair in aligned_pairs(config)}
+        )
+        sizes = Sizes(
+            features={name: features[name] for name in used},
+            encoded={name: getattr(config.model, name).width for name in used},
+            projected=width,
+            fused=fused,
+        )
+        self.contrasts = nn.ModuleDict(
+            {
+                kind: CONTRASTS[kind](options_of(config, "contrast", kind), sizes)
+                for kind in chosen(config, "contrast")
+                if options_of(config, "contrast", kind).weight > 0
+            }
+        )
+        if config.control.unused:
+            self.unused = Linear(width, config.control.unused)
 
-    def forward(self, batch: Batch) -> Output:
-        """Predictions and representations of a batch."""
-        projected = {
-            name: self.projections[name](encoder(batch.features[name], batch.lengths.get(name)))
-            for name, encoder in self.encoders.items()
-        }
-        prediction, fused_hidden = self.head(self.fuse(list(projected.values())))
-        unimodal, hidden = {}, {MULTIMODAL: fused_hidden}
+    def forward(self, batch: Batch, numbers: Numbers, only: Sequence[str] | None = None) -> Output:
+        """Predictions, representations and, in training, the modules' terms of the loss.
+
+        Args:
+            batch: of the data.
+            numbers: the member's `msa_core.packing.free_numbers`; not read outside training.
+            only: modalities to read; None = all of the model.
+        """
+        names = [name for name in self.encoders if only is None or name in only]
+        encoded, projected, frames = {}, {}, {}
+        for name in names:
+            encoded[name], frames_BTW = self.encoders[name](
+                batch.features[name], batch.lengths.get(name)
+            )
+            projected[name] = self.projections[name](encoded[name])
+            if self.reads_frames:
+                frames[name] = self.projections[name](frames_BTW)
+        unimodal, hidden = {}, {}
         for name, head in self.unimodal_heads.items():
-            unimodal[name], hidden[name] = head(projected[name])
-        return Output(prediction=prediction, unimodal=unimodal, projected=projected, hidden=hidden)
+            if name in projected:
+                unimodal[name], hidden[name] = head(projected[name])
+        seen = Seen(
+            features={name: batch.features[name] for name in names},
+            lengths=batch.lengths,
+            encoded=encoded,
+            projected=projected,
+            frames=frames,
+            present={name: batch.present[name] for name in names if name in batch.present},
+            unimodal=unimodal,
+            labels=batch.labels if self.training else batch.labels[:0],
+            encode=lambda name, features: self._vector(name, features, batch),
+        )
+        fused_BF, own_terms = self.fusion(_without_absent(seen))
+        prediction_B, hidden[MULTIMODAL] = self.head(fused_BF)
+        terms = {f"fusion.{name}": raw for name, raw in own_terms.items()}
+        logged: dict[str, Tensor] = {}
+        if self.training and only is None:
+            seen = dataclasses.replace(seen, fused=fused_BF)
+            aligned, logged = self._alignment_terms(seen, hidden, numbers)
+            contrasted = {
+                f"contrast.{kind}": contrast(seen, below(numbers, f"loss.contrast.{kind}"))
+                for kind, contrast in self.contrasts.items()
+            }
+            terms = {**aligned, **contrasted, **terms}
+        return Output(
+            prediction=prediction_B,
+            unimodal=unimodal,
+            projected=projected,
+            hidden=hidden,
+            fused=fused_BF,
+            terms=terms,
+            logged=logged,
+        )
 
-    def dropouts(self) -> dict[str, Dropout]:
-        """Every dropout by its name in the network."""
+    def draws(self) -> dict[str, Draws]:
+        """Every module that needs random numbers, by its name in the network."""
+        return {name: module for name, module in self.named_modules() if isinstance(module, Draws)}
+
+    def memories(self) -> dict[str, Tensor]:
+        """What its modules keep from step to step, as it is at the start, by buffer name."""
         return {
-            name: module for name, module in self.named_modules() if isinstance(module, Dropout)
+            f"{path}.{name}": value
+            for path, module in self.named_modules()
+            if isinstance(module, Remembers)
+            for name, value in module.fresh.items()
         }
+
+    def _vector(self, name: str, features: Tensor, batch: Batch) -> Tensor:
+        encoded_BW, _ = self.encoders[name](features, batch.lengths.get(name))
+        projected_BD: Tensor = self.projections[name](encoded_BW)
+        return projected_BD
+
+    def _alignment_terms(
+        self, seen: Seen, hidden: Mapping[str, Tensor], numbers: Numbers
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        layers = {"encoder": seen.encoded, "projector": seen.projected, "head": hidden}
+        vectors = layers[self.aligned_layer]
+        terms, logged = {}, {}
+        for pair, alignment in self.alignments.items():
+            first, second = PAIRS[pair]
+            raw, beside = alignment(vectors[first], vectors[second], numbers)
+            terms[f"alignment.{pair}"] = raw
+            logged.update({f"alignment.{pair}.{name}": value for name, value in beside.items()})
+        return terms, logged
+
+
+def _without_absent(seen: Seen) -> Seen:
+    """Zeros in place of what is not there."""
+    if not seen.present:
+        return seen
+    return dataclasses.replace(
+        seen,
+        projected={
+            name: vectors_BD * seen.present[name][:, None]
+            for name, vectors_BD in seen.projected.items()
+        },
+        frames={
+            name: frames_BTD * seen.present[name][:, None, None]
+            for name, frames_BTD in seen.frames.items()
+        },
+    )
 
 
 def build_model(config: Config, features: Mapping[str, int]) -> Model:
@@ -123,22 +244,27 @@ def build_model(config: Config, features: Mapping[str, int]) -> Model:
 def fresh_parameters(model: Model, streams: Streams) -> dict[str, Tensor]:
     """Parameters to start from, each drawn from the stream of its own name, on the CPU.
 
-    Every parameter is uniform in +-1/sqrt(fan-in), PyTorch's default range for linear and
-    recurrent layers.
+    Every parameter is uniform in +-1/sqrt(fan-in), PyTorch's default range for linear,
+    convolutional and recurrent layers. A module with a method `initial(name, drawn)` makes its own
+    from numbers uniform in [-1, 1) of the parameter's shape.
     """
     parameters = {}
     for path, module in model.named_modules():
-        bound = _initial_bound(module)
         for name, parameter in module.named_parameters(prefix=path, recurse=False):
             generator = streams.generator("init", name, device=torch.device("cpu"))
-            drawn = torch.rand(parameter.shape, generator=generator)
-            parameters[name] = (2.0 * drawn - 1.0) * bound
+            drawn = 2.0 * torch.rand(parameter.shape, generator=generator) - 1.0
+            if hasattr(module, "initial"):
+                parameters[name] = module.initial(name.removeprefix(path + "."), drawn)
+            else:
+                parameters[name] = drawn * _initial_bound(module)
     return parameters
 
 
 def _initial_bound(module: nn.Module) -> float:
     if isinstance(module, nn.Linear):
         return 1.0 / math.sqrt(module.in_features)
-    if isinstance(module, nn.LSTM):
+    if isinstance(module, nn.Conv1d):
+        return 1.0 / math.sqrt(module.in_channels * module.kernel_size[0])
+    if isinstance(module, nn.LSTM | nn.GRU):
         return 1.0 / math.sqrt(module.hidden_size)
     return math.nan  # a module with parameters of its own must be listed above

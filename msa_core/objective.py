@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from msa_core.config import PAIRS, Config
+from msa_core.config import Config
+from msa_core.config_paths import get
 from msa_core.data.batching import Batch
 from msa_core.model import Output
-from msa_core.modules.alignment import MEASURES, private_term
+from msa_core.modules.seen import Numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +21,7 @@ class Term:
     weight: Tensor | float
 
 
-def loss_terms(
-    config: Config, output: Output, batch: Batch, numbers: Mapping[str, Tensor | float]
-) -> dict[str, Term]:
+def loss_terms(config: Config, output: Output, batch: Batch, numbers: Numbers) -> dict[str, Term]:
     """Every term that this configuration has, by its dotted name.
 
     A term of weight 0 is skipped, not multiplied: 0 * nan is nan.
@@ -35,8 +34,10 @@ def loss_terms(
         numbers: the member's `msa_core.packing.free_numbers`.
     """
     terms = {"task": Term(raw=_absolute_error(output.prediction, batch.labels), weight=1.0)}
-    terms.update(_alignment_terms(config, output.projected, numbers))
+    terms.update(_module_terms(config, output.terms, numbers, "alignment"))
     terms.update(_unimodal_terms(config, output.unimodal, batch, numbers))
+    terms.update(_module_terms(config, output.terms, numbers, "contrast"))
+    terms.update(_module_terms(config, output.terms, numbers, "fusion"))
     return terms
 
 
@@ -50,42 +51,52 @@ def weighted(term: Term) -> Tensor:
     return term.raw * term.weight
 
 
-def _alignment_terms(
-    config: Config, projected: Mapping[str, Tensor], numbers: Mapping[str, Tensor | float]
+def _module_terms(
+    config: Config, raw: Mapping[str, Tensor], numbers: Numbers, family: str
 ) -> dict[str, Term]:
+    """Terms that modules of the model give; the path of a weight says which is whose."""
+    section = {
+        "alignment": "loss.alignment",
+        "contrast": "loss.contrast",
+        "fusion": f"model.fusion.{config.model.fusion.kind}",
+    }[family]
     terms = {}
-    for pair, (first, second) in PAIRS.items():
-        chosen = getattr(config.loss.alignment, pair)
-        present = first in projected and second in projected
-        if present and chosen.mode != "off" and chosen.weight > 0:
-            path = f"loss.alignment.{pair}"
-            distance = MEASURES[chosen.measure](projected[first], projected[second])
-            raw = distance
-            if chosen.mode == "private":
-                raw = private_term(distance, numbers[f"{path}.margin"])
-            terms[f"alignment.{pair}"] = Term(raw=raw, weight=numbers[f"{path}.weight"])
+    for name, value in raw.items():
+        of_family, _, rest = name.partition(".")
+        path = f"{section}.{rest}.weight"
+        if of_family == family and _is_on(config, path):
+            terms[name] = Term(raw=value, weight=numbers[path])
     return terms
+
+
+def _is_on(config: Config, path: str) -> bool:
+    return float(get(config, path)) > 0
 
 
 def _unimodal_terms(
     config: Config,
     predictions: Mapping[str, Tensor],
     batch: Batch,
-    numbers: Mapping[str, Tensor | float],
+    numbers: Numbers,
 ) -> dict[str, Term]:
     unimodal = config.loss.unimodal
     own_labels = unimodal.kind == "ulgm" or unimodal.target == "annotated"
     terms = {}
     for modality, prediction in predictions.items():
         labels = batch.unimodal_labels[modality] if own_labels else batch.labels
-        if unimodal.kind == "ulgm":
-            raw = (batch.unimodal_weights[modality] * (prediction - labels).abs()).mean()
+        weights = batch.unimodal_weights if unimodal.kind == "ulgm" else {}
+        if modality in weights:
+            raw = (weights[modality] * (prediction - labels).abs()).mean()
         else:
-            raw = _absolute_error(prediction, labels)
+            raw = _absolute_error(prediction, labels, batch.present.get(modality))
         weight = numbers[f"loss.unimodal.{modality}.weight"]
         terms[f"unimodal.{modality}"] = Term(raw=raw, weight=weight)
     return terms
 
 
-def _absolute_error(prediction: Tensor, label: Tensor) -> Tensor:
-    return (prediction - label).abs().mean()
+def _absolute_error(prediction: Tensor, label: Tensor, counts: Tensor | None = None) -> Tensor:
+    """Mean over the utterances, or over those whose count is 1 and not 0."""
+    error_B = (prediction - label).abs()
+    if counts is None:
+        return error_B.mean()
+    return (error_B * counts).sum() / counts.sum().clamp(min=1.0)

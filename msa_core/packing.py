@@ -12,7 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from msa_core.config import MODALITIES, Config
-from msa_core.config_paths import Value, fields_of, fused_entries, resolve
+from msa_core.config_kinds import chosen, entry_of
+from msa_core.config_paths import Value, fields_of
+from msa_core.config_rules import fused_entries, resolve
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +70,19 @@ def pack_key(config: Config) -> str:
 
 
 def free_numbers(config: Config) -> dict[str, float]:
-    """The active fields of the loss that may differ from member to member, by dotted path."""
+    """The active numbers in a step that may differ from member to member, by dotted path.
+
+    Those of the optimiser and of the modules that draw random numbers go other ways.
+    """
     return {
         path: float(value)
         for path, value in resolve(config).items()
-        if path.startswith("loss.") and _varies(path)
+        if path.split(".")[0] in ("model", "loss", "procedure")
+        and _varies(path)
+        and not path.endswith(".dropout")
     }
 
 
-# Encoders that train one member after another on a CPU, and why.
-IN_TURN_ON_A_CPU = {
-    "lstm": "PyTorch's fused LSTM, on batches trimmed to their longest utterance, is faster there "
-    "than LSTMs stepped together",
-}
 LARGEST_MATRIX_ON_A_CPU = 2**18  # entries of a weight, between layers of one model
 
 
@@ -95,18 +97,23 @@ def in_turn(config: Config, device: str) -> str:
     """
     if device != "cpu":
         return ""
+    for family in ("encoder", "fusion"):
+        for kind in chosen(config, family):
+            if reason := in_turn_on_a_cpu(family, kind):
+                return reason
     branches = [getattr(config.model, name) for name in MODALITIES]
-    used = [branch for branch in branches if branch.use]
-    for branch in used:
-        if branch.encoder in IN_TURN_ON_A_CPU:
-            return IN_TURN_ON_A_CPU[branch.encoder]
-    largest = max(_matrices(config, [branch.width for branch in used]))
+    largest = max(_matrices(config, [branch.width for branch in branches if branch.use]))
     if largest > LARGEST_MATRIX_ON_A_CPU:
         return (
             f"a weight of {largest:,} entries keeps a core busy by itself (up to "
             f"{LARGEST_MATRIX_ON_A_CPU:,} are packed)"
         )
     return ""
+
+
+def in_turn_on_a_cpu(family: str, kind: str) -> str:
+    """Why everything with a kind of encoder or fusion trains in turn on a CPU; else empty."""
+    return str(getattr(entry_of(family, kind), "in_turn_on_a_cpu", ""))
 
 
 def _matrices(config: Config, widths: Sequence[int]) -> list[int]:

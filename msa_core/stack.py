@@ -19,21 +19,18 @@ from msa_core.data.batching import Batch, Scaler, batch_sizes
 from msa_core.data.dataset import FloatArray
 from msa_core.data.prepared import PreparedSplits
 from msa_core.members import Network, over_members
-from msa_core.model import build_model, fresh_parameters
-from msa_core.modules.dropout import kept
+from msa_core.model import fresh_parameters
 from msa_core.modules.labels import MULTIMODAL, LabelGenerator
-from msa_core.objective import loss_terms, weighted
-from msa_core.packing import Member, free_numbers
+from msa_core.packing import Member
 from msa_core.parameters import Parameters, RowAdam
-from msa_core.replay import Recordings
+from msa_core.procedures import PROCEDURES, Move
+from msa_core.step import StepFunction, StepResult
 from msa_core.streams import Streams
 from msa_core.trees import Tree, map_tensors
 
 # A batched product of MKL otherwise rounds by where in memory a member lies, and so by its
 # company. Read by MKL at its first product.
 os.environ.setdefault("MKL_CBWR", "AUTO")
-
-CPU = torch.device("cpu")
 
 
 class Stack:
@@ -43,6 +40,7 @@ class Stack:
         size: how many members there are; results come in their order.
         features: modality -> features a frame.
         scaler: fitted on train.
+        procedure: what a step moves.
     """
 
     def __init__(
@@ -64,7 +62,7 @@ class Stack:
         self.size = len(members)
         self.vmapped = vmapped
         self.device = device
-        rows = [members[row] for row in self._with_twin(range(self.size))]
+        self._members = [members[row] for row in self._with_twin(range(self.size))]
         self._config = members[0].config
         self.scaler: Scaler = data.scaler(self._config)
         self._train = data.train(self._config, device)
@@ -72,41 +70,50 @@ class Stack:
         self.features = {name: array.shape[-1] for name, array in self._train.features.items()}
         self._network = Network(self._config, self.features, vmapped=vmapped)
         self._model = self._network.model
-        self._streams = [Streams(row.seed, row.config.control.placebo) for row in rows]
-        dropouts = [build_model(row.config, self.features).dropouts() for row in rows]
-        self._dropouts = {
-            name: [own[name].rate for own in dropouts] for name in self._model.dropouts()
-        }
-        self._numbers = self._stacked([free_numbers(row.config) for row in rows])
+        self.procedure = PROCEDURES[self._config.procedure.kind](
+            self._config, torch.from_numpy(data.splits.train.labels)
+        )
+        streams = self._streams
+        self._kept = self._copies({**self._model.memories(), **self.procedure.fresh()})
         self._labels = self._fresh_labels(LABEL_SCHEMES[data.scheme].bound)
-        self._names: tuple[str, ...] = ()  # of what a step logs
-        self._settle()
         self.parameters = Parameters.stack(
-            [fresh_parameters(self._model, streams) for streams in self._streams],
+            [fresh_parameters(self._model, own) for own in streams],
             device,
             transposed=vmapped,
+            block_of=self.procedure.block_of,
         )
         self._adam = RowAdam(
             self.parameters,
-            [row.config.train.learning_rate for row in rows],
-            [row.config.train.weight_decay for row in rows],
+            [member.config.train.learning_rate for member in self._members],
+            [member.config.train.weight_decay for member in self._members],
         )
+        self._settle()
 
     def train_epoch(self, epoch: int) -> list[dict[str, float]]:
-        """One pass over train, every member in its own order.
+        """The passes of an epoch over train, every member in its own order.
 
         Args:
             epoch: counts from 1; random streams are keyed by it.
 
         Returns:
             For every member the mean over the utterances of `train.loss` and, for every term,
-            `train.<term>` (raw) and `train.<term>.weighted`.
+            `train.<term>` (raw) and `train.<term>.weighted`; and, at the epoch's first step,
+            `train.<term>.gradient_share` and what modules log beside their terms.
         """
-        sums: Tensor | float = 0.0
-        for values_KL, size in self._steps(epoch):
-            sums = sums + values_KL * size
-        means: list[list[float]] = (sums / len(self._train))[: self.size].tolist()  # type: ignore[index]
-        return [dict(zip(self._names, values, strict=True)) for values in means]
+        sums: dict[Move, Tensor] = {}
+        seen: dict[Move, int] = {}
+        measured: dict[Move, Tensor] = {}
+        for move, result, size in self._steps(epoch):
+            values_KL = result.values * size
+            sums[move] = sums[move] + values_KL if move in sums else values_KL
+            seen[move] = seen.get(move, 0) + size
+            measured.setdefault(move, result.measured)
+        losses: list[dict[str, float]] = [{} for _ in range(self.size)]
+        for move, total_KL in sums.items():
+            means = (total_KL / seen[move])[: self.size].tolist()
+            _log(losses, move, self._step.names[move], means)
+            _log(losses, move, self._step.measured_names[move], measured[move].tolist())
+        return losses
 
     def seconds_a_step(self, steps: int) -> float:
         """Wall time of the fastest of some steps, after one to warm up. It trains the members."""
@@ -115,8 +122,8 @@ class Stack:
         while len(times) <= steps:  # more than one epoch if those are short
             epoch += 1
             started = time.perf_counter()
-            for values_KL, _ in self._steps(epoch, steps + 1 - len(times)):
-                values_KL.sum().item()  # waits for the device
+            for _, result, _ in self._steps(epoch, steps + 1 - len(times)):
+                result.values.sum().item()  # waits for the device
                 now = time.perf_counter()
                 times.append(now - started)
                 started = now
@@ -131,133 +138,97 @@ class Stack:
         self.size = len(rows)
         rows = self._with_twin(rows)
         index = torch.tensor(rows, device=self.device)
-        self._streams = [self._streams[row] for row in rows]
-        self._dropouts = {
-            name: [rates[row] for row in rows] for name, rates in self._dropouts.items()
-        }
-        self._numbers, self._labels = map_tensors(
-            lambda tensor: tensor.index_select(0, index), (self._numbers, self._labels)
+        self._members = [self._members[row] for row in rows]
+        self._kept, self._labels = map_tensors(
+            lambda tensor: tensor.index_select(0, index), (self._kept, self._labels)
         )
         self.parameters = self.parameters.keep(index)
         self._adam.keep(rows, self.parameters)
         self._settle()
 
+    @property
+    def _streams(self) -> list[Streams]:
+        return [Streams(member.seed, member.config.control.placebo) for member in self._members]
+
+    def _settle(self) -> None:
+        """What holds as long as these are the members."""
+        self._step = StepFunction(
+            self._config,
+            self._network,
+            self.procedure,
+            self._members,
+            self.parameters,
+            keeps_hidden=bool(self._labels),
+        )
+
     def _with_twin(self, rows: Sequence[int]) -> list[int]:
         return [rows[0], rows[0]] if self.vmapped and len(rows) == 1 else list(rows)
 
-    def _steps(self, epoch: int, most: int | None = None) -> Iterator[tuple[Tensor, int]]:
-        """The steps of an epoch, or the first few of them.
+    def _steps(self, epoch: int, most: int | None = None) -> Iterator[tuple[Move, StepResult, int]]:
+        """The steps of an epoch, or the first few batches of each pass.
 
         Yields:
-            The values [K, L] of what is logged, and the utterances of the step.
+            The move, what came of it, and the utterances of the step.
         """
         self._model.train()
-        count = len(self._train)
-        orders_KN = torch.stack(
-            [
-                torch.randperm(count, generator=streams.generator("batches", epoch, device=CPU))
-                for streams in self._streams
-            ]
-        ).to(self.device)
-        sizes = batch_sizes(count, self._config.train.batch_size)[:most]
-        kept_KNW = self._kept(epoch, sum(sizes))
-        start = 0
-        for size in sizes:
-            end = start + size
-            kept_KBW = {name: of_epoch[:, start:end] for name, of_epoch in kept_KNW.items()}
-            values_KL = self._step(epoch, orders_KN[:, start:end], kept_KBW)
-            yield values_KL, size
-            start = end
+        for moves in self.procedure.passes():
+            orders_KN = torch.stack(
+                [self.procedure.order(epoch, moves[0], streams) for streams in self._streams]
+            ).to(self.device)
+            sizes = batch_sizes(orders_KN.shape[1], self._config.train.batch_size)[:most]
+            drawn_KN = {move: self._drawn(epoch, move, sum(sizes)) for move in moves}
+            start = 0
+            for size in sizes:
+                end = start + size
+                for move in moves:
+                    drawn_KB = {name: of[:, start:end] for name, of in drawn_KN[move].items()}
+                    result = self._take_step(
+                        epoch, move, orders_KN[:, start:end], drawn_KB, measures=start == 0
+                    )
+                    yield move, result, size
+                start = end
 
-    def _step(self, epoch: int, rows_KB: Tensor, kept_KBW: Mapping[str, Tensor]) -> Tensor:
-        """One step of every member: the values [K, L] of what is logged."""
+    def _take_step(
+        self,
+        epoch: int,
+        move: Move,
+        rows_KB: Tensor,
+        drawn: Mapping[str, Tensor],
+        *,
+        measures: bool,
+    ) -> StepResult:
+        """One move of every member."""
         batch = self._train.take(rows_KB)
         if not self.vmapped:
             batch = batch.trimmed()
         if self._labels:
             batch = self._with_generated_labels(batch)
-        inputs = batch.parts(), kept_KBW
-        with self._network.rounding():
-            if self.vmapped:
-                outputs = self._recordings.call(self._loss_and_gradients, inputs)
-            else:  # large products, of other shapes at each step: nothing to gain
-                outputs = self._loss_and_gradients(inputs)
-        values_KL, gradients, hidden = outputs
-        self._adam.step(gradients)
-        if self._labels:
-            self._move_labels(epoch, batch.rows, hidden)
-        return values_KL.detach()  # type: ignore[no-any-return]
+        result = self._step(move, batch, drawn, self._kept, measures=measures)
+        self._adam.step(result.gradients)
+        self._kept = dict(result.kept)
+        if self._labels and not move.name:
+            self._move_labels(epoch, batch.rows, result.hidden)
+        return result
 
-    def _loss_and_gradients(self, inputs: Tree) -> Tree:
-        """What a step does to a batch of every member, up to the optimiser.
-
-        Args:
-            inputs: the parts of the batch, and dropout -> the entries `kept` [K, B, W].
-
-        Returns:
-            Values [K, L] of what is logged, the gradients of the parameters' leaves, and the
-            layers that generated labels are made from.
-        """
-        parts, kept_KBW = inputs
-
-        def loss_of_member(
-            parameters: Tree, kept_BW: Tree, scales: Tree, numbers: Tree, parts: Tree
-        ) -> tuple[Tensor, Tensor, Mapping[str, Tensor]]:
-            masks = {f"{name}.mask": own.float() * scales[name] for name, own in kept_BW.items()}
-            batch = Batch(**parts)
-            output = self._network({**parameters, **masks}, batch)
-            terms = loss_terms(self._config, output, batch, numbers)
-            raw_L = torch.stack([term.raw for term in terms.values()])
-            weighted_L = torch.stack([weighted(term) for term in terms.values()])
-            loss = weighted_L.sum()
-            self._names = (
-                "train.loss",
-                *(f"train.{name}" for name in terms),
-                *(f"train.{name}.weighted" for name in terms),
-            )
-            hidden = output.hidden if self._labels else {}
-            return loss, torch.cat([loss[None], raw_L, weighted_L]), hidden
-
-        leaves = self.parameters.leaves
-        dims = (self.parameters.axis, 0, 0, 0, 0)
-        losses_K, values_KL, hidden = over_members(loss_of_member, self.vmapped, dims)(
-            leaves, kept_KBW, self._scales, self._numbers, parts
-        )
-        # No member's loss depends on another's parameters.
-        gradients = torch.autograd.grad(
-            losses_K.sum(), list(leaves.values()), materialize_grads=True
-        )
-        return values_KL, gradients, hidden
-
-    def _kept(self, epoch: int, count: int) -> dict[str, Tensor]:
-        """Dropout -> the entries `kept` in this epoch, [K, N, W]."""
-        return {
-            name: torch.stack(
+    def _drawn(self, epoch: int, move: Move, count: int) -> dict[str, Tensor]:
+        """Module -> its random numbers in this epoch, [K, N, ...]."""
+        drawn = {}
+        for name, module in self._model.draws().items():
+            if not module.rate:
+                continue
+            stream = (module.stream, name, epoch, *([move.name] if move.name else []))
+            drawn[name] = torch.stack(
                 [
-                    kept(rate, count, module.width, streams.generator(
-                        "dropout", name, epoch, device=self.device))
-                    for rate, streams in zip(self._dropouts[name], self._streams, strict=True)
+                    module.draw(rate, count, streams.generator(*stream, device=self.device))
+                    for rate, streams in zip(self._step.rates(name), self._streams, strict=True)
                 ]
             )
-            for name, module in self._model.dropouts().items()
-            if module.rate
-        }  # fmt: skip
+        return drawn
 
-    def _settle(self) -> None:
-        """What holds as long as these are the members: dropout, and what is recorded of steps."""
-        self._recordings = Recordings()
-        self._scales = {}
-        for name, module in self._model.dropouts().items():
-            rates = self._dropouts[name]
-            module.rate = max(rates)
-            scale_K = [1.0 / (1.0 - rate) for rate in rates]
-            self._scales[name] = torch.tensor(scale_K, device=self.device)
-
-    def _stacked(self, numbers: Sequence[Mapping[str, float]]) -> dict[str, Tensor]:
-        return {
-            name: torch.tensor([own[name] for own in numbers], device=self.device)
-            for name in numbers[0]
-        }
+    def _copies(self, fresh: Tree) -> Tree:
+        """What every member starts with, from what one starts with."""
+        copies = len(self._members)
+        return map_tensors(lambda tensor: torch.stack([tensor] * copies).to(self.device), fresh)
 
     def _fresh_labels(self, bound: float) -> Tree:
         """The state of every member's label generator; empty without one."""
@@ -266,9 +237,7 @@ class Stack:
             return {}
         widths = dict.fromkeys(self._model.unimodal_heads, self._config.loss.unimodal.width)
         widths[MULTIMODAL] = self._config.model.fusion.width
-        fresh = LabelGenerator(self._train.labels, widths, bound).state
-        copies = len(self._streams)
-        return map_tensors(lambda tensor: torch.stack([tensor] * copies), fresh)
+        return self._copies(LabelGenerator(self._train.labels, widths, bound).state)
 
     def _with_generated_labels(self, batch: Batch) -> Batch:
         def of_member(state: Tree, rows_B: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -292,3 +261,15 @@ class Stack:
         self._labels = over_members(of_member, self.vmapped)(
             self._labels, rows_KB, {name: vectors.detach() for name, vectors in hidden.items()}
         )
+
+
+def _log(
+    losses: Sequence[dict[str, float]], move: Move, names: Sequence[str], values: list[list[float]]
+) -> None:
+    """Take the values of a move into the members' curves."""
+    for own, row in zip(losses, values, strict=False):
+        for name, value in zip(names, row, strict=True):
+            if name == "train.loss":
+                own[name] = own.get(name, 0.0) + value
+            else:
+                own[f"{name}.{move.name}" if move.name else name] = value

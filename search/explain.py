@@ -5,8 +5,9 @@ from rich.table import Table
 from rich.text import Text
 
 from msa_core.config import Config, ConfigError, FieldInfo
+from msa_core.config_kinds import kinds
 from msa_core.config_paths import Value, fields_of, get, symbol_of
-from msa_core.packing import IN_TURN_ON_A_CPU, in_turn
+from msa_core.packing import in_turn, in_turn_on_a_cpu
 from search.progress import say
 from spaces.errors import StudyError
 from spaces.plan import Plan
@@ -25,8 +26,10 @@ def show_fields() -> None:
     console.print(table)
     say(console, "\n* cells that differ in nothing but these, and in their seed, train in one step")
     say(console, "Which kinds train one cell after another instead, on a CPU:")
-    for kind, reason in IN_TURN_ON_A_CPU.items():
-        say(console, f"  {kind}: {reason}")
+    for family in ("encoder", "fusion"):
+        for kind in kinds(family):
+            if reason := in_turn_on_a_cpu(family, kind):
+                say(console, f"  {kind}: {reason}")
 
 
 def show_field(path: str) -> None:
@@ -52,9 +55,9 @@ def show_field(path: str) -> None:
     else:
         say(console, "  packs: cells that train in one step agree in it")
     for choice in info.choices:
-        if choice in IN_TURN_ON_A_CPU:
-            say(console, f"  {choice}: one cell after another on a CPU, since "
-                f"{IN_TURN_ON_A_CPU[choice]}; in packs on a GPU")  # fmt: skip
+        if info.family and (reason := in_turn_on_a_cpu(info.family, choice)):
+            say(console, f"  {choice}: one cell after another on a CPU, since {reason}; "
+                "in packs on a GPU")  # fmt: skip
 
 
 def packing_lines(plan: Plan, device: str = "cpu") -> list[str]:

@@ -19,7 +19,8 @@ from optuna.distributions import (
 )
 from optuna.trial import Trial, TrialState, create_trial
 
-from msa_core.config_paths import Value, is_active, replace
+from msa_core.config_paths import Value, replace
+from msa_core.config_rules import is_active
 from search.ledger import CellRecord
 from search.selection import candidate_value
 from spaces.domains import Choice, Domain, Int, LogUniform, Uniform

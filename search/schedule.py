@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from msa_core.config_paths import Value, flatten, replace, resolve
+from msa_core.config_paths import Value, flatten, replace
+from msa_core.config_rules import resolve
 from msa_core.packing import PackSize, in_turn, pack_key
 from search.ledger import CellRecord
 from search.pack import Pack, PackCell

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from msa_core.config import MODALITIES, Config, ConfigError
-from msa_core.config_paths import Value, check_config, flatten, replace, resolve, restrict
+from msa_core.config_paths import Value, flatten, replace
+from msa_core.config_rules import check_config, resolve, restrict
 from spaces.designs import Arm
 from spaces.domains import Domain, describe
 from spaces.resolution import possible_space, signature

@@ -5,7 +5,8 @@ import math
 from collections.abc import Iterator, Mapping
 
 from msa_core.config import Config
-from msa_core.config_paths import Value, is_active, replace, resolve
+from msa_core.config_paths import Value, replace
+from msa_core.config_rules import is_active, resolve
 from spaces.domains import Choice, Domain
 
 MOST_COMBINATIONS = 1024

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from msa_core.config import LABEL_SCHEMES, Config
-from msa_core.config_paths import check_config, check_value, nearest, replace
+from msa_core.config_paths import check_value, nearest, replace
+from msa_core.config_rules import check_config
 from spaces.data_source import DataSource, data_source
 from spaces.designs import Arm, explicit, leave_one_out
 from spaces.document import Node, is_domain, leaves, read_document

@@ -1,11 +1,19 @@
-"""Feature files as plain numpy archives (`.npz`): the format to write your own features in.
+"""Feature files of named arrays, `.npz` and `.safetensors`: the formats to write your own in.
 
 ```python
 np.savez("features.npz", **{"train.text": text, "train.regression_labels": labels, ...})
 ```
+
+A `.safetensors` file has the same names. It holds no text, so what is text (`train.id`,
+`train.raw_text`) is a JSON list in its metadata:
+
+```python
+save_file({"train.text": text, ...}, "features.safetensors", {"train.id": json.dumps(ids), ...})
+```
 """
 
-import re
+import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +23,13 @@ from msa_core.data.dataset import DataError, Dataset
 from msa_core.data.layout import (
     ID_KEY,
     KEYS,
-    LABEL_KEY,
-    LENGTH_KEYS,
     SPLITS,
-    UNIMODAL_KEYS,
+    SplitValues,
+    by_split,
+    named_arrays,
     to_dataset,
 )
+from msa_core.data.tensor_file import open_tensors, write_tensors
 
 
 def read_npz(path: Path, scheme: str) -> Dataset:
@@ -35,7 +44,16 @@ def read_npz(path: Path, scheme: str) -> Dataset:
         DataError: the archive is broken, holds Python objects, or its contents are wrong.
         OSError: the file can't be opened.
     """
-    splits: dict[str, dict[str, object]] = {}
+    return to_dataset(path.name, scheme, npz_values(path))
+
+
+def npz_values(path: Path, keys: Collection[str] = KEYS) -> SplitValues:
+    """The values of some keys, unchecked; see `read_npz`.
+
+    Raises:
+        DataError: the archive is broken or holds Python objects.
+        OSError: the file can't be opened.
+    """
     with path.open("rb") as file:
         try:
             archive = np.load(file, allow_pickle=False)
@@ -44,14 +62,9 @@ def read_npz(path: Path, scheme: str) -> Dataset:
         if not isinstance(archive, np.lib.npyio.NpzFile):
             raise DataError(f"{path.name}: one array, not an npz archive of named arrays")
         with archive:
-            for name in archive.files:
-                split, _, key = re.sub(r"[./]", "\0", name, count=1).partition("\0")
-                values = splits.setdefault(split, {})
-                if key in values:
-                    raise DataError(f"{path.name}: split '{split}', key '{key}': given twice")
-                is_read = split in SPLITS and key in KEYS
-                values[key] = _member(path.name, archive, name) if is_read else None
-    return to_dataset(path.name, scheme, splits)
+            return by_split(
+                path.name, archive.files, keys, lambda name: _member(path.name, archive, name)
+            )
 
 
 def write_npz(path: Path, dataset: Dataset) -> None:
@@ -60,15 +73,82 @@ def write_npz(path: Path, dataset: Dataset) -> None:
     Raises:
         OSError: the file can't be written.
     """
-    arrays: dict[str, Any] = {}
+    arrays: dict[str, Any] = dict(named_arrays(dataset))
     for split in (dataset.splits.train, dataset.splits.valid, dataset.test):
-        values: dict[str, Any] = {ID_KEY: np.array(split.ids), LABEL_KEY: split.labels}
-        values.update(split.features)
-        values.update({LENGTH_KEYS[name]: array for name, array in split.lengths.items()})
-        values.update({UNIMODAL_KEYS[name]: array for name, array in split.unimodal_labels.items()})
-        arrays.update({f"{split.name}.{key}": array for key, array in values.items()})
+        arrays[f"{split.name}.{ID_KEY}"] = np.array(split.ids)
     with path.open("wb") as file:
         np.savez(file, **arrays)
+
+
+def read_safetensors(path: Path, scheme: str) -> Dataset:
+    """Read a file whose arrays are named `<split>.<key>` or `<split>/<key>`.
+
+    Args:
+        path: the file; see `read_npz`. Names (`train.id`) are a JSON list in its metadata, or
+            whole numbers among its arrays.
+        scheme: a key of `LABEL_SCHEMES`.
+
+    Raises:
+        DataError: the file is broken, or its contents are wrong.
+        OSError: the file can't be opened.
+    """
+    return to_dataset(path.name, scheme, safetensors_values(path))
+
+
+def safetensors_values(path: Path, keys: Collection[str] = KEYS) -> SplitValues:
+    """The values of some keys, unchecked; see `read_safetensors`.
+
+    Raises:
+        DataError: the file is broken.
+        OSError: the file can't be opened.
+    """
+    file = open_tensors(path)
+    texts = [name for name in file.metadata if name.replace("/", ".").split(".")[0] in SPLITS]
+
+    def read(name: str) -> object:
+        if name in file.arrays:
+            return file.arrays[name]
+        return texts_from(path.name, name, file.metadata[name])
+
+    return by_split(path.name, [*file.arrays, *texts], keys, read)
+
+
+def write_safetensors(path: Path, dataset: Dataset) -> None:
+    """Write a data set so that `read_safetensors` gives an equal one, with an equal fingerprint.
+
+    Raises:
+        OSError: the file can't be written.
+    """
+    write_tensors(path, named_arrays(dataset), ids_as_text(dataset))
+
+
+def ids_as_text(dataset: Dataset) -> dict[str, str]:
+    """`<split>.id` -> the ids as a JSON list."""
+    splits = (dataset.splits.train, dataset.splits.valid, dataset.test)
+    return {f"{split.name}.{ID_KEY}": json.dumps(split.ids) for split in splits}
+
+
+def texts_from(source: str, name: str, text: str) -> list[str]:
+    """The texts of a JSON list.
+
+    Args:
+        source: names the file in messages.
+        name: names the list there.
+        text: JSON.
+
+    Raises:
+        DataError: something else.
+    """
+    try:
+        texts = json.loads(text)
+    except (ValueError, RecursionError):
+        texts = None
+    if not isinstance(texts, list) or not all(isinstance(item, str) for item in texts):
+        raise DataError(
+            f"{source}: metadata '{name}' must be a JSON list of texts, one an utterance, but is "
+            f"{text[:40]!r}; write it with json.dumps([...])"
+        )
+    return texts
 
 
 def _member(source: str, archive: np.lib.npyio.NpzFile, name: str) -> object:

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from msa_core.config import Config
+from msa_core.config_rules import pools
 from msa_core.data.dataset import FloatArray, Split
-from msa_core.modules.encoders import ENCODERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,7 @@ class Batch:
         unimodal_labels: modality -> [B], where there are any.
         rows: [B], row numbers in the split; stable over epochs.
         unimodal_weights: modality -> [B], how much a row's unimodal label counts (`ulgm` only).
+        present: modality -> [B], 1 where it is there, else 0; empty = all are.
     """
 
     features: Mapping[str, Tensor]
@@ -65,6 +66,7 @@ class Batch:
     unimodal_labels: Mapping[str, Tensor]
     rows: Tensor
     unimodal_weights: Mapping[str, Tensor] = field(default_factory=dict)
+    present: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -82,6 +84,7 @@ class Batch:
             labels=taken(self.labels),
             unimodal_labels={name: taken(array) for name, array in self.unimodal_labels.items()},
             rows=taken(self.rows),
+            present={name: taken(array) for name, array in self.present.items()},
         )
 
     def trimmed(self) -> "Batch":
@@ -111,11 +114,6 @@ def prepare(split: Split, scaler: Scaler, config: Config, device: torch.device) 
         for modality in scaler.mean
     }
     return whole_batch(split, features, device)
-
-
-def pools(config: Config, modality: str) -> bool:
-    """Whether a modality's encoder reads nothing but the mean over its valid frames."""
-    return ENCODERS[getattr(config.model, modality).encoder].pools
 
 
 def batch_sizes(rows: int, size: int) -> list[int]:

@@ -6,7 +6,8 @@ arrays over under them, so that a wrong file gets the same message whatever its 
 Letters in shapes: N utterances, T frames, d features a frame.
 """
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +23,50 @@ LENGTH_KEYS = {modality: f"{modality}_lengths" for modality in MODALITIES}
 UNIMODAL_KEYS = {modality: f"{LABEL_KEY}_{modality[0].upper()}" for modality in MODALITIES}
 KEYS = (ID_KEY, LABEL_KEY, *MODALITIES, *LENGTH_KEYS.values(), *UNIMODAL_KEYS.values())
 """The keys that are read; a file may hold others, which are ignored."""
+RAW_TEXT_KEY = "raw_text"
+TOKENS_KEY = "text_bert"
+TEXT_KEYS = (RAW_TEXT_KEY, TOKENS_KEY)
+"""The keys that are read besides where a text model encodes the text (`frozen_text`)."""
+
+SplitValues = dict[str, dict[str, object]]
+"""Split -> key -> values, as a file holds them; None for a key that was not asked for."""
 
 _OTHER_NAMES = {"train": ("training",), "valid": ("val", "dev", "validation"), "test": ("testing",)}
+
+
+def by_split(
+    source: str, names: Iterable[str], keys: Collection[str], read: Callable[[str], object]
+) -> SplitValues:
+    """Sort arrays named `<split>.<key>` or `<split>/<key>` by split and key.
+
+    Args:
+        source: names the data in messages.
+        names: the names of all arrays.
+        keys: those that are read.
+        read: gives the array of a name.
+
+    Raises:
+        DataError: the array of a split and key is there under both names.
+    """
+    splits: SplitValues = {}
+    for name in names:
+        split, _, key = re.sub(r"[./]", "\0", name, count=1).partition("\0")
+        values = splits.setdefault(split, {})
+        if key in values:
+            raise DataError(f"{source}: split '{split}', key '{key}': given twice")
+        values[key] = read(name) if split in SPLITS and key in keys else None
+    return splits
+
+
+def named_arrays(dataset: Dataset) -> dict[str, NDArray[np.generic]]:
+    """The arrays of a data set under their names `<split>.<key>`; the ids are no numbers."""
+    arrays: dict[str, NDArray[np.generic]] = {}
+    for split in (dataset.splits.train, dataset.splits.valid, dataset.test):
+        values: dict[str, NDArray[np.generic]] = {LABEL_KEY: split.labels, **split.features}
+        values.update({LENGTH_KEYS[name]: array for name, array in split.lengths.items()})
+        values.update({UNIMODAL_KEYS[name]: array for name, array in split.unimodal_labels.items()})
+        arrays.update({f"{split.name}.{key}": array for key, array in values.items()})
+    return arrays
 
 
 def to_dataset(source: str, scheme: str, splits: Mapping[str, Mapping[str, object]]) -> Dataset:

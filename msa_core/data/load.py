@@ -1,28 +1,40 @@
 """The front door of the data: a file or a recipe becomes a checked `Dataset`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 
 from msa_core.config import PlantedConfig
 from msa_core.config_paths import nearest
-from msa_core.data.arrays import read_npz
+from msa_core.data.arrays import npz_values, safetensors_values
+from msa_core.data.cache import cached
 from msa_core.data.dataset import DataError, Dataset
-from msa_core.data.mmsa import read_mmsa
+from msa_core.data.frozen_text import with_encoded_text
+from msa_core.data.layout import KEYS, TEXT_KEYS, SplitValues, to_dataset
+from msa_core.data.mmsa import mmsa_values
 from msa_core.data.planted import SCHEME, planted
 
-READERS: dict[str, Callable[[Path, str], Dataset]] = {
-    ".pkl": read_mmsa,
-    ".pickle": read_mmsa,
-    ".npz": read_npz,
+READERS: dict[str, Callable[[Path, Collection[str]], SplitValues]] = {
+    ".pkl": mmsa_values,
+    ".pickle": mmsa_values,
+    ".npz": npz_values,
+    ".safetensors": safetensors_values,
 }
 
 
-def load_dataset(source: Path | PlantedConfig, scheme: str) -> Dataset:
+def load_dataset(
+    source: Path | PlantedConfig, scheme: str, text_model: Path | None = None
+) -> Dataset:
     """Read a feature file, or generate the planted data.
+
+    A file is converted once and then opened from the cache (`msa_core.data.cache`), with its
+    arrays read-only.
 
     Args:
         source: a file whose suffix is a key of `READERS`, or how to generate data.
         scheme: a key of `LABEL_SCHEMES`; generated data have the `mosi` labels.
+        text_model: folder of a language model that makes the text features from the file's
+            `raw_text` or `text_bert` (`msa_core.data.frozen_text`).
 
     Raises:
         DataError: no such file, an unknown format, or anything wrong in its contents.
@@ -34,12 +46,22 @@ def load_dataset(source: Path | PlantedConfig, scheme: str) -> Dataset:
                 f"planted data have '{SCHEME}' labels, but '{scheme}' was asked for; "
                 f"set 'data.labels' to '{SCHEME}'"
             )
+        if text_model is not None:
+            raise DataError("planted data have no text for 'data.text_model' to read; leave it out")
         return planted(source)
     _check_file(source)
     try:
-        return READERS[source.suffix.lower()](source, scheme)
+        return cached(source, scheme, partial(_read, source, scheme, text_model), text_model)
     except OSError as error:
         raise DataError(f"{source}: cannot be opened: {error.strerror or error}") from error
+
+
+def _read(path: Path, scheme: str, text_model: Path | None) -> Dataset:
+    read = READERS[path.suffix.lower()]
+    if text_model is None:
+        return to_dataset(path.name, scheme, read(path, KEYS))
+    splits = read(path, (*KEYS, *TEXT_KEYS))
+    return to_dataset(path.name, scheme, with_encoded_text(path.name, splits, text_model))
 
 
 def _check_file(path: Path) -> None:

@@ -11,7 +11,7 @@ import math
 import pickle
 import re
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msa_core.data.dataset import DataError, Dataset
-from msa_core.data.layout import KEYS, SPLITS, to_dataset
+from msa_core.data.layout import KEYS, SPLITS, SplitValues, to_dataset
 
 
 def read_mmsa(path: Path, scheme: str) -> Dataset:
@@ -36,6 +36,16 @@ def read_mmsa(path: Path, scheme: str) -> Dataset:
 
     Source: github.com/thuiar/MMSA, `src/MMSA/data_loader.py`.
     """
+    return to_dataset(path.name, scheme, mmsa_values(path))
+
+
+def mmsa_values(path: Path, keys: Collection[str] = KEYS) -> SplitValues:
+    """The values of some keys, unchecked; see `read_mmsa`.
+
+    Raises:
+        DataError: the file is broken or asks to run anything.
+        OSError: the file can't be opened.
+    """
     source = path.name
     content = _unpickle(path)
     if not isinstance(content, dict):
@@ -43,14 +53,14 @@ def read_mmsa(path: Path, scheme: str) -> Dataset:
             f"{source}: holds {_described(content)}, but a dictionary of the splits "
             f"{', '.join(SPLITS)} is needed"
         )
-    splits: dict[str, Mapping[str, object]] = {str(name): {} for name in content}
+    splits: SplitValues = {str(name): {} for name in content}
     for name in SPLITS:
         if name in content:
-            splits[name] = _split(source, name, content[name])
-    return to_dataset(source, scheme, splits)
+            splits[name] = _split(source, name, content[name], keys)
+    return splits
 
 
-def _split(source: str, name: str, content: object) -> dict[str, object]:
+def _split(source: str, name: str, content: object, keys: Collection[str]) -> dict[str, object]:
     """The keys of one split; those that are read with real arrays, the others as names only."""
     where = f"{source}: split '{name}'"
     if not isinstance(content, dict):
@@ -58,7 +68,7 @@ def _split(source: str, name: str, content: object) -> dict[str, object]:
             f"{where} holds {_described(content)}, but a dictionary of arrays is needed"
         )
     values: dict[str, object] = {str(key): None for key in content}
-    for key in KEYS:
+    for key in keys:
         if key in content:
             try:
                 values[key] = _plain(content[key])

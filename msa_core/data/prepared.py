@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from msa_core.config import Config
-from msa_core.data.batching import Batch, Scaler, placed, pools, prepared_features, whole_batch
+from msa_core.config_rules import pools
+from msa_core.data.batching import Batch, Scaler, placed, prepared_features, whole_batch
 from msa_core.data.dataset import FloatArray, Split, Splits
 
 _Form = tuple[str, str, bool, bool]  # split, modality, standardised, pooled

@@ -1,41 +1,43 @@
-"""Dropout whose masks come from named streams, drawn for a whole epoch at once.
+"""Dropout whose masks come from named streams.
 
 Shapes: N utterances of train, B of a batch, W = width of the layer.
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from msa_core.modules.draws import Draws
 
 
-class Dropout(nn.Module):
+class Dropout(Draws):
     """Drops entries with probability `rate` in training and scales the rest by 1 / (1 - rate).
 
-    Unlike `torch.nn.Dropout` it never draws: the mask of a step is handed to it as its buffer
-    `mask`, so that adding a module elsewhere leaves its masks as they are, and so that members
-    of a pack can have masks and rates of their own.
+    Source: Srivastava et al. 2014.
     """
 
-    mask: Tensor
+    stream = "dropout"
 
     def __init__(self, rate: float, width: int) -> None:
-        super().__init__()
-        self.rate = rate
+        super().__init__(rate)
         self.width = width
-        self.register_buffer("mask", torch.empty(0), persistent=False)
 
-    def forward(self, values_BW: Tensor) -> Tensor:
-        """[B, W], times the mask [B, W].
+    def draw(self, rate: float, rows: int, generator: torch.Generator) -> Tensor:
+        """See `kept`."""
+        return kept(rate, rows, self.width, generator)
+
+    def handed(self, drawn: Tensor, rate: Tensor) -> Tensor:
+        """The mask: 1 / (1 - rate) where an entry stays, else 0."""
+        return drawn.float() * (1.0 / (1.0 - rate))
+
+    def forward(self, values: Tensor) -> Tensor:
+        """[B, W], times the mask [B, W]; the frames of [B, T, W] share their utterance's mask.
 
         Raises:
             RuntimeError: in training mode without a mask.
         """
-        if not self.training:
-            return values_BW
-        if self.mask.dim() == 1:
-            if self.rate:
-                raise RuntimeError("training needs a dropout mask; see `kept`")
-            return values_BW
-        return values_BW * self.mask
+        if self.is_idle:
+            return values
+        return values * (self.drawn if values.dim() == 2 else self.drawn[:, None, :])
 
 
 def kept(rate: float, rows: int, width: int, generator: torch.Generator) -> Tensor:

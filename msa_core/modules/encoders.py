@@ -1,7 +1,11 @@
-"""Encoders: one modality's sequence becomes one vector.
+"""Encoders: one modality's sequence becomes one vector, and most keep a vector for every frame.
 
+Every encoder is built from (features, width, dropout, options) and called with frames [B, T, D] and
+lengths [B]; it gives the vectors [B, W] and its frames [B, T, W], or None where it has none.
 Shapes: B utterances, T steps, D features, W = width of the encoder.
 """
+
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +14,17 @@ from msa_core.modules.dropout import Dropout
 from msa_core.modules.linear import Linear
 
 
-class MeanMlp(nn.Module):
+class Encoder(nn.Module):
+    """Base of the encoders.
+
+    Attributes:
+        gives_frames: whether its frames are read by anyone.
+    """
+
+    gives_frames = False
+
+
+class MeanMlp(Encoder):
     """Mean over the valid frames, then two ReLU layers.
 
     [B, T, D] and lengths [B] -> [B, W]. Blind to the order of the frames. An utterance without
@@ -18,23 +32,20 @@ class MeanMlp(nn.Module):
     Source: the subnet of late-fusion DNNs, e.g. the public MMSA framework's LF-DNN.
     """
 
-    pools = True
-
-    def __init__(self, features: int, width: int, dropout: float) -> None:
+    def __init__(self, features: int, width: int, dropout: float, options: Any = None) -> None:
         super().__init__()
         self.first = Linear(features, width)
         self.second = Linear(width, width)
         self.dropout = Dropout(dropout, width)
 
-    def forward(self, frames: Tensor, lengths_B: Tensor | None) -> Tensor:
+    def forward(self, frames: Tensor, lengths_B: Tensor | None) -> tuple[Tensor, None]:
         """[B, W], from [B, T, D] with lengths or from means that were taken before, [B, D]."""
         mean_BD = frames if lengths_B is None else _masked_mean(frames, lengths_B)
         hidden_BW = torch.relu(self.first(mean_BD))
-        encoded_BW: Tensor = self.dropout(torch.relu(self.second(hidden_BW)))
-        return encoded_BW
+        return self.dropout(torch.relu(self.second(hidden_BW))), None
 
 
-class Lstm(nn.Module):
+class Lstm(Encoder):
     """The state of a one-layer LSTM after the last valid frame.
 
     [B, T, D] and lengths [B] -> [B, W]. Padding after the last valid frame changes nothing. An
@@ -46,22 +57,19 @@ class Lstm(nn.Module):
             of calling PyTorch's fused kernel, which it can't.
     """
 
-    pools = False
-
-    def __init__(self, features: int, width: int, dropout: float) -> None:
+    def __init__(self, features: int, width: int, dropout: float, options: Any = None) -> None:
         super().__init__()
         self.lstm = nn.LSTM(features, width, batch_first=True)
         self.dropout = Dropout(dropout, width)
         self.stepwise = False
 
-    def forward(self, frames_BTD: Tensor, lengths_B: Tensor) -> Tensor:
-        """[B, W]."""
+    def forward(self, frames_BTD: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor | None]:
+        """[B, W] and the states after every step, [B, T, W]."""
         states_BTW = self._steps(frames_BTD) if self.stepwise else self._fused(frames_BTD)
         last_B = (lengths_B - 1).clamp(min=0)
         rows_B = torch.arange(len(states_BTW), device=states_BTW.device)
         state_BW = states_BTW[rows_B, last_B] * (lengths_B > 0)[:, None]
-        encoded_BW: Tensor = self.dropout(state_BW)
-        return encoded_BW
+        return self.dropout(state_BW), self.dropout(states_BTW) if self.gives_frames else None
 
     def _fused(self, frames_BTD: Tensor) -> Tensor:
         # Not `self.lstm(...)`, which keeps a list of its weights besides its parameters.
@@ -94,6 +102,4 @@ def _masked_mean(frames_BTD: Tensor, lengths_B: Tensor) -> Tensor:
     return total_BD / lengths_B.clamp(min=1)[:, None]
 
 
-# An encoder that `pools` reads nothing but the mean over the valid frames, so that mean is taken
-# once before the training.
-ENCODERS: dict[str, type[MeanMlp] | type[Lstm]] = {"mean_mlp": MeanMlp, "lstm": Lstm}
+ENCODERS: dict[str, type[Encoder]] = {"mean_mlp": MeanMlp, "lstm": Lstm}

@@ -9,19 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from msa_core.config import LABEL_SCHEMES, MODALITIES, PAIRS, Config, ConfigError, PlantedConfig
-from msa_core.config_paths import (
-    check_config,
-    check_value,
-    fields_of,
-    flatten,
-    get,
-    is_active,
-    nearest,
-    replace,
-    resolve,
-    restrict,
-    symbol_of,
-)
+from msa_core.config_paths import check_value, fields_of, flatten, get, nearest, replace, symbol_of
+from msa_core.config_rules import check_config, is_active, resolve, restrict
 
 # A loaded machine is no failure.
 LAW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -134,7 +123,7 @@ def test_symbols_name_their_pair_or_modality(path, symbol):
         ("train", 1.0, "'train' is a group of fields; name one of train.learning_rate, "),
         ("loss.alignment.text_audio", 1.0, "is a group of fields; name one of"),
         ("train.epochs.more", 1, "'train.epochs.more' is not a field"),
-        ("model.fusion.kind", "tnf", "one of concat, sum, tfn, but got 'tnf'; did you mean 'tfn'?"),
+        ("model.fusion.kind", "tnf", "misa, reorg_sum, but got 'tnf'; did you mean 'tfn'?"),
         ("model.fusion.kind", 3, "must be a word, but got 3"),
         ("model.text.use", 1, "must be true or false, but got 1"),
         ("model.text.use", "yes", "must be true or false, but got 'yes'"),

@@ -26,7 +26,7 @@ def training(rate, rows=B, width=W, generator=None):
     """A dropout with the mask of a first step."""
     module = Dropout(rate, width).train()
     keep = kept(rate, rows, width, generator or stream())
-    module.mask = keep / (1 - rate)
+    module.drawn = keep / (1 - rate)
     return module
 
 

@@ -177,7 +177,7 @@ def test_an_encoder_drops_in_training_only(frames):
         encoder = built(kind, dropout=0.5)
         encoded = encoder(frames, LENGTHS)
         mask = kept(0.5, B, W, torch.Generator().manual_seed(0)) * 2.0
-        encoder.dropout.mask = mask
+        encoder.dropout.drawn = mask
         torch.testing.assert_close(encoder(frames, LENGTHS), encoded, rtol=0, atol=0)
         encoder.train()
         dropped = encoder(frames, LENGTHS)

@@ -15,7 +15,7 @@ from msa_core.config import MODALITIES, Config, PlantedConfig
 from msa_core.config_paths import replace
 from msa_core.data.planted import planted
 from msa_core.metrics import score
-from msa_core.modules import alignment
+from msa_core.modules import pairs
 from msa_core.packing import Member
 from msa_core.training import train_pack
 
@@ -179,7 +179,7 @@ def test_weights_that_turn_nan_in_the_last_step_are_a_failure(data, monkeypatch)
         gap = (first - first.detach()).square().sum()
         return gap.sqrt() if next(steps) == 6 else gap
 
-    monkeypatch.setitem(alignment.MEASURES, "cov", cusp)
+    monkeypatch.setitem(pairs.MEASURES, "cov", cusp)
     result = train(data, {"loss.alignment.text_audio.mode": "shared"})
     assert all(math.isfinite(value) for value in result.curve["train.loss"])
     assert result.status == "failed"

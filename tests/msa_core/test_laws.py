@@ -15,13 +15,14 @@ import numpy as np
 import pytest
 import torch
 
-from msa_core import stack, training
+from msa_core import stack, step, training
 from msa_core.config import MODALITIES, PAIRS, Config, PlantedConfig
-from msa_core.config_paths import fields_of, get, is_active, replace, resolve, restrict
+from msa_core.config_paths import fields_of, get, replace
+from msa_core.config_rules import is_active, resolve, restrict
 from msa_core.data.planted import planted
 from msa_core.data.prepared import PreparedSplits
 from msa_core.model import build_model, fresh_parameters
-from msa_core.modules import alignment
+from msa_core.modules import pairs
 from msa_core.objective import loss_terms
 from msa_core.packing import Member, in_turn
 from msa_core.streams import Streams
@@ -149,7 +150,7 @@ def test_one_pair_off_is_its_zero_weight_beside_everything_else(train, context, 
 
 
 def test_an_undefined_measure_with_weight_0_harms_nothing(train, base, monkeypatch):
-    monkeypatch.setitem(alignment.MEASURES, "cov", lambda *_: torch.tensor(float("nan")))
+    monkeypatch.setitem(pairs.MEASURES, "cov", lambda *_: torch.tensor(float("nan")))
     zero = {f"loss.alignment.{pair}.weight": 0 for pair in PAIRS}
     assert same_numbers(train({**SHARED, **zero}), base)
 
@@ -226,13 +227,13 @@ def test_unimodal_heads_leave_the_initial_parameters_of_the_rest_as_they_are(sta
 @pytest.mark.parametrize("changes", [FIXED, ULGM, SHARED, {"model.fusion.kind": "sum"}])
 def test_the_batches_are_those_of_the_seed_whatever_the_model(train, changes, monkeypatch):
     orders = []
-    before = stack.Stack._step
+    before = stack.Stack._take_step
 
-    def watch(pack, epoch, rows_KB, masks):
+    def watch(pack, epoch, move, rows_KB, drawn, **how):
         orders[-1].append(rows_KB[0].tolist())
-        return before(pack, epoch, rows_KB, masks)
+        return before(pack, epoch, move, rows_KB, drawn, **how)
 
-    monkeypatch.setattr(stack.Stack, "_step", watch)
+    monkeypatch.setattr(stack.Stack, "_take_step", watch)
     for option, seed in (({}, 0), (changes, 0), (changes, 1)):
         orders.append([])
         train(option, seed)
@@ -248,7 +249,7 @@ def test_heads_whose_loss_is_dropped_change_no_number_of_the_rest(train, base, m
     def task_only(*arguments):
         return {"task": loss_terms(*arguments)["task"]}
 
-    monkeypatch.setattr(stack, "loss_terms", task_only)
+    monkeypatch.setattr(step, "loss_terms", task_only)
     state, curve = shared_part(train(FIXED))
     assert same_state(state, base.trained.state)
     assert curve == shared_part(base)[1]
@@ -314,7 +315,7 @@ def test_a_failed_member_changes_no_number_of_its_pack(splits, start, members, a
             raise ArithmeticError("planted")
         return loss_terms(config, *rest)
 
-    monkeypatch.setattr(stack, "loss_terms", watch)
+    monkeypatch.setattr(step, "loss_terms", watch)
     first, failed, last = train_pack([members[0], Member(broken, 0), members[2]], splits)
     assert (failed.status, failed.reason) == ("failed", "ArithmeticError: planted")
     assert same_numbers(first, alone[0])
@@ -330,7 +331,7 @@ def test_a_nan_member_changes_no_number_of_its_pack(splits, start, members, alon
             terms["task"] = dataclass_replace(terms["task"], raw=terms["task"].raw * float("nan"))
         return terms
 
-    monkeypatch.setattr(stack, "loss_terms", watch)
+    monkeypatch.setattr(step, "loss_terms", watch)
     failed, first, second = train_pack([Member(spoilt, 0), *members[:2]], splits)
     assert (failed.status, failed.reason) == ("failed", "the loss is not finite in epoch 1")
     assert failed.trained is None

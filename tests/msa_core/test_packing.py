@@ -3,8 +3,9 @@
 import pytest
 
 from msa_core.config import MODALITIES, PAIRS, Config
-from msa_core.config_paths import fields_of, replace, resolve
-from msa_core.packing import IN_TURN_ON_A_CPU, free_numbers, in_turn, pack_key
+from msa_core.config_paths import fields_of, replace
+from msa_core.config_rules import resolve
+from msa_core.packing import free_numbers, in_turn, in_turn_on_a_cpu, pack_key
 
 LSTM = {"model.audio.encoder": "lstm"}
 TFN = {"model.fusion.kind": "tfn", "model.projection.width": 32}
@@ -24,7 +25,7 @@ def test_small_models_train_together(changes):
 @pytest.mark.parametrize("name", MODALITIES)
 def test_an_lstm_trains_in_turn_on_a_cpu_unless_it_is_switched_off(name):
     changes = {f"model.{name}.encoder": "lstm"}
-    assert why(changes) == IN_TURN_ON_A_CPU["lstm"]
+    assert why(changes) == in_turn_on_a_cpu("encoder", "lstm")
     assert why({**changes, f"model.{name}.use": False}) == ""
 
 

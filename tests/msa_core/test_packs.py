@@ -17,7 +17,8 @@ import torch
 from msa_core import stack as stack_module
 from msa_core import training
 from msa_core.config import MODALITIES, PAIRS, Config, PlantedConfig
-from msa_core.config_paths import fields_of, flatten, is_active, replace
+from msa_core.config_paths import fields_of, flatten, replace
+from msa_core.config_rules import is_active
 from msa_core.data.planted import planted
 from msa_core.data.prepared import PreparedSplits
 from msa_core.packing import Member, in_turn, pack_key, structure

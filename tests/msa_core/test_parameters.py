@@ -23,11 +23,11 @@ def way(request, monkeypatch):
     if request.param == "a few calls for all":
         fused = RowAdam._fused
 
-        def all_rows(adam, gradients):
+        def all_rows(adam, block, gradients):
             if adam._parameters.axis is None:
-                fused(adam, gradients)
+                fused(adam, block, gradients)
             else:
-                adam._all_rows(torch.stack([own for (own,) in gradients]))
+                adam._all_rows(block, torch.stack([own for (own,) in gradients]))
 
         monkeypatch.setattr(RowAdam, "_fused", all_rows)
 
@@ -68,7 +68,7 @@ class Pack:
         """Gradients by name, [K, ...]."""
         alone = self.parameters.axis is None
         leaves = self.parameters.leaves
-        self.adam.step([gradients[name][0] if alone else gradients[name] for name in leaves])
+        self.adam.step({name: gradients[name][0] if alone else gradients[name] for name in leaves})
         for row, alone in enumerate(self.alone):
             alone.step({name: gradient[row] for name, gradient in gradients.items()})
 

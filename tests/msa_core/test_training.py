@@ -127,8 +127,8 @@ def test_every_step_drops_in_training_with_masks_of_its_own(data):
 
     def watch(module, inputs, output):
         if isinstance(module, Dropout) and module.training:
-            assert module.mask.shape == (32, 8)
-            masks.append(torch._C._functorch.get_unwrapped(module.mask)[0].clone())
+            assert module.drawn.shape == (32, 8)
+            masks.append(torch._C._functorch.get_unwrapped(module.drawn)[0].clone())
 
     hook = torch.nn.modules.module.register_module_forward_hook(watch)
     try:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from msa_core.config import ConfigError
-from msa_core.config_paths import resolve
+from msa_core.config_rules import resolve
 from reports import paired
 from spaces.plan import Plan, Versions, cell_key, p_floor, plan_study, seeds_needed
 from spaces.study import load_study

@@ -1,0 +1,120 @@
+"""Encoders and their options: how a modality's frames become a vector. Standard library only."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from msa_core.config_fields import MODALITIES, Options, count, field, section, share
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EncoderOptions(Options):
+    """What must be known of every encoder.
+
+    Attributes:
+        pools: it reads nothing but the mean over the valid frames, which is taken once before the
+            training. It then gives no frames to a fusion.
+        in_turn_on_a_cpu: why its members train one after another on a CPU; empty if together.
+    """
+
+    changes: ClassVar[str] = "model"
+    pools: ClassVar[bool] = False
+    in_turn_on_a_cpu: ClassVar[str] = ""
+
+    def multiple(self) -> int:
+        """The encoder's width must be a multiple of this."""
+        return 1
+
+    def refusal(self, config: Any) -> str:
+        """Widths that do not divide into heads."""
+        needed = self.multiple()
+        for name in MODALITIES:
+            branch = getattr(config.model, name)
+            own = getattr(config.model.encoder, branch.encoder, None) is self
+            if branch.use and own and branch.width % needed:
+                return (
+                    f"'model.{name}.width' is {branch.width}, but the encoder "
+                    f"'{branch.encoder}' divides it into {needed} heads: choose a multiple"
+                )
+        return ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MeanMlpOptions(EncoderOptions):
+    """The mean over the frames and two layers."""
+
+    pools: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LstmOptions(EncoderOptions):
+    """One recurrent layer."""
+
+    in_turn_on_a_cpu: ClassVar[str] = (
+        "PyTorch's fused LSTM, on batches trimmed to their longest utterance, is faster there "
+        "than LSTMs stepped together"
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GruOptions(EncoderOptions):
+    """One recurrent layer."""
+
+    in_turn_on_a_cpu: ClassVar[str] = (
+        "PyTorch's fused GRU, on batches trimmed to their longest utterance, is faster there "
+        "than GRUs stepped together"
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConvOptions(EncoderOptions):
+    """A convolution over time."""
+
+    in_turn_on_a_cpu: ClassVar[str] = (
+        "frames of long utterances keep a core busy, and batches trimmed to their longest "
+        "utterance have fewer of them"
+    )
+    kernel: int = count(
+        3, "frames that each output frame sees", "kernel", 9, searched=(1, 5, "linear")
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TransformerOptions(EncoderOptions):
+    """Layers of self-attention over the frames."""
+
+    in_turn_on_a_cpu: ClassVar[str] = (
+        "frames of long utterances keep a core busy, and batches trimmed to their longest "
+        "utterance have fewer of them"
+    )
+    layers: int = count(1, "layers of self-attention", "layers", 12, searched=(1, 4, "linear"))
+    heads: int = count(4, "heads of each layer", "heads", 32, searched=(1, 8, "linear"))
+    dropout: float = share(
+        0.1, "share of each layer's outputs dropped in training", "layer dropout"
+    )
+
+    def multiple(self) -> int:
+        """Each head has its part of the width."""
+        return self.heads
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EncodersConfig:
+    """The options of each kind of encoder, shared by the modalities that use it."""
+
+    mean_mlp: MeanMlpOptions = section(MeanMlpOptions)
+    lstm: LstmOptions = section(LstmOptions)
+    gru: GruOptions = section(GruOptions)
+    conv: ConvOptions = section(ConvOptions)
+    transformer: TransformerOptions = section(TransformerOptions)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModalityConfig:
+    """One modality's branch: whether it is there, and its encoder."""
+
+    use: bool = field(True, "whether the model reads this modality", "use")
+    encoder: str = field(
+        "mean_mlp", "how a sequence becomes one vector", "encoder", family="encoder"
+    )
+    width: int = count(64, "units of the encoder", "encoder width", 4096)
+    dropout: float = share(0.1, "share of encoder outputs dropped in training", "encoder dropout")

@@ -1,0 +1,157 @@
+"""Families of modules: which kinds each has, and the options of a kind.
+
+The kinds of a family are the fields of its section that hold `Options`; there is no second list. A
+study's own modules (`msa_core.plugins`) add kinds to a family of this process.
+Standard library only.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from msa_core.config_alignment import AlignmentConfig
+from msa_core.config_contrast import ContrastConfig
+from msa_core.config_encoders import EncodersConfig
+from msa_core.config_fields import MODALITIES, PAIRS, ConfigError, Options
+from msa_core.config_fusion import FusionConfig
+from msa_core.config_procedure import ProcedureConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Modules that take one another's place.
+
+    Attributes:
+        section: the path below which each kind has its options.
+        holder: the dataclass of that section.
+        chosen: the kinds that a `Config` uses.
+    """
+
+    section: str
+    holder: type
+    chosen: Callable[[Any], list[str]]
+
+
+def _encoders(config: Any) -> list[str]:
+    branches = [getattr(config.model, name) for name in MODALITIES]
+    return _unique(branch.encoder for branch in branches if branch.use)
+
+
+def _measures(config: Any) -> list[str]:
+    chosen = []
+    for pair, both in PAIRS.items():
+        own = getattr(config.loss.alignment, pair)
+        if own.mode != "off" and all(getattr(config.model, name).use for name in both):
+            chosen.append(own.measure)
+    return _unique(chosen)
+
+
+def _contrasts(config: Any) -> list[str]:
+    return [kind for kind in kinds("contrast") if options_of(config, "contrast", kind).use]
+
+
+FAMILIES = {
+    "encoder": Family("model.encoder", EncodersConfig, _encoders),
+    "fusion": Family("model.fusion", FusionConfig, lambda config: [config.model.fusion.kind]),
+    "alignment": Family("loss.alignment", AlignmentConfig, _measures),
+    "contrast": Family("loss.contrast", ContrastConfig, _contrasts),
+    "procedure": Family("procedure", ProcedureConfig, lambda config: [config.procedure.kind]),
+}
+# Family -> kind -> the options' class, of modules that are not Triptych's own.
+_ADDED: dict[str, dict[str, type[Options]]] = {family: {} for family in FAMILIES}
+
+
+def kinds(family: str) -> tuple[str, ...]:
+    """The names of a family's kinds."""
+    return tuple(_entries(family))
+
+
+def entry_of(family: str, kind: str) -> type[Options]:
+    """The class of a kind's options."""
+    return _entries(family)[kind]
+
+
+def chosen(config: Any, family: str) -> list[str]:
+    """The kinds of a family that a configuration uses, in the order of their declarations."""
+    used = FAMILIES[family].chosen(config)
+    return [kind for kind in kinds(family) if kind in used]
+
+
+def options_of(config: Any, family: str, kind: str) -> Any:
+    """A kind's options in a configuration."""
+    if kind not in _ADDED[family]:
+        holder = config
+        for name in FAMILIES[family].section.split("."):
+            holder = getattr(holder, name)
+        return getattr(holder, kind)
+    prefix = f"{FAMILIES[family].section}.{kind}."
+    values = {
+        path.removeprefix(prefix): value
+        for path, value in config.plugins
+        if path.startswith(prefix)
+    }
+    return _ADDED[family][kind](**values)
+
+
+@functools.cache
+def kind_of_path(path: str) -> tuple[str, str, str] | None:
+    """Family, kind and the rest of the path of an option; None for another field."""
+    for family, known in FAMILIES.items():
+        if path.startswith(known.section + "."):
+            kind, _, rest = path.removeprefix(known.section + ".").partition(".")
+            if rest and kind in _entries(family):
+                return family, kind, rest
+    return None
+
+
+def add_kind(family: str, kind: str, options: type[Options]) -> None:
+    """Add a kind to a family of this process.
+
+    Raises:
+        ConfigError: no such family, the name is taken, or an option is not a plain field.
+    """
+    if family not in FAMILIES:
+        raise ConfigError(f"'{family}' is no family of modules; allowed are {', '.join(FAMILIES)}")
+    taken = {field.name for field in dataclasses.fields(FAMILIES[family].holder)}
+    if kind in taken or kind in _ADDED[family]:
+        raise ConfigError(f"the name '{kind}' is taken in the family '{family}'; choose another")
+    for option in dataclasses.fields(options):
+        if "info" not in option.metadata:
+            raise ConfigError(
+                f"option '{option.name}' of '{kind}' must be declared with "
+                "`msa_core.config.field(default, meaning, label)`"
+            )
+    _ADDED[family][kind] = options
+    kind_of_path.cache_clear()
+
+
+def remove_kind(family: str, kind: str) -> None:
+    """Take back an `add_kind`."""
+    del _ADDED[family][kind]
+    kind_of_path.cache_clear()
+
+
+def added_kinds() -> Iterator[tuple[str, str, type[Options]]]:
+    """Family, kind and options of everything that was added."""
+    for family, added in _ADDED.items():
+        for kind, options in added.items():
+            yield family, kind, options
+
+
+def _entries(family: str) -> dict[str, type[Options]]:
+    return {**_own_entries(FAMILIES[family].holder), **_ADDED[family]}
+
+
+@functools.cache
+def _own_entries(holder: type) -> dict[str, type[Options]]:
+    return {
+        field.name: field.type
+        for field in dataclasses.fields(holder)
+        if isinstance(field.type, type) and issubclass(field.type, Options)
+    }
+
+
+def _unique(names: Any) -> list[str]:
+    return list(dict.fromkeys(names))

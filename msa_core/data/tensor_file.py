@@ -1,0 +1,151 @@
+"""The safetensors format: named arrays behind a JSON header, opened without being read.
+
+A file is the length of its header (8 bytes, little-endian), the header, and the arrays' bytes. The
+header maps each name to `dtype`, `shape` and `data_offsets`, and `__metadata__` to texts. Written
+out here because arrays go to the disk one by one and are mapped into memory, not copied; tests
+compare with the reference library.
+
+Source: github.com/huggingface/safetensors, README, "Format".
+"""
+
+import json
+import math
+import mmap
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from msa_core.data.dataset import DataError
+
+METADATA = "__metadata__"
+LENGTH_BYTES = 8
+_BFLOAT16 = "BF16"
+_CODES = {
+    "F64": "f8", "F32": "f4", "F16": "f2", _BFLOAT16: "u2", "I64": "i8", "I32": "i4", "I16": "i2",
+    "I8": "i1", "U64": "u8", "U32": "u4", "U16": "u2", "U8": "u1", "BOOL": "b1",
+}  # fmt: skip
+_NAMES = {code: name for name, code in _CODES.items() if name != _BFLOAT16}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TensorFile:
+    """An open file.
+
+    Attributes:
+        arrays: name -> read-only array that lies in the file, loaded by the system where touched.
+        metadata: name -> text.
+    """
+
+    arrays: Mapping[str, NDArray[np.generic]]
+    metadata: Mapping[str, str]
+
+
+def open_tensors(path: Path) -> TensorFile:
+    """Map a file into memory.
+
+    Raises:
+        DataError: not a whole safetensors file, or a type that numpy does not have.
+        OSError: the file can't be opened.
+    """
+    with path.open("rb") as file:
+        length = file.read(LENGTH_BYTES)
+        start = LENGTH_BYTES + int.from_bytes(length, "little")
+        if start > path.stat().st_size or len(length) < LENGTH_BYTES:
+            raise _broken(path, "its header is cut off" if length else "the file is empty")
+        header = _header(path, file.read(start - LENGTH_BYTES))
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    metadata = header.pop(METADATA, {})
+    if not _is_texts(metadata):
+        raise _broken(path, f"'{METADATA}' holds more than texts")
+    arrays = {name: _array(path, name, entry, mapped, start) for name, entry in header.items()}
+    return TensorFile(arrays=arrays, metadata=metadata)
+
+
+def write_tensors(
+    path: Path, arrays: Mapping[str, NDArray[np.generic]], metadata: Mapping[str, str]
+) -> None:
+    """Write a file; the same contents give the same bytes.
+
+    Args:
+        path: replaced if it is there.
+        arrays: name -> numbers or truth values.
+        metadata: name -> text.
+
+    Raises:
+        OSError: the file can't be written.
+        KeyError: an array of another type.
+    """
+    # Widest values first, behind a header of whole 8 bytes: every array is then aligned.
+    names = sorted(arrays, key=lambda name: (-arrays[name].dtype.itemsize, name))
+    header: dict[str, Any] = {METADATA: dict(sorted(metadata.items()))} if metadata else {}
+    end = 0
+    for name in names:
+        start, end = end, end + arrays[name].nbytes
+        header[name] = {
+            "dtype": _NAMES[arrays[name].dtype.str[1:]],
+            "shape": list(arrays[name].shape),
+            "data_offsets": [start, end],
+        }
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % LENGTH_BYTES)
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(LENGTH_BYTES, "little"))
+        file.write(text)
+        for name in names:
+            little = arrays[name].dtype.newbyteorder("<")
+            file.write(np.ascontiguousarray(arrays[name], little).data)
+
+
+def _header(path: Path, raw: bytes) -> dict[str, Any]:
+    try:
+        header = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise _broken(path, "its header is no JSON") from error
+    if not isinstance(header, dict):
+        raise _broken(path, "its header is no JSON object")
+    return header
+
+
+def _array(
+    path: Path, name: str, entry: object, mapped: mmap.mmap, start: int
+) -> NDArray[np.generic]:
+    kind, shape, (first, last) = _entry(path, name, entry)
+    if kind not in _CODES:
+        raise DataError(
+            f"{path.name}: array '{name}' holds {kind!r} values, which are not read; "
+            f"there are {', '.join(_CODES)}; save it as F32"
+        )
+    dtype = np.dtype(f"<{_CODES[kind]}")
+    count = math.prod(shape)
+    if last - first != count * dtype.itemsize or start + last > len(mapped):
+        raise _broken(path, f"array '{name}' does not fill its place, or the file is cut off")
+    if count == 0:
+        return np.empty(shape, dtype)
+    array: NDArray[np.generic] = np.frombuffer(mapped, dtype, count, start + first).reshape(shape)
+    if kind == _BFLOAT16:  # The upper half of a float32.
+        return (array.astype(np.uint32) << 16).view(np.float32)
+    return np.require(array, requirements=["A"])
+
+
+def _entry(path: Path, name: str, entry: object) -> tuple[str, list[int], list[int]]:
+    if isinstance(entry, dict):
+        kind, shape, place = (entry.get(key) for key in ("dtype", "shape", "data_offsets"))
+        if isinstance(kind, str) and _is_counts(shape) and _is_counts(place) and len(place) == 2:
+            return kind, shape, place
+    raise _broken(path, f"its header says nothing sound of array '{name}'")
+
+
+def _is_counts(value: Any) -> bool:
+    return isinstance(value, list) and all(type(item) is int and item >= 0 for item in value)
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(item, str) for item in value.values())
+
+
+def _broken(path: Path, why: str) -> DataError:
+    return DataError(f"{path.name}: not a readable safetensors file: {why}; is it complete?")
