@@ -112,9 +112,12 @@ def weight_in_the_loss(config: Config, data: Dataset) -> float:
     scaler = Scaler.fit(train, data.modalities, standardise=True)
     batch = prepare(train, scaler, config, torch.device("cpu"))
     widths = {name: array.shape[2] for name, array in train.features.items()}
-    model = build_model(config, widths).eval()
+    model = build_model(config, widths).train()
+    for drops in model.draws().values():
+        drops.rate = 0.0
     parameters = fresh_parameters(model, Streams(0))
-    output = torch.func.functional_call(model, parameters, (batch,))
-    terms = loss_terms(config, output, batch, free_numbers(config))
+    numbers = free_numbers(config)
+    output = torch.func.functional_call(model, parameters, (batch, numbers))
+    terms = loss_terms(config, output, batch, numbers)
     term = terms["alignment.text_audio"]
     return float((total({"alignment": term}) / term.raw).detach())

@@ -43,7 +43,7 @@ def test_evaluation_is_the_identity(values):
 
 
 def test_training_without_a_mask_is_refused(values):
-    with pytest.raises(RuntimeError, match="needs a dropout mask"):
+    with pytest.raises(RuntimeError, match="needs random numbers"):
         Dropout(0.5, W).train()(values)
 
 

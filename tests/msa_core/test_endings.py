@@ -174,7 +174,7 @@ def test_weights_that_turn_nan_in_the_last_step_are_a_failure(data, monkeypatch)
     """The loss is finite to the end; its last gradient is not."""
     steps = itertools.count(1)
 
-    def cusp(first, second):
+    def cusp(first, second, numbers, options):
         # The square root has no slope at 0: the value is 0, the gradient NaN.
         gap = (first - first.detach()).square().sum()
         return gap.sqrt() if next(steps) == 6 else gap

@@ -10,11 +10,13 @@ import pytest
 import torch
 
 from msa_core.config import MODALITIES, PAIRS, Config
+from msa_core.config_alignment import aligned_pairs
 from msa_core.config_paths import replace
 from msa_core.data.batching import Batch
 from msa_core.model import Output
-from msa_core.modules import alignment
+from msa_core.modules import alignment, pairs
 from msa_core.modules.labels import MULTIMODAL, LabelGenerator
+from msa_core.modules.pairs import PairAlignment
 from msa_core.objective import Term, loss_terms, total, weighted
 from msa_core.packing import free_numbers
 
@@ -49,12 +51,23 @@ def output_of(modalities, unimodal=()):
         unimodal={name: random(B) + 3.0 + place for place, name in enumerate(unimodal)},
         projected={name: random(B, D) * (place + 1) for place, name in enumerate(modalities)},
         hidden={},
+        fused=random(B, 2),
     )
 
 
 def terms_of(changes, output, batch):
     config = replace(Config(), changes)
-    return loss_terms(config, output, batch, free_numbers(config))
+    numbers = free_numbers(config)
+    return loss_terms(config, aligned(config, output, numbers), batch, numbers)
+
+
+def aligned(config, output, numbers):
+    """The output with the terms that a model of this configuration gives."""
+    terms = {}
+    for pair in aligned_pairs(config):
+        first, second = (output.projected[name] for name in PAIRS[pair])
+        terms[f"alignment.{pair}"], _ = PairAlignment(config, pair)(first, second, numbers)
+    return dataclass_replace(output, terms=terms)
 
 
 def with_labels_of(generated, batch):
@@ -99,14 +112,16 @@ def test_a_private_pair_is_the_bounded_term(output, batch):
 
 
 def test_a_pair_with_an_absent_modality_is_off(batch):
-    terms = terms_of(ALL_SHARED, output_of(("text", "vision")), batch)
+    changes = {**ALL_SHARED, "model.audio.use": False}
+    terms = terms_of(changes, output_of(("text", "vision")), batch)
     assert set(terms) == {"task", "alignment.text_vision"}
-    assert set(terms_of(ALL_SHARED, output_of(("audio",)), batch)) == {"task"}
+    changes["model.text.use"] = False
+    assert set(terms_of(changes, output_of(("vision",)), batch)) == {"task"}
 
 
 @pytest.mark.parametrize("mode", ["shared", "private"])
 def test_zero_weight_skips_the_term(mode, output, batch, monkeypatch):
-    monkeypatch.setitem(alignment.MEASURES, "cov", explode)
+    monkeypatch.setitem(pairs.MEASURES, "cov", explode)
     pair = "loss.alignment.audio_vision"
     assert set(terms_of({f"{pair}.mode": mode, f"{pair}.weight": 0}, output, batch)) == {"task"}
     with pytest.raises(AssertionError, match="was computed"):
@@ -164,21 +179,22 @@ def test_a_member_s_numbers_are_its_own_and_not_those_of_the_configuration(batch
     own = {**private, **FIXED, margin: 50.0, weight: 7.0, head: 0.5}
     shared, member = (replace(Config(), changes) for changes in ({**private, **FIXED}, own))
     output = output_of(MODALITIES, unimodal=MODALITIES)
-    found = loss_terms(shared, output, batch, free_numbers(member))
-    expected = loss_terms(member, output, batch, free_numbers(member))
+    numbers = free_numbers(member)
+    found = loss_terms(shared, aligned(shared, output, numbers), batch, numbers)
+    expected = loss_terms(member, aligned(member, output, numbers), batch, numbers)
     assert found["alignment.text_audio"].weight == 7.0
     assert found["unimodal.text"].weight == 0.5
     assert [(t.raw.item(), t.weight) for t in found.values()] == [
         (t.raw.item(), t.weight) for t in expected.values()
     ]
-    other = loss_terms(shared, output, batch, free_numbers(shared))["alignment.text_audio"]
+    other = terms_of({**private, **FIXED}, output, batch)["alignment.text_audio"]
     assert found["alignment.text_audio"].raw.item() != other.raw.item()
 
 
 def test_a_weight_may_be_a_tensor_as_in_a_pack(output, batch):
     config = replace(Config(), ALL_SHARED)
     numbers = {path: torch.tensor(value) for path, value in free_numbers(config).items()}
-    found = total(loss_terms(config, output, batch, numbers))
+    found = total(loss_terms(config, aligned(config, output, numbers), batch, numbers))
     assert found.item() == total(terms_of(ALL_SHARED, output, batch)).item()
 
 

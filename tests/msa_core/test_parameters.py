@@ -6,7 +6,7 @@ Shapes: K members, P parameters of one member.
 import pytest
 import torch
 
-from msa_core.parameters import Parameters, RowAdam
+from msa_core.parameters import WHOLE, Parameters, RowAdam
 
 CPU = torch.device("cpu")
 SHAPES = {"first.weight": (3, 4), "first.bias": (3,), "last.weight": (1, 3), "last.bias": (1,)}
@@ -129,7 +129,7 @@ def test_the_leaves_are_the_members_stacked_and_see_every_change(members, transp
 def test_a_row_is_a_member_and_a_member_a_row(members, transposed):
     layout = Parameters.stack(members, CPU, transposed=transposed).layout
     assert list(layout.shapes) == list(SHAPES)
-    assert layout.sizes == [12, 3, 3, 1]
+    assert layout.span(WHOLE) == (0, P, ROW)
     for member in members:
         row = layout.row(member)
         assert row.shape == (ROW,)
@@ -158,14 +158,14 @@ def test_the_views_of_the_rows_share_their_memory(members, transposed):
 @LAYOUTS
 def test_values_flattened_are_the_rows_whose_views_they_are(members, transposed):
     parameters = Parameters.stack(members, CPU, transposed=transposed)
-    rows, leaves = torch.full((K, ROW), torch.nan), list(parameters.leaves.values())
+    rows, leaves = torch.full((K, ROW), torch.nan), parameters.leaves
     address = rows.data_ptr()
     with torch.no_grad():
         parameters.layout.flatten(leaves, rows)
         assert torch.equal(rows[:, :P], parameters.flat[:, :P])
         # Also values that lie in memory in the other way.
         rows.fill_(torch.nan)
-        parameters.layout.flatten([leaf.contiguous() for leaf in leaves], rows)
+        parameters.layout.flatten({name: leaf.contiguous() for name, leaf in leaves.items()}, rows)
     assert torch.equal(rows[:, :P], parameters.flat[:, :P])
     assert rows[:, P:].isnan().all()
     assert rows.data_ptr() == address
