@@ -231,6 +231,14 @@ class FusionConfig:
     """How the projected modalities become one vector, and the head on top of it."""
 
     kind: str = field("concat", "fusion operator", "fusion", family="fusion")
+    head: str = field(
+        "mlp",
+        "what reads the fused vector; mlp: a hidden layer; linear: nothing but a weighted sum, so "
+        "that only the fusion can combine modalities",
+        "head",
+        choices=("mlp", "linear"),
+        quiet=True,
+    )
     width: int = count(64, "units of the hidden layer after fusion", "head width", 4096)
     dropout: float = share(0.1, "share of that layer's outputs dropped in training", "head dropout")
     concat: ConcatOptions = section(ConcatOptions)

@@ -46,6 +46,8 @@ def _is_active(config: Config, used: Mapping[str, list[str]], path: str) -> bool
     match path.split("."):
         case ["model", modality, name] if modality in MODALITIES:
             return name == "use" or _used(config, modality)
+        case ["model", "fusion", "width" | "dropout"]:
+            return config.model.fusion.head != "linear"
         case ["loss", "alignment", pair, name] if pair in PAIRS:
             return _pair_field_is_active(config, pair, name)
         case ["loss", "alignment", _]:
@@ -102,6 +104,12 @@ def fused_entries(config: Config) -> int:
     modalities = sum(_used(config, modality) for modality in MODALITIES)
     options = options_of(config, "fusion", config.model.fusion.kind)
     return int(options.fused_width(config.model.projection.width, modalities))
+
+
+def head_width(config: Config) -> int:
+    """Entries of what the multimodal head's output is a weighted sum of."""
+    linear = config.model.fusion.head == "linear"
+    return fused_entries(config) if linear else config.model.fusion.width
 
 
 def reads_frames(config: Config) -> bool:

@@ -24,6 +24,7 @@ from msa_core.modules.fusion import FUSIONS
 from msa_core.modules.labels import MULTIMODAL
 from msa_core.modules.linear import Linear
 from msa_core.modules.memory import Remembers
+from msa_core.modules.missing import FrameMask, ModalityDropout
 from msa_core.modules.pairs import PairAlignment
 from msa_core.modules.seen import Numbers, Seen, Sizes, below
 from msa_core.streams import Streams
@@ -68,6 +69,18 @@ class Head(nn.Module):
         return self.output(self.dropout(hidden_BH)).squeeze(1), hidden_BH
 
 
+class LinearHead(nn.Module):
+    """A single output that is a weighted sum: [B, W] -> ([B], [B, W])."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.output = Linear(features, 1)
+
+    def forward(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
+        """The prediction [B], and the vectors as they came in place of a hidden layer."""
+        return self.output(vectors).squeeze(1), vectors
+
+
 class Model(nn.Module):
     """Late fusion: each modality encoded, projected to a common width, fused, and read by a head.
 
@@ -100,7 +113,10 @@ class Model(nn.Module):
         kind = config.model.fusion.kind
         self.fusion = FUSIONS[kind](used, width, options_of(config, "fusion", kind))
         self.reads_frames = reads_frames(config)
-        self.head = Head(fused, config.model.fusion.width, config.model.fusion.dropout)
+        own = config.model.fusion
+        self.head = (
+            LinearHead(fused) if own.head == "linear" else Head(fused, own.width, own.dropout)
+        )
         unimodal = config.loss.unimodal
         self.unimodal_heads = nn.ModuleDict(
             {
@@ -126,6 +142,13 @@ class Model(nn.Module):
                 if options_of(config, "contrast", kind).weight > 0
             }
         )
+        missing = config.missing
+        self.frame_masks = nn.ModuleDict(
+            {name: FrameMask(missing.frames) for name in used if missing.frames > 0}
+        )
+        self.modality_dropout = (
+            ModalityDropout(missing.modalities) if missing.modalities > 0 else None
+        )
         if config.control.unused:
             self.unused = Linear(width, config.control.unused)
 
@@ -138,11 +161,15 @@ class Model(nn.Module):
             only: modalities to read; None = all of the model.
         """
         names = [name for name in self.encoders if only is None or name in only]
+        features = {
+            name: self.frame_masks[name](batch.features[name])
+            if name in self.frame_masks
+            else batch.features[name]
+            for name in names
+        }
         encoded, projected, frames = {}, {}, {}
         for name in names:
-            encoded[name], frames_BTW = self.encoders[name](
-                batch.features[name], batch.lengths.get(name)
-            )
+            encoded[name], frames_BTW = self.encoders[name](features[name], batch.lengths.get(name))
             projected[name] = self.projections[name](encoded[name])
             if self.reads_frames:
                 frames[name] = self.projections[name](frames_BTW)
@@ -151,7 +178,7 @@ class Model(nn.Module):
             if name in projected:
                 unimodal[name], hidden[name] = head(projected[name])
         seen = Seen(
-            features={name: batch.features[name] for name in names},
+            features=features,
             lengths=batch.lengths,
             encoded=encoded,
             projected=projected,
@@ -161,7 +188,7 @@ class Model(nn.Module):
             labels=batch.labels if self.training else batch.labels[:0],
             encode=lambda name, features: self._vector(name, features, batch),
         )
-        fused_BF, own_terms = self.fusion(_without_absent(seen))
+        fused_BF, own_terms = self.fusion(self._at_the_fusion(seen, batch))
         prediction_B, hidden[MULTIMODAL] = self.head(fused_BF)
         terms = {f"fusion.{name}": raw for name, raw in own_terms.items()}
         logged: dict[str, Tensor] = {}
@@ -183,6 +210,15 @@ class Model(nn.Module):
             logged=logged,
         )
 
+    def expect(self, whole: Batch) -> None:
+        """Tell the modules that draw something for each frame how many frames train has.
+
+        Args:
+            whole: train.
+        """
+        for name, mask in self.frame_masks.items():
+            mask.steps = whole.features[name].shape[1]
+
     def draws(self) -> dict[str, Draws]:
         """Every module that needs random numbers, by its name in the network."""
         return {name: module for name, module in self.named_modules() if isinstance(module, Draws)}
@@ -195,6 +231,14 @@ class Model(nn.Module):
             if isinstance(module, Remembers)
             for name, value in module.fresh.items()
         }
+
+    def _at_the_fusion(self, seen: Seen, batch: Batch) -> Seen:
+        """Without the modalities that are missing there, in training also those taken out."""
+        if self.training and self.modality_dropout is not None:
+            all_B = torch.ones_like(batch.labels)
+            present = {name: seen.present.get(name, all_B) for name in seen.projected}
+            seen = dataclasses.replace(seen, present=self.modality_dropout(present))
+        return _without_absent(seen) if seen.present else seen
 
     def _vector(self, name: str, features: Tensor, batch: Batch) -> Tensor:
         encoded_BW, _ = self.encoders[name](features, batch.lengths.get(name))
@@ -217,18 +261,23 @@ class Model(nn.Module):
 
 def _without_absent(seen: Seen) -> Seen:
     """Zeros in place of what is not there."""
-    if not seen.present:
-        return seen
+
+    def there(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        # Chosen, not multiplied: -1 * 0 is -0, and so a trace of what is not there.
+        return {
+            name: torch.where(
+                seen.present[name].reshape(-1, *[1] * (one.dim() - 1)) > 0,
+                one,
+                torch.zeros_like(one),
+            )
+            for name, one in values.items()
+        }
+
     return dataclasses.replace(
         seen,
-        projected={
-            name: vectors_BD * seen.present[name][:, None]
-            for name, vectors_BD in seen.projected.items()
-        },
-        frames={
-            name: frames_BTD * seen.present[name][:, None, None]
-            for name, frames_BTD in seen.frames.items()
-        },
+        encoded=there(seen.encoded),
+        projected=there(seen.projected),
+        frames=there(seen.frames),
     )
 
 

@@ -120,7 +120,8 @@ def _matrices(config: Config, widths: Sequence[int]) -> list[int]:
     """Entries of the weights between the layers of a model, whatever its features."""
     common = config.model.projection.width
     encoders = [width * max(width, common) for width in widths]
-    heads = [fused_entries(config) * config.model.fusion.width]
+    linear = config.model.fusion.head == "linear"
+    heads = [fused_entries(config) * (1 if linear else config.model.fusion.width)]
     if config.loss.unimodal.kind != "none":
         heads.append(common * config.loss.unimodal.width)
     return encoders + heads

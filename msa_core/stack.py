@@ -6,7 +6,6 @@ product of several round differently, and no number may depend on the company (l
 Shapes: K members, N utterances of a split, B of a batch, W = width of a layer, P parameters.
 """
 
-import dataclasses
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,12 +14,12 @@ import torch
 from torch import Tensor
 
 from msa_core.config import LABEL_SCHEMES
-from msa_core.data.batching import Batch, Scaler, batch_sizes
+from msa_core.data.batching import Scaler, batch_sizes
 from msa_core.data.dataset import FloatArray
 from msa_core.data.prepared import PreparedSplits
-from msa_core.members import Network, over_members
+from msa_core.member_labels import MemberLabels
+from msa_core.members import Network
 from msa_core.model import fresh_parameters
-from msa_core.modules.labels import MULTIMODAL, LabelGenerator
 from msa_core.packing import Member
 from msa_core.parameters import Parameters, RowAdam
 from msa_core.procedures import PROCEDURES, Move
@@ -70,12 +69,20 @@ class Stack:
         self.features = {name: array.shape[-1] for name, array in self._train.features.items()}
         self._network = Network(self._config, self.features, vmapped=vmapped)
         self._model = self._network.model
+        self._model.expect(self._train)
         self.procedure = PROCEDURES[self._config.procedure.kind](
             self._config, torch.from_numpy(data.splits.train.labels)
         )
         streams = self._streams
         self._kept = self._copies({**self._model.memories(), **self.procedure.fresh()})
-        self._labels = self._fresh_labels(LABEL_SCHEMES[data.scheme].bound)
+        self._labels = MemberLabels(
+            self._config,
+            self._train,
+            list(self._model.unimodal_heads),
+            LABEL_SCHEMES[data.scheme].bound,
+            streams,
+            vmapped=vmapped,
+        )
         self.parameters = Parameters.stack(
             [fresh_parameters(self._model, own) for own in streams],
             device,
@@ -98,8 +105,10 @@ class Stack:
         Returns:
             For every member the mean over the utterances of `train.loss` and, for every term,
             `train.<term>` (raw) and `train.<term>.weighted`; and, at the epoch's first step,
-            `train.<term>.gradient_share` and what modules log beside their terms.
+            `train.<term>.gradient_share` and what modules log beside their terms. Where labels are
+            generated, also how they have come along (`LabelGenerator.summary`).
         """
+        self._labels.start_epoch()
         sums: dict[Move, Tensor] = {}
         seen: dict[Move, int] = {}
         measured: dict[Move, Tensor] = {}
@@ -113,6 +122,8 @@ class Stack:
             means = (total_KL / seen[move])[: self.size].tolist()
             _log(losses, move, self._step.names[move], means)
             _log(losses, move, self._step.measured_names[move], measured[move].tolist())
+        for row, own in enumerate(losses):
+            own.update(self._labels.summary(row))
         return losses
 
     def seconds_a_step(self, steps: int) -> float:
@@ -139,9 +150,8 @@ class Stack:
         rows = self._with_twin(rows)
         index = torch.tensor(rows, device=self.device)
         self._members = [self._members[row] for row in rows]
-        self._kept, self._labels = map_tensors(
-            lambda tensor: tensor.index_select(0, index), (self._kept, self._labels)
-        )
+        self._kept = map_tensors(lambda tensor: tensor.index_select(0, index), self._kept)
+        self._labels.keep(index)
         self.parameters = self.parameters.keep(index)
         self._adam.keep(rows, self.parameters)
         self._settle()
@@ -158,7 +168,7 @@ class Stack:
             self.procedure,
             self._members,
             self.parameters,
-            keeps_hidden=bool(self._labels),
+            keeps_hidden=self._labels.generates,
         )
 
     def _with_twin(self, rows: Sequence[int]) -> list[int]:
@@ -201,13 +211,12 @@ class Stack:
         batch = self._train.take(rows_KB)
         if not self.vmapped:
             batch = batch.trimmed()
-        if self._labels:
-            batch = self._with_generated_labels(batch)
+        batch = self._labels.given(batch)
         result = self._step(move, batch, drawn, self._kept, measures=measures)
         self._adam.step(result.gradients)
         self._kept = dict(result.kept)
-        if self._labels and not move.name:
-            self._move_labels(epoch, batch.rows, result.hidden)
+        if self._labels.generates and not move.name:
+            self._labels.move(epoch, batch.rows, result.hidden)
         return result
 
     def _drawn(self, epoch: int, move: Move, count: int) -> dict[str, Tensor]:
@@ -229,38 +238,6 @@ class Stack:
         """What every member starts with, from what one starts with."""
         copies = len(self._members)
         return map_tensors(lambda tensor: torch.stack([tensor] * copies).to(self.device), fresh)
-
-    def _fresh_labels(self, bound: float) -> Tree:
-        """The state of every member's label generator; empty without one."""
-        self._bound = bound
-        if self._config.loss.unimodal.kind != "ulgm" or not self._model.unimodal_heads:
-            return {}
-        widths = dict.fromkeys(self._model.unimodal_heads, self._config.loss.unimodal.width)
-        widths[MULTIMODAL] = self._config.model.fusion.width
-        return self._copies(LabelGenerator(self._train.labels, widths, bound).state)
-
-    def _with_generated_labels(self, batch: Batch) -> Batch:
-        def of_member(state: Tree, rows_B: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-            generator = LabelGenerator.of(state, self._bound)
-            heads = list(self._model.unimodal_heads)
-            return (
-                {name: generator.labels[name][rows_B] for name in heads},
-                {name: generator.weights(name, rows_B) for name in heads},
-            )
-
-        labels, weights = over_members(of_member, self.vmapped)(self._labels, batch.rows)
-        return dataclasses.replace(batch, unimodal_labels=labels, unimodal_weights=weights)
-
-    @torch.no_grad()
-    def _move_labels(self, epoch: int, rows_KB: Tensor, hidden: Mapping[str, Tensor]) -> None:
-        def of_member(state: Tree, rows_B: Tensor, hidden: Mapping[str, Tensor]) -> Tree:
-            generator = LabelGenerator.of(state, self._bound)
-            generator.update(epoch, rows_B, hidden)
-            return generator.state
-
-        self._labels = over_members(of_member, self.vmapped)(
-            self._labels, rows_KB, {name: vectors.detach() for name, vectors in hidden.items()}
-        )
 
 
 def _log(
