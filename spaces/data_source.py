@@ -6,6 +6,7 @@ from typing import Any
 
 from msa_core.config import LABEL_SCHEMES, PlantedConfig
 from msa_core.config_paths import nearest, replace
+from msa_core.config_planted import WORLDS
 from spaces.document import Node
 from spaces.errors import at, located
 
@@ -18,11 +19,13 @@ class DataSource:
         scheme: the label scheme, `mosi` or `sims`.
         file: a feature file, or None.
         planted: the generator's settings, or None. With neither, the user names a file.
+        text_model: the folder of a language model that makes the text features, or None.
     """
 
     scheme: str
     file: Path | None = None
     planted: PlantedConfig | None = None
+    text_model: Path | None = None
 
 
 def data_source(root: Node, raw: str | dict[str, Any], folder: Path) -> DataSource:
@@ -39,7 +42,7 @@ def data_source(root: Node, raw: str | dict[str, Any], folder: Path) -> DataSour
     node = root.value.get("data", root)
     if isinstance(raw, str):
         raw = {"planted": {}} if raw == "planted" else {"file": raw}
-    allowed = ("file", "labels", "planted")
+    allowed = ("file", "labels", "planted", "text_model")
     for name in raw:
         if name not in allowed:
             raise at(
@@ -55,20 +58,40 @@ def data_source(root: Node, raw: str | dict[str, Any], folder: Path) -> DataSour
         )
     if "planted" in raw:
         return DataSource(scheme="mosi", planted=_planted(node, raw))
-    file = raw.get("file")
-    if file is not None and not isinstance(file, str):
-        raise at(node.find(("file",)).where, f"data.file: must be a path, but got {file!r}")
-    return DataSource(scheme=scheme, file=folder / file if file is not None else None)
+    return DataSource(
+        scheme=scheme,
+        file=_path(node, raw, "file", folder),
+        text_model=_path(node, raw, "text_model", folder),
+    )
+
+
+def _path(node: Node, raw: dict[str, Any], name: str, folder: Path) -> Path | None:
+    value = raw.get(name)
+    if value is not None and not isinstance(value, str):
+        raise at(node.find((name,)).where, f"data.{name}: must be a path, but got {value!r}")
+    return folder / value if value is not None else None
 
 
 def _planted(node: Node, raw: dict[str, Any]) -> PlantedConfig:
-    if "file" in raw or raw.get("labels", "mosi") != "mosi":
-        raise at(node.where, "data: 'planted' is generated with 'mosi' labels; it takes no file")
+    if "file" in raw or "text_model" in raw or raw.get("labels", "mosi") != "mosi":
+        raise at(
+            node.where,
+            "data: 'planted' is generated with 'mosi' labels; it takes no file and no text_model",
+        )
     settings = raw["planted"] or {}
+    if not isinstance(settings, dict):
+        raise at(
+            node.find(("planted",)).where,
+            "data.planted: must be a mapping of settings such as {world: synergy}, "
+            f"but got {settings!r}",
+        )
     config = PlantedConfig()
-    for name, value in settings.items() if isinstance(settings, dict) else ():
-        where = node.find(("planted", name)).where
-        config = located(where, "data.planted", replace, config, {name: value})
+    if "world" in settings:
+        config = _world(node.find(("planted", "world")).where, settings["world"])
+    for name, value in settings.items():
+        if name != "world":
+            where = node.find(("planted", name)).where
+            config = located(where, "data.planted", replace, config, {name: value})
     shares = config.shared + config.text_private + config.synergy + config.noise
     if abs(shares - 1.0) > 1e-6:
         raise at(
@@ -76,3 +99,14 @@ def _planted(node: Node, raw: dict[str, Any]) -> PlantedConfig:
             f"data.planted: shared + text_private + synergy + noise must be 1, but got {shares:g}",
         )
     return config
+
+
+def _world(where: str, name: object) -> PlantedConfig:
+    if name is None:
+        name = "null"  # What YAML makes of the world of that name.
+    if not isinstance(name, str) or name not in WORLDS:
+        hint = nearest(str(name), WORLDS)
+        raise at(
+            where, f"data.planted.world: must be one of {', '.join(WORLDS)}, but got {name!r}{hint}"
+        )
+    return WORLDS[name]

@@ -79,7 +79,7 @@ def cached(
         text_model: the folder of the model that encodes its text.
 
     Returns:
-        What `read` gives, to the bit; the arrays are then read-only.
+        What `read` gives, to the bit; the features are then read-only.
 
     Raises:
         OSError: the file can't be opened.
@@ -92,7 +92,7 @@ def cached(
     before = [_stamp(source) for source in sources]
     inputs = _digest(
         path.suffix.lower(),
-        repr((scheme, LABEL_SCHEMES.get(scheme))),
+        repr((scheme, LABEL_SCHEMES.get(scheme), text_model is not None)),
         *(content_hash(source, folder) for source in sources),
         *(str(source.relative_to(text_model)) for source in sources[1:] if text_model),
     )
@@ -189,19 +189,21 @@ def _open(entry: Path, source: str) -> Dataset | None:
 
 
 def _split(source: str, file: TensorFile, name: str) -> Split:
-    def arrays(keys: Mapping[str, str]) -> dict[str, Any]:
+    def arrays(keys: Mapping[str, str], copied: bool) -> dict[str, Any]:
         named = {modality: f"{name}.{key}" for modality, key in keys.items()}
-        return {m: file.arrays[key] for m, key in named.items() if key in file.arrays}
+        found = {m: file.arrays[key] for m, key in named.items() if key in file.arrays}
+        return {m: array.copy() for m, array in found.items()} if copied else found
 
+    # One number an utterance is copied: it costs nothing, and such an array may be written.
+    labels: Any = file.arrays[f"{name}.{LABEL_KEY}"].copy()
     id_name = f"{name}.{ID_KEY}"
-    labels: Any = file.arrays[f"{name}.{LABEL_KEY}"]
     return Split(
         name=name,
         ids=tuple(texts_from(source, id_name, file.metadata[id_name])),
-        features=arrays({modality: modality for modality in MODALITIES}),
-        lengths=arrays(LENGTH_KEYS),
+        features=arrays({modality: modality for modality in MODALITIES}, copied=False),
+        lengths=arrays(LENGTH_KEYS, copied=True),
         labels=labels,
-        unimodal_labels=arrays(UNIMODAL_KEYS),
+        unimodal_labels=arrays(UNIMODAL_KEYS, copied=True),
     )
 
 

@@ -195,10 +195,10 @@ class _Model:
         # RoBERTa and its kin count positions from behind the padding's number.
         if getattr(config, "model_type", "") in _POSITIONS_AFTER_PADDING:
             most -= config.pad_token_id + 1
-        bad = np.flatnonzero(lengths > most)
-        if bad.size:
+        too_long = np.flatnonzero(lengths > most)
+        if too_long.size:
             raise DataError(
-                f"{where}, row {bad[0]}: {lengths[bad[0]]} tokens, but the model in "
+                f"{where}, row {too_long[0]}: {lengths[too_long[0]]} tokens, but the model in "
                 f"{self.folder} reads {most}; shorten that text"
             )
 

@@ -9,7 +9,6 @@ from msa_core.config_paths import nearest
 from msa_core.data.arrays import npz_values, safetensors_values
 from msa_core.data.cache import cached
 from msa_core.data.dataset import DataError, Dataset
-from msa_core.data.frozen_text import with_encoded_text
 from msa_core.data.layout import KEYS, TEXT_KEYS, SplitValues, to_dataset
 from msa_core.data.mmsa import mmsa_values
 from msa_core.data.planted import SCHEME, planted
@@ -28,7 +27,7 @@ def load_dataset(
     """Read a feature file, or generate the planted data.
 
     A file is converted once and then opened from the cache (`msa_core.data.cache`), with its
-    arrays read-only.
+    features read-only.
 
     Args:
         source: a file whose suffix is a key of `READERS`, or how to generate data.
@@ -60,6 +59,8 @@ def _read(path: Path, scheme: str, text_model: Path | None) -> Dataset:
     read = READERS[path.suffix.lower()]
     if text_model is None:
         return to_dataset(path.name, scheme, read(path, KEYS))
+    from msa_core.data.frozen_text import with_encoded_text  # Brings torch along.
+
     splits = read(path, (*KEYS, *TEXT_KEYS))
     return to_dataset(path.name, scheme, with_encoded_text(path.name, splits, text_model))
 

@@ -9,7 +9,8 @@ with every letter of mean 0 and variance 1. A modality sees its own latents,
 
     Z_T = (s + e_T, p_T),    Z_A = (s + e_A, p_A, b_A),    Z_V = (s + e_V, p_V, b_V),
 
-in which e_m has the variance `shared_noise` and p_A, p_V are distractors. Its frames are
+in which e_m has the variance `shared_noise` (times `<modality>_error`) and p_A, p_V are
+distractors. Its frames are
 
     x_m[t] = sum_k profile_k(t) Z_m,k A_m,k + frame_noise * n    for t < length, 0 after,
 
@@ -57,35 +58,66 @@ def planted(config: PlantedConfig) -> Dataset:
     return assemble("planted", SCHEME, splits)
 
 
-def expected_r2(config: PlantedConfig, subset: Collection[str], multiplicative: bool) -> float:
-    """Share of the variance of y that the best predictor from some modalities explains.
+def expected_r2(
+    config: PlantedConfig, subset: Collection[str], multiplicative: bool, *, pooled: bool = False
+) -> float:
+    """Share of the variance of y that the best readout from some modalities explains.
 
-    Its square root is the Pearson correlation of that predictor. Clipping the label at two
-    standard deviations costs about .01.
+    Its square root is the Pearson correlation of that readout. Clipping the label at two standard
+    deviations costs about .01.
 
     Args:
         config: the recipe.
-        subset: the modalities that the predictor reads.
+        subset: the modalities that the readout sees.
         multiplicative: whether its fusion can read a product of two modalities.
+        pooled: whether it sees the means of the frames, with what frame noise is left in them, and
+            not the latents themselves. It is then linear in those means and, if multiplicative, in
+            their products.
 
     Raises:
         ConfigError: the four shares do not add up to 1.
         ValueError: an unknown modality.
 
-    Source: the k noisy views of s have the signal k w_s against the noise shared_noise; the other
-        parts are seen whole or not at all.
+    Source: the views of s have the precision sum_m 1 / v_m against the prior's 1, with v_m the
+        variance of the error of modality m; for k equal ones that is w_s k / (k + v). The other
+        parts are seen whole or not at all. The mean of the frames adds an independent error of
+        variance frame_noise^2 E[1 / length] / width to every latent.
+    Formula: w_s P / (1 + P) + w_p / (1 + f) [T in] + w_x / (1 + f)^2 [A, V in and multiplicative],
+        P = sum_m 1 / (v_m + f), f = the frames' error or 0.
     """
     _check_shares(config)
     seen = set(subset)
     if unknown := seen - set(MODALITIES):
         raise ValueError(f"{sorted(unknown)} are not among {', '.join(MODALITIES)}")
-    views = len(seen)
-    explained = config.shared * views / (views + config.shared_noise) if views else 0.0
+    frame_error = _frame_error(config) if pooled else 0.0
+    errors = [_error(config, modality) + frame_error for modality in sorted(seen)]
+    explained = 0.0
+    if errors:
+        is_exact = min(errors) == 0.0
+        precision = 0.0 if is_exact else math.fsum(1.0 / error for error in errors)
+        explained = config.shared * (1.0 if is_exact else precision / (1.0 + precision))
     if "text" in seen:
-        explained += config.text_private
+        explained += config.text_private / (1.0 + frame_error)
     if multiplicative and {"audio", "vision"} <= seen:
-        explained += config.synergy
+        explained += config.synergy / (1.0 + frame_error) ** 2
     return explained
+
+
+def _error(config: PlantedConfig, modality: str) -> float:
+    """Variance of a modality's error on the shared part."""
+    factor: float = getattr(config, f"{modality}_error")
+    return config.shared_noise * factor
+
+
+def _frame_error(config: PlantedConfig) -> float:
+    """Variance of the error that frame noise leaves in the mean of the frames."""
+    lengths = range(_shortest(config), config.steps + 1)
+    mean_inverse = math.fsum(1.0 / length for length in lengths) / len(lengths)
+    return config.frame_noise**2 * mean_inverse / config.width
+
+
+def _shortest(config: PlantedConfig) -> int:
+    return (config.steps + 1) // 2
 
 
 def _split(config: PlantedConfig, name: str, rows: int, mixing: dict[str, _Values]) -> Split:
@@ -97,7 +129,7 @@ def _split(config: PlantedConfig, name: str, rows: int, mixing: dict[str, _Value
 
     shared, private = normal("shared"), normal("text private")
     audio_bit, vision_bit = bit("audio bit"), bit("vision bit")
-    error = {m: math.sqrt(config.shared_noise) * normal(f"{m} error") for m in MODALITIES}
+    error = {m: math.sqrt(_error(config, m)) * normal(f"{m} error") for m in MODALITIES}
     latents = {
         "text": (shared + error["text"], private),
         "audio": (shared + error["audio"], normal("audio private"), audio_bit),
@@ -110,7 +142,7 @@ def _split(config: PlantedConfig, name: str, rows: int, mixing: dict[str, _Value
 
     lengths = {
         m: _stream(config, f"{name}/{m} lengths").integers(
-            (config.steps + 1) // 2, config.steps, rows, endpoint=True
+            _shortest(config), config.steps, rows, endpoint=True
         )
         for m in MODALITIES
     }

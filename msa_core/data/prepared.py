@@ -1,5 +1,6 @@
 """Train and valid, prepared once for all the trainings that a worker does."""
 
+import dataclasses
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from msa_core.config import Config
 from msa_core.config_rules import pools
 from msa_core.data.batching import Batch, Scaler, placed, prepared_features, whole_batch
 from msa_core.data.dataset import FloatArray, Split, Splits
+from msa_core.modules.missing import present_where_modalities_never_meet
 
 _Form = tuple[str, str, bool, bool]  # split, modality, standardised, pooled
 
@@ -47,8 +49,12 @@ class PreparedSplits:
             self._array("valid", modality, config)
 
     def train(self, config: Config, device: torch.device) -> Batch:
-        """The train split as one batch."""
-        return self._whole("train", self.splits.train, config, device)
+        """The train split as one batch, with what a training is to see of each utterance."""
+        whole = self._whole("train", self.splits.train, config, device)
+        if config.missing.protocol == "all":
+            return whole
+        present = present_where_modalities_never_meet(whole.rows, list(whole.features))
+        return dataclasses.replace(whole, present=present)
 
     def valid(self, config: Config, device: torch.device) -> Batch:
         """The valid split as one batch."""

@@ -133,7 +133,9 @@ def _array(
 
 def _entry(path: Path, name: str, entry: object) -> tuple[str, list[int], list[int]]:
     if isinstance(entry, dict):
-        kind, shape, place = (entry.get(key) for key in ("dtype", "shape", "data_offsets"))
+        kind: Any = entry.get("dtype")
+        shape: Any = entry.get("shape")
+        place: Any = entry.get("data_offsets")
         if isinstance(kind, str) and _is_counts(shape) and _is_counts(place) and len(place) == 2:
             return kind, shape, place
     raise _broken(path, f"its header says nothing sound of array '{name}'")

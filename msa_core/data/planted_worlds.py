@@ -1,0 +1,79 @@
+"""What can be expected in every named world, computed from theory and kept as a file.
+
+`planted_worlds.csv` has a row for each world, set of modalities and kind of fusion. The file is
+what people and tests read; `python -m msa_core.data.planted_worlds` writes it anew.
+"""
+
+import csv
+import itertools
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from msa_core.config import MODALITIES
+from msa_core.config_planted import WORLDS
+from msa_core.data.planted import expected_r2
+
+TABLE = Path(__file__).with_name("planted_worlds.csv")
+FUSIONS = ("additive", "multiplicative")
+_COLUMNS = ("world", "modalities", "fusion", "r2", "pearson")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Expected:
+    """What the best readout of the frames' means explains; see `planted.expected_r2`.
+
+    Attributes:
+        world: a key of `WORLDS`.
+        modalities: those that the readout sees, joined by `+`.
+        fusion: `additive` or `multiplicative`.
+        r2: share of the label's variance before clipping, six digits.
+        pearson: correlation with it, six digits.
+    """
+
+    world: str
+    modalities: str
+    fusion: str
+    r2: float
+    pearson: float
+
+
+def expected_table() -> tuple[Expected, ...]:
+    """The table, from theory."""
+    subsets = [subset for size in (1, 2, 3) for subset in itertools.combinations(MODALITIES, size)]
+    rows = []
+    for world, subset, fusion in itertools.product(WORLDS, subsets, FUSIONS):
+        r2 = expected_r2(WORLDS[world], subset, fusion == "multiplicative", pooled=True)
+        rows.append(
+            Expected(
+                world=world, modalities="+".join(subset), fusion=fusion,
+                r2=round(r2, 6), pearson=round(math.sqrt(r2), 6),
+            )
+        )  # fmt: skip
+    return tuple(rows)
+
+
+def read_table(path: Path = TABLE) -> tuple[Expected, ...]:
+    """The table, from the file."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return tuple(
+            Expected(
+                world=row["world"], modalities=row["modalities"], fusion=row["fusion"],
+                r2=float(row["r2"]), pearson=float(row["pearson"]),
+            )
+            for row in csv.DictReader(file)
+        )  # fmt: skip
+
+
+def write_table(path: Path = TABLE) -> None:
+    """Write the table's file."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(_COLUMNS)
+        for row in expected_table():
+            numbers = f"{row.r2:.6f}", f"{row.pearson:.6f}"
+            writer.writerow((row.world, row.modalities, row.fusion, *numbers))
+
+
+if __name__ == "__main__":
+    write_table()
