@@ -1,9 +1,9 @@
 """Encoders and their options: how a modality's frames become a vector. Standard library only."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from msa_core.config_fields import MODALITIES, Options, count, field, section, share
+from msa_core.config_fields import Options, count, field, section, share
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,21 +21,8 @@ class EncoderOptions(Options):
     in_turn_on_a_cpu: ClassVar[str] = ""
 
     def multiple(self) -> int:
-        """The encoder's width must be a multiple of this."""
+        """The encoder's width must be a multiple of this (checked in `config_rules`)."""
         return 1
-
-    def refusal(self, config: Any) -> str:
-        """Widths that do not divide into heads."""
-        needed = self.multiple()
-        for name in MODALITIES:
-            branch = getattr(config.model, name)
-            own = getattr(config.model.encoder, branch.encoder, None) is self
-            if branch.use and own and branch.width % needed:
-                return (
-                    f"'model.{name}.width' is {branch.width}, but the encoder "
-                    f"'{branch.encoder}' divides it into {needed} heads: choose a multiple"
-                )
-        return ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,12 +44,11 @@ class LstmOptions(EncoderOptions):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GruOptions(EncoderOptions):
-    """One recurrent layer."""
+    """One recurrent layer.
 
-    in_turn_on_a_cpu: ClassVar[str] = (
-        "PyTorch's fused GRU, on batches trimmed to their longest utterance, is faster there "
-        "than GRUs stepped together"
-    )
+    It packs, unlike the LSTM: PyTorch's GRU has no fused kernel for training on a CPU. Measured
+    at 50 frames and width 32, in a pack of 8: 33 against 77 ms a step and member in turn.
+    """
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,8 +56,8 @@ class ConvOptions(EncoderOptions):
     """A convolution over time."""
 
     in_turn_on_a_cpu: ClassVar[str] = (
-        "frames of long utterances keep a core busy, and batches trimmed to their longest "
-        "utterance have fewer of them"
+        "a pack of 8 convolutions took 1.02 of their time in turn, at 50 frames and width 32, and "
+        "batches trimmed to their longest utterance have fewer frames"
     )
     kernel: int = count(
         3, "frames that each output frame sees", "kernel", 9, searched=(1, 5, "linear")
@@ -83,8 +69,8 @@ class TransformerOptions(EncoderOptions):
     """Layers of self-attention over the frames."""
 
     in_turn_on_a_cpu: ClassVar[str] = (
-        "frames of long utterances keep a core busy, and batches trimmed to their longest "
-        "utterance have fewer of them"
+        "a pack of 8 transformers took .95 of their time in turn, at 50 frames and width 32, and "
+        "batches trimmed to their longest utterance have fewer frames"
     )
     layers: int = count(1, "layers of self-attention", "layers", 12, searched=(1, 4, "linear"))
     heads: int = count(4, "heads of each layer", "heads", 32, searched=(1, 8, "linear"))

@@ -48,7 +48,7 @@ class FusionOptions(Options):
         if config.model.projection.width % self.multiple():
             return (
                 f"'model.projection.width' is {config.model.projection.width}, but it is divided "
-                f"into {self.multiple()} heads: choose a multiple"
+                f"into {self.multiple()} heads: choose a multiple of {self.multiple()}"
             )
         return ""
 
@@ -117,7 +117,10 @@ class MultOptions(FusionOptions):
         "attention between frames of long utterances keeps a core busy, and batches trimmed to "
         "their longest utterance have fewer of them"
     )
-    layers: int = count(2, "layers of each cross-attention", "levels", 8, searched=(2, 4, "linear"))
+    layers: int = count(
+        2, "layers of each cross-attention, and of the self-attention after it", "levels", 8,
+        searched=(2, 4, "linear"),
+    )  # fmt: skip
     heads: int = count(4, "heads of each layer", "heads", 32, searched=(2, 10, "linear"))
     dropout: float = share(
         0.1, "share of each layer's outputs dropped in training", "attention dropout"
@@ -205,14 +208,10 @@ class ReorgSumOptions(FusionOptions):
     """Frames sorted into slots that are the same for every modality, then added up."""
 
     needs_frames: ClassVar[bool] = True
-    in_turn_on_a_cpu: ClassVar[str] = (
-        "frames of long utterances keep a core busy, and batches trimmed to their longest "
-        "utterance have fewer of them"
-    )
     slots: int = count(
         8, "slots that frames are sorted into", "slots", 512, only_with=("reorganise", True)
     )
-    layers: int = count(1, "layers of attention between slots", "layers", 12)
+    layers: int = count(1, "layers of attention between frames, and between slots", "layers", 12)
     heads: int = count(4, "heads of each layer", "heads", 32)
     reorganise: bool = field(True, "false: the mean of the frames instead of slots", "reorganise")
     pool: str = field(
@@ -224,6 +223,21 @@ class ReorgSumOptions(FusionOptions):
     def multiple(self) -> int:
         """Each head has its part of the width."""
         return self.heads
+
+    def refusal(self, config: Any) -> str:
+        """A width that does not divide into heads, or nobody for the pseudo branch to follow."""
+        unimodal = config.loss.unimodal
+        heads = [
+            name
+            for name in MODALITIES
+            if getattr(config.model, name).use and getattr(unimodal, name).weight > 0
+        ]
+        if self.pseudo.weight > 0 and (unimodal.kind == "none" or not heads):
+            return (
+                "its pseudo branch follows the predictions of unimodal heads, and there are none; "
+                "set 'loss.unimodal.kind: fixed', or 'model.fusion.reorg_sum.pseudo.weight: 0'"
+            )
+        return FusionOptions.refusal(self, config)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

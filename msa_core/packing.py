@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from msa_core.config import MODALITIES, Config
-from msa_core.config_kinds import chosen, entry_of
+from msa_core.config_kinds import chosen, entry_of, options_of
 from msa_core.config_paths import Value, fields_of
 from msa_core.config_rules import fused_entries, resolve
 
@@ -55,8 +55,9 @@ def structure(config: Config) -> dict[str, Value]:
     0 times NaN would be NaN.
     """
     shared: dict[str, Value] = {}
+    planned = options_of(config, "procedure", config.procedure.kind).plans_epochs
     for path, value in resolve(config).items():
-        if not _varies(path):
+        if not _varies(path) or (planned and path == "train.epochs"):
             shared[path] = value
         elif path.endswith(".weight"):
             shared[path] = bool(value)

@@ -2,16 +2,20 @@
 
 Every encoder is built from (features, width, dropout, options) and called with frames [B, T, D] and
 lengths [B]; it gives the vectors [B, W] and its frames [B, T, W], or None where it has none.
-Shapes: B utterances, T steps, D features, W = width of the encoder.
+Shapes: B utterances, T steps, D features, W = width of the encoder, G = W times the gates.
 """
 
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
+from msa_core.modules.attention import AttentionStack
 from msa_core.modules.dropout import Dropout
+from msa_core.modules.frames import last_frame, masked_mean, positions, valid_frames
 from msa_core.modules.linear import Linear
+from msa_core.modules.rounding import sigmoid
 
 
 class Encoder(nn.Module):
@@ -29,6 +33,8 @@ class MeanMlp(Encoder):
 
     [B, T, D] and lengths [B] -> [B, W]. Blind to the order of the frames. An utterance without
     a valid frame is the zero vector's encoding.
+
+    Formula: relu(W2 relu(W1 mean_t x_t + b1) + b2).
     Source: the subnet of late-fusion DNNs, e.g. the public MMSA framework's LF-DNN.
     """
 
@@ -40,66 +46,207 @@ class MeanMlp(Encoder):
 
     def forward(self, frames: Tensor, lengths_B: Tensor | None) -> tuple[Tensor, None]:
         """[B, W], from [B, T, D] with lengths or from means that were taken before, [B, D]."""
-        mean_BD = frames if lengths_B is None else _masked_mean(frames, lengths_B)
+        mean_BD = frames if lengths_B is None else masked_mean(frames, lengths_B)
         hidden_BW = torch.relu(self.first(mean_BD))
         return self.dropout(torch.relu(self.second(hidden_BW))), None
 
 
-class Lstm(Encoder):
-    """The state of a one-layer LSTM after the last valid frame.
+class Recurrent(Encoder):
+    """The state of one recurrent layer after the last valid frame.
 
     [B, T, D] and lengths [B] -> [B, W]. Padding after the last valid frame changes nothing. An
     utterance without a valid frame gives zeros.
-    Source: Hochreiter & Schmidhuber 1997.
 
     Attributes:
         stepwise: write the recurrence out step by step, which `torch.func.vmap` can batch, instead
             of calling PyTorch's fused kernel, which it can't.
     """
 
-    def __init__(self, features: int, width: int, dropout: float, options: Any = None) -> None:
+    carried = 1  # vectors that go from step to step; the first is the state
+
+    def __init__(self, width: int, dropout: float) -> None:
         super().__init__()
-        self.lstm = nn.LSTM(features, width, batch_first=True)
+        self.width = width
         self.dropout = Dropout(dropout, width)
         self.stepwise = False
 
     def forward(self, frames_BTD: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor | None]:
         """[B, W] and the states after every step, [B, T, W]."""
-        states_BTW = self._steps(frames_BTD) if self.stepwise else self._fused(frames_BTD)
-        last_B = (lengths_B - 1).clamp(min=0)
-        rows_B = torch.arange(len(states_BTW), device=states_BTW.device)
-        state_BW = states_BTW[rows_B, last_B] * (lengths_B > 0)[:, None]
+        weights: list[Tensor] = list(self._layer().parameters())
+        if self.stepwise:
+            states_BTW = self._steps(frames_BTD, *weights)
+        else:
+            start_1BW = frames_BTD.new_zeros(1, len(frames_BTD), self.width)
+            states_BTW = self._fused(frames_BTD, start_1BW, weights)
+        state_BW = last_frame(states_BTW, lengths_B)
         return self.dropout(state_BW), self.dropout(states_BTW) if self.gives_frames else None
 
-    def _fused(self, frames_BTD: Tensor) -> Tensor:
-        # Not `self.lstm(...)`, which keeps a list of its weights besides its parameters.
-        start_1BW = frames_BTD.new_zeros(1, len(frames_BTD), self.lstm.hidden_size)
-        weights: list[Tensor] = list(self.lstm.parameters())
+    def _steps(
+        self, frames_BTD: Tensor, enter_GD: Tensor, repeat_GW: Tensor, *biases_G: Tensor
+    ) -> Tensor:
+        before_G, within_G = self._biases(*biases_G)
+        inputs_TBG = frames_BTD.transpose(0, 1) @ enter_GD.T + before_G
+        start_BW = inputs_TBG.new_zeros(inputs_TBG.shape[1], self.width)
+        carried = (start_BW,) * self.carried
+        states = []
+        for inputs_BG in inputs_TBG.unbind(0):
+            repeated_BG = carried[0] @ repeat_GW.T
+            if within_G is not None:
+                repeated_BG = repeated_BG + within_G
+            carried = self._next(inputs_BG, repeated_BG, *carried)
+            states.append(carried[0])
+        return torch.stack(states, dim=1)
+
+    def _layer(self) -> nn.RNNBase:
+        """What holds the parameters. Calling it would read a list of them that it keeps besides."""
+        raise NotImplementedError
+
+    def _fused(self, frames_BTD: Tensor, start_1BW: Tensor, weights: list[Tensor]) -> Tensor:
+        """The states after every step, [B, T, W], by PyTorch's kernel."""
+        raise NotImplementedError
+
+    def _biases(self, enter_G: Tensor, repeat_G: Tensor) -> tuple[Tensor, Tensor | None]:
+        """What is added to the inputs of all steps at once, and to the product in each step."""
+        return enter_G + repeat_G, None
+
+    def _next(
+        self, inputs_BG: Tensor, repeated_BG: Tensor, state_BW: Tensor, *more: Tensor
+    ) -> tuple[Tensor, ...]:
+        """What goes to the next step, each [B, W]."""
+        raise NotImplementedError
+
+
+class Lstm(Recurrent):
+    """The state of a one-layer LSTM after the last valid frame; see `Recurrent`.
+
+    Formula: c' = s(f) c + s(i) tanh(g), h' = s(o) tanh(c'); (i, f, g, o) = W x + b + U h + b'.
+    Source: Hochreiter & Schmidhuber 1997.
+    """
+
+    carried = 2
+
+    def __init__(self, features: int, width: int, dropout: float, options: Any = None) -> None:
+        super().__init__(width, dropout)
+        self.lstm = nn.LSTM(features, width, batch_first=True)
+
+    def _layer(self) -> nn.RNNBase:
+        return self.lstm
+
+    def _fused(self, frames_BTD: Tensor, start_1BW: Tensor, weights: list[Tensor]) -> Tensor:
         states_BTW: Tensor = torch.lstm(
             frames_BTD, (start_1BW, start_1BW), weights, True, 1, 0.0, self.training, False, True
         )[0]
         return states_BTW
 
-    def _steps(self, frames_BTD: Tensor) -> Tensor:
-        """The states after every step, [B, T, W]; G = 4 W gates."""
-        enter_GD, repeat_GW, enter_G, repeat_G = dict(self.lstm.named_parameters()).values()
-        inputs_TBG = frames_BTD.transpose(0, 1) @ enter_GD.T + (enter_G + repeat_G)
-        cell_BW = state_BW = inputs_TBG.new_zeros(inputs_TBG.shape[1], self.lstm.hidden_size)
-        states = []
-        for inputs_BG in inputs_TBG.unbind(0):
-            gates_BG = inputs_BG + state_BW @ repeat_GW.T
-            enter, keep, candidate, leave = gates_BG.chunk(4, dim=1)
-            entering_BW = torch.sigmoid(enter) * torch.tanh(candidate)
-            cell_BW = torch.sigmoid(keep) * cell_BW + entering_BW
-            state_BW = torch.sigmoid(leave) * torch.tanh(cell_BW)
-            states.append(state_BW)
-        return torch.stack(states, dim=1)
+    def _next(
+        self, inputs_BG: Tensor, repeated_BG: Tensor, state_BW: Tensor, *more: Tensor
+    ) -> tuple[Tensor, ...]:
+        enter, keep, candidate, leave = (inputs_BG + repeated_BG).chunk(4, dim=1)
+        # Rows apart from one another: PyTorch's sigmoid is safe there (see `rounding`).
+        entering_BW = torch.sigmoid(enter) * torch.tanh(candidate)
+        cell_BW = torch.sigmoid(keep) * more[0] + entering_BW
+        return torch.sigmoid(leave) * torch.tanh(cell_BW), cell_BW
 
 
-def _masked_mean(frames_BTD: Tensor, lengths_B: Tensor) -> Tensor:
-    mask_BT = torch.arange(frames_BTD.shape[1], device=frames_BTD.device) < lengths_B[:, None]
-    total_BD = (frames_BTD * mask_BT[:, :, None]).sum(dim=1)
-    return total_BD / lengths_B.clamp(min=1)[:, None]
+class Gru(Recurrent):
+    """The state of a one-layer GRU after the last valid frame; see `Recurrent`.
+
+    Formula: h' = (1 - s(z)) n + s(z) h, n = tanh(a_n + s(r) u_n); a = W x + b, u = U h + b'.
+    Source: Cho et al. 2014, with PyTorch's reset gate after the product.
+    """
+
+    def __init__(self, features: int, width: int, dropout: float, options: Any = None) -> None:
+        super().__init__(width, dropout)
+        self.gru = nn.GRU(features, width, batch_first=True)
+
+    def _layer(self) -> nn.RNNBase:
+        return self.gru
+
+    def _fused(self, frames_BTD: Tensor, start_1BW: Tensor, weights: list[Tensor]) -> Tensor:
+        states_BTW: Tensor = torch.gru(
+            frames_BTD, start_1BW, weights, True, 1, 0.0, self.training, False, True
+        )[0]
+        return states_BTW
+
+    def _biases(self, enter_G: Tensor, repeat_G: Tensor) -> tuple[Tensor, Tensor | None]:
+        return enter_G, repeat_G  # the reset gate also scales the second
+
+    def _next(
+        self, inputs_BG: Tensor, repeated_BG: Tensor, state_BW: Tensor, *more: Tensor
+    ) -> tuple[Tensor, ...]:
+        reset, keep, candidate = inputs_BG.chunk(3, dim=1)
+        repeated_reset, repeated_keep, repeated_candidate = repeated_BG.chunk(3, dim=1)
+        let_in_BW = sigmoid(reset + repeated_reset)
+        new_BW = torch.tanh(candidate + let_in_BW * repeated_candidate)
+        return (new_BW + sigmoid(keep + repeated_keep) * (state_BW - new_BW),)
 
 
-ENCODERS: dict[str, type[Encoder]] = {"mean_mlp": MeanMlp, "lstm": Lstm}
+class Conv(Encoder):
+    """A convolution over time, and the mean over its valid frames.
+
+    [B, T, D] and lengths [B] -> [B, W]. Padding counts as zeros, so an output frame at the end of
+    an utterance sees no more than what is there. An utterance without a valid frame gives zeros.
+
+    Formula: mean_t h_t, h_t = relu(sum_j W_j x_(t + j - floor((k - 1) / 2)) + b), j = 0..k-1.
+    Source: the temporal convolutions before cross-modal attention, Tsai et al. 2019 eq. 1.
+    """
+
+    def __init__(self, features: int, width: int, dropout: float, options: Any) -> None:
+        super().__init__()
+        self.convolution = nn.Conv1d(features, width, options.kernel)
+        self.dropout = Dropout(dropout, width)
+
+    def forward(self, frames_BTD: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor | None]:
+        """[B, W] and what the convolution gives for each frame, [B, T, W]."""
+        clean_BTD = frames_BTD * valid_frames(frames_BTD, lengths_B)[:, :, None]
+        hidden_BTW = torch.relu(self._convolved(clean_BTD))
+        vector_BW = masked_mean(hidden_BTW, lengths_B)
+        return self.dropout(vector_BW), self.dropout(hidden_BTW) if self.gives_frames else None
+
+    def _convolved(self, frames_BTD: Tensor) -> Tensor:
+        """One product for all places in the kernel, J of them, then each moved to its place.
+
+        Under `torch.func.vmap` PyTorch's convolution has one group a member, which is slow.
+        """
+        weight_WDJ, bias_W = self.convolution.weight, self.convolution.bias
+        assert bias_W is not None
+        steps, kernel = frames_BTD.shape[1], weight_WDJ.shape[2]
+        weight_DV = weight_WDJ.permute(1, 2, 0).flatten(start_dim=1)
+        products_BTJW = (frames_BTD @ weight_DV).reshape(len(frames_BTD), steps, kernel, -1)
+        before = (kernel - 1) // 2
+        padded_BPJW = functional.pad(products_BTJW, (0, 0, 0, 0, before, kernel - 1 - before))
+        moved = [padded_BPJW[:, place : place + steps, place] for place in range(kernel)]
+        return torch.stack(moved).sum(dim=0) + bias_W
+
+
+class Transformer(Encoder):
+    """Layers of self-attention over the valid frames, and their mean.
+
+    [B, T, D] and lengths [B] -> [B, W]. An utterance without a valid frame gives zeros.
+
+    Formula: mean_t norm(L_n(...L_1(W x_t + b + position_t))), L = `AttentionLayer`.
+    Source: Vaswani et al. 2017, normalised before each part as in Xiong et al. 2020.
+    """
+
+    def __init__(self, features: int, width: int, dropout: float, options: Any) -> None:
+        super().__init__()
+        self.enter = Linear(features, width)
+        self.stack = AttentionStack(width, options.heads, options.layers, options.dropout)
+        self.dropout = Dropout(dropout, width)
+
+    def forward(self, frames_BTD: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor | None]:
+        """[B, W] and what the last layer gives for each frame, [B, T, W]."""
+        entered_BTW = self.enter(frames_BTD)
+        entered_BTW = entered_BTW + positions(entered_BTW)
+        hidden_BTW = self.stack(entered_BTW, valid_frames(frames_BTD, lengths_B))
+        vector_BW = masked_mean(hidden_BTW, lengths_B)
+        return self.dropout(vector_BW), self.dropout(hidden_BTW) if self.gives_frames else None
+
+
+ENCODERS: dict[str, type[Encoder]] = {
+    "mean_mlp": MeanMlp,
+    "lstm": Lstm,
+    "gru": Gru,
+    "conv": Conv,
+    "transformer": Transformer,
+}

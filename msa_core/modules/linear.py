@@ -1,5 +1,8 @@
-"""The affine layer of every module."""
+"""The affine layer of every module, and the linear one."""
 
+import math
+
+import torch
 from torch import Tensor, nn
 
 
@@ -13,3 +16,19 @@ class Linear(nn.Linear):
     def forward(self, input: Tensor) -> Tensor:
         """[..., D] -> [..., W]."""
         return input @ self.weight.T + self.bias
+
+
+class Product(nn.Module):
+    """x W^T: [..., D] -> [..., W]. Zeros stay zeros."""
+
+    def __init__(self, features: int, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(width, features))
+
+    def initial(self, name: str, drawn: Tensor) -> Tensor:
+        """In +-1/sqrt(D), as `Linear`."""
+        return drawn / math.sqrt(drawn.shape[1])
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """[..., D] -> [..., W]."""
+        return vectors @ self.weight.T
