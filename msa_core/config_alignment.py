@@ -106,7 +106,10 @@ class CcaOptions(MeasureOptions):
                     "data; raise the batch size or lower the width"
                 )
             if self.components > width:
-                return f"'loss.alignment.cca.components' is above the width {width}"
+                return (
+                    f"'loss.alignment.cca.components' is {self.components}, above the width "
+                    f"{width} of what is aligned; lower it, or set 0 for all"
+                )
         return ""
 
 
@@ -210,7 +213,8 @@ def check_alignment(config: Any) -> None:
         if widths[0] != widths[1]:
             raise ConfigError(
                 f"'loss.alignment.layer: {layer}' with '{pair}' needs two equal widths, but "
-                f"'model.{first}.width' is {widths[0]} and 'model.{second}.width' {widths[1]}"
+                f"'model.{first}.width' is {widths[0]} and 'model.{second}.width' {widths[1]}; "
+                "make them equal, or align the layer 'projector'"
             )
         unimodal = config.loss.unimodal
         without = [

@@ -81,8 +81,8 @@ class ViewsOptions(ContrastOptions):
         searched=(0.1, 0.3, "linear"),
     )
     noise: float = field(
-        0.05, "deviation of the noise that a view has more", "view noise", minimum=0.0,
-        maximum=10.0, varies=True,
+        0.05, "deviation of the noise that is added to a view's features", "view noise",
+        minimum=0.0, maximum=10.0, varies=True, searched=(0.01, 0.3, "log"),
     )  # fmt: skip
 
     def refusal(self, config: Any) -> str:
@@ -131,6 +131,16 @@ class IalOptions(ContrastOptions):
     uncertainty: bool = field(
         True, "modalities are weighted by learned uncertainties", "uncertainty weighting"
     )
+    joint: str = field(
+        "learned",
+        "shares of the modalities in what they follow; learned: by a contrast of its own; equal",
+        "joint shares",
+        choices=("learned", "equal"),
+    )
+    joint_temperature: float = positive(
+        0.1, "learned only: divides the cosines of the joint's own contrast", "joint temperature",
+        100.0, searched=(0.05, 0.5, "log"), only_with=("joint", "learned"),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -141,7 +151,10 @@ class RbcOptions(ContrastOptions):
     least_modalities: ClassVar[int] = 2
     weight: float = weight(0.01, "weight of the term", "weight", searched=(1e-3, 1.0, "log"))
     latent: int = count(8, "width of the latent", "latent width", 256, searched=(8, 32, "linear"))
-    width: int = count(32, "units of each decoder's hidden layer", "decoder width", 4096)
+    width: int = count(
+        32, "units of the hidden layer of each encoder and decoder of the latent", "decoder width",
+        4096,
+    )  # fmt: skip
     draws: int = count(6, "draws of the latent", "draws", 100, searched=(5, 30, "linear"))
     posterior: str = field(
         "mixture", "how the modalities' posteriors become one", "posterior",
@@ -153,6 +166,10 @@ class RbcOptions(ContrastOptions):
         choices=("iwae", "cubo"), only_with=("contrast", True),
     )  # fmt: skip
     contrast: bool = field(True, "false: only the density of the related is raised", "contrast")
+    unrelated: int = count(
+        5, "rows of the batch that each modality of an utterance is also taken from", "unrelated",
+        64, searched=(1, 10, "linear"), only_with=("contrast", True),
+    )  # fmt: skip
     gamma: float = field(
         2.0, "weight of the related utterances' density", "gamma", symbol=r"\gamma",
         minimum=1.0, maximum=100.0, varies=True, only_with=("contrast", True),

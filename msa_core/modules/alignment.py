@@ -6,7 +6,7 @@ Every measure is a distance, never negative. Those that compare distributions (`
 are there. A measure's numbers may be 0-d tensors: the members of a pack have their own.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -22,8 +22,6 @@ from msa_core.modules.similarity import (
 )
 
 Numbers = Mapping[str, Number]
-# (first_BD, second_BD, numbers) -> scalar; `cov`, `cmd` and `rkd` have no numbers.
-Measure = Callable[..., Tensor]
 
 MOMENTS = 5
 
@@ -31,7 +29,9 @@ MOMENTS = 5
 def covariance_alignment(
     first_BD: Tensor, second_BD: Tensor, numbers: Numbers | None = None
 ) -> Tensor:
-    """Squared distance of two modalities' covariances: ||C_p - C_q||_F^2 / (4 D^2).
+    """Squared distance of two modalities' covariances.
+
+    Formula: ||C_p - C_q||_F^2 / (4 D^2).
 
     It compares distributions and never uses which row belongs to which: any permutation of the
     rows of either side leaves it as it is. Shrinking both sides to 0 minimises it: watch
@@ -261,7 +261,10 @@ def _relative_distances(rows_BD: Tensor) -> Tensor:
 def contrastive_alignment(first_BD: Tensor, second_BD: Tensor, numbers: Numbers) -> Tensor:
     """Symmetric InfoNCE of the two modalities; `temperature` is among the numbers.
 
+    Formula: (CE(S, I) + CE(S^T, I)) / 2, S = cosines of p and q / temperature.
+
     Equal sides do not make it 0: that would need other utterances infinitely far away.
+    Source: van den Oord et al. 2018 (InfoNCE), both ways as in Radford et al. 2021 (CLIP).
     """
     return info_nce(first_BD, second_BD, numbers["temperature"])
 
@@ -344,6 +347,3 @@ def private_term(distance: Tensor, margin: Tensor | float) -> Tensor:
     the distance itself.
     """
     return torch.relu(margin - distance) / margin
-
-
-MEASURES: dict[str, Measure] = {"cov": covariance_alignment}

@@ -15,6 +15,7 @@ from msa_core.config_kinds import options_of
 from msa_core.modules import alignment
 from msa_core.modules.memory import Remembers
 from msa_core.modules.seen import Numbers, below
+from msa_core.modules.similarity import Number
 
 # (first_BD, second_BD, the measure's numbers, its options) -> scalar >= 0
 Measure = Callable[[Tensor, Tensor, Numbers, Any], Tensor]
@@ -49,7 +50,15 @@ class PairAlignment(Remembers):
     """One pair's term of the loss.
 
     Shared: the measure itself. Private: `private_term` of it, bounded.
+    Beside `cov` it logs the mean length of the vectors, which tells an alignment from a collapse,
+    and the floor below which the distance is sampling noise (`covariance_floor`; with
+    `unit_variance` it is a little too high, since variances then have no noise).
     """
+
+    averages: Tensor
+    step: Tensor
+    rows: Tensor
+    filled: Tensor
 
     def __init__(self, config: Config, pair: str) -> None:
         """Build it.
@@ -77,22 +86,35 @@ class PairAlignment(Remembers):
             second_BD: the other's, of the same utterances.
             numbers: the member's own, by dotted path.
         """
-        logged = {}
-        if self.kind == "cov":
-            logged = {
-                "norm": (alignment.mean_norm(first_BD) + alignment.mean_norm(second_BD)) / 2,
-                "floor": alignment.covariance_floor(first_BD, second_BD),
-            }
+        norm = (alignment.mean_norm(first_BD) + alignment.mean_norm(second_BD)) / 2
         if self.unit_variance:
             first_BD, second_BD = (
                 alignment.unit_variance(first_BD),
                 alignment.unit_variance(second_BD),
             )
         own = below(numbers, f"loss.alignment.{self.kind}")
+        logged = {}
+        if self.kind == "cov":
+            floor = alignment.covariance_floor(first_BD, second_BD)
+            logged = {"norm": norm, "floor": floor * self._share_of_floor(len(first_BD), own)}
         distance = self._distance(first_BD, second_BD, own)
         if self.pair.mode == "private":
             return alignment.private_term(distance, numbers[f"{self.path}.margin"]), logged
         return distance, logged
+
+    def _share_of_floor(self, utterances: int, own: Numbers) -> Number:
+        """What is left of one batch's sampling noise in covariances of several batches.
+
+        As if all batches were drawn alike. Before `_distance`, which moves what is kept.
+        """
+        if self.estimate == "ema":
+            # The sum of the squared weights of `blend`, which add up to 1.
+            momentum, batches = own["momentum"], self.step + 1
+            whole = (1 + momentum**batches) / (1 - momentum**batches)
+            return (1 - momentum) / (1 + momentum) * whole
+        if self.estimate == "queue":
+            return (utterances - 1) / (self.filled.sum() + utterances - 1)
+        return 1.0
 
     def _distance(self, first_BD: Tensor, second_BD: Tensor, own: Numbers) -> Tensor:
         if self.estimate == "ema":
