@@ -5,8 +5,8 @@ A `Config` says how one model is built and trained. The dotted name of a field, 
 in MLflow and in reports. Standard library only, so that reading a study never imports torch.
 
 Families of modules are declared beside this file: `config_encoders`, `config_fusion`,
-`config_alignment`, `config_contrast`, `config_unimodal` and `config_procedure`. A new module is an
-entry there. This file is the front door: import from here.
+`config_alignment`, `config_contrast`, `config_unimodal`, `config_procedure` and `config_missing`. A
+new module is an entry there. This file is the front door: import from here.
 """
 
 from dataclasses import dataclass
@@ -28,8 +28,9 @@ from msa_core.config_fields import (
     section,
 )
 from msa_core.config_fusion import FusionConfig
+from msa_core.config_missing import MissingConfig
 from msa_core.config_planted import PlantedConfig
-from msa_core.config_procedure import MissingConfig, ProcedureConfig
+from msa_core.config_procedure import ProcedureConfig
 from msa_core.config_unimodal import UnimodalConfig
 
 __all__ = [
@@ -143,8 +144,8 @@ class ControlConfig:
     )
     shuffled_labels: bool = field(
         False,
-        "train on labels of other utterances: what a model then still knows of valid and test is "
-        "chance",
+        "train on labels of other utterances: what a model then still knows is chance, and what "
+        "choosing its epoch on valid gives",
         "shuffled labels",
         quiet=True,
     )

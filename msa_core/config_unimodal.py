@@ -32,9 +32,9 @@ class UlgmConfig:
         choices=("tanh", "constant"),
         quiet=True,
     )
-    start: int = count(
+    start: int = field(
         2, "first epoch that moves labels; every row must have been seen before it", "first epoch",
-        1000, quiet=True,
+        minimum=2, maximum=1000, quiet=True,
     )  # fmt: skip
 
 

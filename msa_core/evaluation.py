@@ -1,10 +1,12 @@
 """Evaluation: the only code that reads a test split."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
+from msa_core.analysis.robustness import REPETITIONS, SHARES, RobustnessScore, robustness_curve
 from msa_core.data.batching import prepare
 from msa_core.data.dataset import FloatArray, Split
 from msa_core.members import Network
@@ -48,4 +50,47 @@ def evaluate(
     predictions = network.predict(parameters, whole)[0]
     return Evaluation(
         metrics=score(trained.scheme, predictions, test.labels), predictions=predictions
+    )
+
+
+def robustness(
+    result: MemberResult,
+    test: Split,
+    *,
+    rng: np.random.Generator,
+    modalities: Collection[str] | None = None,
+    shares: Sequence[float] = SHARES,
+    repetitions: int = REPETITIONS,
+    device: torch.device | str = "cpu",
+) -> tuple[RobustnessScore, ...]:
+    """The metrics of a member against the share of test frames that it misses.
+
+    A missing frame is the mean of train where features are standardised and zeros elsewhere, as in
+    a training with `missing.frames`: zero, as the model sees it.
+
+    Args:
+        result: of a complete member.
+        test: with all its frames.
+        rng: of the masks.
+        modalities: those that lose frames; None = all that the model reads.
+        shares: of frames missing, ascending, each in 0..1.
+        repetitions: draws of the masks at each share.
+        device: where it is predicted.
+
+    Returns:
+        A row for each share, repetition and metric; `area_under_curve` sums a metric's up.
+
+    Raises:
+        ValueError: the member did not complete; see also `robustness_curve`.
+    """
+    if result.trained is None:
+        raise ValueError(f"only a complete member can be evaluated, this one is {result.status}")
+    return robustness_curve(
+        lambda split: evaluate(result, split, device=device).metrics,
+        test,
+        result.trained.scaler.mean,
+        rng=rng,
+        modalities=modalities,
+        shares=shares,
+        repetitions=repetitions,
     )

@@ -4,11 +4,14 @@ Shapes: N utterances of train, B of a batch, H = width of a head's hidden layer.
 are the modalities of the model and `multimodal`.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from msa_core.config_unimodal import UlgmConfig
 
 MULTIMODAL = "multimodal"
 RATIO_EPSILON = 1e-8
@@ -39,48 +42,97 @@ def moving_average(current_B: Tensor, proposed_B: Tensor, epoch: int) -> Tensor:
 class LabelGenerator:
     """The unimodal label generation module of Self-MM: labels that follow the representations.
 
-    Starts from the multimodal label for every modality. From epoch 2 on, each batch moves its
-    rows' labels by the position of their hidden vectors between the centres of the positive and
-    of the negative utterances. The rule is written for trainings whose epochs visit every row.
+    Starts from the multimodal label for every modality. From epoch `start` on (2 in the paper),
+    each batch moves its rows' labels by the position of their hidden vectors between the centres of
+    the positive and of the negative utterances. A later start does not make up for the moves that
+    it missed: epoch n always moves a label by 2 / (n + 1) of the way. The rule is written for
+    trainings whose epochs visit every row.
+
+    Formula: Y_s <- ((n - 1) Y_s + 2 clamp(0.5 (d_s / d_M) y + 0.5 (y + d_s - d_M))) / (n + 1).
     Source: Yu et al. 2021 (Self-MM), as in the public MMSA code; gradients are not accumulated
         over four batches as there.
     """
 
-    def __init__(self, labels_N: Tensor, widths: Mapping[str, int], bound: float) -> None:
+    def __init__(
+        self,
+        labels_N: Tensor,
+        widths: Mapping[str, int],
+        bound: float,
+        options: UlgmConfig | None = None,
+    ) -> None:
         """Start from the multimodal labels.
 
         Args:
             labels_N: multimodal labels of train.
             widths: member -> H, `multimodal` included.
             bound: labels are kept in [-bound, bound].
+            options: None = the defaults.
         """
         self.bound = bound
+        self.options = options or UlgmConfig()
         self.labels = {name: labels_N.clone() for name in widths}
         self.hidden = {name: labels_N.new_zeros(len(labels_N), H) for name, H in widths.items()}
         self.centres = {name: (vectors[0], vectors[0]) for name, vectors in self.hidden.items()}
+        self.clamped = {name: labels_N.new_zeros(()) for name in widths if name != MULTIMODAL}
 
     @property
     def state(self) -> dict[str, Any]:
         """Its tensors, as a tree that `torch.func.vmap` can batch over the members of a pack."""
-        return {"labels": self.labels, "hidden": self.hidden, "centres": self.centres}
+        return {
+            "labels": self.labels,
+            "hidden": self.hidden,
+            "centres": self.centres,
+            "clamped": self.clamped,
+        }
 
     @classmethod
-    def of(cls, state: Mapping[str, Any], bound: float) -> "LabelGenerator":
+    def of(
+        cls, state: Mapping[str, Any], bound: float, options: UlgmConfig | None = None
+    ) -> "LabelGenerator":
         """The generator with these tensors, which it changes in place."""
         generator = cls.__new__(cls)
         generator.bound = bound
+        generator.options = options or UlgmConfig()
         generator.labels = dict(state["labels"])
         generator.hidden = dict(state["hidden"])
         generator.centres = dict(state["centres"])
+        generator.clamped = dict(state["clamped"])
         return generator
 
     def weights(self, modality: str, rows_B: Tensor) -> Tensor:
-        """How far each row's own label is from the multimodal one: tanh |Y_s - Y_M|, [B]."""
+        """How much each row's own label counts: tanh |Y_s - Y_M| or, constant, 1; [B]."""
         difference_B = self.labels[modality][rows_B] - self.labels[MULTIMODAL][rows_B]
+        if self.options.weighting == "constant":
+            return torch.ones_like(difference_B)
         return torch.tanh(difference_B.abs())
 
+    def start_epoch(self) -> None:
+        """Count clamped proposals anew."""
+        self.clamped = {name: torch.zeros_like(count) for name, count in self.clamped.items()}
+
+    def summary(self, modality: str, true_N: Tensor | None = None) -> dict[str, float]:
+        """How a modality's labels have come along, at an epoch's end.
+
+        Args:
+            modality: whose.
+            true_N: the data's own labels of that modality, if it has any.
+
+        Returns:
+            `clamp_rate`: rows whose proposal hit the bound in this epoch, as a share of all (0 in
+            epochs that move no label). `mean_weight`: over all rows. `label_corr`: Pearson with
+            the data's own labels; absent without any, and where it is undefined.
+        """
+        labels_N = self.labels[modality]
+        weights_N = self.weights(modality, torch.arange(len(labels_N), device=labels_N.device))
+        found = {
+            "clamp_rate": float(self.clamped[modality]) / len(labels_N),
+            "mean_weight": float(weights_N.double().mean()),
+        }
+        corr = _correlation(labels_N, true_N) if true_N is not None else math.nan
+        return found if math.isnan(corr) else {**found, "label_corr": corr}
+
     def update(self, epoch: int, rows_B: Tensor, hidden: Mapping[str, Tensor]) -> None:
-        """Move the labels of a batch (from epoch 2 on), then its hidden vectors and the centres.
+        """Move a batch's labels (from epoch `start` on), then its hidden vectors and the centres.
 
         Args:
             epoch: counts from 1.
@@ -88,7 +140,7 @@ class LabelGenerator:
             hidden: member -> [B, H].
         """
         detached = {name: vectors.detach() for name, vectors in hidden.items()}
-        if epoch > 1:
+        if epoch >= self.options.start:
             self._move_labels(epoch, rows_B, detached)
         for name, vectors_BH in detached.items():
             self.hidden[name][rows_B] = vectors_BH
@@ -113,9 +165,18 @@ class LabelGenerator:
                 self.labels[name][rows_B] = moving_average(
                     self.labels[name][rows_B], proposed_B, epoch
                 )
+                hits = (proposed_B.abs() >= self.bound).sum()
+                self.clamped[name] = self.clamped[name] + hits
 
 
 def _mean_of(rows_NH: Tensor, chosen_N: Tensor) -> Tensor:
     """Mean of the chosen rows, [H]; zeros where none is chosen."""
     weight_N1 = chosen_N[:, None].to(rows_NH.dtype)
     return (rows_NH * weight_N1).sum(dim=0) / weight_N1.sum().clamp(min=1.0)
+
+
+def _correlation(first_N: Tensor, second_N: Tensor) -> float:
+    """Pearson; NaN where one of them is constant."""
+    centred = [values.double() - values.double().mean() for values in (first_N, second_N)]
+    norm = torch.linalg.vector_norm(centred[0]) * torch.linalg.vector_norm(centred[1])
+    return float(centred[0] @ centred[1] / norm) if float(norm) > 0 else math.nan

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from msa_core.config_unimodal import UlgmConfig
 from msa_core.modules.labels import MULTIMODAL, LabelGenerator
 
 BOUND = 3.0
@@ -25,6 +26,60 @@ def test_the_weight_of_a_row_grows_with_its_distance_from_the_multimodal_label()
     expected = doubles(0.0, math.tanh(0.5), math.tanh(2.0))
     torch.testing.assert_close(generated.weights("text", torch.arange(3)), expected)
     torch.testing.assert_close(generated.weights("text", torch.tensor([2])), expected[2:])
+
+
+def test_constant_weighting_counts_every_row_alike():
+    options = UlgmConfig(weighting="constant")
+    generated = LabelGenerator(doubles(1.0, 1.0), {MULTIMODAL: 1, "text": 1}, BOUND, options)
+    generated.labels["text"] = doubles(1.0, -2.0)
+    assert generated.weights("text", torch.arange(2)).tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("start", [2, 4])
+def test_labels_first_move_in_the_epoch_that_they_are_told_to_start_in(start):
+    labels, options = doubles(1.0, -2.0, 0.5, -0.5), UlgmConfig(start=start)
+    for epochs in (start - 1, start):
+        generated = LabelGenerator(labels, {MULTIMODAL: 2, "text": 3}, BOUND, options)
+        run_both(generated, None, epochs=epochs)
+        assert torch.equal(generated.labels["text"], labels) == (epochs < start)
+
+
+def test_the_clamp_rate_is_the_share_of_rows_whose_proposal_hit_the_bound():
+    """Equal distances to both centres of all modalities together make the ratio explode."""
+    generated = LabelGenerator(doubles(1.0, -1.0, 2.0, -2.0), {MULTIMODAL: 1, "text": 1}, BOUND)
+    rows = torch.tensor([0, 1])
+    hidden = {MULTIMODAL: doubles([2.0], [5.0]), "text": doubles([2.0], [2.0])}
+    generated.centres = {MULTIMODAL: (doubles(1.0), doubles(3.0)),
+                         "text": (doubles(1.0), doubles(5.0))}  # fmt: skip
+    assert generated.summary("text")["clamp_rate"] == 0.0
+    generated.start_epoch()
+    generated.update(2, rows, hidden)
+    # Row 0 is at the bound; row 1: own 2, multimodal -.5, ratio -4, proposal 2 + .75.
+    assert generated.summary("text")["clamp_rate"] == 1 / 4
+    assert generated.labels["text"][:2].tolist() == pytest.approx([7 / 3, -1 / 3 + 2 / 3 * 2.75])
+    generated.start_epoch()
+    assert generated.summary("text")["clamp_rate"] == 0.0
+
+
+def test_the_mean_weight_is_over_all_rows():
+    generated = LabelGenerator(doubles(1.0, 1.0, 1.0), {MULTIMODAL: 1, "text": 1}, BOUND)
+    generated.labels["text"] = doubles(1.0, 0.5, 3.0)
+    expected = (math.tanh(0.5) + math.tanh(2.0)) / 3
+    assert generated.summary("text")["mean_weight"] == pytest.approx(expected)
+
+
+def test_the_label_corr_is_pearson_with_the_data_s_own_labels():
+    generated = LabelGenerator(doubles(1.0, -2.0, 0.5, 3.0), {MULTIMODAL: 1, "text": 1}, BOUND)
+    true = doubles(0.5, -1.0, 1.0, 0.0)
+    expected = np.corrcoef([1.0, -2.0, 0.5, 3.0], true.numpy())[0, 1]
+    assert generated.summary("text", true)["label_corr"] == pytest.approx(expected)
+    assert generated.summary("text", -generated.labels["text"])["label_corr"] == pytest.approx(-1)
+
+
+def test_a_label_corr_that_is_undefined_is_absent():
+    generated = LabelGenerator(doubles(1.0, -2.0), {MULTIMODAL: 1, "text": 1}, BOUND)
+    assert "label_corr" not in generated.summary("text")
+    assert "label_corr" not in generated.summary("text", doubles(0.5, 0.5))
 
 
 def test_the_multimodal_labels_never_move():

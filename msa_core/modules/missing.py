@@ -1,0 +1,118 @@
+"""What a training is made to miss: frames, whole modalities, or meetings of modalities.
+
+Valid and test are whole. Shapes: N utterances of train, B of a batch, T steps, D features,
+M modalities.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from msa_core.config import MODALITIES
+from msa_core.modules.draws import Draws
+from msa_core.modules.dropout import kept
+
+
+class FrameMask(Draws):
+    """Sets frames of one modality to zero in training; they still count as frames.
+
+    Zero is the mean of train where features are standardised. Nothing is scaled: the mean over the
+    frames shrinks with what is missing.
+
+    Formula: x~[t] = k[t] x[t], with k[t] = 1 with probability 1 - rate, else 0.
+    Source: the random masks of TFR-Net (Yuan et al. 2021) on audio and vision, without its
+        generator loss; here text frames are zeroed too, not replaced by an unknown word.
+
+    Attributes:
+        steps: T of train; set once the data are known.
+    """
+
+    stream = "missing"
+
+    def __init__(self, rate: float) -> None:
+        super().__init__(rate)
+        self.steps = 0
+
+    def draw(self, rate: float, rows: int, generator: torch.Generator) -> Tensor:
+        """1 where a frame stays, else 0; uint8 [rows, T].
+
+        Raises:
+            RuntimeError: `steps` was not set.
+        """
+        if not self.steps:
+            raise RuntimeError("how many frames there are must be known; set `FrameMask.steps`")
+        return kept(rate, rows, self.steps, generator)
+
+    def handed(self, drawn: Tensor, rate: Tensor) -> Tensor:
+        """The mask as numbers."""
+        return drawn.float()
+
+    def forward(self, frames_BTD: Tensor) -> Tensor:
+        """[B, T, D], times the mask; a batch trimmed to fewer steps has the masks of its own.
+
+        Raises:
+            RuntimeError: in training mode without a mask.
+        """
+        if self.is_idle:
+            return frames_BTD
+        return frames_BTD * self.drawn[:, : frames_BTD.shape[1], None]
+
+
+class ModalityDropout(Draws):
+    """Takes modalities out of the fusion in training, never all that an utterance has.
+
+    Where every one would be taken out, one stays, each as likely as the others: of M modalities
+    each is missing with probability p - p^M / M. A modality of a model draws the same whatever
+    other modalities the model reads.
+
+    Formula: mu~_m = mu_m [u_m >= min(p, max_j mu_j u_j)], u uniform in [0, 1).
+    Source: modality dropout (ModDrop, Neverova et al. 2016), there of inputs and not of vectors.
+    """
+
+    stream = "missing"
+
+    def draw(self, rate: float, rows: int, generator: torch.Generator) -> Tensor:
+        """Uniform numbers [rows, 3], a column for each modality of the field."""
+        return torch.rand(rows, len(MODALITIES), generator=generator, device=generator.device)
+
+    def handed(self, drawn: Tensor, rate: Tensor) -> Tensor:
+        """By how much a number exceeds the probability; below 0 a modality is to be missing."""
+        return drawn - rate
+
+    def forward(self, present: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Which modalities are left.
+
+        Args:
+            present: modality -> 1 where it is there, else 0, [B].
+
+        Raises:
+            RuntimeError: in training mode without random numbers.
+        """
+        if self.is_idle:
+            return dict(present)
+        names = list(present)
+        columns = [MODALITIES.index(name) for name in names]
+        excess_MB = torch.stack([self.drawn[:, column] for column in columns])
+        there_MB = torch.stack([present[name] for name in names])
+        # -2: below whatever a modality that is there can have.
+        most_B = torch.where(there_MB > 0, excess_MB, -2.0).amax(dim=0)
+        left_MB = there_MB * (excess_MB >= most_B.clamp(max=0.0))
+        return dict(zip(names, left_MB.unbind(0), strict=True))
+
+
+def present_where_modalities_never_meet(rows_N: Tensor, modalities: list[str]) -> dict[str, Tensor]:
+    """Which modalities a training sees of each utterance: modality -> 1 or 0, [N].
+
+    Text and audio of the utterances in even rows of train, vision of those in odd rows. The rule
+    knows nothing of the data, so it is the same for every seed and arm.
+
+    Args:
+        rows_N: row numbers in train.
+        modalities: of the model.
+
+    Source: after the protocol of Zhang et al. 2023 (unseen modality interaction), whose training
+        sees disjoint sets of modalities and whose test has all.
+    """
+    even_N = (rows_N % 2 == 0).float()
+    return {name: 1.0 - even_N if name == "vision" else even_N for name in modalities}
