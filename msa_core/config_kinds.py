@@ -7,16 +7,17 @@ Standard library only.
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from msa_core.config_alignment import AlignmentConfig
-from msa_core.config_contrast import ContrastConfig
-from msa_core.config_encoders import EncodersConfig
-from msa_core.config_fields import MODALITIES, PAIRS, ConfigError, Options
-from msa_core.config_fusion import FusionConfig
-from msa_core.config_procedure import ProcedureConfig
+from msa_core.config_alignment import AlignmentConfig, MeasureOptions
+from msa_core.config_contrast import ContrastConfig, ContrastOptions
+from msa_core.config_encoders import EncoderOptions, EncodersConfig
+from msa_core.config_fields import MODALITIES, PAIRS, ConfigError, Options, WeightedTerm
+from msa_core.config_fusion import FusionConfig, FusionOptions
+from msa_core.config_procedure import ProcedureConfig, ProcedureOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,14 @@ FAMILIES = {
     "contrast": Family("loss.contrast", ContrastConfig, _contrasts),
     "procedure": Family("procedure", ProcedureConfig, lambda config: [config.procedure.kind]),
 }
+# What the options of a kind derive from.
+_BASES: dict[str, type[Options]] = {
+    "encoder": EncoderOptions,
+    "fusion": FusionOptions,
+    "alignment": MeasureOptions,
+    "contrast": ContrastOptions,
+    "procedure": ProcedureOptions,
+}
 # Family -> kind -> the options' class, of modules that are not Triptych's own.
 _ADDED: dict[str, dict[str, type[Options]]] = {family: {} for family in FAMILIES}
 
@@ -92,7 +101,22 @@ def options_of(config: Any, family: str, kind: str) -> Any:
         for path, value in config.plugins
         if path.startswith(prefix)
     }
-    return _ADDED[family][kind](**values)
+    return with_values(_ADDED[family][kind](), values)
+
+
+def with_values(tree: Any, values: Mapping[str, Any]) -> Any:
+    """A copy of a tree of dataclasses with other values at some dotted paths, unchecked."""
+    changed: dict[str, Any] = {}
+    below: dict[str, dict[str, Any]] = {}
+    for path, value in values.items():
+        name, _, rest = path.partition(".")
+        if rest:
+            below.setdefault(name, {})[rest] = value
+        else:
+            changed[name] = value
+    for name, inside in below.items():
+        changed[name] = with_values(getattr(tree, name), inside)
+    return dataclasses.replace(tree, **changed) if changed else tree
 
 
 @functools.cache
@@ -110,19 +134,21 @@ def add_kind(family: str, kind: str, options: type[Options]) -> None:
     """Add a kind to a family of this process.
 
     Raises:
-        ConfigError: no such family, the name is taken, or an option is not a plain field.
+        ConfigError: no such family, no name for a kind, the name is taken, or an option is not
+            declared as a field.
     """
     if family not in FAMILIES:
         raise ConfigError(f"'{family}' is no family of modules; allowed are {', '.join(FAMILIES)}")
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", kind):
+        raise ConfigError(
+            f"'{kind}' is no name for a kind of {family}; use small letters, digits and '_', "
+            "a letter first"
+        )
     taken = {field.name for field in dataclasses.fields(FAMILIES[family].holder)}
     if kind in taken or kind in _ADDED[family]:
-        raise ConfigError(f"the name '{kind}' is taken in the family '{family}'; choose another")
-    for option in dataclasses.fields(options):
-        if "info" not in option.metadata:
-            raise ConfigError(
-                f"option '{option.name}' of '{kind}' must be declared with "
-                "`msa_core.config.field(default, meaning, label)`"
-            )
+        whose = "Triptych's own" if kind in taken else "another plugin's"
+        raise ConfigError(f"{family}: the name '{kind}' is {whose}; choose another")
+    _check_options(family, kind, options)
     _ADDED[family][kind] = options
     kind_of_path.cache_clear()
 
@@ -133,11 +159,56 @@ def remove_kind(family: str, kind: str) -> None:
     kind_of_path.cache_clear()
 
 
+def is_added(family: str, kind: str) -> bool:
+    """Whether a kind is not Triptych's own."""
+    return kind in _ADDED[family]
+
+
 def added_kinds() -> Iterator[tuple[str, str, type[Options]]]:
     """Family, kind and options of everything that was added."""
     for family, added in _ADDED.items():
         for kind, options in added.items():
             yield family, kind, options
+
+
+def _check_options(family: str, kind: str, options: type[Options]) -> None:
+    """Whether every option can be written in a study file."""
+    base = _BASES[family]
+    if not (isinstance(options, type) and issubclass(options, base)):
+        raise ConfigError(f"the options of '{kind}' must derive from {base.__name__}")
+    if "__dataclass_fields__" not in vars(options):
+        raise ConfigError(
+            f"the options of '{kind}' are no dataclass; put "
+            "`@dataclass(frozen=True, kw_only=True)` above them"
+        )
+    _check_fields(kind, "", options)
+    if family in ("encoder", "fusion"):
+        for option in dataclasses.fields(options):
+            if option.name != "dropout" and option.metadata and option.metadata["info"].varies:
+                raise ConfigError(
+                    f"option '{option.name}' of '{kind}' can't be `varies=True`: members of a pack "
+                    f"hand a module of the family {family} no numbers of their own, except a "
+                    "'dropout' for its `Dropout`"
+                )
+
+
+def _check_fields(kind: str, prefix: str, options: type) -> None:
+    for option in dataclasses.fields(options):
+        name = f"{prefix}{option.name}"
+        if isinstance(option.type, str):
+            raise ConfigError(
+                f"the type of option '{name}' of '{kind}' is a text; "
+                "remove `from __future__ import annotations`"
+            )
+        if isinstance(option.type, type) and issubclass(option.type, WeightedTerm):
+            _check_fields(kind, f"{name}.", option.type)
+        elif "info" not in option.metadata:
+            raise ConfigError(
+                f"option '{name}' of '{kind}' must be declared with "
+                "`field(default, meaning, label)` of msa_core.plugins"
+            )
+        elif option.type not in (bool, int, float, str):
+            raise ConfigError(f"option '{name}' of '{kind}' must be a bool, int, float or str")
 
 
 def _entries(family: str) -> dict[str, type[Options]]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from msa_core.config import Config, ConfigError, FieldInfo
-from msa_core.config_kinds import FAMILIES, added_kinds, kinds
+from msa_core.config_kinds import FAMILIES, added_kinds, kinds, with_values
 
 Value = bool | int | float | str
 Tree = TypeVar("Tree")
@@ -83,13 +83,13 @@ def replace(tree: Tree, changes: Mapping[str, object]) -> Tree:
     Raises:
         ConfigError: see `check_value`.
     """
-    for path, value in changes.items():
-        checked = check_value(type(tree), path, value)
-        if _is_added(tree, path):
-            tree = _set_added(tree, path, checked)
-        else:
-            tree = _set(tree, path.split("."), checked)
-    return tree
+    checked = {path: check_value(type(tree), path, value) for path, value in changes.items()}
+    own = {path: value for path, value in checked.items() if not _is_added(tree, path)}
+    changed: Tree = with_values(tree, own)
+    for path, value in checked.items():
+        if path not in own:
+            changed = _set_added(changed, path, value)
+    return changed
 
 
 def get(tree: Any, path: str) -> Value:
@@ -100,9 +100,9 @@ def get(tree: Any, path: str) -> Value:
     """
     _leaf(type(tree), path)
     if _is_added(tree, path):
-        return dict(tree.plugins).get(path, _default(path))
-    value: Value = functools.reduce(getattr, path.split("."), tree)
-    return value
+        added: dict[str, Value] = dict(tree.plugins)
+        return added.get(path, _default(path))
+    return _at(tree, path)
 
 
 def flatten(tree: Any) -> dict[str, Value]:
@@ -167,10 +167,12 @@ def _check_bounds(path: str, value: float, info: FieldInfo) -> None:
         raise ConfigError(f"'{path}' must lie in {left}, {right}, but got {value!r}")
 
 
-def _set(tree: Any, names: list[str], value: Value) -> Any:
-    head, *rest = names
-    changed = _set(getattr(tree, head), rest, value) if rest else value
-    return dataclasses.replace(tree, **{head: changed})
+def _at(tree: Any, path: str) -> Value:
+    value: Any = tree
+    for name in path.split("."):
+        value = getattr(value, name)
+    assert isinstance(value, Value)
+    return value
 
 
 def _declared(tree: Any) -> Iterator[tuple[str, Value]]:
@@ -193,8 +195,7 @@ def _default(path: str) -> Value:
     for family, kind, options in added_kinds():
         prefix = f"{FAMILIES[family].section}.{kind}."
         if path.startswith(prefix):
-            value: Value = getattr(options(), path.removeprefix(prefix))
-            return value
+            return _at(options(), path.removeprefix(prefix))
     raise ConfigError(f"'{path}' is not a field")
 
 

@@ -83,6 +83,8 @@ def check_config(config: Config, scheme: str) -> None:
         for kind in chosen(config, family):
             if reason := options_of(config, family, kind).refusal(config):
                 raise ConfigError(f"{_named(family, kind)}: {reason}")
+    if reason := _undivided(config):
+        raise ConfigError(reason)
     for section, reason in (
         ("model.fusion.kind", _lacks_frames(config)),
         ("procedure.kind", _meets_no_pair(config)),
@@ -137,6 +139,21 @@ def _named(family: str, kind: str) -> str:
     return f"'{switch[family].format(kind)}'"
 
 
+def _undivided(config: Config) -> str:
+    """A width that an encoder can't divide into its heads."""
+    for name in MODALITIES:
+        branch = getattr(config.model, name)
+        if not branch.use:
+            continue
+        needed = options_of(config, "encoder", branch.encoder).multiple()
+        if branch.width % needed:
+            return (
+                f"'model.{name}.width' is {branch.width}, but the encoder '{branch.encoder}' "
+                f"divides it into {needed} heads: choose a multiple of {needed}"
+            )
+    return ""
+
+
 def _lacks_frames(config: Config) -> str:
     if not reads_frames(config):
         return ""
@@ -156,7 +173,10 @@ def _meets_no_pair(config: Config) -> str:
     if aligned_pairs(config):
         return "a step sees one modality, so no pair can be aligned; set every pair's mode to off"
     if used := chosen(config, "contrast"):
-        return f"a step sees one modality; set 'loss.contrast.{used[0]}.use: false'"
+        return (
+            "a step sees one modality, too little for a contrast; set "
+            f"'loss.contrast.{used[0]}.use: false'"
+        )
     if config.loss.unimodal.kind != "none":
         return "every step trains one modality's prediction; set 'loss.unimodal.kind: none'"
     return ""
@@ -171,7 +191,7 @@ def _never_meets(config: Config) -> str:
     if aligned_pairs(config) or chosen(config, "contrast"):
         return "modalities that never meet can't be aligned; set pairs and contrasts to off"
     if config.procedure.kind != "joint":
-        return "set 'procedure.kind: joint'"
+        return "only a joint procedure knows of utterances in part; set 'procedure.kind: joint'"
     if config.loss.unimodal.kind == "ulgm":
         return "generated labels compare all modalities of an utterance; choose none or fixed"
     return ""

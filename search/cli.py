@@ -81,11 +81,19 @@ def plan(study: str, data: Path | None, overrides: tuple[str, ...], workdir: Pat
 
 @main.command()
 @click.argument("field", required=False)
-def explain(field: str | None) -> None:
-    """Say what a field of a study means; without FIELD, list all of them."""
+@click.option("--study", help="Study file whose own modules have fields too.")
+def explain(field: str | None, study: str | None) -> None:
+    """Say what a field of a study means.
+
+    FIELD is a field such as train.epochs or a group of them such as model.fusion; without it, all
+    are listed.
+    """
     from search.explain import show_field, show_fields
+    from spaces.study import find_study, load_study
 
     with _errors():
+        if study:
+            load_study(find_study(study))
         show_field(field) if field else show_fields()
 
 

@@ -11,6 +11,7 @@ from rich.text import Text
 from msa_core.config_paths import Value
 from msa_core.data.dataset import Dataset
 from msa_core.data.load import load_dataset
+from msa_core.plugins import kinds_added_by
 from search.explain import packing_lines
 from search.folder import PLAN, ledger_results, read_manifest, select_cells
 from search.ledger import is_locked, read_ledger
@@ -57,7 +58,7 @@ def open_study(
     if source is None:
         plan = plan_study(study, Versions(data="", code=""))
         return OpenedStudy(study=study, plan=plan, dataset=None, folder=folder)
-    dataset = load_dataset(source, study.data.scheme)
+    dataset = load_dataset(source, study.data.scheme, study.data.text_model)
     annotated = tuple(dataset.splits.train.unimodal_labels)
     plan = plan_study(study, versions(dataset), dataset.modalities, annotated)
     return OpenedStudy(study=study, plan=plan, dataset=dataset, folder=folder)
@@ -102,6 +103,9 @@ def show_plan(opened: OpenedStudy) -> None:
         for name, domain in study.search.items():
             console.print(f"  {name}: {describe(domain)}", markup=False, highlight=False)
     say(console, f"\n{_budget_sentence(plan)}")
+    for plugin in study.plugins:
+        added = ", ".join(f"{family} '{kind}'" for family, kind in kinds_added_by(plugin))
+        say(console, f"plugin {plugin.name}: {added}")
     for line in packing_lines(plan):
         say(console, line)
     for note in plan.notes:

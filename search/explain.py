@@ -1,30 +1,32 @@
 """What a field of a study means, and how cells that differ in it are trained."""
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from msa_core.config import Config, ConfigError, FieldInfo
+from msa_core.config import Config, FieldInfo
 from msa_core.config_kinds import kinds
-from msa_core.config_paths import Value, fields_of, get, symbol_of
+from msa_core.config_paths import Value, fields_of, get, nearest, symbol_of
 from msa_core.packing import in_turn, in_turn_on_a_cpu
 from search.progress import say
 from spaces.errors import StudyError
 from spaces.plan import Plan
 
+GROUP_DEPTH = 2  # parts of a path by which the list of all fields is divided
+
 
 def show_fields() -> None:
-    """Print every field with its default, and which of them members of a pack may differ in."""
+    """Print every field, in groups, with its default and its meaning."""
     console = Console()
-    table = Table(box=None, pad_edge=False)
-    table.add_column("field", no_wrap=True)
-    table.add_column("default")
-    table.add_column("meaning")
-    for path, (info, _) in fields_of(Config).items():
-        mark = "*" if info.varies else ""
-        table.add_row(Text(path + mark), _text(get(Config(), path)), Text(info.meaning))
-    console.print(table)
-    say(console, "\n* cells that differ in nothing but these, and in their seed, train in one step")
+    groups: dict[str, list[str]] = {}
+    for path in fields_of(Config):
+        section = path.split(".")[:-1]
+        groups.setdefault(".".join(section[:GROUP_DEPTH]), []).append(path)
+    for group, paths in groups.items():
+        _show_group(console, group, paths)
+    _say_what_the_star_means(console)
     say(console, "Which kinds train one cell after another instead, on a CPU:")
     for family in ("encoder", "fusion"):
         for kind in kinds(family):
@@ -33,21 +35,28 @@ def show_fields() -> None:
 
 
 def show_field(path: str) -> None:
-    """Print one field.
+    """Print one field, or those of a group.
 
     Raises:
         StudyError: there is none of that name.
     """
     console = Console()
-    try:
-        default = get(Config(), path)
-    except ConfigError as error:
-        ends = [name for name in fields_of(Config) if name.endswith(f".{path}")]
-        hint = f"; did you mean {', '.join(ends)}?" if ends else ""
-        raise StudyError(f"{error}{hint}") from None
+    inside = [name for name in fields_of(Config) if name.startswith(f"{path}.")]
+    if inside:
+        _show_group(console, path, inside)
+        _say_what_the_star_means(console)
+        return
+    if path not in fields_of(Config):
+        raise StudyError(f"'{path}' is not a field{_hint(path)}")
     info, kind = fields_of(Config)[path]
     say(console, f"{path}: {info.meaning}")
-    say(console, f"  {_allowed(info, kind)}; default {_text(default)}")
+    say(console, f"  {_allowed(info, kind)}; default {_text(get(Config(), path))}")
+    if info.searched:
+        low, high, scale = info.searched
+        say(console, f"  papers search it from {low:g} to {high:g}, on a {scale} scale")
+    if info.only_with:
+        name, value = info.only_with
+        say(console, f"  means something only with '{name}: {_text(value)}' beside it")
     if symbol_of(path):
         say(console, f"  in formulas {symbol_of(path)}")
     if info.varies:
@@ -73,6 +82,34 @@ def packing_lines(plan: Plan, device: str = "cpu") -> list[str]:
         else:
             lines.append(f"packs: {whose}, up to dozens of cells in one step")
     return lines
+
+
+def _show_group(console: Console, group: str, paths: Sequence[str]) -> None:
+    """A group of fields as a table; what all their paths begin with stands in its heading."""
+    title = Text(f"\n{group}: field, default, meaning", "bold")
+    table = Table(box=None, pad_edge=False, show_header=False, title=title, title_justify="left")
+    table.add_column(no_wrap=True)
+    table.add_column()
+    table.add_column()
+    for path in paths:
+        info, _ = fields_of(Config)[path]
+        name = "  " + path.removeprefix(f"{group}.") + ("*" if info.varies else "")
+        choices = f" ({', '.join(info.choices)})" if info.family else ""
+        table.add_row(Text(name), _text(get(Config(), path)), Text(info.meaning + choices))
+    console.print(table)
+
+
+def _say_what_the_star_means(console: Console) -> None:
+    say(console, "\n* cells that differ in nothing but these, and in their seed, train in one step")
+
+
+def _hint(path: str) -> str:
+    """The fields that are called so below some group, or the nearest name of all."""
+    ends = [name for name in fields_of(Config) if name.endswith(f".{path}")]
+    if ends:
+        return f"; did you mean {', '.join(ends)}?"
+    sections = {name.rsplit(".", place)[0] for name in fields_of(Config) for place in (1, 2)}
+    return nearest(path, [*fields_of(Config), *sections])
 
 
 def _allowed(info: FieldInfo, kind: type) -> str:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msa_core.config import METRICS_LOWER_IS_BETTER
+from msa_core.plugins import Plugin
 from reports.encoding import (
     cells_from_rows,
     decode_floats,
@@ -23,6 +24,7 @@ from search.ledger import CellRecord, read_ledger
 from search.selection import ArmCells, planned_cells
 
 PLAN = "plan.json"
+PLUGINS = "plugins"
 REPORT = "report"
 
 
@@ -62,6 +64,21 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     unfinished = folder / f"{PLAN}.tmp"
     unfinished.write_text(json.dumps(content, indent=1), encoding="utf-8")
     unfinished.replace(folder / PLAN)
+
+
+def keep_plugins(folder: Path, plugins: Sequence[Plugin]) -> None:
+    """Keep the text of each plugin beside the results, by its digest; earlier ones stay.
+
+    A report needs none of them: they are for a person who wants to make the numbers again.
+    """
+    for plugin in plugins:
+        kept = folder / PLUGINS / f"{Path(plugin.name).stem}.{plugin.digest}.py"
+        if kept.exists():
+            continue
+        kept.parent.mkdir(exist_ok=True)
+        unfinished = kept.with_suffix(".tmp")
+        unfinished.write_text(plugin.text, encoding="utf-8", newline="")
+        unfinished.replace(kept)
 
 
 def read_manifest(folder: Path) -> Manifest:

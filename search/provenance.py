@@ -34,6 +34,7 @@ def provenance(plan: Plan, dataset: Dataset) -> dict[str, str]:
         "data": dataset.source,
         "data sha256": dataset.fingerprint,
         "training core": code_version(),
+        **{f"plugin {plugin.name}": plugin.digest for plugin in plan.study.plugins},
         "git commit": _git_commit(),
         "sampler": f"{plan.study.sampler}, seed {plan.study.budget.seed}",
         "python": platform.python_version(),

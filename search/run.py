@@ -15,9 +15,10 @@ from typing import Any
 
 from msa_core.config import METRICS_LOWER_IS_BETTER
 from msa_core.data.dataset import Dataset
+from msa_core.plugins import use_plugins
 from reports.results import StudyFacts
 from search.errors import RunError
-from search.folder import Manifest, select_cells, write_manifest
+from search.folder import Manifest, keep_plugins, select_cells, write_manifest
 from search.ledger import CellRecord, Ledger
 from search.progress import Progress
 from search.provenance import provenance
@@ -110,7 +111,9 @@ def run_study(
         RunError: Ray could not start.
         KeyboardInterrupt: Ctrl-C; everything finished is in the ledger.
     """
+    use_plugins(plan.study.plugins)
     with Ledger(folder) as ledger:
+        keep_plugins(folder, plan.study.plugins)
         manifest = manifest_of(plan, dataset, options.tracking_uri or local_store(folder))
         write_manifest(folder, manifest)
         tracking = BackgroundTracking(
@@ -200,6 +203,7 @@ def _train(
             device=sizes.device,
             gpu_share=options.gpus_a_worker,
             memory=workers.memory,
+            plugins=plan.study.plugins,
         )
         worker.warm(plan)
         try:

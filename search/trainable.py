@@ -17,6 +17,7 @@ from msa_core.data.prepared import PreparedSplits
 from msa_core.evaluation import evaluate
 from msa_core.measuring import measure_pack_size
 from msa_core.packing import Member, PackSize
+from msa_core.plugins import Plugin, PluginError, use_plugins
 from msa_core.training import MemberResult, PackTraining
 from reports.encoding import encode_floats
 from search.asha import EPOCH, RUNGS, VALUE
@@ -44,6 +45,7 @@ class Worker:
         gpu_share: of the memory of its GPU.
         memory: bytes of main memory that it may use; 0 = unknown.
         data: fingerprint of the data.
+        plugins: the study's own modules; their text, since their files may not be where it works.
     """
 
     prepared: PreparedSplits
@@ -52,6 +54,7 @@ class Worker:
     gpu_share: float = 0.0
     memory: int = 0
     data: str = ""
+    plugins: tuple[Plugin, ...] = ()
 
     @classmethod
     def of(cls, dataset: Dataset, **has: Any) -> "Worker":
@@ -93,6 +96,11 @@ class PackTrainable(Trainable):  # type: ignore[misc]  # Ray ships no types for 
         # One thread a process and one process a core beats threads inside a step by far.
         torch.set_num_threads(1)
         self.worker = worker
+        self.refusal = ""
+        try:
+            use_plugins(worker.plugins if worker else ())
+        except PluginError as error:  # something that it imports is not installed here
+            self.refusal = f"on this worker: {error}"
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -110,6 +118,9 @@ class PackTrainable(Trainable):  # type: ignore[misc]  # Ray ships no types for 
             time.sleep(self.nap_seconds)
             self.rested += self.nap_seconds
             return {RESTING: True, "done": self.rested >= REST_SECONDS}
+        if self.refusal:
+            cells = [asdict(record) for record in lost_cells(self.pack, self.refusal)]
+            return {"done": True, EPOCH: 0, VALUE: math.inf, CELLS: cells, MEASURED: []}
         if self.work is None:
             self.work = PackWork(self.pack, self.worker)
         return self.work.step()

@@ -2,15 +2,22 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from msa_core.config import MODALITIES, Config, ConfigError
+from msa_core.config_kinds import is_added, kind_of_path
 from msa_core.config_paths import Value, flatten, replace
-from msa_core.config_rules import check_config, resolve, restrict
+from msa_core.config_rules import resolve, restrict
+from msa_core.plugins import kinds_added_by, use_plugins
 from spaces.designs import Arm
 from spaces.domains import Domain, describe
-from spaces.resolution import possible_space, signature
+from spaces.resolution import (
+    possible_plugin_kinds,
+    possible_space,
+    refusal,
+    signature,
+)
 from spaces.study import Study
 
 TUNE = "tune"
@@ -100,6 +107,7 @@ def plan_study(
     Raises:
         ConfigError: an arm makes no sense on this data.
     """
+    use_plugins(study.plugins)
     arms, notes = _arms_on_data(study, versions, modalities)
     for arm in arms:
         _check_annotations(arm, annotated)
@@ -146,12 +154,10 @@ def _arms_on_data(
     # The baseline first, so that it is never the one left out as another's double.
     for arm in sorted(study.arms, key=lambda arm: arm.name != study.baseline):
         config = restrict(replace(study.base, arm.changes), modalities)
-        try:
-            check_config(config, study.data.scheme)
-        except ConfigError:
+        if reason := refusal(config, study.search, arm.changes, study.data.scheme):
             if arm.name == study.baseline:
-                raise
-            notes.append(f"arm '{arm.name}' is left out: the data leaves it no modality")
+                raise ConfigError(f"arm '{arm.name}' on this data: {reason}")
+            notes.append(f"arm '{arm.name}' is left out: on this data {reason}")
             continue
         key = signature(config, study.search, arm.changes)
         if key in seen:
@@ -164,19 +170,42 @@ def _arms_on_data(
 
 def _planned(study: Study, arm: Arm, config: Config, versions: Versions) -> PlannedArm:
     space = possible_space(config, study.search, arm.changes)
+    own_kinds = possible_plugin_kinds(config, study.search, arm.changes)
     # The whole configuration and not only its active part: a searched choice may switch a
     # field on whose value then matters.
     decides = {
         "arm": arm.name,
-        "config": flatten(config) if space else resolve(config),
+        "config": _whole(config, own_kinds) if space else resolve(config),
         "space": {path: describe(domain) for path, domain in sorted(space.items())},
         "tuning": _tuning(study) if space else [],
         "tune_seeds": study.budget.tune_seeds if space else 0,
         "data": versions.data,
         "code": versions.code,
     }
+    if digests := _plugin_digests(study, own_kinds):
+        decides["plugins"] = digests
     return PlannedArm(
         name=arm.name, changes=arm.changes, config=config, space=space, key=_digest(decides)
+    )
+
+
+def _whole(config: Config, own_kinds: Collection[tuple[str, str]]) -> dict[str, Value]:
+    """Every field, without those of plugins' kinds that the arm can't use."""
+    return {
+        path: value
+        for path, value in flatten(config).items()
+        if (option := kind_of_path(path)) is None
+        or not is_added(*option[:2])
+        or option[:2] in own_kinds
+    }
+
+
+def _plugin_digests(study: Study, own_kinds: Collection[tuple[str, str]]) -> list[str]:
+    """Of the plugins that an arm can use: the others are no part of its cells."""
+    return sorted(
+        plugin.digest
+        for plugin in study.plugins
+        if any(kind in own_kinds for kind in kinds_added_by(plugin))
     )
 
 

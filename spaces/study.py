@@ -10,14 +10,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from msa_core.config import LABEL_SCHEMES, Config
 from msa_core.config_paths import check_value, nearest, replace
-from msa_core.config_rules import check_config
+from msa_core.plugins import Plugin
 from spaces.data_source import DataSource, data_source
 from spaces.designs import Arm, explicit, leave_one_out
 from spaces.document import Node, is_domain, leaves, read_document
 from spaces.domains import DOMAINS, Domain, parse_domain
 from spaces.errors import StudyError, at, located
 from spaces.overrides import apply_overrides
-from spaces.resolution import signature
+from spaces.plugins import study_plugins
+from spaces.resolution import refusal, signature
 
 DESIGNS = ("explicit", "leave_one_out")
 SHIPPED = Path(__file__).parent / "studies"
@@ -55,6 +56,7 @@ class _StudyFields(BaseModel):
     study: str
     question: str = ""
     data: str | dict[str, Any] = "planted"
+    plugins: list[str] = []
     base: dict[str, Any] = {}
     search: dict[str, Any] = {}
     arms: list[dict[str, Any]]
@@ -76,6 +78,8 @@ class Study:
         place: the file's name, for messages.
         base: the configuration that every arm starts from.
         search: field -> domain, the same for every arm in which the field means something.
+        plugins: the author's own modules; in use in this process since the study was loaded, and
+            until another is.
         metric: the primary metric: tuned on validation, verdicts on test.
         margins: metric -> smallest difference that the author cares about.
     """
@@ -92,6 +96,7 @@ class Study:
     margins: Mapping[str, float]
     sampler: str
     budget: Budget
+    plugins: tuple[Plugin, ...] = ()
 
 
 def find_study(name: str) -> Path:
@@ -123,7 +128,13 @@ def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
         StudyError: the first mistake, with file, line, dotted path, what is allowed and the
             nearest valid name.
     """
-    root = apply_overrides(read_document(path), overrides, STUDY_FIELDS)
+    root = read_document(path)
+    of_plugins = [override for override in overrides if override.startswith("plugins=")]
+    root = apply_overrides(root, of_plugins, STUDY_FIELDS)
+    # First of all: what is a field of the rest depends on them.
+    plugins = study_plugins(root, path.parent)
+    others = [override for override in overrides if override not in of_plugins]
+    root = apply_overrides(root, others, STUDY_FIELDS)
     fields = _checked_shape(root)
     base, search = _base_and_search(root)
     data = data_source(root, fields.data, path.parent)
@@ -140,6 +151,7 @@ def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
         margins=fields.margin,
         sampler=fields.sampler,
         budget=fields.budget,
+        plugins=plugins,
     )
     _check_names(root, study)
     _check_metrics(root, study)
@@ -269,7 +281,8 @@ def _check_arms(study: Study) -> None:
     seen: dict[object, Arm] = {}
     for arm in study.arms:
         config = replace(study.base, arm.changes)
-        located(arm.where, f"arms: '{arm.name}'", check_config, config, study.data.scheme)
+        if reason := refusal(config, study.search, arm.changes, study.data.scheme):
+            raise at(arm.where, f"arms: '{arm.name}': {reason}")
         key = signature(config, study.search, arm.changes)
         if key in seen:
             raise at(

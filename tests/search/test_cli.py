@@ -103,7 +103,7 @@ def test_a_pickle_that_calls_the_system_is_refused_and_does_not_run(
         ("train.batch_size=0", "must lie in [2, 65536]"),
         ("train.epoch=3", "did you mean 'train.epochs'?"),
         ("loss.unimodal.kind=fixed", None),
-        ("model.projection.width=512", "'model.fusion.kind: tfn' multiplies 3 modalities"),
+        ("model.projection.width=512", "'model.fusion.kind: tfn': it multiplies 3 modalities"),
     ],
 )
 def test_overrides_are_checked_like_the_file(

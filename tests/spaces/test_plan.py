@@ -89,7 +89,10 @@ def test_data_without_text_drops_the_arms_that_it_makes_pointless(
 
 def test_an_arm_left_without_a_modality_is_dropped(write_study: WriteStudy) -> None:
     planned = plan(write_study(STUDY), modalities=("audio",))
-    assert "arm 'without audio' is left out: the data leaves it no modality" in planned.notes
+    assert (
+        "arm 'without audio' is left out: on this data every modality is switched off; keep at "
+        "least one 'model.*.use: true'"
+    ) in planned.notes
 
 
 def test_the_baseline_is_never_dropped_as_a_double(write_study: WriteStudy) -> None:

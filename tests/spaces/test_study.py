@@ -73,8 +73,8 @@ MISTAKES = {
     ),
     "value not among the choices": (
         GOOD.replace("kind: sum", "kind: tnf"),
-        "study.yaml:3: base: 'model.fusion.kind' must be one of concat, sum, tfn, "
-        "but got 'tnf'; did you mean 'tfn'?",
+        "study.yaml:3: base: 'model.fusion.kind' must be one of concat, sum, gated, tfn, lmf, "
+        "mult, misa, reorg_sum, but got 'tnf'; did you mean 'tfn'?",
     ),
     "domain out of the field's bounds": (
         GOOD.replace("[1e-4, 1e-2]", "[0, 1e-2]"),
@@ -160,7 +160,8 @@ MISTAKES = {
     ),
     "unknown data field": (
         GOOD + "data: {fiel: x.pkl}\n",
-        "study.yaml:14: data: 'fiel' is not one of file, labels, planted; did you mean 'file'?",
+        "study.yaml:14: data: 'fiel' is not one of file, labels, planted, text_model; "
+        "did you mean 'file'?",
     ),
     "unknown labels": (
         GOOD + "data: {labels: mose}\n",

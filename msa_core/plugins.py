@@ -1,0 +1,298 @@
+"""A study's own modules: Python files that add kinds to the families of modules.
+
+A plugin imports what it needs, PyTorch included; this module imports none of it, so a study
+without plugins is read without PyTorch. A process has the plugins of one study: using those of
+another takes the first one's kinds back. `docs/plugins.md` has an example of every family.
+Standard library only.
+"""
+
+import hashlib
+import importlib
+import linecache
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
+
+from msa_core.config import Config
+from msa_core.config_alignment import MeasureOptions
+from msa_core.config_contrast import ContrastOptions
+from msa_core.config_encoders import EncoderOptions
+from msa_core.config_fields import ConfigError, Options, WeightedTerm, count, field, section
+from msa_core.config_fusion import FusionOptions
+from msa_core.config_kinds import FAMILIES, add_kind, remove_kind
+from msa_core.config_paths import check_value, fields_of, get
+from msa_core.config_procedure import ProcedureOptions
+
+__all__ = [
+    "ContrastOptions",
+    "EncoderOptions",
+    "FusionOptions",
+    "MeasureOptions",
+    "Plugin",
+    "PluginError",
+    "ProcedureOptions",
+    "WeightedTerm",
+    "contrast",
+    "count",
+    "encoder",
+    "field",
+    "fusion",
+    "measure",
+    "procedure",
+    "read_plugin",
+    "section",
+    "use_plugins",
+]
+
+Module = TypeVar("Module", bound=Callable[..., Any])
+
+# Family -> where its modules are: file, name of the registry, class that they derive from (none:
+# they are functions). Names, not imports: those import PyTorch.
+_REGISTRIES = {
+    "encoder": ("msa_core.modules.encoders", "ENCODERS", "Encoder"),
+    "fusion": ("msa_core.modules.fusion", "FUSIONS", "Fusion"),
+    "alignment": ("msa_core.modules.pairs", "MEASURES", ""),
+    "contrast": ("msa_core.modules.contrast", "CONTRASTS", "Contrast"),
+    "procedure": ("msa_core.procedures", "PROCEDURES", "Procedure"),
+}
+
+_MODULE = "triptych_plugin_"  # how their names in `sys.modules` start
+
+
+class PluginError(ConfigError):
+    """A plugin that can't be used; the message starts with its file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """The text of a plugin, as it is sent to workers and kept beside results.
+
+    Attributes:
+        name: of its file.
+        text: Python source.
+    """
+
+    name: str
+    text: str
+
+    @property
+    def digest(self) -> str:
+        """Of the text; two plugins of one digest do the same."""
+        return hashlib.sha256(self.text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    family: str
+    name: str
+    options: type[Options]
+    module: Callable[..., Any]
+
+
+_declared: list[_Kind] | None = None  # by the plugin that is being executed; None = none is
+_in_use: tuple[Plugin, ...] = ()
+_kinds: dict[str, list[_Kind]] = {}  # plugin's name -> what it added
+
+
+def encoder(name: str, options: type[EncoderOptions]) -> Callable[[Module], Module]:
+    """Declare a class derived from `msa_core.modules.encoders.Encoder` as a kind of encoder.
+
+    Outside a study, as in a test that imports the plugin's file, declaring does nothing. So do the
+    other four.
+
+    Args:
+        name: value of `model.<modality>.encoder`.
+        options: its options, below `model.encoder.<name>`.
+    """
+    return _declares("encoder", name, options)
+
+
+def fusion(name: str, options: type[FusionOptions]) -> Callable[[Module], Module]:
+    """Declare a class derived from `msa_core.modules.fusion.Fusion` as a kind of fusion.
+
+    Args:
+        name: value of `model.fusion.kind`.
+        options: its options, below `model.fusion.<name>`.
+    """
+    return _declares("fusion", name, options)
+
+
+def measure(name: str, options: type[MeasureOptions]) -> Callable[[Module], Module]:
+    """Declare a function (first_BD, second_BD, numbers, options) as an alignment measure.
+
+    Args:
+        name: value of `loss.alignment.<pair>.measure`.
+        options: its options, below `loss.alignment.<name>`.
+    """
+    return _declares("alignment", name, options)
+
+
+def contrast(name: str, options: type[ContrastOptions]) -> Callable[[Module], Module]:
+    """Declare a class derived from `msa_core.modules.contrast.Contrast` as a kind of contrast.
+
+    Args:
+        name: it is switched on by `loss.contrast.<name>.use`.
+        options: its options, below `loss.contrast.<name>`.
+    """
+    return _declares("contrast", name, options)
+
+
+def procedure(name: str, options: type[ProcedureOptions]) -> Callable[[Module], Module]:
+    """Declare a class derived from `msa_core.procedures.Procedure` as a kind of procedure.
+
+    Args:
+        name: value of `procedure.kind`.
+        options: its options, below `procedure.<name>`.
+    """
+    return _declares("procedure", name, options)
+
+
+def read_plugin(path: Path) -> Plugin:
+    """The text of a file.
+
+    Raises:
+        PluginError: it can't be read.
+    """
+    try:
+        return Plugin(path.name, path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:  # ValueError: no text, or no path
+        raise PluginError(f"{path}: cannot be read: {error}") from None
+
+
+def use_plugins(plugins: Sequence[Plugin]) -> None:
+    """Make exactly these the plugins of this process: execute them and add their kinds.
+
+    Does nothing if they are in use already. After an error none is.
+
+    Raises:
+        PluginError: a plugin raises, adds nothing, or adds what it can't; with file and reason.
+    """
+    global _in_use
+    if tuple(plugins) == _in_use:
+        return
+    _take_back()
+    try:
+        for plugin in plugins:
+            if plugin.name in _kinds:
+                raise PluginError(f"{plugin.name}: two plugins have this name; rename one")
+            _kinds[plugin.name] = []
+            for kind in _executed(plugin):
+                _add(plugin, kind)
+    except BaseException:
+        _take_back()
+        raise
+    _in_use = tuple(plugins)
+
+
+def kinds_added_by(plugin: Plugin) -> list[tuple[str, str]]:
+    """Family and name of every kind that a plugin in use has added."""
+    return [(kind.family, kind.name) for kind in _kinds.get(plugin.name, ())]
+
+
+def _declares(family: str, name: str, options: type[Any]) -> Callable[[Module], Module]:
+    def declare(module: Module) -> Module:
+        if _declared is not None:
+            _declared.append(_Kind(family, name, options, module))
+        return module
+
+    return declare
+
+
+def _executed(plugin: Plugin) -> list[_Kind]:
+    """What a plugin declares."""
+    global _declared
+    module = ModuleType(_module_name(plugin))
+    file = f"<plugin {plugin.digest}>/{plugin.name}"
+    module.__file__ = file
+    # Dataclasses look their module up, and tracebacks show the line.
+    sys.modules[module.__name__] = module
+    linecache.cache[file] = (len(plugin.text), None, plugin.text.splitlines(True), file)
+    _declared = []
+    try:
+        exec(compile(plugin.text, file, "exec"), module.__dict__)
+        found = _declared
+    except (Exception, SystemExit) as error:
+        raise PluginError(f"{plugin.name}{_line_of(error, file)}: {_said(error)}") from error
+    finally:
+        _declared = None
+    if not found:
+        raise PluginError(
+            f"{plugin.name}: adds no kind; declare one with @fusion, @encoder, @measure, "
+            "@contrast or @procedure of msa_core.plugins"
+        )
+    return found
+
+
+def _add(plugin: Plugin, kind: _Kind) -> None:
+    """Add a kind to its family and its module to the registry."""
+    try:
+        _check_module(kind)
+        add_kind(kind.family, kind.name, kind.options)
+    except ConfigError as error:
+        raise PluginError(f"{plugin.name}: {error}") from None
+    _kinds[plugin.name].append(kind)
+    _registry(kind.family)[kind.name] = kind.module
+    prefix = f"{FAMILIES[kind.family].section}.{kind.name}."
+    for path in fields_of(Config):
+        if path.startswith(prefix):
+            try:
+                check_value(Config, path, get(Config(), path))
+            except ConfigError as error:
+                raise PluginError(f"{plugin.name}: default of {error}") from None
+
+
+def _check_module(kind: _Kind) -> None:
+    file, _, base = _REGISTRIES[kind.family]
+    if not base:
+        if isinstance(kind.module, type) or not callable(kind.module):
+            raise ConfigError(f"'{kind.name}' must be a function")
+        return
+    wanted = getattr(importlib.import_module(file), base)
+    if not (isinstance(kind.module, type) and issubclass(kind.module, wanted)):
+        raise ConfigError(f"'{kind.name}' must be a class derived from {file}.{base}")
+
+
+def _take_back() -> None:
+    """Leave the process as if it had never had a plugin."""
+    global _in_use
+    for kinds in _kinds.values():
+        for kind in kinds:
+            remove_kind(kind.family, kind.name)
+            _registry(kind.family).pop(kind.name, None)
+    _kinds.clear()
+    for name in [name for name in sys.modules if name.startswith(_MODULE)]:
+        del sys.modules[name]
+    _in_use = ()
+
+
+def _registry(family: str) -> dict[str, Any]:
+    file, name, _ = _REGISTRIES[family]
+    registry: dict[str, Any] = getattr(importlib.import_module(file), name)
+    return registry
+
+
+def _module_name(plugin: Plugin) -> str:
+    return f"{_MODULE}{plugin.digest}"
+
+
+def _line_of(error: BaseException, file: str) -> str:
+    """`:12`, the plugin's line that an error comes from."""
+    if isinstance(error, SyntaxError) and error.filename == file:
+        return f":{error.lineno}"
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__)
+             if frame.filename == file]  # fmt: skip
+    return f":{lines[-1]}" if lines else ""
+
+
+def _said(error: BaseException) -> str:
+    """One line."""
+    if isinstance(error, ModuleNotFoundError):
+        return (
+            f"{error}; a plugin is one file and imports what is installed, not the files beside it"
+        )
+    text = error.msg if isinstance(error, SyntaxError) else str(error)
+    return f"{type(error).__name__}: {' '.join(text.split())}"
