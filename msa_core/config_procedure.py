@@ -9,6 +9,7 @@ from msa_core.config_fields import (
     WeightedTerm,
     count,
     field,
+    positive,
     section,
     weight,
 )
@@ -20,10 +21,15 @@ class ProcedureOptions(Options):
 
     Attributes:
         one_modality: a step sees one modality, and so has no term of several.
+        plans_epochs: what an epoch does depends on how many there are to be, so that members of a
+            pack have equally many.
+        keeps_last: the model of the last epoch is the result, and nothing stops it early.
     """
 
     changes: ClassVar[str] = "loop"
     one_modality: ClassVar[bool] = False
+    plans_epochs: ClassVar[bool] = False
+    keeps_last: ClassVar[bool] = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,9 +58,9 @@ class MlaOptions(ProcedureOptions):
     order: str = field(
         "text_first", "whose turn is first", "order", choices=("text_first", "text_last")
     )
-    bins_weight: float = weight(
-        0.1, "entropy only: weight of the loss on binned sentiment", "bins weight",
-        only_with=("weights", "entropy"),
+    bins_weight: float = positive(  # not 0: entropies of what was never learned say nothing
+        0.1, "entropy only: weight of the loss on binned sentiment", "bins weight", 1e6,
+        searched=(0.01, 1.0, "log"), only_with=("weights", "entropy"),
     )  # fmt: skip
 
     def refusal(self, config: Any) -> str:
@@ -67,6 +73,8 @@ class MlaOptions(ProcedureOptions):
                 "its head reads one modality at a time, so it needs 'model.fusion.kind: sum', not "
                 f"'{config.model.fusion.kind}'"
             )
+        if config.missing.modalities > 0:
+            return "a step sees one modality, which can't be missing; set 'missing.modalities: 0'"
         return ""
 
 
@@ -77,7 +85,10 @@ class TwoStageOptions(ProcedureOptions):
     def refusal(self, config: Any) -> str:
         """Nothing to fit in the first stage."""
         if not (config.loss.contrast.bound.use and config.loss.contrast.bound.weight > 0):
-            return "its first stage fits estimators; set 'loss.contrast.bound.use: true'"
+            return (
+                "its first stage fits estimators of information, and there are none; set "
+                "'loss.contrast.bound.use: true' and a weight above 0"
+            )
         return ""
 
 
@@ -103,6 +114,8 @@ class ConsistencyTerm(WeightedTerm):
 class StreamOptions(ProcedureOptions):
     """Tasks come one after another, with replay of what was seen."""
 
+    plans_epochs: ClassVar[bool] = True
+    keeps_last: ClassVar[bool] = True
     tasks: int = field(
         3, "tasks, by rising sentiment; each has its share of the epochs", "tasks", minimum=2,
         maximum=20,
@@ -115,7 +128,8 @@ class StreamOptions(ProcedureOptions):
         """Fewer epochs than tasks."""
         if config.train.epochs < self.tasks:
             return (
-                f"{self.tasks} tasks need as many epochs, 'train.epochs' is {config.train.epochs}"
+                f"{self.tasks} tasks need as many epochs, but 'train.epochs' is "
+                f"{config.train.epochs}; raise it, or lower 'procedure.stream.tasks'"
             )
         if config.loss.unimodal.kind == "ulgm":
             return (
@@ -134,25 +148,3 @@ class ProcedureConfig:
     mla: MlaOptions = section(MlaOptions)
     two_stage: TwoStageOptions = section(TwoStageOptions)
     stream: StreamOptions = section(StreamOptions)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MissingConfig:
-    """What the training is made to miss; valid and test are whole."""
-
-    frames: float = field(
-        0.0, "share of each utterance's frames set to zero in training", "frames missing",
-        minimum=0.0, maximum=0.95, quiet=True, searched=(0.1, 0.5, "linear"),
-    )  # fmt: skip
-    modalities: float = field(
-        0.0, "probability of each modality to be missing from the fusion, never all",
-        "modalities missing", minimum=0.0, maximum=0.95, quiet=True, searched=(0.1, 0.5, "linear"),
-    )  # fmt: skip
-    protocol: str = field(
-        "all",
-        "all: training sees every modality of an utterance; unseen: text and audio of one half, "
-        "vision of the other half, and never all three together",
-        "missing protocol",
-        choices=("all", "unseen"),
-        quiet=True,
-    )

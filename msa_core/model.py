@@ -14,13 +14,14 @@ from torch import Tensor, nn
 from msa_core.config import MODALITIES, PAIRS, Config
 from msa_core.config_alignment import aligned_pairs
 from msa_core.config_kinds import chosen, options_of
-from msa_core.config_rules import fused_entries, reads_frames
+from msa_core.config_rules import fused_entries, head_width, reads_frames
 from msa_core.data.batching import Batch
 from msa_core.modules.contrast import CONTRASTS
 from msa_core.modules.draws import Draws
 from msa_core.modules.dropout import Dropout
 from msa_core.modules.encoders import ENCODERS
 from msa_core.modules.fusion import FUSIONS
+from msa_core.modules.inference import INFERENCES
 from msa_core.modules.labels import MULTIMODAL
 from msa_core.modules.linear import Linear
 from msa_core.modules.memory import Remembers
@@ -43,6 +44,7 @@ class Output:
         terms: name -> raw value of every term of the loss that the model's modules give, in
             training: `alignment.<pair>`, `contrast.<kind>`, `fusion.<term>`.
         logged: name -> a value worth a curve beside them.
+        logits: name -> [B, C] of a classifier beside the prediction, in training.
     """
 
     prediction: Tensor
@@ -52,6 +54,7 @@ class Output:
     fused: Tensor
     terms: Mapping[str, Tensor] = field(default_factory=dict)
     logged: Mapping[str, Tensor] = field(default_factory=dict)
+    logits: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class Head(nn.Module):
@@ -116,6 +119,12 @@ class Model(nn.Module):
         own = config.model.fusion
         self.head = (
             LinearHead(fused) if own.head == "linear" else Head(fused, own.width, own.dropout)
+        )
+        infer = INFERENCES.get(config.procedure.kind)
+        self.inference = (
+            infer(options_of(config, "procedure", config.procedure.kind), used, head_width(config))
+            if infer
+            else None
         )
         unimodal = config.loss.unimodal
         self.unimodal_heads = nn.ModuleDict(
@@ -200,6 +209,12 @@ class Model(nn.Module):
                 for kind, contrast in self.contrasts.items()
             }
             terms = {**aligned, **contrasted, **terms}
+        logits: dict[str, Tensor] = {}
+        if self.inference is not None:
+            if self.training:
+                logits = self.inference.logits(hidden[MULTIMODAL])
+            elif only is None:
+                prediction_B = self.inference(self.head, seen)
         return Output(
             prediction=prediction_B,
             unimodal=unimodal,
@@ -208,6 +223,7 @@ class Model(nn.Module):
             fused=fused_BF,
             terms=terms,
             logged=logged,
+            logits=logits,
         )
 
     def expect(self, whole: Batch) -> None:
@@ -217,6 +233,7 @@ class Model(nn.Module):
             whole: train.
         """
         for name, mask in self.frame_masks.items():
+            assert isinstance(mask, FrameMask)
             mask.steps = whole.features[name].shape[1]
 
     def draws(self) -> dict[str, Draws]:

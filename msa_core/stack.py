@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from msa_core.config import LABEL_SCHEMES
-from msa_core.data.batching import Scaler, batch_sizes
+from msa_core.config import LABEL_SCHEMES, MODALITIES
+from msa_core.data.batching import Batch, Scaler, batch_sizes
 from msa_core.data.dataset import FloatArray
 from msa_core.data.prepared import PreparedSplits
 from msa_core.member_labels import MemberLabels
@@ -22,7 +22,8 @@ from msa_core.members import Network
 from msa_core.model import fresh_parameters
 from msa_core.packing import Member
 from msa_core.parameters import Parameters, RowAdam
-from msa_core.procedures import PROCEDURES, Move
+from msa_core.procedure import Move
+from msa_core.procedures import PROCEDURES
 from msa_core.step import StepFunction, StepResult
 from msa_core.streams import Streams
 from msa_core.trees import Tree, map_tensors
@@ -30,6 +31,9 @@ from msa_core.trees import Tree, map_tensors
 # A batched product of MKL otherwise rounds by where in memory a member lies, and so by its
 # company. Read by MKL at its first product.
 os.environ.setdefault("MKL_CBWR", "AUTO")
+
+# Rows of train [K, B], and module -> its random numbers for them [K, B, ...].
+Visit = tuple[Tensor, Mapping[str, Tensor]]
 
 
 class Stack:
@@ -71,7 +75,9 @@ class Stack:
         self._model = self._network.model
         self._model.expect(self._train)
         self.procedure = PROCEDURES[self._config.procedure.kind](
-            self._config, torch.from_numpy(data.splits.train.labels)
+            self._config,
+            self._train.labels.cpu(),
+            LABEL_SCHEMES[data.scheme].bound,
         )
         streams = self._streams
         self._kept = self._copies({**self._model.memories(), **self.procedure.fresh()})
@@ -181,19 +187,25 @@ class Stack:
             The move, what came of it, and the utterances of the step.
         """
         self._model.train()
-        for moves in self.procedure.passes():
+        for moves in self.procedure.passes(epoch):
             orders_KN = torch.stack(
                 [self.procedure.order(epoch, moves[0], streams) for streams in self._streams]
             ).to(self.device)
             sizes = batch_sizes(orders_KN.shape[1], self._config.train.batch_size)[:most]
             drawn_KN = {move: self._drawn(epoch, move, sum(sizes)) for move in moves}
+            again = {move: self._replayed(epoch, move, sizes) for move in moves if move.replays}
             start = 0
-            for size in sizes:
+            for step, size in enumerate(sizes):
                 end = start + size
                 for move in moves:
                     drawn_KB = {name: of[:, start:end] for name, of in drawn_KN[move].items()}
+                    rows_KB = orders_KN[:, start:end]
                     result = self._take_step(
-                        epoch, move, orders_KN[:, start:end], drawn_KB, measures=start == 0
+                        epoch,
+                        move,
+                        (rows_KB, drawn_KB),
+                        again[move][step] if move in again else None,
+                        measures=step == 0,
                     )
                     yield move, result, size
                 start = end
@@ -202,30 +214,54 @@ class Stack:
         self,
         epoch: int,
         move: Move,
-        rows_KB: Tensor,
-        drawn: Mapping[str, Tensor],
+        seen: Visit,
+        again: Visit | None,
         *,
         measures: bool,
     ) -> StepResult:
-        """One move of every member."""
-        batch = self._train.take(rows_KB)
-        if not self.vmapped:
-            batch = batch.trimmed()
-        batch = self._labels.given(batch)
-        result = self._step(move, batch, drawn, self._kept, measures=measures)
+        """One move of every member.
+
+        Args:
+            epoch: from 1.
+            move: of the procedure.
+            seen: the batch.
+            again: what is replayed beside it.
+            measures: see `StepFunction`.
+        """
+        rows_KB, drawn = seen
+        batch = self._batch(rows_KB)
+        replayed = (self._batch(again[0]).parts(), again[1]) if again else ({}, {})
+        result = self._step(move, batch, drawn, self._kept, replayed, measures=measures)
         self._adam.step(result.gradients)
         self._kept = dict(result.kept)
         if self._labels.generates and not move.name:
             self._labels.move(epoch, batch.rows, result.hidden)
         return result
 
-    def _drawn(self, epoch: int, move: Move, count: int) -> dict[str, Tensor]:
+    def _batch(self, rows_KB: Tensor) -> Batch:
+        batch = self._train.take(rows_KB)
+        return self._labels.given(batch if self.vmapped else batch.trimmed())
+
+    def _replayed(self, epoch: int, move: Move, sizes: Sequence[int]) -> list[Visit]:
+        """What is seen again beside each batch of a pass."""
+        rows = [self.procedure.replayed(epoch, move, sizes, own) for own in self._streams]
+        steps = [torch.stack(own).to(self.device) for own in zip(*rows, strict=True)]
+        counts = [rows_KR.shape[1] for rows_KR in steps]
+        drawn = self._drawn(epoch, move, sum(counts), "replay")
+        parts = {name: torch.split(of, counts, dim=1) for name, of in drawn.items()}
+        return [
+            (rows_KR, {name: of[step] for name, of in parts.items()})
+            for step, rows_KR in enumerate(steps)
+        ]
+
+    def _drawn(self, epoch: int, move: Move, count: int, *beside: str) -> dict[str, Tensor]:
         """Module -> its random numbers in this epoch, [K, N, ...]."""
         drawn = {}
         for name, module in self._model.draws().items():
-            if not module.rate:
+            if not module.rate or _is_unread(name, move):
                 continue
-            stream = (module.stream, name, epoch, *([move.name] if move.name else []))
+            own: tuple[str, ...] = (move.name, *beside) if move.name else beside
+            stream: tuple[str | int, ...] = (module.stream, name, epoch, *own)
             drawn[name] = torch.stack(
                 [
                     module.draw(rate, count, streams.generator(*stream, device=self.device))
@@ -240,13 +276,19 @@ class Stack:
         return map_tensors(lambda tensor: torch.stack([tensor] * copies).to(self.device), fresh)
 
 
+def _is_unread(module: str, move: Move) -> bool:
+    """Whether a module belongs to a modality that a move does not read."""
+    modality = module.split(".")[1] if "." in module else ""
+    return move.only is not None and modality in MODALITIES and modality not in move.only
+
+
 def _log(
     losses: Sequence[dict[str, float]], move: Move, names: Sequence[str], values: list[list[float]]
 ) -> None:
     """Take the values of a move into the members' curves."""
     for own, row in zip(losses, values, strict=False):
         for name, value in zip(names, row, strict=True):
-            if name == "train.loss":
+            if name == "train.loss" and move.counts:
                 own[name] = own.get(name, 0.0) + value
             else:
                 own[f"{name}.{move.name}" if move.name else name] = value

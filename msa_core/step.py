@@ -14,10 +14,11 @@ from torch import Tensor
 from msa_core.config import Config
 from msa_core.data.batching import Batch
 from msa_core.members import Network, over_members
+from msa_core.model import Output
 from msa_core.objective import loss_terms, weighted
 from msa_core.packing import Member, free_numbers
 from msa_core.parameters import Parameters
-from msa_core.procedures import Move, Procedure
+from msa_core.procedure import Move, Procedure, StepView
 from msa_core.replay import Recordings
 from msa_core.trees import Tree
 
@@ -69,6 +70,7 @@ class StepFunction:
         self._procedure = procedure
         self._parameters = parameters
         self._keeps_hidden = keeps_hidden
+        self._modifies = bool(procedure.fresh())
         device = parameters.flat.device
         own = [free_numbers(member.config) for member in members]
         self._numbers = {
@@ -91,6 +93,7 @@ class StepFunction:
         batch: Batch,
         drawn: Mapping[str, Tensor],
         kept: Mapping[str, Tensor],
+        replayed: Tree = ({}, {}),
         *,
         measures: bool,
     ) -> StepResult:
@@ -100,10 +103,11 @@ class StepFunction:
             move: what moves.
             batch: [K, B, ...].
             drawn: module -> its random numbers [K, B, ...].
-            kept: name -> [K, ...], what modules keep.
+            kept: name -> [K, ...], what modules and the procedure keep.
+            replayed: parts of a batch and random numbers, as above, of a move that replays.
             measures: log also what is logged once an epoch.
         """
-        inputs = batch.parts(), dict(drawn), dict(kept)
+        inputs = batch.parts(), dict(drawn), dict(kept), replayed
 
         def function(inputs: Tree) -> Tree:
             return self._losses_and_gradients(move, inputs, measures)
@@ -118,42 +122,58 @@ class StepFunction:
         return StepResult(values_KL.detach(), gradients, hidden, kept_after, measured_KM.detach())
 
     def _losses_and_gradients(self, move: Move, inputs: Tree, measures: bool) -> Tree:
-        parts, drawn, kept = inputs
+        parts, drawn, kept, replayed = inputs
         leaves = self._parameters.leaves
         names: list[tuple[str, ...]] = []
 
         def of_member(
-            parameters: Tree, drawn: Tree, rates: Tree, numbers: Tree, kept: Tree, parts: Tree
+            parameters: Tree,
+            drawn: Tree,
+            rates: Tree,
+            numbers: Tree,
+            kept: Tree,
+            parts: Tree,
+            replayed: Tree,
         ) -> Tree:
-            handed = {
-                f"{name}.drawn": self._draws[name].handed(own, rates[name])
-                for name, own in drawn.items()
-            }
-            batch = Batch(**parts)
-            tensors = {**parameters, **handed, **kept}
-            output = self._network(tensors, batch, numbers, move.only)
-            terms = self._procedure.terms(move, loss_terms(self._config, output, batch, numbers))
+            def seen(parts: Tree, drawn: Tree, only: Sequence[str] | None) -> tuple[Batch, Output]:
+                handed = {
+                    f"{name}.drawn": self._draws[name].handed(own, rates[name])
+                    for name, own in drawn.items()
+                }
+                batch = Batch(**parts)
+                tensors = {**parameters, **handed, **kept}
+                return batch, self._network(tensors, batch, numbers, only)
+
+            batch, output = seen(parts, drawn, move.only)
+            kept_after = {**kept, **self._network.kept(kept)} if move.remembers else kept
+            # Named one by one, all modalities give no term of several.
+            everything = self._procedure.modalities
+            again = seen(replayed[0], replayed[1], everything) if replayed[0] else None
+            view = StepView(batch=batch, output=output, numbers=numbers, kept=kept, replayed=again)
+            of_loss = loss_terms(self._config, output, batch, numbers)
+            terms = self._procedure.terms(move, of_loss, view)
             raw_L = torch.stack([term.raw for term in terms.values()])
             weighted_L = torch.stack([weighted(term) for term in terms.values()])
             loss = weighted_L.sum()
-            names[:] = [tuple(terms), tuple(output.logged)]
-            logged = [value.reshape(1) for value in output.logged.values()]
+            beside = _without(output.logged, [name for name in of_loss if name not in terms])
+            names[:] = [tuple(terms), tuple(beside)]
+            logged = [value.reshape(1) for value in beside.values()]
             logged_M = torch.cat(logged) if logged else raw_L[:0]
             hidden = output.hidden if self._keeps_hidden else {}
             return (
                 loss,
                 (raw_L, weighted_L),
                 hidden,
-                self._network.kept(kept),
+                kept_after,
                 logged_M.detach(),
-                self._procedure.witness(output),
+                self._procedure.witness(move, view),
             )
 
         axis = self._parameters.axis
-        over = over_members(of_member, self._network.vmapped, (axis, 0, 0, 0, 0, 0))
+        over = over_members(of_member, self._network.vmapped, (axis, 0, 0, 0, 0, 0, 0))
         rates = {name: tensor for name, (_, tensor) in self._rates.items() if name in drawn}
         losses_K, values, hidden, kept_after, logged_KM, witness = over(
-            leaves, drawn, rates, self._numbers, kept, parts
+            leaves, drawn, rates, self._numbers, kept, parts, replayed
         )
         raw_KL, weighted_KL = values
         terms, logged_names = names
@@ -186,10 +206,10 @@ class StepFunction:
         leaves = list(self._parameters.leaves.values())
         norms = []
         for term_K in weighted_KL.unbind(1):
-            gradients = torch.autograd.grad(
-                term_K.sum(), leaves, materialize_grads=True, retain_graph=True
-            )
-            norms.append(self._norms(gradients))
+            found = torch.autograd.grad(term_K.sum(), leaves, allow_unused=True, retain_graph=True)
+            # Not filled up with zeros: a longer sum is rounded otherwise, and parameters that
+            # nothing reads must not be seen in any number.
+            norms.append(self._norms([one for one in found if one is not None]))
         norms_KL = torch.stack(norms, dim=1)
         total_K1 = norms_KL.sum(dim=1, keepdim=True)
         return norms_KL / torch.where(total_K1 > 0, total_K1, 1.0)
@@ -209,7 +229,7 @@ class StepFunction:
         def of_member(gradients: Tree, witness: Tree, kept: Tree) -> Tree:
             return self._procedure.modified(move, gradients, witness, kept)
 
-        if not self._procedure.fresh():
+        if not self._modifies:
             return gradients, kept
         axis = self._parameters.axis
         stacked = gradients if axis == 0 else {n: g[None] for n, g in gradients.items()}
@@ -217,6 +237,15 @@ class StepFunction:
             stacked, {name: value.detach() for name, value in witness.items()}, kept
         )
         return (changed if axis == 0 else {n: g[0] for n, g in changed.items()}), kept
+
+
+def _without(logged: Mapping[str, Tensor], dropped: Sequence[str]) -> dict[str, Tensor]:
+    """What is logged, less what belongs to terms that do not count."""
+    return {
+        name: value
+        for name, value in logged.items()
+        if not any(name.startswith(f"{term}.") for term in dropped)
+    }
 
 
 def _named(terms: Sequence[str]) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from msa_core.config import Config
+from msa_core.config_kinds import options_of
 from msa_core.data.batching import Scaler
 from msa_core.data.dataset import FloatArray, Splits
 from msa_core.data.prepared import PreparedSplits
@@ -46,7 +47,8 @@ class MemberResult:
         status: `complete`, `pruned` (stopped by `on_epoch`) or `failed`.
         reason: why it is not complete; empty if it is.
         epochs: epochs trained.
-        best_epoch: the epoch restored, from 1; 0 if there is none.
+        best_epoch: the epoch restored, from 1; 0 if there is none. The last one of a procedure
+            that keeps it.
         valid: validation metrics of the best epoch; an undefined metric is absent.
         curve: name -> one value an epoch (NaN where undefined): `train.loss`, for every term
             `train.<term>` (raw) and `train.<term>.weighted`, and `valid.<metric>`.
@@ -243,7 +245,8 @@ class _Run:
     def finish_if_due(self) -> None:
         """End the training where its epochs or its patience are used up."""
         train = self.member.config.train
-        used_up = self.epochs >= train.epochs or self.epochs - self.best_epoch >= train.patience
+        waited = 0 if self._keeps_last else self.epochs - self.best_epoch
+        used_up = self.epochs >= train.epochs or waited >= train.patience
         if self.running and used_up:
             if self.best_epoch:
                 self.end("complete")
@@ -274,7 +277,14 @@ class _Run:
             column = self.curve.setdefault(name, [math.nan] * (self.epochs - 1))
             column.append(values.get(name, math.nan))
 
+    @property
+    def _keeps_last(self) -> bool:
+        config = self.member.config
+        return bool(options_of(config, "procedure", config.procedure.kind).keeps_last)
+
     def _improved(self) -> bool:
+        if self._keeps_last:
+            return True
         monitor = self.member.config.train.monitor
         if monitor not in self.valid:
             return False
@@ -346,12 +356,13 @@ class _Group:
         predictions: FloatArray,
         seconds: float,
     ) -> None:
-        labels = self.data.splits.valid.labels
+        labels, epoch = self.data.splits.valid.labels, self.runs[0].epochs + 1
         for row, run in enumerate(self.runs):
             run.seconds += seconds / len(self.runs)
             run.company = len(self.runs)
             try:
-                if run.add_epoch(losses[row], predictions[row], labels):
+                watched = stack.procedure.watched(epoch, predictions[row], labels, run.curve)
+                if run.add_epoch({**losses[row], **watched}, predictions[row], labels):
                     run.best = self._snapshot(stack, row)
             except Exception as error:  # of the metrics: this member's alone
                 run.end("failed", f"{type(error).__name__}: {error}")
