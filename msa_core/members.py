@@ -14,6 +14,7 @@ from msa_core.config import Config
 from msa_core.data.batching import Batch
 from msa_core.data.dataset import FloatArray
 from msa_core.model import Model, Output, build_model
+from msa_core.modules.encoders import Recurrent
 from msa_core.modules.seen import Numbers
 from msa_core.parameters import Parameters
 from msa_core.trees import Tree, map_tensors
@@ -29,13 +30,17 @@ class Network:
         vmapped: whether it is called under `torch.func.vmap`.
     """
 
-    def __init__(self, config: Config, features: Mapping[str, int], *, vmapped: bool) -> None:
-        self.model: Model = build_model(config, features)
+    def __init__(
+        self, config: Config, features: Mapping[str, int], bound: float = 3.0, *, vmapped: bool
+    ) -> None:
+        """Build it; see `msa_core.model.build_model`."""
+        self.model: Model = build_model(config, features, bound)
         self.features = features
+        self.bound = bound
         self.vmapped = vmapped
         self._precision = config.train.precision
         for module in self.model.modules():
-            if hasattr(module, "stepwise"):  # a recurrent layer
+            if isinstance(module, Recurrent):
                 module.stepwise = vmapped
         # Where every module keeps its tensors. `torch.func.functional_call` would look all of
         # them up anew in each step, a tenth of the time of a small pack.
@@ -43,7 +48,8 @@ class Network:
             (tensors, name, f"{path}.{name}")
             for path, module in self.model.named_modules()
             for tensors in (module._parameters, module._buffers)
-            for name in tensors
+            for name, tensor in tensors.items()
+            if tensor is not None
         ]
         self._absent = torch.empty(0)  # what a module that draws nothing is handed
 
@@ -74,12 +80,12 @@ class Network:
 
     def like(self, config: Config) -> Model:
         """The modules of a configuration of the same structure."""
-        return build_model(config, self.features)
+        return build_model(config, self.features, self.bound)
 
     def kept(self, names: Iterable[str]) -> dict[str, Tensor]:
         """What its modules keep after a call, by buffer name."""
         wanted = set(names)
-        return {path: own[name] for own, name, path in self._slots if path in wanted}  # type: ignore[misc]
+        return {path: own[name] for own, name, path in self._slots if path in wanted}
 
     @torch.no_grad()
     def predict(self, parameters: Parameters, whole: Batch) -> FloatArray:

@@ -90,14 +90,10 @@ class Model(nn.Module):
     A part that the configuration switches off is not built at all.
     """
 
-    def __init__(self, config: Config, features: Mapping[str, int]) -> None:
-        """Build the parameters without drawing any random number (see `build_model`).
-
-        Args:
-            config: what to build.
-            features: modality -> features a frame, for at least the modalities in use.
-        """
+    def __init__(self, config: Config, features: Mapping[str, int], bound: float) -> None:
+        """Build the parameters without drawing any random number; see `build_model`."""
         super().__init__()
+        self.bound = bound
         used = [name for name in MODALITIES if getattr(config.model, name).use]
         width = config.model.projection.width
         fused = fused_entries(config)
@@ -105,13 +101,14 @@ class Model(nn.Module):
         self.projections = nn.ModuleDict()
         for name in used:
             branch = getattr(config.model, name)
-            self.encoders[name] = ENCODERS[branch.encoder](
+            encoder = ENCODERS[branch.encoder](
                 features[name],
                 branch.width,
                 branch.dropout,
                 options_of(config, "encoder", branch.encoder),
             )
-            self.encoders[name].gives_frames = reads_frames(config)
+            encoder.gives_frames = reads_frames(config)
+            self.encoders[name] = encoder
             self.projections[name] = Linear(branch.width, width)
         kind = config.model.fusion.kind
         self.fusion = FUSIONS[kind](used, width, options_of(config, "fusion", kind))
@@ -143,6 +140,7 @@ class Model(nn.Module):
             encoded={name: getattr(config.model, name).width for name in used},
             projected=width,
             fused=fused,
+            bound=bound,
         )
         self.contrasts = nn.ModuleDict(
             {
@@ -195,6 +193,7 @@ class Model(nn.Module):
             present={name: batch.present[name] for name in names if name in batch.present},
             unimodal=unimodal,
             labels=batch.labels if self.training else batch.labels[:0],
+            bound=self.bound,
             encode=lambda name, features: self._vector(name, features, batch),
         )
         fused_BF, own_terms = self.fusion(self._at_the_fusion(seen, batch))
@@ -298,13 +297,18 @@ def _without_absent(seen: Seen) -> Seen:
     )
 
 
-def build_model(config: Config, features: Mapping[str, int]) -> Model:
+def build_model(config: Config, features: Mapping[str, int], bound: float = 3.0) -> Model:
     """The network without storage: what it is made of, but no parameters (see `fresh_parameters`).
 
     PyTorch's own initialisation would draw from the global generator.
+
+    Args:
+        config: what to build.
+        features: modality -> features a frame, for at least the modalities in use.
+        bound: labels lie in [-bound, bound]; read in training only.
     """
     with torch.device("meta"):
-        return Model(config, features)
+        return Model(config, features, bound)
 
 
 def fresh_parameters(model: Model, streams: Streams) -> dict[str, Tensor]:

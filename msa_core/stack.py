@@ -71,7 +71,9 @@ class Stack:
         self._train = data.train(self._config, device)
         self._valid = data.valid(self._config, device)
         self.features = {name: array.shape[-1] for name, array in self._train.features.items()}
-        self._network = Network(self._config, self.features, vmapped=vmapped)
+        self._network = Network(
+            self._config, self.features, LABEL_SCHEMES[data.scheme].bound, vmapped=vmapped
+        )
         self._model = self._network.model
         self._model.expect(self._train)
         self.procedure = PROCEDURES[self._config.procedure.kind](
@@ -203,7 +205,8 @@ class Stack:
                     result = self._take_step(
                         epoch,
                         move,
-                        (rows_KB, drawn_KB),
+                        rows_KB,
+                        drawn_KB,
                         again[move][step] if move in again else None,
                         measures=step == 0,
                     )
@@ -214,7 +217,8 @@ class Stack:
         self,
         epoch: int,
         move: Move,
-        seen: Visit,
+        rows_KB: Tensor,
+        drawn: Mapping[str, Tensor],
         again: Visit | None,
         *,
         measures: bool,
@@ -224,11 +228,11 @@ class Stack:
         Args:
             epoch: from 1.
             move: of the procedure.
-            seen: the batch.
+            rows_KB: of the batch.
+            drawn: module -> its random numbers.
             again: what is replayed beside it.
             measures: see `StepFunction`.
         """
-        rows_KB, drawn = seen
         batch = self._batch(rows_KB)
         replayed = (self._batch(again[0]).parts(), again[1]) if again else ({}, {})
         result = self._step(move, batch, drawn, self._kept, replayed, measures=measures)

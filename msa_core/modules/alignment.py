@@ -174,10 +174,11 @@ def central_moment_discrepancy(
     require_pair("central_moment_discrepancy", first_BD, second_BD)
     first_1D, second_1D = (rows.mean(dim=0, keepdim=True) for rows in (first_BD, second_BD))
     differences = [(first_1D - second_1D)[0]]
-    for order in range(2, MOMENTS + 1):
-        first_D = (first_BD - first_1D).pow(order).mean(dim=0)
-        second_D = (second_BD - second_1D).pow(order).mean(dim=0)
-        differences.append(first_D - second_D)
+    powers = centred = [first_BD - first_1D, second_BD - second_1D]
+    for _ in range(2, MOMENTS + 1):
+        # Products and not a power, whose last bits depend on where in memory a member lies.
+        powers = [power_BD * centred_BD for power_BD, centred_BD in zip(powers, centred, strict=True)]
+        differences.append(powers[0].mean(dim=0) - powers[1].mean(dim=0))
     norms: Tensor = torch.linalg.vector_norm(torch.stack(differences), dim=1)
     return norms.sum()
 

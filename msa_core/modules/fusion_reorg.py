@@ -17,7 +17,6 @@ from msa_core.modules.linear import Linear
 from msa_core.modules.seen import Seen
 
 BINS = 7
-BOUND = 3.0  # the outer bins' labels, those of MOSI; smaller ranges of labels use the inner bins
 
 
 class ReorganisedSum(Fusion):
@@ -87,7 +86,7 @@ class ReorganisedSum(Fusion):
     def _terms(self, seen: Seen, slots: Mapping[str, Tensor], read_BXD: Tensor) -> Terms:
         terms: Terms = {}
         if "label_curve" in self.terms:
-            wanted_BD = curve_at(seen.labels, self.curve)
+            wanted_BD = curve_at(seen.labels, self.curve, seen.bound)
             distances = [
                 row_mean(
                     (slots_BSD.mean(dim=1) - wanted_BD).square().sum(dim=1), seen.present.get(name)
@@ -101,14 +100,15 @@ class ReorganisedSum(Fusion):
         return terms
 
 
-def curve_at(labels_B: Tensor, curve_ND: Tensor) -> Tensor:
+def curve_at(labels_B: Tensor, curve_ND: Tensor, bound: float) -> Tensor:
     """Points of a curve that is given at the centres of bins and straight between them, [B, D].
 
     Args:
-        labels_B: clipped to [-3, 3].
-        curve_ND: its points at N labels, evenly from -3 to 3.
+        labels_B: in [-bound, bound].
+        curve_ND: its points at N labels, evenly over that range.
+        bound: 3 for MOSI, 1 for SIMS.
     """
-    place_B = (labels_B.clamp(-BOUND, BOUND) + BOUND) * ((len(curve_ND) - 1) / (2 * BOUND))
+    place_B = (labels_B.clamp(-bound, bound) + bound) * ((len(curve_ND) - 1) / (2 * bound))
     bin_N = torch.arange(len(curve_ND), device=labels_B.device)
     return torch.relu(1 - (place_B[:, None] - bin_N).abs()) @ curve_ND
 

@@ -49,6 +49,7 @@ class Seen:
             frames of what is not there set to zero.
         unimodal: modality -> predictions of the unimodal heads [B].
         labels: [B] in training, else empty.
+        bound: labels lie in [-bound, bound].
         fused: the fused vector [B, F]; None before the fusion.
         encode: modality and features as above -> projected [B, D], for other views of them.
     """
@@ -61,6 +62,7 @@ class Seen:
     present: Mapping[str, Tensor] = field(default_factory=dict)
     unimodal: Mapping[str, Tensor] = field(default_factory=dict)
     labels: Tensor
+    bound: float = 3.0
     fused: Tensor | None = None
     encode: Callable[[str, Tensor], Tensor] | None = None
 

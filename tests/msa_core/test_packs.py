@@ -1,8 +1,8 @@
 """Law 2, for everything that packs: the company of a member changes none of its numbers.
 
-A contract that every later module inherits: `CASES` must hold one configuration for every choice
-that a field of the model, the loss or the training has, and a test below refuses a choice that
-no case has. Widths are odd on purpose: vectorised loops then have remainders.
+A contract that every later module inherits: `pack_cases` must hold one configuration for every
+choice that a field of the model, the loss or the training has, and a test below refuses a choice
+that no case has.
 """
 
 import random
@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pack_cases import BASE, CASES, FREE, MODULE_CASES, RECIPE
 
 from msa_core import stack as stack_module
 from msa_core import training
-from msa_core.config import MODALITIES, PAIRS, Config, PlantedConfig
+from msa_core.config import Config
 from msa_core.config_paths import fields_of, flatten, replace
 from msa_core.config_rules import is_active
 from msa_core.data.planted import planted
@@ -24,50 +25,8 @@ from msa_core.data.prepared import PreparedSplits
 from msa_core.packing import Member, in_turn, pack_key, structure
 from msa_core.training import train_pack
 
-# A last batch of 7 rows; lengths from 0 to 5.
-RECIPE = PlantedConfig(train=39, valid=21, test=2, steps=5, width=5)
-BASE = {
-    **{f"model.{name}.width": 7 for name in MODALITIES},
-    "model.projection.width": 3,
-    "model.fusion.width": 9,
-    "loss.unimodal.width": 5,
-    "train.batch_size": 16,
-    "train.epochs": 10,
-    "train.patience": 100,
-    "train.learning_rate": 0.003,
-}
-CASES = {
-    "mean_mlp, concat": {},
-    "lstm": {f"model.{name}.encoder": "lstm" for name in MODALITIES},
-    "lstm beside mean_mlp": {"model.text.encoder": "lstm"},
-    "sum, one modality less": {"model.fusion.kind": "sum", "model.vision.use": False},
-    "tfn": {"model.fusion.kind": "tfn"},
-    "shared pairs": {f"loss.alignment.{pair}.mode": "shared" for pair in PAIRS},
-    "private pairs": {f"loss.alignment.{pair}.mode": "private" for pair in PAIRS},
-    "fixed heads": {"loss.unimodal.kind": "fixed"},
-    "annotated heads": {"loss.unimodal.kind": "fixed", "loss.unimodal.target": "annotated"},
-    "ulgm": {"loss.unimodal.kind": "ulgm"},
-    "bf16": {"train.precision": "bf16"},
-    "tf32, ulgm": {"train.precision": "tf32", "loss.unimodal.kind": "ulgm"},
-    "bf16, lstm": {"train.precision": "bf16", "model.audio.encoder": "lstm"},
-    "raw features": {"features.standardise": False, "train.batch_size": 13},
-}
-# What the members of a pack are free in, as an example for each of them.
-FREE = {
-    "model.text.dropout": (0.0, 0.2, 0.5),
-    "model.audio.dropout": (0.1, 0.0, 0.7),
-    "model.vision.dropout": (0.3,),
-    "model.fusion.dropout": (0.0, 0.4),
-    **{f"loss.alignment.{pair}.weight": (0.1, 1.0, 30.0) for pair in PAIRS},
-    **{f"loss.alignment.{pair}.margin": (0.05, 2.0) for pair in PAIRS},
-    **{f"loss.unimodal.{name}.weight": (0.2, 1.0, 3.0) for name in MODALITIES},
-    "train.learning_rate": (0.001, 0.003, 0.02),
-    "train.weight_decay": (0.0, 0.01),
-    "train.epochs": (10, 9),
-    "train.patience": (100, 2),
-    "train.monitor": ("mae", "corr"),
-    "control.placebo": ("off", "a"),
-}
+ALL_CASES = {**CASES, **MODULE_CASES}
+SHORT = {"train.epochs": (4, 3)}
 
 
 @pytest.fixture(scope="module")
@@ -83,11 +42,12 @@ def everything_packs(monkeypatch):
 
 def members_of(case, count=8):
     """Members of one pack, different in everything in which they may differ."""
-    base = replace(Config(), {**BASE, **CASES[case]})
+    base = replace(Config(), {**BASE, **ALL_CASES[case]})
+    free = FREE if case in CASES else {**FREE, **SHORT}
     members = []
     for seed in range(count):
         draw = random.Random(seed)
-        changes = {name: draw.choice(values) for name, values in FREE.items()}
+        changes = {name: draw.choice(values) for name, values in free.items()}
         members.append(Member(replace(base, changes), seed))
     return members
 
@@ -107,7 +67,7 @@ def same(first, second):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", ALL_CASES)
 def test_a_member_is_the_same_in_every_company(splits, case):
     members = members_of(case)
     assert len({pack_key(member.config) for member in members}) == 1
@@ -126,7 +86,7 @@ def test_a_member_is_the_same_in_every_company(splits, case):
     assert all(same(of_eight[place], found) for place, found in enumerate(alone))
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", ALL_CASES)
 def test_a_recorded_step_does_what_the_modules_do(splits, case, request):
     members = members_of(case, count=3)
     recorded = train_pack(members, splits)
@@ -243,7 +203,7 @@ def test_every_field_is_either_structure_or_an_example_of_what_is_free():
 def test_every_choice_of_every_field_is_in_a_case():
     """Who adds a choice adds a case, and with it the whole contract."""
     seen = set()
-    for changes in CASES.values():
+    for changes in ALL_CASES.values():
         config = replace(Config(), {**BASE, **changes})
         seen |= {(path.split(".")[-1], value) for path, value in flatten(config).items()
                  if is_active(config, path)}  # fmt: skip
@@ -338,7 +298,7 @@ def test_a_pack_that_the_system_gives_no_memory_is_halved_and_ends_the_same():
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", ALL_CASES)
 def test_on_a_gpu_company_changes_no_more_than_rounding(splits, case):
     members = members_of(case)
     of_eight = train_pack(members, splits, device="cuda")

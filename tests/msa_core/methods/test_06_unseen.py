@@ -126,7 +126,7 @@ def test_without_reorganisation_a_modality_is_the_mean_of_its_frames(build, batc
 def test_the_curve_goes_through_its_points_and_straight_between_them(draw):
     curve = draw(7, D)
     labels = torch.tensor([-3.0, -2.0, 0.0, 3.0, 0.25, -2.5, 9.0], dtype=torch.float64)
-    found = curve_at(labels, curve)
+    found = curve_at(labels, curve, 3.0)
     known = [curve[0], curve[1], curve[3], curve[6], 0.75 * curve[3] + 0.25 * curve[4],
              (curve[0] + curve[1]) / 2, curve[6]]  # fmt: skip
     torch.testing.assert_close(found, torch.stack(known))
@@ -135,7 +135,7 @@ def test_the_curve_goes_through_its_points_and_straight_between_them(draw):
 def test_the_label_term_is_the_squared_distance_of_the_mean_slot_from_the_curve(build, batch):
     operator = build(slots=3).train()
     seen = batch()
-    wanted = curve_at(seen.labels, operator.curve)
+    wanted = curve_at(seen.labels, operator.curve, 3.0)
     distances = [
         (slots_of(operator, seen, name).mean(dim=1) - wanted).square().sum(dim=1).mean()
         for name in MODALITIES
@@ -146,7 +146,7 @@ def test_the_label_term_is_the_squared_distance_of_the_mean_slot_from_the_curve(
 def test_a_modality_on_the_curve_has_no_label_term(build, batch, draw):
     """Every frame is the curve's point, and one slot is their mean."""
     operator, labels = build(reorganise=False).train(), draw(B)
-    point = curve_at(labels, operator.curve).detach()
+    point = curve_at(labels, operator.curve, 3.0).detach()
     on_it = batch(point[None, :, None].expand(3, B, T, D), labels=labels)
     assert operator(on_it)[1]["label_curve"].item() == pytest.approx(0.0, abs=1e-20)
 
