@@ -2,13 +2,17 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check docs bench clean
+.PHONY: demo test test-slow check docs bench clean
 
 demo: .venv/ready
 	$(BIN)/triptych run planted-quick
 
 test: .venv/ready-dev
 	$(BIN)/pytest
+
+# The contracts of the training core over every kind of every family.
+test-slow: .venv/ready-dev
+	$(BIN)/pytest -m slow
 
 # FEATURES: a feature file in the MMSA layout, for the comparison of whole studies.
 # MMSA_PYTHON: the interpreter of an environment with the MMSA framework, to compare its tuner too.

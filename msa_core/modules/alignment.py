@@ -177,7 +177,9 @@ def central_moment_discrepancy(
     powers = centred = [first_BD - first_1D, second_BD - second_1D]
     for _ in range(2, MOMENTS + 1):
         # Products and not a power, whose last bits depend on where in memory a member lies.
-        powers = [power_BD * centred_BD for power_BD, centred_BD in zip(powers, centred, strict=True)]
+        powers = [
+            power_BD * centred_BD for power_BD, centred_BD in zip(powers, centred, strict=True)
+        ]
         differences.append(powers[0].mean(dim=0) - powers[1].mean(dim=0))
     norms: Tensor = torch.linalg.vector_norm(torch.stack(differences), dim=1)
     return norms.sum()

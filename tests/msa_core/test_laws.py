@@ -229,9 +229,9 @@ def test_the_batches_are_those_of_the_seed_whatever_the_model(train, changes, mo
     orders = []
     before = stack.Stack._take_step
 
-    def watch(pack, epoch, move, rows_KB, drawn, **how):
+    def watch(pack, epoch, move, rows_KB, *rest, **how):
         orders[-1].append(rows_KB[0].tolist())
-        return before(pack, epoch, move, rows_KB, drawn, **how)
+        return before(pack, epoch, move, rows_KB, *rest, **how)
 
     monkeypatch.setattr(stack.Stack, "_take_step", watch)
     for option, seed in (({}, 0), (changes, 0), (changes, 1)):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from msa_core import stack, training
+from msa_core import member_labels, stack, training
 from msa_core.config import MODALITIES, Config, PlantedConfig
 from msa_core.config_paths import replace
 from msa_core.data.planted import expected_r2, planted
@@ -202,7 +202,7 @@ def test_generated_labels_keep_to_the_bound_of_the_label_scheme(data, monkeypatc
             bounds.add(self.bound)
             super().update(*arguments)
 
-    monkeypatch.setattr(stack, "LabelGenerator", Watched)
+    monkeypatch.setattr(member_labels, "LabelGenerator", Watched)
     member = Member(replace(SMALL, {"loss.unimodal.kind": "ulgm"}), 0)
     train_pack([member], dataclass_replace(data.splits, scheme=scheme))
     assert bounds == {bound}
