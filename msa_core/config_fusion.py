@@ -114,8 +114,8 @@ class MultOptions(FusionOptions):
 
     needs_frames: ClassVar[bool] = True
     in_turn_on_a_cpu: ClassVar[str] = (
-        "attention between frames of long utterances keeps a core busy, and batches trimmed to "
-        "their longest utterance have fewer of them"
+        "a pack of 8 took .97 of their time in turn, at 50 frames and width 32, and batches "
+        "trimmed to their longest utterance have fewer frames"
     )
     layers: int = count(
         2, "layers of each cross-attention, and of the self-attention after it", "levels", 8,

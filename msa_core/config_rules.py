@@ -48,6 +48,8 @@ def _is_active(config: Config, used: Mapping[str, list[str]], path: str) -> bool
             return name == "use" or _used(config, modality)
         case ["model", "fusion", "width" | "dropout"]:
             return config.model.fusion.head != "linear"
+        case ["train", "patience"]:
+            return not options_of(config, "procedure", config.procedure.kind).keeps_last
         case ["loss", "alignment", pair, name] if pair in PAIRS:
             return _pair_field_is_active(config, pair, name)
         case ["loss", "alignment", _]:

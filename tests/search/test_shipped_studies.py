@@ -45,7 +45,15 @@ def plan_on(name: str, dataset: Dataset) -> Plan:
     return plan_study(load_study(find_study(name), SMALL), versions, dataset.modalities)
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in SHIPPED.glob("*.yaml")))
+# Of dozens of arms, with every module.
+LARGE = {"papers", "fusion-pairs"}
+STUDIES = [
+    pytest.param(name, marks=pytest.mark.slow) if name in LARGE else name
+    for name in sorted(path.stem for path in SHIPPED.glob("*.yaml"))
+]
+
+
+@pytest.mark.parametrize("name", STUDIES)
 def test_shipped_study_runs(name: str, small_data: Dataset, tmp_path: Path) -> None:
     run_here(plan_on(name, small_data), small_data, tmp_path)
 
