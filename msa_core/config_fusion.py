@@ -110,13 +110,12 @@ class LmfOptions(FusionOptions):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MultOptions(FusionOptions):
-    """Every modality attends to the frames of every other."""
+    """Every modality attends to the frames of every other.
+
+    In a pack of 8 a member's step took .97 of its time in turn, at 50 frames and width 32.
+    """
 
     needs_frames: ClassVar[bool] = True
-    in_turn_on_a_cpu: ClassVar[str] = (
-        "a pack of 8 took .97 of their time in turn, at 50 frames and width 32, and batches "
-        "trimmed to their longest utterance have fewer frames"
-    )
     layers: int = count(
         2, "layers of each cross-attention, and of the self-attention after it", "levels", 8,
         searched=(2, 4, "linear"),
