@@ -31,8 +31,7 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def settled(monkeypatch):
-    """Files count as at rest at once, not two seconds after they were written."""
-    monkeypatch.setattr(cache, "TICK_SECONDS", -1)
+    monkeypatch.setattr(cache, "TICK_SECONDS", -1)  # files count as at rest at once
 
 
 @pytest.fixture
@@ -398,5 +397,4 @@ def test_a_real_file_opens_to_the_same_bits(shared_data, monkeypatch, folder):
     monkeypatch.setenv("TRIPTYCH_CACHE", str(folder))
     for _ in range(2):
         assert_equal(load_dataset(path, "mosi"), expected)
-    (known,) = (folder / "contents").iterdir()
-    assert json.loads(known.read_bytes())["path"] == str(path)
+    assert json.loads(next((folder / "contents").iterdir()).read_bytes())["path"] == str(path)
