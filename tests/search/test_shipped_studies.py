@@ -19,7 +19,7 @@ from spaces.study import SHIPPED, find_study, load_study
 
 SMALL = (
     "budget.candidates=2", "budget.tune_seeds=1", "budget.confirm_seeds=2",
-    "train.epochs=2", "model.projection.width=4",
+    "train.epochs=3", "model.projection.width=4",
 )  # fmt: skip
 
 
