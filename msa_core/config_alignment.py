@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from msa_core.config_fields import (
-    MODALITIES,
     PAIRS,
     ConfigError,
     Options,
@@ -12,8 +11,10 @@ from msa_core.config_fields import (
     field,
     positive,
     section,
+    used_pairs,
     weight,
 )
+from msa_core.config_unimodal import unimodal_heads
 
 SMALLEST_RIDGE = 1e-5  # a smaller one float32 can't tell from none
 
@@ -172,13 +173,8 @@ class AlignmentConfig:
 
 def aligned_pairs(config: Any) -> list[str]:
     """The pairs whose term is in the loss."""
-    return [
-        pair
-        for pair, both in PAIRS.items()
-        if all(getattr(config.model, name).use for name in both)
-        and getattr(config.loss.alignment, pair).mode != "off"
-        and getattr(config.loss.alignment, pair).weight > 0
-    ]
+    own = {pair: getattr(config.loss.alignment, pair) for pair in used_pairs(config)}
+    return [pair for pair, of in own.items() if of.mode != "off" and of.weight > 0]
 
 
 def aligned_widths(config: Any, measure: str) -> list[int]:
@@ -216,13 +212,7 @@ def check_alignment(config: Any) -> None:
                 f"'model.{first}.width' is {widths[0]} and 'model.{second}.width' {widths[1]}; "
                 "make them equal, or align the layer 'projector'"
             )
-        unimodal = config.loss.unimodal
-        without = [
-            name
-            for name in MODALITIES
-            if name in PAIRS[pair]
-            and (unimodal.kind == "none" or getattr(unimodal, name).weight == 0)
-        ]
+        without = [name for name in PAIRS[pair] if name not in unimodal_heads(config)]
         if layer == "head" and without:
             raise ConfigError(
                 f"'loss.alignment.layer: head' with '{pair}' needs unimodal heads of "

@@ -4,19 +4,15 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from msa_core.config_fields import (
-    MODALITIES,
     Options,
     count,
     field,
     positive,
     section,
     share,
+    used_modalities,
     weight,
 )
-
-
-def _used(config: Any) -> list[str]:
-    return [name for name in MODALITIES if getattr(config.model, name).use]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,7 +29,7 @@ class ContrastOptions(Options):
 
     def refusal(self, config: Any) -> str:
         """Too few modalities."""
-        used = _used(config)
+        used = used_modalities(config)
         if len(used) < self.least_modalities:
             return (
                 f"it needs {self.least_modalities} modalities, but 'model.*.use' leaves "
@@ -177,7 +173,7 @@ class RbcOptions(ContrastOptions):
 
     def refusal(self, config: Any) -> str:
         """Draws that the modalities can't take in turn."""
-        modalities = len(_used(config))
+        modalities = len(used_modalities(config))
         if self.posterior == "mixture" and self.draws % max(1, modalities):
             return (
                 f"'loss.contrast.rbc.draws' is {self.draws}, but the {modalities} modalities take "

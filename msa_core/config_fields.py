@@ -15,6 +15,17 @@ PAIRS = {
 }
 
 
+def used_modalities(config: Any) -> list[str]:
+    """The modalities that a `Config` reads."""
+    return [name for name in MODALITIES if getattr(config.model, name).use]
+
+
+def used_pairs(config: Any) -> list[str]:
+    """The pairs both of whose modalities a `Config` reads."""
+    used = used_modalities(config)
+    return [pair for pair, both in PAIRS.items() if set(both) <= set(used)]
+
+
 class ConfigError(ValueError):
     """A field that does not exist, or a value that the field does not allow."""
 

@@ -4,15 +4,16 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from msa_core.config_fields import (
-    MODALITIES,
     Options,
     WeightedTerm,
     count,
     field,
     section,
     share,
+    used_modalities,
     weight,
 )
+from msa_core.config_unimodal import unimodal_heads
 
 MOST_FUSED = 2**20  # entries of a tensor-product fusion: a head of 64 units then has 256 MiB
 
@@ -90,7 +91,7 @@ class TfnOptions(FusionOptions):
     def refusal(self, config: Any) -> str:
         """A product that no head could read."""
         width = config.model.projection.width
-        used = sum(getattr(config.model, name).use for name in MODALITIES)
+        used = len(used_modalities(config))
         fused = self.fused_width(width, used)
         if fused <= MOST_FUSED:
             return ""
@@ -225,13 +226,7 @@ class ReorgSumOptions(FusionOptions):
 
     def refusal(self, config: Any) -> str:
         """A width that does not divide into heads, or nobody for the pseudo branch to follow."""
-        unimodal = config.loss.unimodal
-        heads = [
-            name
-            for name in MODALITIES
-            if getattr(config.model, name).use and getattr(unimodal, name).weight > 0
-        ]
-        if self.pseudo.weight > 0 and (unimodal.kind == "none" or not heads):
+        if self.pseudo.weight > 0 and not unimodal_heads(config):
             return (
                 "its pseudo branch follows the predictions of unimodal heads, and there are none; "
                 "set 'loss.unimodal.kind: fixed', or 'model.fusion.reorg_sum.pseudo.weight: 0'"

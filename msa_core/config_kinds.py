@@ -15,38 +15,37 @@ from typing import Any
 from msa_core.config_alignment import AlignmentConfig, MeasureOptions
 from msa_core.config_contrast import ContrastConfig, ContrastOptions
 from msa_core.config_encoders import EncoderOptions, EncodersConfig
-from msa_core.config_fields import MODALITIES, PAIRS, ConfigError, Options, WeightedTerm
+from msa_core.config_fields import ConfigError, Options, WeightedTerm, used_modalities, used_pairs
 from msa_core.config_fusion import FusionConfig, FusionOptions
 from msa_core.config_procedure import ProcedureConfig, ProcedureOptions
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Family:
     """Modules that take one another's place.
 
     Attributes:
         section: the path below which each kind has its options.
+        switch: how a kind is chosen in a study, with `{}` for its name.
         holder: the dataclass of that section.
+        base: what the options of a kind derive from.
         chosen: the kinds that a `Config` uses.
     """
 
     section: str
+    switch: str
     holder: type
+    base: type[Options]
     chosen: Callable[[Any], list[str]]
 
 
 def _encoders(config: Any) -> list[str]:
-    branches = [getattr(config.model, name) for name in MODALITIES]
-    return _unique(branch.encoder for branch in branches if branch.use)
+    return _unique(getattr(config.model, name).encoder for name in used_modalities(config))
 
 
 def _measures(config: Any) -> list[str]:
-    chosen = []
-    for pair, both in PAIRS.items():
-        own = getattr(config.loss.alignment, pair)
-        if own.mode != "off" and all(getattr(config.model, name).use for name in both):
-            chosen.append(own.measure)
-    return _unique(chosen)
+    own = [getattr(config.loss.alignment, pair) for pair in used_pairs(config)]
+    return _unique(pair.measure for pair in own if pair.mode != "off")
 
 
 def _contrasts(config: Any) -> list[str]:
@@ -54,19 +53,41 @@ def _contrasts(config: Any) -> list[str]:
 
 
 FAMILIES = {
-    "encoder": Family("model.encoder", EncodersConfig, _encoders),
-    "fusion": Family("model.fusion", FusionConfig, lambda config: [config.model.fusion.kind]),
-    "alignment": Family("loss.alignment", AlignmentConfig, _measures),
-    "contrast": Family("loss.contrast", ContrastConfig, _contrasts),
-    "procedure": Family("procedure", ProcedureConfig, lambda config: [config.procedure.kind]),
-}
-# What the options of a kind derive from.
-_BASES: dict[str, type[Options]] = {
-    "encoder": EncoderOptions,
-    "fusion": FusionOptions,
-    "alignment": MeasureOptions,
-    "contrast": ContrastOptions,
-    "procedure": ProcedureOptions,
+    "encoder": Family(
+        section="model.encoder",
+        switch="model.<modality>.encoder: {}",
+        holder=EncodersConfig,
+        base=EncoderOptions,
+        chosen=_encoders,
+    ),
+    "fusion": Family(
+        section="model.fusion",
+        switch="model.fusion.kind: {}",
+        holder=FusionConfig,
+        base=FusionOptions,
+        chosen=lambda config: [config.model.fusion.kind],
+    ),
+    "alignment": Family(
+        section="loss.alignment",
+        switch="loss.alignment.<pair>.measure: {}",
+        holder=AlignmentConfig,
+        base=MeasureOptions,
+        chosen=_measures,
+    ),
+    "contrast": Family(
+        section="loss.contrast",
+        switch="loss.contrast.{}.use: true",
+        holder=ContrastConfig,
+        base=ContrastOptions,
+        chosen=_contrasts,
+    ),
+    "procedure": Family(
+        section="procedure",
+        switch="procedure.kind: {}",
+        holder=ProcedureConfig,
+        base=ProcedureOptions,
+        chosen=lambda config: [config.procedure.kind],
+    ),
 }
 # Family -> kind -> the options' class, of modules that are not Triptych's own.
 _ADDED: dict[str, dict[str, type[Options]]] = {family: {} for family in FAMILIES}
@@ -173,7 +194,7 @@ def added_kinds() -> Iterator[tuple[str, str, type[Options]]]:
 
 def _check_options(family: str, kind: str, options: type[Options]) -> None:
     """Whether every option can be written in a study file."""
-    base = _BASES[family]
+    base = FAMILIES[family].base
     if not (isinstance(options, type) and issubclass(options, base)):
         raise ConfigError(f"the options of '{kind}' must derive from {base.__name__}")
     if "__dataclass_fields__" not in vars(options):

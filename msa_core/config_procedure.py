@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from msa_core.config_fields import (
-    MODALITIES,
     Options,
     WeightedTerm,
     count,
     field,
     positive,
     section,
+    used_modalities,
     weight,
 )
 
@@ -65,7 +65,7 @@ class MlaOptions(ProcedureOptions):
 
     def refusal(self, config: Any) -> str:
         """A single modality, or a head that can't read one."""
-        used = [name for name in MODALITIES if getattr(config.model, name).use]
+        used = used_modalities(config)
         if len(used) < 2:
             return f"modalities take turns, but 'model.*.use' leaves {', '.join(used)} alone"
         if config.model.fusion.kind != "sum":

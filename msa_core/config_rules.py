@@ -3,10 +3,12 @@
 Standard library only.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 
 from msa_core.config import LABEL_SCHEMES, MODALITIES, PAIRS, Config, ConfigError
 from msa_core.config_alignment import aligned_pairs, check_alignment
+from msa_core.config_fields import used_modalities, used_pairs
 from msa_core.config_kinds import FAMILIES, chosen, kind_of_path, options_of
 from msa_core.config_paths import Value, check_path, fields_of, flatten, get, nearest, replace
 
@@ -79,7 +81,7 @@ def check_config(config: Config, scheme: str) -> None:
         ConfigError: no modality left, modules that do not go together, or a monitor that is no
             metric of the label scheme.
     """
-    if not any(_used(config, modality) for modality in MODALITIES):
+    if not used_modalities(config):
         raise ConfigError("every modality is switched off; keep at least one 'model.*.use: true'")
     for family in FAMILIES:
         for kind in chosen(config, family):
@@ -105,9 +107,9 @@ def check_config(config: Config, scheme: str) -> None:
 
 def fused_entries(config: Config) -> int:
     """Width of the fused vector."""
-    modalities = sum(_used(config, modality) for modality in MODALITIES)
     options = options_of(config, "fusion", config.model.fusion.kind)
-    return int(options.fused_width(config.model.projection.width, modalities))
+    width = config.model.projection.width
+    return int(options.fused_width(width, len(used_modalities(config))))
 
 
 def head_width(config: Config) -> int:
@@ -131,22 +133,14 @@ _DEFAULT = Config()
 
 
 def _named(family: str, kind: str) -> str:
-    switch = {
-        "encoder": "model.*.encoder: {}",
-        "fusion": "model.fusion.kind: {}",
-        "alignment": "loss.alignment.*.measure: {}",
-        "contrast": "loss.contrast.{}.use: true",
-        "procedure": "procedure.kind: {}",
-    }
-    return f"'{switch[family].format(kind)}'"
+    switch = re.sub("<[a-z]+>", "*", FAMILIES[family].switch)
+    return f"'{switch.format(kind)}'"
 
 
 def _undivided(config: Config) -> str:
     """A width that an encoder can't divide into its heads."""
-    for name in MODALITIES:
+    for name in used_modalities(config):
         branch = getattr(config.model, name)
-        if not branch.use:
-            continue
         needed = options_of(config, "encoder", branch.encoder).multiple()
         if branch.width % needed:
             return (
@@ -159,9 +153,9 @@ def _undivided(config: Config) -> str:
 def _lacks_frames(config: Config) -> str:
     if not reads_frames(config):
         return ""
-    for name in MODALITIES:
+    for name in used_modalities(config):
         branch = getattr(config.model, name)
-        if branch.use and options_of(config, "encoder", branch.encoder).pools:
+        if options_of(config, "encoder", branch.encoder).pools:
             return (
                 f"it reads frames, but 'model.{name}.encoder: {branch.encoder}' keeps only their "
                 "mean; choose lstm, gru, conv or transformer"
@@ -187,7 +181,7 @@ def _meets_no_pair(config: Config) -> str:
 def _never_meets(config: Config) -> str:
     if config.missing.protocol == "all":
         return ""
-    used = [name for name in MODALITIES if _used(config, name)]
+    used = used_modalities(config)
     if "vision" not in used or len(used) < 2:
         return f"it needs vision and text or audio, but 'model.*.use' leaves {', '.join(used)}"
     if aligned_pairs(config) or chosen(config, "contrast"):
@@ -204,7 +198,7 @@ def _used(config: Config, modality: str) -> bool:
 
 
 def _pair_field_is_active(config: Config, pair: str, name: str) -> bool:
-    if not all(_used(config, modality) for modality in PAIRS[pair]):
+    if pair not in used_pairs(config):
         return False
     mode = getattr(config.loss.alignment, pair).mode
     return name == "mode" or (mode != "off" and (name != "margin" or mode == "private"))

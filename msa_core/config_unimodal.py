@@ -1,8 +1,9 @@
 """Unimodal heads and what they learn. Standard library only."""
 
 from dataclasses import dataclass
+from typing import Any
 
-from msa_core.config_fields import count, field, section
+from msa_core.config_fields import count, field, section, used_modalities
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,3 +60,11 @@ class UnimodalConfig:
     audio: UnimodalHeadConfig = section(UnimodalHeadConfig)
     vision: UnimodalHeadConfig = section(UnimodalHeadConfig)
     ulgm: UlgmConfig = section(UlgmConfig)
+
+
+def unimodal_heads(config: Any) -> list[str]:
+    """The modalities that have a unimodal head in a `Config`."""
+    unimodal = config.loss.unimodal
+    if unimodal.kind == "none":
+        return []
+    return [name for name in used_modalities(config) if getattr(unimodal, name).weight > 0]

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from msa_core.config import Config
 from msa_core.config_rules import head_width
-from msa_core.data.batching import Batch
+from msa_core.data.batching import Batch, taken
 from msa_core.members import over_members
 from msa_core.modules.labels import MULTIMODAL, LabelGenerator
 from msa_core.streams import Streams
-from msa_core.trees import Tree, map_tensors
+from msa_core.trees import Tree, map_tensors, stacked
 
 
 class MemberLabels:
@@ -64,7 +64,7 @@ class MemberLabels:
         self._state: Tree = {}
         if self.generates:
             states = [self._generator(row, widths).state for row in range(len(streams))]
-            self._state = _stacked(states)
+            self._state = stacked(states)
 
     def given(self, batch: Batch) -> Batch:
         """A batch [K, B, ...] with the labels that each member has for its rows."""
@@ -72,9 +72,9 @@ class MemberLabels:
             places_KB = self._places.gather(1, batch.rows)
             batch = dataclasses.replace(
                 batch,
-                labels=_taken(self._train.labels, places_KB),
+                labels=taken(self._train.labels, places_KB),
                 unimodal_labels={
-                    name: _taken(labels_N, places_KB)
+                    name: taken(labels_N, places_KB)
                     for name, labels_N in self._train.unimodal_labels.items()
                 },
             )
@@ -152,16 +152,3 @@ class MemberLabels:
 def _shuffled(count: int, streams: Streams) -> Tensor:
     generator = streams.generator("labels", device=torch.device("cpu"))
     return torch.randperm(count, generator=generator)
-
-
-def _taken(values_N: Tensor, places_KB: Tensor) -> Tensor:
-    return values_N.index_select(0, places_KB.flatten()).view(places_KB.shape)
-
-
-def _stacked(states: Sequence[Tree]) -> Tree:
-    """Trees of one form as one tree, with an axis of members in front."""
-    if isinstance(states[0], dict):
-        return {name: _stacked([state[name] for state in states]) for name in states[0]}
-    if isinstance(states[0], tuple):
-        return tuple(_stacked(list(parts)) for parts in zip(*states, strict=True))
-    return torch.stack(list(states))

@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from msa_core.config import MODALITIES, PAIRS, Config
+from msa_core.config import PAIRS, Config
 from msa_core.config_alignment import aligned_pairs
+from msa_core.config_fields import used_modalities
 from msa_core.config_kinds import chosen, options_of
 from msa_core.config_rules import fused_entries, head_width, reads_frames
+from msa_core.config_unimodal import unimodal_heads
 from msa_core.data.batching import Batch
 from msa_core.modules.contrast import CONTRASTS
 from msa_core.modules.draws import Draws
@@ -94,7 +96,7 @@ class Model(nn.Module):
         """Build the parameters without drawing any random number; see `build_model`."""
         super().__init__()
         self.bound = bound
-        used = [name for name in MODALITIES if getattr(config.model, name).use]
+        used = used_modalities(config)
         width = config.model.projection.width
         fused = fused_entries(config)
         self.encoders = nn.ModuleDict()
@@ -123,13 +125,8 @@ class Model(nn.Module):
             if infer
             else None
         )
-        unimodal = config.loss.unimodal
         self.unimodal_heads = nn.ModuleDict(
-            {
-                name: Head(width, unimodal.width, 0.0)
-                for name in used
-                if unimodal.kind != "none" and getattr(unimodal, name).weight > 0
-            }
+            {name: Head(width, config.loss.unimodal.width, 0.0) for name in unimodal_heads(config)}
         )
         self.aligned_layer = config.loss.alignment.layer
         self.alignments = nn.ModuleDict(
@@ -167,47 +164,15 @@ class Model(nn.Module):
             numbers: the member's `msa_core.packing.free_numbers`; not read outside training.
             only: modalities to read; None = all of the model.
         """
-        names = [name for name in self.encoders if only is None or name in only]
-        features = {
-            name: self.frame_masks[name](batch.features[name])
-            if name in self.frame_masks
-            else batch.features[name]
-            for name in names
-        }
-        encoded, projected, frames = {}, {}, {}
-        for name in names:
-            encoded[name], frames_BTW = self.encoders[name](features[name], batch.lengths.get(name))
-            projected[name] = self.projections[name](encoded[name])
-            if self.reads_frames:
-                frames[name] = self.projections[name](frames_BTW)
-        unimodal, hidden = {}, {}
-        for name, head in self.unimodal_heads.items():
-            if name in projected:
-                unimodal[name], hidden[name] = head(projected[name])
-        seen = Seen(
-            features=features,
-            lengths=batch.lengths,
-            encoded=encoded,
-            projected=projected,
-            frames=frames,
-            present={name: batch.present[name] for name in names if name in batch.present},
-            unimodal=unimodal,
-            labels=batch.labels if self.training else batch.labels[:0],
-            bound=self.bound,
-            encode=lambda name, features: self._vector(name, features, batch),
-        )
+        seen, hidden = self._seen(batch, only)
         fused_BF, own_terms = self.fusion(self._at_the_fusion(seen, batch))
         prediction_B, hidden[MULTIMODAL] = self.head(fused_BF)
         terms = {f"fusion.{name}": raw for name, raw in own_terms.items()}
         logged: dict[str, Tensor] = {}
         if self.training and only is None:
-            seen = dataclasses.replace(seen, fused=fused_BF)
-            aligned, logged = self._alignment_terms(seen, hidden, numbers)
-            contrasted = {
-                f"contrast.{kind}": contrast(seen, below(numbers, f"loss.contrast.{kind}"))
-                for kind, contrast in self.contrasts.items()
-            }
-            terms = {**aligned, **contrasted, **terms}
+            of_pairs, logged = self._alignment_terms(seen, hidden, numbers)
+            contrasted = self._contrast_terms(dataclasses.replace(seen, fused=fused_BF), numbers)
+            terms = {**of_pairs, **contrasted, **terms}
         logits: dict[str, Tensor] = {}
         if self.inference is not None:
             if self.training:
@@ -216,8 +181,8 @@ class Model(nn.Module):
                 prediction_B = self.inference(self.head, seen)
         return Output(
             prediction=prediction_B,
-            unimodal=unimodal,
-            projected=projected,
+            unimodal=seen.unimodal,
+            projected=seen.projected,
             hidden=hidden,
             fused=fused_BF,
             terms=terms,
@@ -248,6 +213,35 @@ class Model(nn.Module):
             for name, value in module.fresh.items()
         }
 
+    def _seen(self, batch: Batch, only: Sequence[str] | None) -> tuple[Seen, dict[str, Tensor]]:
+        """Every modality up to the fusion, and the hidden layers of the unimodal heads."""
+        names = [name for name in self.encoders if only is None or name in only]
+        features = {name: batch.features[name] for name in names}
+        for name, mask in self.frame_masks.items():
+            if name in features:
+                features[name] = mask(features[name])
+        encoded, projected, frames, unimodal, hidden = {}, {}, {}, {}, {}
+        for name in names:
+            encoded[name], frames_BTW = self.encoders[name](features[name], batch.lengths.get(name))
+            projected[name] = self.projections[name](encoded[name])
+            if self.reads_frames:
+                frames[name] = self.projections[name](frames_BTW)
+            if name in self.unimodal_heads:
+                unimodal[name], hidden[name] = self.unimodal_heads[name](projected[name])
+        seen = Seen(
+            features=features,
+            lengths=batch.lengths,
+            encoded=encoded,
+            projected=projected,
+            frames=frames,
+            present={name: batch.present[name] for name in names if name in batch.present},
+            unimodal=unimodal,
+            labels=batch.labels if self.training else batch.labels[:0],
+            bound=self.bound,
+            encode=lambda name, features: self._vector(name, features, batch),
+        )
+        return seen, hidden
+
     def _at_the_fusion(self, seen: Seen, batch: Batch) -> Seen:
         """Without the modalities that are missing there, in training also those taken out."""
         if self.training and self.modality_dropout is not None:
@@ -260,6 +254,12 @@ class Model(nn.Module):
         encoded_BW, _ = self.encoders[name](features, batch.lengths.get(name))
         projected_BD: Tensor = self.projections[name](encoded_BW)
         return projected_BD
+
+    def _contrast_terms(self, seen: Seen, numbers: Numbers) -> dict[str, Tensor]:
+        return {
+            f"contrast.{kind}": contrast(seen, below(numbers, f"loss.contrast.{kind}"))
+            for kind, contrast in self.contrasts.items()
+        }
 
     def _alignment_terms(
         self, seen: Seen, hidden: Mapping[str, Tensor], numbers: Numbers

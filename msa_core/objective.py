@@ -10,6 +10,7 @@ from msa_core.config import Config
 from msa_core.config_paths import get
 from msa_core.data.batching import Batch
 from msa_core.model import Output
+from msa_core.modules.fusion_base import row_mean
 from msa_core.modules.seen import Numbers
 
 
@@ -96,7 +97,4 @@ def _unimodal_terms(
 
 def _absolute_error(prediction: Tensor, label: Tensor, counts: Tensor | None = None) -> Tensor:
     """Mean over the utterances, or over those whose count is 1 and not 0."""
-    error_B = (prediction - label).abs()
-    if counts is None:
-        return error_B.mean()
-    return (error_B * counts).sum() / counts.sum().clamp(min=1.0)
+    return row_mean((prediction - label).abs(), counts)

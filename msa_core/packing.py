@@ -11,7 +11,8 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from msa_core.config import MODALITIES, Config
+from msa_core.config import Config
+from msa_core.config_fields import used_modalities
 from msa_core.config_kinds import chosen, entry_of, options_of
 from msa_core.config_paths import Value, fields_of
 from msa_core.config_rules import fused_entries, resolve
@@ -102,8 +103,8 @@ def in_turn(config: Config, device: str) -> str:
         for kind in chosen(config, family):
             if reason := in_turn_on_a_cpu(family, kind):
                 return reason
-    branches = [getattr(config.model, name) for name in MODALITIES]
-    largest = max(_matrices(config, [branch.width for branch in branches if branch.use]))
+    widths = [getattr(config.model, name).width for name in used_modalities(config)]
+    largest = max(_matrices(config, widths))
     if largest > LARGEST_MATRIX_ON_A_CPU:
         return (
             f"a weight of {largest:,} entries keeps a core busy by itself (up to "

@@ -3,6 +3,7 @@
 Shapes: K members, P numbers of one member's row.
 """
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ WHOLE = "model"  # the block of a model that moves as one
 REGISTERS = 64  # numbers; a multiple of what a vector instruction of any CPU takes at once
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Layout:
     """How a member's parameters lie in one row of P numbers, block after block.
 
@@ -37,23 +38,23 @@ class Layout:
         """Name -> shape of one member's parameter, in the order of the row."""
         return {name: shape for block in self.blocks.values() for name, shape in block.items()}
 
-    def span(self, block: str) -> tuple[int, int, int]:
-        """Where a block lies: its start, the end of its numbers, and that of its padding."""
-        start = 0
-        for name, shapes in self.blocks.items():
+    @functools.cached_property
+    def spans(self) -> dict[str, tuple[int, int, int]]:
+        """Where each block lies: its start, the end of its numbers, and that of its padding."""
+        spans, start = {}, 0
+        for block, shapes in self.blocks.items():
             numbers = sum(shape.numel() for shape in shapes.values())
             end = start + numbers + -numbers % REGISTERS
-            if name == block:
-                return start, start + numbers, end
+            spans[block] = (start, start + numbers, end)
             start = end
-        raise KeyError(block)
+        return spans
 
     def row(self, member: Mapping[str, Tensor]) -> Tensor:
         """A member's parameters as a row [P]."""
         parts = []
         for block, shapes in self.blocks.items():
             parts += [self._lying(member[name]).reshape(-1) for name in shapes]
-            _, end, padded = self.span(block)
+            _, end, padded = self.spans[block]
             parts.append(torch.zeros(padded - end))
         return torch.cat(parts)
 
@@ -66,7 +67,7 @@ class Layout:
         """Name -> [K, ...], sharing memory with the rows."""
         views = {}
         for block, shapes in self.blocks.items():
-            start, end, _ = self.span(block)
+            start, end, _ = self.spans[block]
             sizes = [shape.numel() for shape in shapes.values()]
             parts = torch.split(flat_KP[:, start:end], sizes, dim=1)
             for (name, shape), part in zip(shapes.items(), parts, strict=True):
@@ -80,7 +81,7 @@ class Layout:
         """Write values like the views, [K, ...] each, into rows [K, P]; whole blocks only."""
         for block, shapes in self.blocks.items():
             if shapes and next(iter(shapes)) in values:
-                start, end, _ = self.span(block)
+                start, end, _ = self.spans[block]
                 parts = [self._lying(values[name], 1).flatten(1) for name in shapes]
                 torch.cat(parts, dim=1, out=rows_KP[:, start:end])
 
@@ -182,7 +183,7 @@ class RowAdam:
         gradient_KP = self._gradient
         self._parameters.layout.flatten(gradients, gradient_KP)
         for block in moved:
-            start, _, end = self._parameters.layout.span(block)
+            start, _, end = self._parameters.layout.spans[block]
             part_KP = gradient_KP[:, start:end]
             if self.mean.device.type == "cpu":
                 self._fused(block, [[gradient_P] for gradient_P in part_KP.unbind(0)])
@@ -201,7 +202,7 @@ class RowAdam:
                 views = [parameters.views(whole) for whole in held]
                 self._moved[block] = [[[own[name] for name in shapes] for own in views]]
             else:
-                start, _, end = parameters.layout.span(block)
+                start, _, end = parameters.layout.spans[block]
                 rows = zip(*(whole[:, start:end].unbind(0) for whole in held), strict=True)
                 self._moved[block] = [[[part_P] for part_P in row] for row in rows]
 
@@ -227,7 +228,7 @@ class RowAdam:
             )
 
     def _all_rows(self, block: str, gradient_KP: Tensor) -> None:
-        start, _, end = self._parameters.layout.span(block)
+        start, _, end = self._parameters.layout.spans[block]
         flat, mean, square = (
             whole[:, start:end] for whole in (self._parameters.flat, self.mean, self.square)
         )

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from msa_core.config import MODALITIES, Config
+from msa_core.config import Config
+from msa_core.config_fields import used_modalities
 from msa_core.config_kinds import options_of
 from msa_core.data.batching import Batch
 from msa_core.data.dataset import FloatArray
@@ -87,7 +88,7 @@ class Procedure:
         self.options = options_of(config, "procedure", config.procedure.kind)
         self.labels = labels_N
         self.bound = bound
-        self.modalities = [name for name in MODALITIES if getattr(config.model, name).use]
+        self.modalities = used_modalities(config)
 
     def block_of(self, parameter: str) -> str:
         """The block of a parameter, by its name in the network."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from msa_core.config import Config
+from msa_core.config_unimodal import unimodal_heads
 from msa_core.data.dataset import FloatArray
 from msa_core.model import Output
 from msa_core.objective import Term, loss_terms, total
@@ -57,12 +58,7 @@ class Stream(Procedure):
                     f"procedure.stream.tasks is {count}, but task {task} has no utterance: too "
                     "many have the same label; choose fewer tasks"
                 )
-        unimodal = config.loss.unimodal
-        self.heads = [
-            name
-            for name in self.modalities
-            if unimodal.kind != "none" and getattr(unimodal, name).weight > 0
-        ]
+        self.heads = unimodal_heads(config)
         self.replays = self.options.replay.weight > 0
         self.is_consistent = self.options.consistency.weight > 0
         self._buffers: dict[Streams, list[Tensor]] = {}

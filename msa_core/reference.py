@@ -48,35 +48,29 @@ class FamilyPage:
     Attributes:
         title: of its section.
         registry: kind -> module.
-        switch: how a kind is chosen, with `{}` for its name.
         off: the value at which there is none.
         beside: fields that belong to every kind.
     """
 
     title: str
     registry: Mapping[str, Any]
-    switch: str
     off: str
     beside: tuple[str, ...] = ()
 
 
 PAIR_FIELDS = tuple(f"loss.alignment.text_audio.{name}" for name in ("mode", "weight", "margin"))
 PAGES = {
-    "encoder": FamilyPage(
-        "Encoders", ENCODERS, "model.<modality>.encoder: {}", "model.<modality>.use: false"
-    ),
-    "fusion": FamilyPage("Fusion", FUSIONS, "model.fusion.kind: {}", "model.fusion.kind: concat"),
+    "encoder": FamilyPage("Encoders", ENCODERS, "model.<modality>.use: false"),
+    "fusion": FamilyPage("Fusion", FUSIONS, "model.fusion.kind: concat"),
     "alignment": FamilyPage(
-        "Pair alignment", MEASURES, "loss.alignment.<pair>.measure: {}",
+        "Pair alignment",
+        MEASURES,
         "loss.alignment.<pair>.mode: off",
         (*PAIR_FIELDS, "loss.alignment.layer", "loss.alignment.standardise"),
     ),
-    "contrast": FamilyPage(
-        "Contrasts", CONTRASTS, "loss.contrast.{}.use: true", "loss.contrast.<kind>.use: false"
-    ),
-    "procedure": FamilyPage("Procedures", PROCEDURES, "procedure.kind: {}",
-                            "procedure.kind: joint"),
-}  # fmt: skip
+    "contrast": FamilyPage("Contrasts", CONTRASTS, "loss.contrast.<kind>.use: false"),
+    "procedure": FamilyPage("Procedures", PROCEDURES, "procedure.kind: joint"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +164,7 @@ def _row_of_kind(family: str, kind: str, shown: FamilyPage) -> tuple[str, ...]:
     options = [path for path in fields_of(Config) if path.startswith(prefix)]
     own = [path for path in options if path != f"{prefix}use"]
     return (
-        f"`{shown.switch.format(kind)}`<br>{_escaped(summary(module))}",
+        f"`{FAMILIES[family].switch.format(kind)}`<br>{_escaped(summary(module))}",
         f"{_code(documented(module, 'Formula'))}<br>{_escaped(documented(module, 'Source'))}",
         entry_of(family, kind).changes,
         _options(own, prefix),

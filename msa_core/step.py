@@ -178,7 +178,8 @@ class StepFunction:
         raw_KL, weighted_KL = values
         terms, logged_names = names
         self.names[move] = _named(terms)
-        measured_KM = logged_KM[:, :0]
+        # Not of what is logged: a recorded step then leaves that out.
+        measured_KM = raw_KL.detach()[:, :0]
         if measures:
             shares_KL = self._gradient_shares(weighted_KL)
             measured_KM = torch.cat([shares_KL, logged_KM], dim=1)

@@ -1,8 +1,9 @@
 """Trees of tensors: a tensor, or a tuple or dict of trees."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 Tree = Any
@@ -28,6 +29,12 @@ def filled(tree: Tree, tensors: Iterable[Tensor]) -> Tree:
     """A tree of the same form with other tensors, in the order of `tensors_of`."""
     rest = iter(tensors)
     return map_tensors(lambda _: next(rest), tree)
+
+
+def stacked(trees: Sequence[Tree]) -> Tree:
+    """Trees of one form as one tree, with an axis of them in front."""
+    parts = zip(*(tensors_of(tree) for tree in trees), strict=True)
+    return filled(trees[0], [torch.stack(own) for own in parts])
 
 
 def _collect(tree: Tree, tensors: list[Tensor]) -> None:

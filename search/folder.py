@@ -61,9 +61,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
         "test_labels": encode_floats(manifest.test_labels),
         "tracking_uri": manifest.tracking_uri,
     }
-    unfinished = folder / f"{PLAN}.tmp"
-    unfinished.write_text(json.dumps(content, indent=1), encoding="utf-8")
-    unfinished.replace(folder / PLAN)
+    _write_whole(folder / PLAN, json.dumps(content, indent=1))
 
 
 def keep_plugins(folder: Path, plugins: Sequence[Plugin]) -> None:
@@ -76,9 +74,14 @@ def keep_plugins(folder: Path, plugins: Sequence[Plugin]) -> None:
         if kept.exists():
             continue
         kept.parent.mkdir(exist_ok=True)
-        unfinished = kept.with_suffix(".tmp")
-        unfinished.write_text(plugin.text, encoding="utf-8", newline="")
-        unfinished.replace(kept)
+        _write_whole(kept, plugin.text)
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Write a file as it is or not at all."""
+    unfinished = path.with_name(f"{path.name}.tmp")
+    unfinished.write_text(text, encoding="utf-8", newline="")
+    unfinished.replace(path)
 
 
 def read_manifest(folder: Path) -> Manifest:

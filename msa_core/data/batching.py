@@ -16,6 +16,7 @@ from torch import Tensor
 from msa_core.config import Config
 from msa_core.config_rules import pools
 from msa_core.data.dataset import FloatArray, Split
+from msa_core.trees import map_tensors
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,19 +74,7 @@ class Batch:
 
     def take(self, rows: Tensor) -> "Batch":
         """These rows of a whole split: rows [B] give [B, ...], rows [K, B] give [K, B, ...]."""
-
-        def taken(array: Tensor) -> Tensor:
-            # Much faster than indexing with a tensor of two axes.
-            return array.index_select(0, rows.flatten()).view(*rows.shape, *array.shape[1:])
-
-        return Batch(
-            features={name: taken(array) for name, array in self.features.items()},
-            lengths={name: taken(array) for name, array in self.lengths.items()},
-            labels=taken(self.labels),
-            unimodal_labels={name: taken(array) for name, array in self.unimodal_labels.items()},
-            rows=taken(self.rows),
-            present={name: taken(array) for name, array in self.present.items()},
-        )
+        return Batch(**map_tensors(lambda array: taken(array, rows), self.parts()))
 
     def trimmed(self) -> "Batch":
         """Without the steps that are padding in every row of the batch; rows are [B] or [1, B]."""
@@ -99,6 +88,12 @@ class Batch:
     def parts(self) -> dict[str, Any]:
         """A tree of tensors for `torch.func.vmap`; `Batch(**parts)` undoes it."""
         return {part.name: getattr(self, part.name) for part in dataclasses.fields(self)}
+
+
+def taken(array_N: Tensor, rows: Tensor) -> Tensor:
+    """These rows of an array [N, ...]: rows [B] give [B, ...], rows [K, B] give [K, B, ...]."""
+    # Much faster than indexing with a tensor of two axes.
+    return array_N.index_select(0, rows.flatten()).view(*rows.shape, *array_N.shape[1:])
 
 
 def prepare(split: Split, scaler: Scaler, config: Config, device: torch.device) -> Batch:

@@ -16,6 +16,7 @@ from msa_core.modules.contrast_generative import Rbc
 from msa_core.modules.contrast_information import Bound, Cpc
 from msa_core.modules.draws import Noise
 from msa_core.modules.dropout import Dropout
+from msa_core.modules.frames import masked_mean, valid_frames
 from msa_core.modules.linear import Linear
 from msa_core.modules.seen import Numbers, Seen, Sizes
 from msa_core.modules.similarity import Number
@@ -69,14 +70,7 @@ def mean_frame(seen: Seen, modality: str) -> Tensor:
     features = seen.features[modality]
     if features.dim() == 2:  # taken before the training
         return features
-    mask_BT1 = _valid(features, seen.lengths[modality])
-    return (features * mask_BT1).sum(dim=1) / mask_BT1.sum(dim=1).clamp(min=1.0)
-
-
-def _valid(frames_BTF: Tensor, lengths_B: Tensor) -> Tensor:
-    """1 where a frame is no padding, else 0; [B, T, 1]."""
-    steps_T = torch.arange(frames_BTF.shape[1], device=frames_BTF.device)
-    return (steps_T < lengths_B[:, None])[:, :, None].to(frames_BTF.dtype)
+    return masked_mean(features, seen.lengths[modality])
 
 
 class Views(Contrast):
@@ -134,7 +128,7 @@ class View(nn.Module):
         """As the features, [B, F] or [B, T, F]; padding stays zero."""
         noise = deviation * self.noise.drawn
         if lengths_B is not None:
-            noise = noise[:, None, :] * _valid(features, lengths_B)
+            noise = noise[:, None, :] * valid_frames(features, lengths_B)[:, :, None]
         moved: Tensor = self.kept(features) + noise
         return moved
 

@@ -9,15 +9,14 @@ class Remembers(nn.Module):
 
     What is kept are buffers, handed to the module at each step of the training and taken back
     after it, so that members of a pack have their own and the module itself holds nothing. In
-    `forward` read `self.name`, and assign `self.name = new` (detached, of the same shape). Outside
+    `forward` read `self.name`, and call `remember` with new values of the same shapes. Outside
     training there is none.
     """
 
     def __init__(self, **fresh: Tensor) -> None:
         """Start with these values, name -> tensor on the CPU."""
         super().__init__()
-        # In a list of pairs: the device that a model is built on must not reach them.
-        self.fresh = dict(fresh)
+        self.fresh = fresh
         for name in fresh:
             self.register_buffer(name, torch.empty(0), persistent=False)
 

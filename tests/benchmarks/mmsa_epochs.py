@@ -10,23 +10,12 @@ What is patched, and why, says `mmsa_tuner.py`. Prints the seconds of each epoch
 import argparse
 import itertools
 import json
-import os
 import sys
 import time
-import warnings
 from pathlib import Path
 from typing import Any
 
-os.environ["HF_HUB_OFFLINE"] = "1"
-os.environ["TQDM_DISABLE"] = "1"
-warnings.filterwarnings("ignore", message="This DataLoader will create")
-
-import torch  # noqa: E402
-
-torch.cuda.set_device = lambda *_, **__: None
-
-from MMSA import MMSA_run, get_config_regression, run  # noqa: E402
-from MMSA.trains.singleTask import LF_DNN  # noqa: E402
+from mmsa_tuner import LF_DNN, call, run, torch
 
 
 class TimedTrainer(LF_DNN):
@@ -52,25 +41,13 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--workers", type=int, default=4, help="of its loaders; 4 is its default")
     parser.add_argument("--threads", type=int, default=0, help="of PyTorch; 0 is its default")
+    parser.set_defaults(batch_size=128, patience=8)  # its own for LF-DNN on MOSI
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
     TimedTrainer.limit = options.epochs
     run.ATIO.getTrain = lambda _, settings: TimedTrainer(settings)
-    config = get_config_regression("lf_dnn", "mosi")
-    config.update(featurePath=str(options.features), use_bert=False, need_data_aligned=True)
-    MMSA_run(
-        "lf_dnn",
-        "mosi",
-        config=config,
-        seeds=[1111],
-        gpu_ids=[],
-        num_workers=options.workers,
-        verbose_level=0,
-        model_save_dir=options.out / "models",
-        res_save_dir=options.out / "results",
-        log_dir=options.out / "logs",
-    )
+    call(options, {}, seeds=[1111])
     ends = TimedTrainer.ends
     seconds = [end - start for start, end in itertools.pairwise(ends)]
     sys.stdout.write(json.dumps(seconds) + "\n")

@@ -3,6 +3,7 @@
 import pickle
 
 import pytest
+import torch
 
 from msa_core.replay import Recordings
 
@@ -24,3 +25,10 @@ def write(tmp_path):
 def nothing_recorded(monkeypatch):
     """Modules and terms are called at every step, so that a test can watch or change them."""
     monkeypatch.setattr(Recordings, "call", lambda self, function, inputs: function(inputs))
+
+
+@pytest.fixture
+def draw(request):
+    """Draws standard normal numbers: shape -> float64 tensor. Seeded by the test file's `SEED`."""
+    generator = torch.Generator().manual_seed(request.module.SEED)
+    return lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from comparing import same_training as same
 
 from msa_core.config import MODALITIES, Config, ConfigError, PlantedConfig
 from msa_core.config_kinds import kinds
@@ -47,15 +48,6 @@ def train(splits, changes, seeds=(0,)):
 def absent(splits):
     """A training that never had a contrast."""
     return train(splits, {})[0]
-
-
-def same(first, second):
-    state, other = first.trained.state, second.trained.state
-    return (
-        list(state) == list(other)
-        and all(torch.equal(value, other[name]) for name, value in state.items())
-        and repr(first.curve) == repr(second.curve)
-    )
 
 
 def test_the_contrasts_are_the_kinds_of_the_configuration():

@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from comparing import same_training as same
 
 from msa_core.config import MODALITIES, PAIRS, Config, ConfigError, PlantedConfig
 from msa_core.config_kinds import kinds
@@ -22,6 +23,8 @@ from msa_core.modules.pairs import MEASURES, PairAlignment
 from msa_core.packing import Member, free_numbers
 from msa_core.streams import Streams
 from msa_core.training import train_pack
+
+SEED = 11  # of `draw`
 
 PAIR = "text_audio"
 SMALL = {
@@ -70,12 +73,6 @@ class Aligned:
 
     def logged(self, first, second):
         return self.module(first, second, self.numbers)[1]
-
-
-@pytest.fixture
-def draw():
-    generator = torch.Generator().manual_seed(11)
-    return lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)
 
 
 @pytest.fixture(params=sorted(VARIANTS))
@@ -161,15 +158,6 @@ def train(splits, changes, seeds=(0,)):
     results = train_pack([Member(config, seed) for seed in seeds], splits)
     assert [result.status for result in results] == ["complete"] * len(seeds)
     return results
-
-
-def same(first, second):
-    state, other = first.trained.state, second.trained.state
-    return (
-        list(state) == list(other)
-        and all(torch.equal(value, other[name]) for name, value in state.items())
-        and repr(first.curve) == repr(second.curve)
-    )
 
 
 @pytest.fixture(scope="module")

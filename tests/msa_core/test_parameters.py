@@ -129,7 +129,7 @@ def test_the_leaves_are_the_members_stacked_and_see_every_change(members, transp
 def test_a_row_is_a_member_and_a_member_a_row(members, transposed):
     layout = Parameters.stack(members, CPU, transposed=transposed).layout
     assert list(layout.shapes) == list(SHAPES)
-    assert layout.span(WHOLE) == (0, P, ROW)
+    assert layout.spans[WHOLE] == (0, P, ROW)
     for member in members:
         row = layout.row(member)
         assert row.shape == (ROW,)

@@ -21,6 +21,8 @@ from msa_core.modules.alignment import (
     unit_variance,
 )
 
+SEED = 11  # of `draw`
+
 CROSS = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]], dtype=torch.float64)
 RISING = torch.tensor([[1.0, 1.0], [-1.0, -1.0]], dtype=torch.float64)
 FALLING = torch.tensor([[1.0, -1.0], [-1.0, 1.0]], dtype=torch.float64)
@@ -31,12 +33,6 @@ SIGNS = torch.tensor(
 )
 # B, D and the floor that design page 1a gives.
 FLOORS = [(16, 16, 0.03542), (32, 128, 0.01626)]
-
-
-@pytest.fixture
-def draw():
-    generator = torch.Generator().manual_seed(11)
-    return lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)
 
 
 def zero():

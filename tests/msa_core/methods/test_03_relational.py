@@ -10,6 +10,8 @@ import torch
 
 from msa_core.modules.alignment import directed_relational_distance, relational_distance
 
+SEED = 3  # of `draw`
+
 HALF_CIRCLE = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]], dtype=torch.float64)
 EQUILATERAL = torch.tensor(
     [[math.cos(angle), math.sin(angle)] for angle in (0, 2 * math.pi / 3, 4 * math.pi / 3)],
@@ -17,12 +19,6 @@ EQUILATERAL = torch.tensor(
 )
 # Of the repository's mean, which counts the diagonal, and of a mean off the diagonal.
 KNOWN, KNOWN_OFF_DIAGONAL = 0.022078, 0.009812
-
-
-@pytest.fixture
-def draw():
-    generator = torch.Generator().manual_seed(3)
-    return lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)
 
 
 def test_any_rotation_of_a_side_is_at_distance_0(draw):

@@ -12,15 +12,11 @@ from torch.nn.functional import cosine_similarity, cross_entropy
 from msa_core.modules.alignment import contrastive_alignment
 from msa_core.modules.similarity import anchored_contrast, info_nce
 
+SEED = 4  # of `draw`
+
 
 def direct(first, second, temperature):
     return contrastive_alignment(first, second, {"temperature": temperature})
-
-
-@pytest.fixture
-def draw():
-    generator = torch.Generator().manual_seed(4)
-    return lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)
 
 
 @pytest.fixture(params=[info_nce, direct, anchored_contrast])

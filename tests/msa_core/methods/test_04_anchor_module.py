@@ -11,17 +11,13 @@ import torch
 from msa_core.modules.contrast import mean_frame
 from msa_core.modules.similarity import anchored_contrast
 
+SEED = 4  # of `draw`
+
 NAMES = ("text", "audio")
 
 
 def doubles(*values):
     return torch.tensor(values, dtype=torch.float64)
-
-
-@pytest.fixture
-def draw():
-    generator = torch.Generator().manual_seed(4)
-    return lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)
 
 
 @pytest.fixture

@@ -11,17 +11,13 @@ import torch
 from msa_core.modules.gradient_modification import projected_gradient, rls_alpha, rls_update
 from msa_core.modules.information import entropy, entropy_weights
 
+SEED = 5  # of `draw`
+
 VANISHING = 1e-12
 
 
 def doubles(*values):
     return torch.tensor(values, dtype=torch.float64)
-
-
-@pytest.fixture
-def draw():
-    generator = torch.Generator().manual_seed(5)
-    return lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)
 
 
 @pytest.fixture

@@ -15,14 +15,10 @@ from msa_core.modules.fusion_base import present_lengths
 from msa_core.modules.fusion_reorg import curve_at
 from msa_core.modules.seen import Seen
 
+SEED = 6  # of `draw`
+
 B, T, D = 4, 5, 4
 LENGTHS = torch.tensor([5, 2, 3, 1])
-
-
-@pytest.fixture
-def draw():
-    generator = torch.Generator().manual_seed(6)
-    return lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)
 
 
 @pytest.fixture

@@ -10,15 +10,11 @@ import torch
 
 from msa_core.modules.similarity import anchored_contrast, info_nce, supervised_contrast
 
+SEED = 8  # of `draw`
+
 
 def doubles(*values):
     return torch.tensor(values, dtype=torch.float64)
-
-
-@pytest.fixture
-def draw():
-    generator = torch.Generator().manual_seed(8)
-    return lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)
 
 
 def by_hand(rows, bins, temperature):

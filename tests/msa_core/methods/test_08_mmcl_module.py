@@ -12,13 +12,9 @@ from msa_core.config import MODALITIES
 from msa_core.modules.contrast import sentiment_bins
 from msa_core.modules.similarity import info_nce, supervised_contrast
 
+SEED = 8  # of `draw`
+
 EYE = torch.eye(2, 3, dtype=torch.float64)
-
-
-@pytest.fixture
-def draw():
-    generator = torch.Generator().manual_seed(8)
-    return lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)
 
 
 # (a) Views.

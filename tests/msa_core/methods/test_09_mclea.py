@@ -12,6 +12,8 @@ from torch.nn.functional import cross_entropy, kl_div, normalize
 from msa_core.modules.similarity import ial, icl
 from msa_core.modules.uncertainty import uncertainty_weighted
 
+SEED = 9  # of `draw`
+
 # Candidates of a row of two orthonormal pairs at temperature 1: the partner, e of e + 2.
 PAIRS = torch.eye(2, 3, dtype=torch.float64)
 EQUAL = torch.ones(2, 4, dtype=torch.float64)
@@ -19,12 +21,6 @@ EQUAL = torch.ones(2, 4, dtype=torch.float64)
 
 def doubles(*values):
     return torch.tensor(values, dtype=torch.float64)
-
-
-@pytest.fixture
-def draw():
-    generator = torch.Generator().manual_seed(9)
-    return lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)
 
 
 def wide_logits(own, other, temperature):

@@ -12,15 +12,11 @@ from msa_core.config import MODALITIES
 from msa_core.modules.contrast import paired
 from msa_core.modules.similarity import ial, icl, unit_rows
 
+SEED = 9  # of `draw`
+
 # Two pairs: utterances 0 and 3 of one sentiment, 1 and 2 of another.
 LABELS = torch.tensor([2.0, -1.0, -1.2, 1.9], dtype=torch.float64)
 ORTHONORMAL = torch.eye(2, 3, dtype=torch.float64)[[0, 1, 1, 0]]
-
-
-@pytest.fixture
-def draw():
-    generator = torch.Generator().manual_seed(9)
-    return lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)
 
 
 # Partners.

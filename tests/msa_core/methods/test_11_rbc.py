@@ -25,6 +25,8 @@ from msa_core.modules.generative import (
     related_contrast,
 )
 
+SEED = 11  # of `draw`
+
 # Loadings and noise variance of the two views; B = 3 utterances of them.
 LOADINGS = [
     torch.tensor([1.5, -0.5], dtype=torch.float64),
@@ -39,12 +41,6 @@ VIEWS = [
 
 def doubles(*values):
     return torch.tensor(values, dtype=torch.float64)
-
-
-@pytest.fixture
-def draw():
-    generator = torch.Generator().manual_seed(11)
-    return lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)
 
 
 def expert(view_BD, loading_D, variance):

@@ -11,13 +11,9 @@ import torch
 from msa_core.modules.contrast_generative import tuple_contrast
 from msa_core.modules.generative import related_contrast
 
+SEED = 11  # of `draw`
+
 PAIR = ["text", "audio"]
-
-
-@pytest.fixture
-def draw():
-    generator = torch.Generator().manual_seed(11)
-    return lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)
 
 
 # The contrast.

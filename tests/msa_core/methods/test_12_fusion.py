@@ -17,14 +17,10 @@ from msa_core.modules.fusion import FUSIONS
 from msa_core.modules.information import difference_loss
 from msa_core.modules.seen import Seen
 
+SEED = 12  # of `draw`
+
 B, T, D = 5, 4, 2
 HEADS = {"mult.heads": 1, "misa.heads": 1, "mult.dropout": 0.0}
-
-
-@pytest.fixture
-def draw():
-    generator = torch.Generator().manual_seed(12)
-    return lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)
 
 
 @pytest.fixture

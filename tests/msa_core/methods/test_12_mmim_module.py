@@ -11,15 +11,11 @@ import torch
 from msa_core.config import MODALITIES
 from msa_core.modules.information import class_entropy, cpc
 
+SEED = 12  # of `draw`
+
 CROSS = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]], dtype=torch.float64)
 ROWS = torch.cat([CROSS, 2 * CROSS])
 SIGNS = torch.tensor([1.0, 2.0, 0.5, 3.0, -1.0, -2.0, -0.5, -3.0], dtype=torch.float64)
-
-
-@pytest.fixture
-def draw():
-    generator = torch.Generator().manual_seed(12)
-    return lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)
 
 
 def identity(predictor, width):

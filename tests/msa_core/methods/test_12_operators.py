@@ -20,6 +20,8 @@ from msa_core.modules.information import (
 )
 from msa_core.modules.seen import Seen
 
+SEED = 12  # of `draw`
+
 ONE_TWO_THREE = [torch.tensor([[float(value)]], dtype=torch.float64) for value in (1, 2, 3)]
 # Two uncorrelated columns of signs.
 BITS = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]], dtype=torch.float64)
@@ -28,12 +30,6 @@ CROSS = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]], dtype=t
 
 def doubles(*values):
     return torch.tensor(values, dtype=torch.float64)
-
-
-@pytest.fixture
-def draw():
-    generator = torch.Generator().manual_seed(12)
-    return lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)
 
 
 # --- Fusion.

@@ -12,6 +12,8 @@ from msa_core.config import MODALITIES
 from msa_core.modules.contrast import CONTRASTS
 from msa_core.replay import Recordings
 
+SEED = 5  # of `draw`
+
 D, FUSED = 4, 6
 FEATURES = {"text": 7, "audio": 5, "vision": 3}
 VARIANTS = {
@@ -31,12 +33,6 @@ def encode(name, features):
     rows_BF = features if features.dim() == 2 else features.sum(dim=1)
     places = torch.arange(rows_BF.shape[1] * D, dtype=rows_BF.dtype)
     return rows_BF @ (2.0 * places).sin().view(-1, D)
-
-
-@pytest.fixture
-def draw():
-    generator = torch.Generator().manual_seed(5)
-    return lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)
 
 
 @pytest.fixture(params=sorted(VARIANTS))
