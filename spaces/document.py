@@ -130,8 +130,10 @@ def _locate(loaded: Any, source: str, line: int, single_place: str | None) -> No
     where = single_place or f"{source}:{line + 1}"
     if isinstance(loaded, CommentedMap):
         children = {}
+        own_lines = loaded.lc.data or {}  # a key merged in by `<<` has none: it's where the `<<` is
         for name, child in loaded.items():
-            children[str(name)] = _locate(child, source, loaded.lc.key(name)[0], single_place)
+            key_line = own_lines[name][0] if name in own_lines else line
+            children[str(name)] = _locate(child, source, key_line, single_place)
         return Node(where, children)
     if isinstance(loaded, CommentedSeq):
         return Node(

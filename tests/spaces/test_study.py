@@ -44,6 +44,19 @@ def test_off_is_a_word_and_exponents_are_numbers(write_study: WriteStudy) -> Non
     assert study.margins == {"mae": 0.01}
 
 
+def test_a_merged_mapping_is_written_once_for_several_arms(write_study: WriteStudy) -> None:
+    several = (
+        GOOD.replace("full: {}", "full: &most {model.fusion.kind: tfn}")
+        .replace("aligned: {", "aligned: {<<: *most, ")
+        .replace("  model.fusion.kind: sum\n", "")
+    )
+    study = load_study(write_study(several))
+    aligned = {"model.fusion.kind": "tfn", "loss.alignment.text_audio.mode": "shared"}
+    assert study.arms[1].changes == aligned
+    with pytest.raises(StudyError, match="study.yaml:10: .*'model.fusion.knd' is not a field"):
+        load_study(write_study(several.replace("fusion.kind: tfn", "fusion.knd: tfn")))
+
+
 MISTAKES = {
     "misspelt study field": (
         GOOD + "budgte: {}\n",
