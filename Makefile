@@ -1,6 +1,8 @@
 # Each target makes the environment it needs by itself, in .venv.
 PYTHON ?= python3
 BIN := .venv/bin
+# Tests that start Ray share one of the two processes (tests/search/conftest.py).
+TEST_PROCESSES ?= -n 2 --dist loadgroup
 
 .PHONY: demo test test-slow check docs bench clean
 
@@ -8,16 +10,17 @@ demo: .venv/ready
 	$(BIN)/triptych run planted-quick
 
 test: .venv/ready-dev
-	$(BIN)/pytest
+	$(BIN)/pytest $(TEST_PROCESSES)
 
 # The contracts of the training core over every kind of every family.
 test-slow: .venv/ready-dev
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest $(TEST_PROCESSES) -m slow
 
 # FEATURES: a feature file in the MMSA layout, for the comparison of whole studies.
-# MMSA_PYTHON: the interpreter of an environment with the MMSA framework, to compare its tuner too.
+# MMSA_PYTHON: the interpreter of an environment with the MMSA framework, to compare its trainer and its tuner too.
 bench: .venv/ready-dev
 	$(BIN)/python tests/benchmarks/packs.py $(FEATURES)
+	$(if $(MMSA_PYTHON),$(BIN)/python tests/benchmarks/epoch.py $(FEATURES) --mmsa-python $(MMSA_PYTHON))
 	$(if $(FEATURES),$(BIN)/python tests/benchmarks/end_to_end.py $(FEATURES) $(if $(MMSA_PYTHON),--mmsa-python $(MMSA_PYTHON)))
 
 check: .venv/ready-dev
