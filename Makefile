@@ -1,8 +1,8 @@
 # Each target makes the environment it needs by itself, in .venv.
 PYTHON ?= python3
 BIN := .venv/bin
-# Tests that start Ray share one of the two processes (tests/search/conftest.py).
-TEST_PROCESSES ?= -n 2 --dist loadgroup
+# Two processes take the test files in turn, the longest first (`testpaths` in pyproject.toml).
+TEST_PROCESSES ?= -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test test-slow check docs bench clean
 
@@ -12,7 +12,7 @@ demo: .venv/ready
 test: .venv/ready-dev
 	$(BIN)/pytest $(TEST_PROCESSES)
 
-# The contracts of the training core over every kind of every family.
+# The contracts of the training core over every kind of every family, and the longest runs of Ray.
 test-slow: .venv/ready-dev
 	$(BIN)/pytest $(TEST_PROCESSES) -m slow
 

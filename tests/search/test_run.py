@@ -106,6 +106,7 @@ def without_seconds(folder: Path) -> list[dict[str, str]]:
     return [{**cell, "metric.seconds": ""} for cell in cells]
 
 
+@pytest.mark.slow
 def test_the_same_study_without_packs_gives_the_same_table(
     finished: Path, tmp_path: Path, small_study_text: str
 ) -> None:
@@ -119,6 +120,7 @@ def test_the_same_study_without_packs_gives_the_same_table(
     assert without == with_packs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheduler", ["bracket", "asha"])
 def test_candidates_are_stopped_early_and_told_as_pruned(
     scheduler: str, tmp_path: Path, small_study_text: str

@@ -53,7 +53,7 @@ def test_a_merged_mapping_is_written_once_for_several_arms(write_study: WriteStu
     study = load_study(write_study(several))
     aligned = {"model.fusion.kind": "tfn", "loss.alignment.text_audio.mode": "shared"}
     assert study.arms[1].changes == aligned
-    with pytest.raises(StudyError, match="study.yaml:10: .*'model.fusion.knd' is not a field"):
+    with pytest.raises(StudyError, match=r"study.yaml:10: .*'model.fusion.knd' is not a field"):
         load_study(write_study(several.replace("fusion.kind: tfn", "fusion.knd: tfn")))
 
 
