@@ -20,7 +20,7 @@ test-slow: .venv/ready-dev
 # MMSA_PYTHON: the interpreter of an environment with the MMSA framework, to compare its trainer and its tuner too.
 bench: .venv/ready-dev
 	$(BIN)/python tests/benchmarks/packs.py $(FEATURES)
-	$(if $(MMSA_PYTHON),$(BIN)/python tests/benchmarks/epoch.py $(FEATURES) --mmsa-python $(MMSA_PYTHON))
+	$(if $(and $(FEATURES),$(MMSA_PYTHON)),$(BIN)/python tests/benchmarks/epoch.py $(FEATURES) --mmsa-python $(MMSA_PYTHON))
 	$(if $(FEATURES),$(BIN)/python tests/benchmarks/end_to_end.py $(FEATURES) $(if $(MMSA_PYTHON),--mmsa-python $(MMSA_PYTHON)))
 
 check: .venv/ready-dev
