@@ -8,7 +8,8 @@ import pytest
 
 from msa_core.config import ConfigError
 from spaces.errors import StudyError
-from spaces.plan import Versions, plan_study
+from spaces.plan import plan_study
+from spaces.planned import Versions
 from spaces.study import load_study
 
 WriteStudy = Callable[[str], Path]
