@@ -1,5 +1,6 @@
 """The `data` part of a study: a feature file, the planted generator, or left to the user."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from msa_core.config_paths import nearest, replace
 from msa_core.config_planted import WORLDS
 from spaces.document import Node
 from spaces.errors import at, located
+
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"  # of a folder
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,18 +31,46 @@ class DataSource:
     text_model: Path | None = None
 
 
-def data_source(root: Node, raw: str | dict[str, Any], folder: Path) -> DataSource:
+def data_sources(root: Node, raw: str | dict[str, Any], folder: Path) -> dict[str, DataSource]:
     """Check the `data` part of a study file.
 
     Args:
         root: the document, for places.
-        raw: its `data` part: `planted`, a path, or a mapping.
+        raw: its `data` part: `planted`, a path, a mapping, or `sets` of them.
         folder: relative paths start here.
+
+    Returns:
+        Name of a data set -> where it comes from; the name is empty where there is one alone.
 
     Raises:
         StudyError: an unknown field, scheme or setting.
     """
     node = root.value.get("data", root)
+    if not isinstance(raw, dict) or "sets" not in raw:
+        return {"": _data_source(node, raw, folder)}
+    sets = node.find(("sets",))
+    if len(raw) > 1 or not isinstance(sets.value, dict) or not sets.value:
+        raise at(
+            sets.where,
+            "data.sets: needs a mapping of names to data sets, with nothing beside it, e.g. "
+            "{sets: {mosi: {file: mosi.pkl}, mosei: {file: mosei.pkl}}}",
+        )
+    found = {}
+    for name, child in sets.value.items():
+        if not re.fullmatch(NAME, name):
+            raise at(
+                child.where,
+                f"data.sets: {name!r} is part of a folder's name; use letters, digits, '.', '_' "
+                "and '-'",
+            )
+        inside = child.plain()
+        if not isinstance(inside, str | dict):
+            raise at(child.where, f"data.sets.{name}: must be a path or a mapping, got {inside!r}")
+        found[name] = _data_source(child, inside, folder)
+    return found
+
+
+def _data_source(node: Node, raw: str | dict[str, Any], folder: Path) -> DataSource:
     if isinstance(raw, str):
         raw = {"planted": {}} if raw == "planted" else {"file": raw}
     allowed = ("file", "labels", "planted", "text_model")
@@ -50,7 +81,7 @@ def data_source(root: Node, raw: str | dict[str, Any], folder: Path) -> DataSour
                 f"data: '{name}' is not one of {', '.join(allowed)}{nearest(name, allowed)}",
             )
     scheme = raw.get("labels", "mosi")
-    if scheme not in LABEL_SCHEMES:
+    if not isinstance(scheme, str) or scheme not in LABEL_SCHEMES:
         hint = nearest(str(scheme), LABEL_SCHEMES)
         raise at(
             node.find(("labels",)).where,

@@ -1,5 +1,7 @@
 """A study file as a tree whose every value knows where it was written."""
 
+import re
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,15 +9,23 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.constructor import ConstructorError, RoundTripConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, ScalarNode
 from ruamel.yaml.scalarbool import ScalarBoolean
 from ruamel.yaml.scalarfloat import ScalarFloat
 from ruamel.yaml.scalarint import ScalarInt
 from ruamel.yaml.scalarstring import ScalarString
 
-from spaces.errors import StudyError, at
+from spaces.errors import at
 
 Plain = dict[str, Any] | list[Any] | str | int | float | bool | None
+# Of a file. 216 arms, all written out, are 60,000 characters, and 200,000 take the parser a second;
+# a few aliases of aliases make billions of values of one line.
+MOST_CHARACTERS = 200_000
+MOST_VALUES = 100_000
+DEEPEST = 32
+LARGEST = 10**300  # of whole numbers: larger ones are no floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +70,7 @@ def read_document(path: Path) -> Node:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise StudyError(f"{path}: cannot be read: {error}") from None
+        raise at(str(path), f"cannot be read: {error}") from None
     root = parse(text, path.name)
     if not isinstance(root.value, dict):
         raise at(f"{path.name}:1", "a study file is a mapping of fields such as 'study: my-study'")
@@ -78,24 +88,65 @@ def parse(text: str, source: str, single_place: str | None = None) -> Node:
     Raises:
         StudyError: not YAML, or a key written twice.
     """
+    where = single_place or f"{source}:1"
+    if len(text) > MOST_CHARACTERS:
+        raise at(where, f"is longer than {MOST_CHARACTERS:,} characters; this is no study file")
+    if _brackets(text) > DEEPEST:
+        raise at(where, f"more than {DEEPEST} brackets inside one another; this is no study file")
     try:
-        loaded = YAML(typ="rt", pure=True).load(text)
+        with warnings.catch_warnings(action="ignore"):  # an anchor set twice is allowed
+            yaml = YAML(typ="rt", pure=True)
+            yaml.Constructor = _PlainKeys
+            loaded = yaml.load(text)
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         problem = (error.problem or "not valid YAML").splitlines()[0]
         raise at(single_place or f"{source}:{line}", problem) from None
+    except RecursionError:
+        raise at(where, f"more than {DEEPEST} values inside one another") from None
     except (YAMLError, ValueError) as error:
-        raise at(single_place or f"{source}:1", str(error).splitlines()[0]) from None
-    return _locate(loaded, source, 0, single_place)
+        raise at(where, str(error).splitlines()[0]) from None
+    except Exception as error:  # the parser's own slips, as over a mapping merged into itself
+        raise at(where, f"not valid YAML ({type(error).__name__} in its parser)") from None
+    return _Tree(source, single_place).node(loaded, 0, 0)
+
+
+class _PlainKeys(RoundTripConstructor):
+    """Refuses mappings and lists as keys: no study has one, and some would never be read to end."""
+
+    def construct_document(self, node: Any) -> Any:
+        """As its base, once all keys have been looked at."""
+        waiting, seen = [node], set()
+        while waiting:
+            at_hand = waiting.pop()
+            if id(at_hand) in seen or isinstance(at_hand, ScalarNode):
+                continue
+            seen.add(id(at_hand))
+            for inside in at_hand.value:
+                if isinstance(at_hand, MappingNode) and not isinstance(inside[0], ScalarNode):
+                    problem = "a key must be a word, not a mapping or a list"
+                    raise ConstructorError(None, None, problem, inside[0].start_mark)
+                waiting.append(inside[1] if isinstance(at_hand, MappingNode) else inside)
+        return super().construct_document(node)
+
+
+def _brackets(text: str) -> int:
+    """How many brackets are open at once, those in texts too: the parser takes minutes for many."""
+    open_now = most = 0
+    for bracket in re.findall(r"[\[\]{}]", text):
+        open_now += 1 if bracket in "[{" else -1
+        most = max(most, open_now)
+    return most
 
 
 def is_domain(node: Node) -> bool:
-    """Whether a node has the form of a domain, `{uniform: [0, 1]}`: one name, one list."""
+    """Whether a node has the form of a domain, `{uniform: [0, 1], step: 0.1}`.
+
+    A list in it says so: a field's value never is one.
+    """
     inside = node.value
-    return (
-        isinstance(inside, dict)
-        and len(inside) == 1
-        and all(isinstance(child.value, list) for child in inside.values())
+    return isinstance(inside, dict) and any(
+        isinstance(child.value, list) for child in inside.values()
     )
 
 
@@ -126,30 +177,57 @@ def _walk(node: Node, is_leaf: Callable[[Node], bool], prefix: str) -> Iterator[
             yield from _walk(child, is_leaf, f"{path}.")
 
 
-def _locate(loaded: Any, source: str, line: int, single_place: str | None) -> Node:
-    where = single_place or f"{source}:{line + 1}"
-    if isinstance(loaded, CommentedMap):
-        children = {}
+class _Tree:
+    """Turns what the parser made into nodes, and counts them."""
+
+    def __init__(self, source: str, single_place: str | None) -> None:
+        self._source = source
+        self._single_place = single_place
+        self._values = 0
+
+    def node(self, loaded: Any, line: int, depth: int) -> Node:
+        """A value and all inside it.
+
+        Raises:
+            StudyError: a key written twice, or more than a study ever has.
+        """
+        where = self._single_place or f"{self._source}:{line + 1}"
+        self._values += 1
+        if depth > DEEPEST:
+            raise at(where, f"more than {DEEPEST} values inside one another; remove some levels")
+        if self._values > MOST_VALUES:
+            raise at(where, f"more than {MOST_VALUES:,} values; is an alias part of itself?")
+        if isinstance(loaded, CommentedMap):
+            return Node(where, self._children(loaded, where, line, depth))
+        if isinstance(loaded, CommentedSeq):
+            lines = loaded.lc.data or {}  # a list behind a tag has none
+            return Node(
+                where,
+                [
+                    self.node(child, lines.get(place, (line,))[0], depth + 1)
+                    for place, child in enumerate(loaded)
+                ],
+            )
+        return Node(where, _plain_scalar(loaded, where))
+
+    def _children(self, loaded: Any, where: str, line: int, depth: int) -> dict[str, Node]:
+        children: dict[str, Node] = {}
         own_lines = loaded.lc.data or {}  # a key merged in by `<<` has none: it's where the `<<` is
-        for name, child in loaded.items():
-            key_line = own_lines[name][0] if name in own_lines else line
-            children[str(name)] = _locate(child, source, key_line, single_place)
-        return Node(where, children)
-    if isinstance(loaded, CommentedSeq):
-        return Node(
-            where,
-            [
-                _locate(child, source, loaded.lc.item(place)[0], single_place)
-                for place, child in enumerate(loaded)
-            ],
-        )
-    return Node(where, _plain_scalar(loaded))
+        for key, child in loaded.items():
+            name = str(_plain_scalar(key, where))
+            if name in children:
+                raise at(where, f"'{name}' is written twice, as a word and as another value")
+            key_line = own_lines[key][0] if key in own_lines else line
+            children[name] = self.node(child, key_line, depth + 1)
+        return children
 
 
-def _plain_scalar(value: Any) -> Any:
+def _plain_scalar(value: Any, where: str) -> Any:
     """Ruamel's scalars remember their spelling; only their value is wanted."""
     if isinstance(value, ScalarBoolean):
         return bool(value)
+    if isinstance(value, int) and abs(value) > LARGEST:
+        raise at(where, "a whole number of more than 300 digits; use a smaller one")
     for marked, plain in ((ScalarFloat, float), (ScalarInt, int), (ScalarString, str)):
         if isinstance(value, marked):
             return plain(value)

@@ -5,6 +5,7 @@ from typing import ParamSpec, TypeVar
 
 from msa_core.config import ConfigError
 
+LONGEST_MESSAGE = 1500
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -15,7 +16,19 @@ class StudyError(ValueError):
 
 def at(where: str, message: str) -> StudyError:
     """An error with its place in front: `pairs.yaml:14: search: ...`."""
-    return StudyError(f"{where}: {message}")
+    return StudyError(_one_line(_shortened(f"{where}: {message}")))
+
+
+def _one_line(text: str) -> str:
+    """A text with whatever would break the line, or the terminal, written as an escape."""
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
+
+
+def _shortened(text: str) -> str:
+    """A message may show a value, and a file may have a value of ten thousand lines."""
+    if len(text) <= LONGEST_MESSAGE:
+        return text
+    return f"{text[: LONGEST_MESSAGE - 300]} ... {text[-295:]}"
 
 
 def located(where: str, part: str, check: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:

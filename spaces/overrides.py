@@ -8,6 +8,11 @@ from spaces.document import Node, is_domain, leaves, parse
 from spaces.errors import StudyError, at
 
 FIELD_PARTS = ("base", "search")
+# Of two that exclude each other, the one that is set takes the other's place.
+RIVALS = {
+    ("budget", "device_seconds"): ("budget", "candidates"),
+    ("budget", "candidates"): ("budget", "device_seconds"),
+}
 
 
 def apply_overrides(root: Node, overrides: Sequence[str], study_fields: Sequence[str]) -> Node:
@@ -26,7 +31,19 @@ def apply_overrides(root: Node, overrides: Sequence[str], study_fields: Sequence
             raise StudyError(f"{where}: needs the form field=value, e.g. --set train.epochs=10")
         path = _path(where, name.strip(), study_fields)
         root = _put(root, path, parse(text, "--set", single_place=where), where)
+        if path in RIVALS:
+            root = _without(root, RIVALS[path])
     return root
+
+
+def _without(root: Node, path: tuple[str, str]) -> Node:
+    """The document without one field of a part, unless a `--set` gave it."""
+    part = root.value.get(path[0])
+    inside = part.value if part is not None and isinstance(part.value, dict) else {}
+    if path[1] not in inside or inside[path[1]].where.startswith("--set"):
+        return root
+    kept = {name: child for name, child in inside.items() if name != path[1]}
+    return Node(root.where, {**root.value, path[0]: Node(part.where, kept)})
 
 
 def _path(where: str, name: str, study_fields: Sequence[str]) -> tuple[str, ...]:

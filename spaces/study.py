@@ -2,101 +2,96 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
+from msa_core import config_paths
 from msa_core.config import LABEL_SCHEMES, Config
-from msa_core.config_paths import check_value, nearest, replace
+from msa_core.config_paths import Value, nearest
 from msa_core.plugins import Plugin
-from spaces.data_source import DataSource, data_source
-from spaces.designs import Arm, explicit, leave_one_out
-from spaces.document import Node, is_domain, leaves, read_document
-from spaces.domains import DOMAINS, Domain, parse_domain
+from spaces.arms import Excluded, study_arms
+from spaces.candidates import in_order
+from spaces.claims import Claim, parse_claim
+from spaces.components import study_components
+from spaces.conditions import Condition
+from spaces.data_source import NAME, DataSource, data_sources
+from spaces.designs import MOST_ARMS, Arm
+from spaces.document import Node, read_document
+from spaces.domains import Domain, values_of
 from spaces.errors import StudyError, at, located
+from spaces.fields import conditions, fixed_fields, searched_fields, start_points
 from spaces.overrides import apply_overrides
 from spaces.plugins import study_plugins
-from spaces.resolution import refusal, signature
+from spaces.resolution import combinations_an_arm, refusal
+from spaces.shape import (
+    PARAMETERS,
+    STUDY_FIELDS,
+    TWO_OBJECTIVES,
+    Budget,
+    StudyFields,
+    checked_shape,
+)
 
-DESIGNS = ("explicit", "leave_one_out")
 SHIPPED = Path(__file__).parent / "studies"
-
-
-class Budget(BaseModel):
-    """What every arm is given, the same for all.
-
-    Attributes:
-        candidates, tune_seeds, confirm_seeds: how many.
-        seed: of the sampler; the cells' seeds follow from it too.
-        generation: candidates of an arm that are asked for together, knowing the results of all
-            earlier generations.
-        scheduler: which candidates are stopped early: `none`; `bracket`, the worse ones of each
-            `bracket` candidates; `asha`, those that fall behind all earlier ones of their arm.
-        bracket: candidates of a bracket.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    candidates: Annotated[int, Field(ge=1, le=100_000)] = 20
-    tune_seeds: Annotated[int, Field(ge=1, le=10_000)] = 3
-    confirm_seeds: Annotated[int, Field(ge=1, le=10_000)] = 10
-    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
-    generation: Annotated[int, Field(ge=1, le=10_000)] = 10
-    scheduler: Literal["none", "bracket", "asha"] = "none"
-    bracket: Annotated[int, Field(ge=2, le=10_000)] = 9
-
-
-class _StudyFields(BaseModel):
-    """The fixed shape of a study file; what is inside the open parts is checked after it."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    study: str
-    question: str = ""
-    data: str | dict[str, Any] = "planted"
-    plugins: list[str] = []
-    base: dict[str, Any] = {}
-    search: dict[str, Any] = {}
-    arms: list[dict[str, Any]]
-    baseline: str = "full"
-    metric: str = "mae"
-    margin: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = {}
-    sampler: Literal["tpe", "random"] = "tpe"
-    budget: Budget = Budget()
-
-
-STUDY_FIELDS = tuple(_StudyFields.model_fields)
+LONGEST_NAME = 200  # of an arm
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Study:
     """One question: what is compared, what is searched, and with which budget.
 
+    Two studies are equal if they ask the same, wherever they were written.
+
     Attributes:
         place: the file's name, for messages.
+        data: of this study; the first one of several.
+        sets: name -> data set; the name is empty where there is one alone.
         base: the configuration that every arm starts from.
         search: field -> domain, the same for every arm in which the field means something.
+        constraints: what every candidate satisfies.
+        start: candidates that are tried first.
+        arms: as the designs list them, each name once; a plan merges those that are the same.
+        notes: what the designs did that a reader should know.
         plugins: the author's own modules; in use in this process since the study was loaded, and
             until another is.
         metric: the primary metric: tuned on validation, verdicts on test.
+        second_metric: the second objective of the tuning; empty = one objective.
         margins: metric -> smallest difference that the author cares about.
+        retune: `each` arm, `reference` alone, or `both` ways.
     """
 
     name: str
     question: str
-    place: str
+    place: str = field(compare=False)
     data: DataSource
+    sets: Mapping[str, DataSource]
     base: Config
     search: Mapping[str, Domain]
+    constraints: tuple[Condition, ...] = ()
+    start: tuple[Mapping[str, Value], ...] = ()
     arms: tuple[Arm, ...]
+    notes: tuple[str, ...] = field(default=(), compare=False)
     baseline: str
     metric: str
+    second_metric: str = ""
     margins: Mapping[str, float]
     sampler: str
+    retune: str = "each"
+    claims: tuple[Claim, ...] = ()
     budget: Budget
     plugins: tuple[Plugin, ...] = ()
+
+    def on_sets(self) -> list["Study"]:
+        """One study a data set, named after both where there are several."""
+        return [
+            replace(
+                self,
+                name=f"{self.name}.{name}" if name else self.name,
+                data=source,
+                sets={"": source},
+            )
+            for name, source in self.sets.items()
+        ]
 
 
 def find_study(name: str) -> Path:
@@ -135,160 +130,214 @@ def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
     plugins = study_plugins(root, path.parent)
     others = [override for override in overrides if override not in of_plugins]
     root = apply_overrides(root, others, STUDY_FIELDS)
-    fields = _checked_shape(root)
+    fields = checked_shape(root)
+    _check_budget(root, fields)
     base, search = _base_and_search(root)
-    data = data_source(root, fields.data, path.parent)
+    sets = data_sources(root, fields.data, path.parent)
+    arms, notes = _arms(root, base)
+    baseline = _baseline(root, fields, arms)
+    everywhere = dict(search)
+    for arm in arms:
+        everywhere |= {name: domain for name, domain in arm.search.items() if name not in search}
     study = Study(
         name=fields.study,
         question=fields.question,
         place=path.name,
-        data=data,
+        data=next(iter(sets.values())),
+        sets=sets,
         base=base,
         search=search,
-        arms=tuple(_arms(root)),
-        baseline=fields.baseline,
+        constraints=conditions(root.value.get("constraints"), "constraints"),
+        start=start_points(root.value.get("start"), everywhere),
+        arms=arms,
+        notes=notes,
+        baseline=baseline,
         metric=fields.metric,
+        second_metric=fields.second_metric or "",
         margins=fields.margin,
         sampler=fields.sampler,
+        retune={True: "each", False: "reference"}.get(fields.retune, "both"),  # type: ignore[arg-type]
+        claims=(),
         budget=fields.budget,
         plugins=plugins,
     )
-    _check_names(root, study)
-    _check_metrics(root, study)
-    _check_arms(study)
-    return study
-
-
-def _checked_shape(root: Node) -> _StudyFields:
-    try:
-        return _StudyFields.model_validate(root.plain())
-    except ValidationError as error:
-        first = error.errors()[0]
-    location = tuple(part for part in first["loc"] if part not in ("str", "dict[str,any]"))
-    name, where = ".".join(str(part) for part in location), root.find(location).where
-    if first["type"] == "missing":
-        raise at(root.where, f"'{name}' is missing; every study needs it")
-    if first["type"] == "extra_forbidden":
-        inside_budget = location[0] == "budget" and len(location) > 1
-        allowed = tuple(Budget.model_fields) if inside_budget else STUDY_FIELDS
-        hint = nearest(str(location[-1]), allowed)
-        raise at(
-            where, f"'{name}' is not a field of a study{hint}; allowed are {', '.join(allowed)}"
-        )
-    raise at(where, f"'{name}': {_sentence(first['msg'])}, but got {first['input']!r}")
-
-
-def _sentence(message: str) -> str:
-    """Pydantic's message in the words of the other messages."""
-    message = message.replace("a valid integer", "a whole number").replace("a valid ", "a ")
-    return message.replace("Input should be", "must be")
-
-
-def _base_and_search(root: Node) -> tuple[Config, dict[str, Domain]]:
-    changes = _changes(root.value["base"], "base") if "base" in root.value else {}
-    search: dict[str, Domain] = {}
-    if "search" in root.value:
-        for name, node in leaves(root.value["search"], is_domain):
-            if not is_domain(node):
-                raise at(
-                    node.where,
-                    f"search: '{name}' needs one domain, e.g. {{uniform: [0, 1]}}; "
-                    f"allowed are {', '.join(DOMAINS)}",
-                )
-            ((kind, arguments),) = node.value.items()
-            search[name] = located(
-                node.where, "search", parse_domain, name, kind, arguments.plain()
-            )
-            if name in changes:
-                raise at(
-                    node.where,
-                    f"search: '{name}' is searched here and fixed in 'base'; remove one of the two",
-                )
-    return replace(Config(), changes), search
-
-
-def _changes(node: Node, part: str) -> dict[str, Any]:
-    """Field -> checked value of a mapping of fields."""
-    if not isinstance(node.value, dict):
-        raise at(node.where, f"{part}: needs a mapping of fields, but got {node.plain()!r}")
-    return {
-        name: located(child.where, part, check_value, Config, name, child.plain())
-        for name, child in leaves(node, lambda child: False)
-    }
-
-
-def _arms(root: Node) -> list[Arm]:
-    arms: list[Arm] = []
-    for entry in root.value["arms"].value:
-        if not isinstance(entry.value, dict) or len(entry.value) != 1:
-            raise at(entry.where, f"arms: each entry is one design of {', '.join(DESIGNS)}")
-        ((design, inside),) = entry.value.items()
-        if design not in DESIGNS:
-            raise at(
-                entry.where,
-                f"arms: '{design}' is not a design; allowed are {', '.join(DESIGNS)}"
-                f"{nearest(design, DESIGNS)}",
-            )
-        if not isinstance(inside.value, dict):
-            raise at(inside.where, f"arms: {design} needs a mapping of names to changed fields")
-        named = {
-            name: (_changes(child, f"arms: '{name}'") if child.value is not None else {},
-                   child.where)
-            for name, child in inside.value.items()
-        }  # fmt: skip
-        arms += explicit(named) if design == "explicit" else leave_one_out(named, inside.where)
-    return arms
-
-
-def _check_names(root: Node, study: Study) -> None:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", study.name):
+    if not re.fullmatch(NAME, study.name):
         raise at(
             root.find(("study",)).where,
             f"study: {study.name!r} names a folder; use letters, digits, '.', '_' and '-'",
         )
-    seen: dict[str, Arm] = {}
-    for arm in study.arms:
-        if arm.name in seen:
-            first = seen[arm.name].where
-            raise at(arm.where, f"arms: '{arm.name}' is there twice; first at {first}")
-        if not arm.name.strip() or len(arm.name) > 200 or not arm.name.isprintable():
-            raise at(arm.where, f"arms: {arm.name!r} is no name for a row of a table")
-        seen[arm.name] = arm
-    if not seen:
-        raise at(root.find(("arms",)).where, "arms: needs at least one arm")
-    if study.baseline not in seen:
+    _check_metrics(root, study)
+    _check_arms(study)
+    _check_sampler(root, study)
+    return replace(study, claims=_claims(root, study))
+
+
+def _check_budget(root: Node, fields: StudyFields) -> None:
+    given = fields.budget.model_fields_set
+    where = root.find(("budget",)).where
+    if {"candidates", "device_seconds"} <= given and fields.budget.device_seconds is not None:
         raise at(
-            root.find(("baseline",)).where,
-            f"baseline: '{study.baseline}' is not an arm{nearest(study.baseline, seen)}; "
-            f"the arms are {', '.join(seen)}",
+            where,
+            "budget: every arm gets the same 'candidates' or the same 'device_seconds'; "
+            "remove one of the two",
+        )
+    if fields.budget.device_seconds is not None and fields.budget.scheduler == "asha":
+        raise at(
+            where,
+            "budget: under 'scheduler: asha' an arm's seconds depend on what has finished when; "
+            "with 'device_seconds' use none or bracket",
         )
 
 
-def _check_metrics(root: Node, study: Study) -> None:
-    metrics = LABEL_SCHEMES[study.data.scheme].metrics
-    for path, name in [(("metric",), study.metric)] + [
-        (("margin", name), name) for name in study.margins
-    ]:
-        if name not in metrics:
+def _base_and_search(root: Node) -> tuple[Config, dict[str, Domain]]:
+    changes = fixed_fields(root.value["base"], "base") if "base" in root.value else {}
+    search = searched_fields(root.value["search"], "search") if "search" in root.value else {}
+    for name in search.keys() & changes.keys():
+        raise at(
+            root.value["search"].where
+            if name not in root.value["search"].value
+            else root.value["search"].value[name].where,
+            f"search: '{name}' is searched here and fixed in 'base'; remove one of the two",
+        )
+    return config_paths.replace(Config(), changes), search
+
+
+def _arms(root: Node, base: Config) -> tuple[tuple[Arm, ...], tuple[str, ...]]:
+    """The arms, each name once, and what was left out."""
+
+    def configure(arm: Arm) -> Config:
+        return located(arm.where, "arms", config_paths.replace, base, arm.changes)
+
+    excluded = Excluded()
+    components = study_components(root.value.get("components"))
+    listed = study_arms(root.value["arms"], components, configure, excluded)
+    rules = conditions(root.value.get("exclude"), "exclude")
+    kept = excluded.keep(listed, rules, configure)
+    notes = [
+        f"exclude '{rule}' leaves out {count} {'arm' if count == 1 else 'arms'}"
+        for rule, count in excluded.counts.items()
+    ]
+    seen: dict[str, Arm] = {}
+    for arm in kept:
+        if not arm.name.strip() or len(arm.name) > LONGEST_NAME or not arm.name.isprintable():
             raise at(
-                root.find(path).where,
-                f"{path[0]}: '{name}' is not a metric of the '{study.data.scheme}' labels"
-                f"{nearest(name, metrics)}; allowed are {', '.join(metrics)}",
+                arm.where,
+                f"arms: {arm.name[:LONGEST_NAME]!r} is no name for a row of a table; use 1 to "
+                f"{LONGEST_NAME} letters, digits and signs, or shorter names of components",
             )
+        known = seen.setdefault(arm.name, arm)
+        if known != arm:
+            raise at(
+                arm.where,
+                f"arms: '{arm.name}' is there twice, with different fields; first at "
+                f"{known.where}; rename one (the first of a design by a 'reference' beside it)",
+            )
+        if arm.reference and not known.reference:
+            seen[arm.name] = arm
+    if len(seen) > MOST_ARMS:
+        raise at(
+            root.find(("arms",)).where,
+            f"arms: {len(seen):,} of them, but at most {MOST_ARMS:,} are allowed; leave some out",
+        )
+    if not seen:
+        left = " that no rule excludes" if rules or excluded.counts else ""
+        raise at(root.find(("arms",)).where, f"arms: needs at least one arm{left}")
+    return tuple(seen.values()), tuple(notes)
+
+
+def _baseline(root: Node, fields: StudyFields, arms: Sequence[Arm]) -> str:
+    names = [arm.name for arm in arms]
+    if fields.baseline is None:
+        reference = next((arm.name for arm in arms if arm.reference), None)
+        if reference is None and "full" in names:
+            reference = "full"
+        if reference is None:
+            raise at(
+                root.find(("arms",)).where,
+                f"'baseline' is missing: no design has a reference; name one of {_some(names)}",
+            )
+        return reference
+    if fields.baseline not in names:
+        raise at(
+            root.find(("baseline",)).where,
+            f"baseline: '{fields.baseline}' is not an arm{nearest(fields.baseline, names)}; "
+            f"the arms are {_some(names)}",
+        )
+    return fields.baseline
+
+
+def _some(names: Sequence[str], most: int = 12) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def _check_metrics(root: Node, study: Study) -> None:
+    for scheme in dict.fromkeys(source.scheme for source in study.sets.values()):
+        metrics = LABEL_SCHEMES[scheme].metrics
+        named = [(("metric",), study.metric)]
+        if study.second_metric:
+            named.append((("second_metric",), study.second_metric))
+        for path, name in named + [(("margin", name), name) for name in study.margins]:
+            allowed = (*metrics, PARAMETERS) if path[0] == "second_metric" else metrics
+            if name not in allowed:
+                raise at(
+                    root.find(path).where,
+                    f"{path[0]}: '{name}' is not a metric of the '{scheme}' labels"
+                    f"{nearest(name, allowed)}; allowed are {', '.join(allowed)}",
+                )
+    if study.second_metric == study.metric:
+        raise at(
+            root.find(("second_metric",)).where,
+            f"second_metric: '{study.metric}' is the first already; name another or leave it out",
+        )
 
 
 def _check_arms(study: Study) -> None:
-    seen: dict[object, Arm] = {}
+    most = combinations_an_arm(len(study.arms))
     for arm in study.arms:
-        config = replace(study.base, arm.changes)
-        if reason := refusal(config, study.search, arm.changes, study.data.scheme):
-            raise at(arm.where, f"arms: '{arm.name}': {reason}")
-        key = signature(config, study.search, arm.changes)
-        if key in seen:
+        config = located(arm.where, "arms", config_paths.replace, study.base, arm.changes)
+        search = {**study.search, **arm.search}
+        located(arm.where, f"arms: '{arm.name}'", in_order, search)
+        for scheme in dict.fromkeys(source.scheme for source in study.sets.values()):
+            if reason := refusal(config, search, arm.changes, scheme, study.constraints, most):
+                raise at(arm.where, f"arms: '{arm.name}': {reason}")
+
+
+def _check_sampler(root: Node, study: Study) -> None:
+    where = root.find(("sampler",)).where
+    if study.second_metric and study.sampler not in TWO_OBJECTIVES:
+        raise at(
+            where,
+            f"sampler: '{study.sampler}' knows one objective; with 'second_metric' use one of "
+            f"{', '.join(TWO_OBJECTIVES)}",
+        )
+    if study.sampler != "grid":
+        return
+    searches = [study.search, *(arm.search for arm in study.arms)]
+    for name, domain in ((name, domain) for search in searches for name, domain in search.items()):
+        if values_of(domain) is None:
             raise at(
-                arm.where,
-                f"arms: '{arm.name}' resolves to the same configuration as '{seen[key].name}' "
-                f"({seen[key].where}): what it changes is already so in 'base', or means nothing "
-                "there; remove one of the two, or change 'base'",
+                where,
+                f"sampler: a grid needs a number of values for '{name}'; give its domain a 'step', "
+                "or a 'choice' of values",
             )
-        seen[key] = arm
+
+
+def _claims(root: Node, study: Study) -> tuple[Claim, ...]:
+    node = root.value.get("claims")
+    if node is None:
+        return ()
+    return tuple(
+        located(
+            entry.where,
+            "claims",
+            parse_claim,
+            entry.plain(),
+            arms=[arm.name for arm in study.arms],
+            baseline=study.baseline,
+            primary=study.metric,
+            metrics=LABEL_SCHEMES[study.data.scheme].metrics,
+            margins=study.margins,
+        )
+        for entry in node.value
+    )

@@ -8,7 +8,9 @@ import pytest
 from msa_core.config import ConfigError
 from msa_core.config_rules import resolve
 from reports import paired
-from spaces.plan import Plan, Versions, cell_key, p_floor, plan_study, seeds_needed
+from spaces.plan import Plan, cell_key, plan_study
+from spaces.planned import Versions
+from spaces.power import p_floor, seeds_needed
 from spaces.study import load_study
 
 WriteStudy = Callable[[str], Path]
@@ -82,8 +84,7 @@ def test_data_without_text_drops_the_arms_that_it_makes_pointless(
     assert not planned.arms[0].config.model.text.use
     assert planned.notes == (
         "the data has no text: it is switched off in every arm",
-        "arm 'without text' is left out: on this data it is 'full'",
-        "arm 'TA' is left out: on this data it is 'full'",
+        "'without text', 'TA' are merged into 'full': on this data the same configuration",
     )
 
 
@@ -184,3 +185,60 @@ def test_annotated_targets_need_the_labels(write_study: WriteStudy) -> None:
 def test_plan_and_report_agree_on_what_seeds_can_show(number: int) -> None:
     assert p_floor(number) == paired.p_floor(number)  # up to 16 seeds, where the test is exact
     assert seeds_needed(arms=number) == paired.seeds_needed(number - 1)
+
+
+ALIKE = """\
+study: alike
+arms:
+  - explicit:
+      turned: {features.standardise: false}
+      long way round: {features.standardise: false, model.fusion.kind: concat}
+      nothing: {loss.alignment.text_audio.margin: 0.7}
+      full: {}
+      same: {model.fusion.kind: concat}
+"""
+
+
+def merged(path: Path, *overrides: str) -> tuple[dict[str, str], list[str]]:
+    made = plan(path, *overrides)
+    return dict(made.merged), [note for note in made.notes if "merged" in note]
+
+
+def test_arms_that_are_the_same_are_merged_with_a_note(write_study: WriteStudy) -> None:
+    """Into the baseline, or into the plainest of them."""
+    into, notes = merged(write_study(ALIKE))
+    assert into == {"long way round": "turned", "nothing": "full", "same": "full"}
+    assert notes == [
+        "'long way round' is merged into 'turned': the same configuration",
+        "'nothing', 'same' are merged into 'full': the same configuration",
+    ]
+    into, _ = merged(write_study(ALIKE), "baseline=long way round")
+    assert into == {"turned": "long way round", "nothing": "full", "same": "full"}
+
+
+def test_who_is_merged_does_not_depend_on_the_order_of_the_file(write_study: WriteStudy) -> None:
+    head, lines = ALIKE.split("explicit:\n")
+    turned = f"{head}explicit:\n" + "".join(f"{line}\n" for line in lines.splitlines()[::-1])
+    path = write_study(ALIKE)
+    before = keys(plan(path))
+    assert merged(write_study(turned))[0] == merged(write_study(ALIKE))[0]
+    assert keys(plan(write_study(turned))) == before
+
+
+def test_arms_that_differ_in_what_is_searched_are_not_the_same(write_study: WriteStudy) -> None:
+    searched = ALIKE + "search: {model.fusion.kind: {choice: [concat, sum]}}\n"
+    into, _ = merged(write_study(searched))
+    assert into == {"nothing": "full"}
+
+
+def test_a_field_that_means_nothing_makes_no_arm_of_its_own(write_study: WriteStudy) -> None:
+    changed = STUDY.replace("text_audio.mode: shared}", "text_audio.margin: 0.7}")
+    into, notes = merged(write_study(changed))
+    assert into == {"TA": "full"}
+    assert notes == ["'TA' is merged into 'full': the same configuration"]
+
+
+def test_frozen_arms_need_names_that_are_free(write_study: WriteStudy) -> None:
+    taken = STUDY + "      TA, frozen: {features.standardise: false}\n"
+    with pytest.raises(ConfigError, match="arm 'TA, frozen': 'retune: both' needs this name"):
+        plan(write_study(taken), "retune=both")
