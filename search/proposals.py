@@ -1,4 +1,4 @@
-"""Optuna, asked and told. The only file that imports it.
+"""Candidates, asked of Optuna and told to it. This and `samplers` are the files that import it.
 
 A candidate of an arm is a function of the study and of the results of the arm's earlier
 generations alone: the sampler is seeded for each question by its number, and results are told
@@ -6,30 +6,32 @@ in the order of the numbers, however they arrive. So the same study proposes the
 on any number of workers, and also after an interruption.
 """
 
-import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+import functools
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import fmean
 
+import numpy as np
 import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
+from optuna.study import StudyDirection
 from optuna.trial import Trial, TrialState, create_trial
 
-from msa_core.config_paths import Value, replace
-from msa_core.config_rules import is_active
+from msa_core.config import ConfigError
+from msa_core.config_paths import Value
 from search.ledger import CellRecord
+from search.samplers import KEEPING, distribution, make_sampler, reproducible, seed_of, suggest
 from search.selection import candidate_value
-from spaces.domains import Choice, Domain, Int, LogUniform, Uniform
-from spaces.plan import PlannedArm
+from spaces.candidates import ArmSpace, grid_points, grid_size
+from spaces.domains import at, contains, size_of
+from spaces.planned import PlannedArm
 
 Params = Mapping[str, Value]
-STARTUP = 10  # candidates that TPE draws at random before it believes what it knows
-SAMPLER_ATTEMPTS = 10  # questions for a candidate that was not proposed before
-RANDOM_ATTEMPTS = 40  # then at random; after that the space counts as exhausted
+Identity = tuple[tuple[str, Value], ...]
+Asked = tuple[int, Params]  # number of a trial, and its values
+SAMPLER_ATTEMPTS = 10  # questions for a candidate that is new and satisfies the constraints
+GP_ATTEMPTS = 2  # it thinks for a second, and then says nearly the same
+RANDOM_ATTEMPTS = 1000  # then at random
+MOST_ATTEMPTS = 20_000  # at random, where there are infinitely many and some satisfy them
 
 
 class Proposals:
@@ -37,7 +39,8 @@ class Proposals:
 
     The Optuna study behind it says the truth of each: COMPLETE with the mean over the tuning
     seeds, PRUNED with the values up to where it was stopped, FAIL if a seed failed or has no
-    value. A proposal that only repeats an earlier candidate is never trained and is told FAIL.
+    value. A proposal that repeats an earlier candidate, or violates a constraint, is never
+    trained and is told FAIL.
     """
 
     def __init__(
@@ -48,53 +51,74 @@ class Proposals:
         seed: int,
         metric: str,
         higher_is_better: bool,
+        second: tuple[str, bool] | None = None,
+        generation: int = 10,
         taken: Iterable[Params] = (),
     ) -> None:
         """Start with no candidate.
 
         Args:
-            arm: what is searched.
-            taken: candidates that the ledger holds, whatever their number; never asked for anew.
-            sampler: `tpe` or `random`.
+            arm: what is searched, and which candidates come first.
+            sampler: as a study names it.
             seed: of the study's sampler.
             metric: the validation metric tuned.
             higher_is_better: its direction.
+            second: a second metric that is tuned for, and its direction.
+            generation: candidates that are asked for together, for samplers that breed them.
+            taken: candidates that the ledger holds, whatever their number; never asked for anew.
         """
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.arm = arm
         self.sampler = sampler
         self.seed = seed
-        self.metric = metric
-        self.optuna = optuna.create_study(direction="maximize" if higher_is_better else "minimize")
-        self._trials: list[Trial] = []
+        self.objectives = [(metric, higher_is_better), *([second] if second else [])]
+        self.generation = generation
+        self._attempts = GP_ATTEMPTS if sampler == "gp" else SAMPLER_ATTEMPTS
+        self._numbers: list[int] = []  # of the candidates' trials
+        self._kept: set[Identity] = set()
         self._taken = {_identity(params) for params in taken}
+        # The starting points whose turn has not come.
+        self._start = [point for given in arm.start if (point := self._within(given))]
+        self._started: set[Identity] = set()
 
     def __len__(self) -> int:
-        return len(self._trials)
+        return len(self._numbers)
+
+    @functools.cached_property
+    def optuna(self) -> optuna.Study:
+        """The Optuna study, once it is needed."""
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        directions = [
+            StudyDirection.MAXIMIZE if higher else StudyDirection.MINIMIZE
+            for _, higher in self.objectives
+        ]
+        return optuna.create_study(directions=directions)
+
+    @functools.cached_property
+    def space(self) -> ArmSpace:
+        """What a candidate may be."""
+        return ArmSpace(self.arm.config, self.arm.space, self.arm.constraints)
 
     def ask(self) -> dict[str, Value] | None:
         """The next candidate, searched field -> value; None if the space is exhausted."""
-        for attempt in range(SAMPLER_ATTEMPTS + RANDOM_ATTEMPTS):
-            self.optuna.sampler = self._sampler(attempt)
-            trial = self.optuna.ask()
-            params = self._suggest(trial)
-            if _identity(params) not in self._taken:
-                self._keep(trial, params)
-                return params
-            trial.set_user_attr("repeats", "an earlier candidate; never trained")
-            self.optuna.tell(trial, state=TrialState.FAIL)
-        return None
+        found = self._next(self._kept | self._taken)
+        if found is None:
+            return None
+        self._keep(*found)
+        return dict(found[1])
 
     def restore(self, params: Params) -> None:
-        """Take the next candidate from the ledger instead of asking for it."""
-        known = create_trial(
-            state=TrialState.RUNNING,
-            params=dict(params),
-            distributions={name: _distribution(self.arm.space[name]) for name in params},
-        )
-        self.optuna.add_trial(known)
-        frozen = self.optuna.get_trials(deepcopy=False)[-1]
-        self._keep(Trial(self.optuna, frozen._trial_id), params)
+        """Take the next candidate from the ledger.
+
+        Where asking leaves a trace that later questions depend on, it is asked for again.
+        """
+        if self._start or self.sampler in KEEPING:
+            again = self._next(self._kept)
+            if again and again[1] == dict(params):
+                self._keep(*again)
+                return
+            if again:
+                self._reject(again[0], "replaced", "the ledger holds another candidate")
+        self._keep(self._add(params), params)
 
     def tell(self, number: int, cells: Sequence[CellRecord], seeds: int) -> None:
         """Report how a candidate ended.
@@ -104,75 +128,172 @@ class Proposals:
             cells: its finished tuning cells.
             seeds: how many tuning seeds there are.
         """
-        trial = self._trials[number]
-        value = candidate_value(cells, self.metric, seeds)
-        if value is not None:
-            self.optuna.tell(trial.number, value)
-        elif any(cell.status == "pruned" for cell in cells) and not any(
-            cell.status == "failed" for cell in cells
-        ):
-            for epoch, mean in enumerate(_mean_curve(cells, f"valid.{self.metric}"), start=1):
-                trial.report(mean, epoch)
-            self.optuna.tell(trial.number, state=TrialState.PRUNED)
+        trial = self._numbers[number]
+        values = [candidate_value(cells, metric, seeds) for metric, _ in self.objectives]
+        known = [value for value in values if value is not None]
+        statuses = {cell.status for cell in cells}
+        if len(known) == len(values):
+            self.optuna.tell(trial, known)
+        elif "pruned" in statuses and "failed" not in statuses:
+            if len(values) == 1:  # Optuna knows no values on the way to two objectives
+                self._report(trial, _mean_curve(cells, f"valid.{self.objectives[0][0]}"))
+            self.optuna.tell(trial, state=TrialState.PRUNED)
         else:
-            self.optuna.tell(trial.number, state=TrialState.FAIL)
+            self.optuna.tell(trial, state=TrialState.FAIL)
 
-    def _keep(self, trial: Trial, params: Params) -> None:
-        self._taken.add(_identity(params))
-        self._trials.append(trial)
+    def _next(self, taken: set[Identity]) -> Asked | None:
+        """Trial and values of the next candidate that is none of those taken."""
+        while self._start:
+            if found := self._from_start(self._start.pop(0), taken):
+                return found
+        if self.sampler in ("qmc", "grid"):
+            return self._first(self._points, taken)
+        for attempt in range(self._attempts):
+            if found := self._question(attempt, {}, taken):
+                return found
+        return self._first(self._new_ones(self._at_random()), taken)
 
-    def _sampler(self, attempt: int) -> optuna.samplers.BaseSampler:
-        # The same for every arm: where arms search the same fields they start from the same
+    def _from_start(self, given: Params, taken: set[Identity]) -> Asked | None:
+        """A candidate made of a starting point; None if that is no new one."""
+        for attempt in range(self._attempts):
+            found = self._question(attempt, given, taken)
+            if found is None:
+                continue
+            own = _identity({path: value for path, value in found[1].items() if path in given})
+            if own not in self._started:
+                self._started.add(own)
+                return found
+            self._reject(found[0], "repeats", "an earlier starting point; never trained")
+            return None
+        return None
+
+    def _question(self, attempt: int, given: Params, taken: set[Identity]) -> Asked | None:
+        """What the sampler proposes, beside what is given; None if it can't be trained."""
+        # The same seed for every arm: where arms search the same fields they start from the same
         # random candidates, so that luck in tuning is no difference between them.
-        text = f"{self.seed}/{len(self._trials)}/{attempt}"
-        seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little")
-        if self.sampler == "random" or attempt >= SAMPLER_ATTEMPTS:
-            return optuna.samplers.RandomSampler(seed=seed)
-        return optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP)
+        seed = seed_of(self.seed, len(self), attempt)
+        self.optuna.sampler = make_sampler(self.sampler, seed, self.generation)
+        if given:
+            self.optuna.enqueue_trial(dict(given))
+        with reproducible(self.sampler):
+            trial = self.optuna.ask()
+            params = self.space.settle(lambda path: suggest(trial, path, self.arm.space[path]))
+        if violated := self.space.violated(params):
+            self._reject(trial.number, "violates", violated.text)
+        elif _identity(params) in taken:
+            self._reject(trial.number, "repeats", "an earlier candidate; never trained")
+        elif self.sampler in KEEPING or (not given and _is_only(trial, params)):
+            return trial.number, params
+        else:
+            # It holds what a candidate from the ledger would not, and the sampler would learn it.
+            self._reject(trial.number, "replaced", "the next trial is the candidate alone")
+            return self._add(params), params
+        return None
 
-    def _suggest(self, trial: Trial) -> dict[str, Value]:
-        """Values for the searched fields that mean something, choices first.
+    def _first(self, points: Iterator[Params], taken: set[Identity]) -> Asked | None:
+        """The first of some points that is new and satisfies the constraints."""
+        for point in points:
+            if _identity(point) not in taken and not self.space.violated(point):
+                return self._add(point), point
+        return None
 
-        A choice may decide whether another field means anything (`mode: off` and its weight); a
-        field that does not is never suggested, so no one sees a value of it.
+    @functools.cached_property
+    def _points(self) -> Iterator[Params]:
+        """All points of a sampler that knows them beforehand, in their order."""
+        if self.sampler == "grid":
+            return self._grid()
+        return self._new_ones(self._sequence())
+
+    def _grid(self) -> Iterator[Params]:
+        return grid_points(self.arm.config, self.arm.space, self.arm.constraints, self.seed)
+
+    def _sequence(self) -> Iterator[Params]:
+        """The points of one scrambled Sobol sequence, a dimension for each searched field."""
+        from scipy.stats.qmc import Sobol
+
+        order, domains = self.space.order, self.arm.space
+        sobol = Sobol(len(order), scramble=True, rng=np.random.default_rng(self.seed))
+        while True:
+            shares = dict(zip(order, sobol.random(1)[0].tolist(), strict=True))
+            values = {path: at(domains[path], share) for path, share in shares.items()}
+            yield self.space.settle(values.__getitem__)
+
+    def _at_random(self) -> Iterator[Params]:
+        draw = random.Random(f"{self.seed}/{len(self)}/at random")
+        while True:
+            yield self.space.draw(draw)
+
+    def _new_ones(self, points: Iterator[Params]) -> Iterator[Params]:
+        """Of endless points each once, and only those that satisfy the constraints.
+
+        It gives up where no other comes for long; of a finite space it then gives the rest.
         """
-        space = self.arm.space
-        params: dict[str, Value] = {}
-        for path in sorted(space, key=lambda path: not isinstance(space[path], Choice)):
-            if is_active(replace(self.arm.config, params), path):
-                params[path] = _suggest_one(trial, path, space[path])
-        config = replace(self.arm.config, params)
-        # A choice made later can switch off one made earlier.
-        return {path: value for path, value in params.items() if is_active(config, path)}
+        seen: set[Identity] = set()
+        in_vain = 0
+        for point in points:
+            if self.space.violated(point) or _identity(point) in seen:
+                in_vain += 1
+            else:
+                in_vain = 0
+                seen.add(_identity(point))
+                yield point
+            if in_vain >= (MOST_ATTEMPTS if seen and not self._finite else RANDOM_ATTEMPTS):
+                break
+        if self._finite:
+            yield from (point for point in self._grid() if _identity(point) not in seen)
+
+    @functools.cached_property
+    def _finite(self) -> bool:
+        """Whether all candidates that there are can be listed."""
+        if any(size_of(domain) is None for domain in self.arm.space.values()):
+            return False
+        try:
+            grid_size(self.arm.config, self.arm.space, self.arm.constraints)
+        except ConfigError:
+            return False
+        return True
+
+    def _within(self, given: Params) -> Params:
+        """What of a starting point the arm searches."""
+        domains = self.arm.space
+        return {
+            path: value
+            for path, value in given.items()
+            if path in domains and contains(domains[path], value)
+        }
+
+    def _keep(self, number: int, params: Params) -> None:
+        self._kept.add(_identity(params))
+        self._numbers.append(number)
+
+    def _add(self, params: Params) -> int:
+        """A trial of its own for values that are known; its number."""
+        known = create_trial(
+            state=TrialState.RUNNING,
+            params=dict(params),
+            distributions={path: distribution(self.arm.space[path]) for path in params},
+        )
+        self.optuna.add_trial(known)
+        return self.optuna.get_trials(deepcopy=False)[-1].number
+
+    def _reject(self, number: int, name: str, reason: str) -> None:
+        trial_id = self.optuna.get_trials(deepcopy=False)[number]._trial_id
+        self.optuna._storage.set_trial_user_attr(trial_id, name, reason)
+        self.optuna.tell(number, state=TrialState.FAIL)
+
+    def _report(self, number: int, curve: Sequence[float]) -> None:
+        self.optuna.sampler = make_sampler("random", 0, 0)  # nothing is asked here
+        trial = Trial(self.optuna, self.optuna.get_trials(deepcopy=False)[number]._trial_id)
+        for epoch, mean in enumerate(curve, start=1):
+            trial.report(mean, epoch)
 
 
-def _suggest_one(trial: Trial, path: str, domain: Domain) -> Value:
-    match domain:
-        case Uniform(low, high):
-            return trial.suggest_float(path, low, high)
-        case LogUniform(low, high):
-            return trial.suggest_float(path, low, high, log=True)
-        case Int(low, high):
-            return trial.suggest_int(path, low, high)
-        case Choice(options):
-            chosen = trial.suggest_categorical(path, list(options))
-            assert chosen is not None  # no option of ours is None
-            return chosen
+def _is_only(trial: Trial, params: Params) -> bool:
+    """Whether a trial knows these values, and of no others."""
+    return trial.params == params and trial.relative_params.keys() <= params.keys()
 
 
-def _distribution(domain: Domain) -> BaseDistribution:
-    match domain:
-        case Uniform(low, high):
-            return FloatDistribution(low, high)
-        case LogUniform(low, high):
-            return FloatDistribution(low, high, log=True)
-        case Int(low, high):
-            return IntDistribution(low, high)
-        case Choice(options):
-            return CategoricalDistribution(list(options))
-
-
-def _identity(params: Params) -> tuple[tuple[str, Value], ...]:
+def _identity(params: Params) -> Identity:
     return tuple(sorted(params.items()))
 
 
