@@ -130,6 +130,16 @@ class PackTraining:
         """Whether no member is left to train."""
         return not self._groups
 
+    @property
+    def seconds(self) -> float:
+        """Wall time that all members have trained so far."""
+        return sum(run.seconds for run in self._runs)
+
+    @property
+    def places(self) -> range:
+        """The members' places in the pack."""
+        return range(len(self._runs))
+
     def advance(self) -> tuple[int, dict[int, Mapping[str, float]]]:
         """Train one more epoch.
 

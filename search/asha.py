@@ -10,7 +10,8 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialSch
 
 from search.brackets import REDUCTION, rungs
 from spaces.domains import Choice, Int
-from spaces.plan import Plan, PlannedArm
+from spaces.plan import Plan
+from spaces.planned import PlannedArm
 
 EPOCH = "epoch"
 VALUE = "value"  # lower is better

@@ -35,6 +35,7 @@ class Pack:
         cells: what is trained.
         pack_key: that they share; empty if they share none, or train in turn.
         size: most members in one step; None = not measured yet.
+        seconds: device-seconds after which it is stopped; None = it trains to its end.
         scheduler: `none`, `bracket` or `asha`: which candidates are stopped early, if any.
         metric: validation metric by which candidates are compared.
         higher_is_better: its direction.
@@ -46,6 +47,7 @@ class Pack:
     cells: tuple[PackCell, ...]
     pack_key: str
     size: int | None
+    seconds: float | None = None
     scheduler: str
     metric: str
     higher_is_better: bool

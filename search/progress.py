@@ -9,8 +9,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from search.arm_schedule import ArmSchedule
 from search.ledger import CellRecord
-from search.schedule import ArmSchedule, Schedule
+from search.schedule import Schedule
 from spaces.plan import CONFIRM, TUNE
 
 LINE_SECONDS = 10.0  # plain lines come no faster than this
@@ -87,7 +88,7 @@ class Progress:
         current = [
             f"{arm.arm.name} {_best(arm)}"
             for arm in self._schedule.arms.values()
-            if not arm.finished and arm.best is not None and arm.budget
+            if not arm.finished and arm.arm.space and arm.best is not None
         ]
         best = f"; best so far: {', '.join(current[:3])}" if current else ""
         return f"{done}/{total} cells, {self._clock(done, total)}{best}"
@@ -101,9 +102,8 @@ class Progress:
         table.add_column("best validation", justify="right")
         for arm in self._schedule.arms.values():
             seeds = len(arm.plan.confirm_seeds)
-            tuned = f"{_tuned(arm)}/{arm.budget}" if arm.budget else "nothing to tune"
             mark = "[green]done[/]" if arm.finished else f"{_confirmed(arm)}/{seeds}"
-            table.add_row(Text(arm.arm.name), tuned, mark, _best(arm))
+            table.add_row(Text(arm.arm.name), _tuning(arm), mark, _best(arm))
         done, total = _count(self._schedule)
         failed = f", {self._failed} failed" if self._failed else ""
         footer = Text(f"{done}/{total} cells{failed}, {self._clock(done, total)}", style="dim")
@@ -115,6 +115,17 @@ class Progress:
         if self._trained and done < total:
             text += f", about {_duration((total - done) * elapsed / self._trained)} to go"
         return text
+
+
+def _tuning(arm: ArmSchedule) -> str:
+    """How far the tuning of an arm is, in the unit of its budget."""
+    if arm.arm.frozen:
+        return f"as {arm.arm.frozen}"
+    if not arm.arm.space:
+        return "nothing to tune"
+    if arm.allowance is not None:
+        return f"{arm.allowance.spent:.0f}/{arm.allowance.total:.0f} s"
+    return f"{_tuned(arm)}/{arm.budget}"
 
 
 def _tuned(arm: ArmSchedule) -> int:
@@ -135,7 +146,7 @@ def _best(arm: ArmSchedule) -> str:
     values = arm.values()
     if arm.best is None or arm.best not in values:
         return ""
-    return f"{arm.metric} {values[arm.best]:.4f}"
+    return f"{arm.objective.metric} {values[arm.best]:.4f}"
 
 
 def _count(schedule: Schedule) -> tuple[int, int]:
@@ -143,7 +154,8 @@ def _count(schedule: Schedule) -> tuple[int, int]:
     done = total = 0
     for arm in schedule.arms.values():
         seeds = arm.plan.tune_seeds
-        budget = len(arm.candidates) if arm.exhausted else arm.budget
+        by_seconds = arm.allowance is not None
+        budget = len(arm.candidates) if arm.exhausted or by_seconds else arm.budget
         finished = sum(
             len(seeds) - len(arm.cells.missing(TUNE, number, seeds)) for number in range(budget)
         )

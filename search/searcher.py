@@ -8,6 +8,7 @@ from ray.tune import Callback, Stopper
 from ray.tune.search import Searcher
 
 from msa_core.packing import PackSize
+from search.ceiling import Ceiling
 from search.ledger import CellRecord
 from search.pack import Pack
 from search.schedule import Schedule
@@ -32,6 +33,8 @@ class PackSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types for it
         keep: Callable[[list[CellRecord], PackSize | None], None],
         announce: Callable[[list[CellRecord]], None],
         workers: int = 1,
+        ceiling: Ceiling | None = None,
+        handed_out: Callable[[], None] = lambda: None,
     ) -> None:
         """Serve a schedule.
 
@@ -41,12 +44,17 @@ class PackSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types for it
                 else learns of them.
             announce: tells of them, once they are durable and the schedule knows.
             workers: that train at once; what waits is shared out among those without a pack.
+            ceiling: of the study; None = it has none.
+            handed_out: hears of every pack that goes to a worker.
         """
         super().__init__(metric=None, mode=None)
         self.schedule = schedule
         self.keep = keep
         self.announce = announce
         self.workers = workers
+        self.ceiling = ceiling
+        self.handed_out = handed_out
+        self.stopped = ""  # which ceiling ended the run before the study was finished
         self.failure: BaseException | None = None
         self.has_news = False  # results came in, and nobody has seen yet what to train after them
         self._flying: dict[str, Pack] = {}
@@ -57,7 +65,9 @@ class PackSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types for it
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str:
         """The next pack, a rest while results are awaited, FINISHED at the end."""
-        if self.failure is not None or self.schedule.finished:
+        if not self.stopped and self.ceiling is not None and not self.schedule.finished:
+            self.stopped = self.ceiling.reached()
+        if self.failure is not None or self.stopped or self.schedule.finished:
             finished: str = Searcher.FINISHED
             return finished
         pack = self.schedule.next_pack(idle=self.workers - len(self._flying))
@@ -65,6 +75,7 @@ class PackSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types for it
             self.has_news = False
             return {"pack": None, "nap_seconds": NAP_SECONDS * self.workers}
         self._flying[trial_id] = pack
+        self.handed_out()
         return {"pack": pack}
 
     def on_trial_complete(
@@ -82,6 +93,8 @@ class PackSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types for it
             records = cells_of(answer) if answer else lost_cells(pack, LOST)
             measured = measured_of(answer) if answer else None
             self.keep(records, measured)
+            if self.ceiling is not None:
+                self.ceiling.take_in(records)
             self.schedule.receive(records, measured)
             self.announce(records)
         except BaseException as failure:  # the whole run must end with it

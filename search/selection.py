@@ -1,29 +1,105 @@
 """Which candidate of an arm is the best, and which cells of a ledger a plan is made of."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
+from msa_core.config import METRICS_LOWER_IS_BETTER
 from msa_core.config_paths import Value
 from search.ledger import CellRecord
 from spaces.plan import CONFIRM, TUNE
+from spaces.shape import PARAMETERS
+
+# An arm may spend more than its device-seconds by an epoch of its last pack.
+OVERSPENT = 0.05
+
+
+def higher_is_better(metric: str) -> bool:
+    """The direction of a metric, or of the number of parameters."""
+    return metric not in METRICS_LOWER_IS_BETTER and metric != PARAMETERS
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Objective:
+    """What candidates are tuned for.
+
+    Attributes:
+        metric: the primary metric, on validation.
+        second: a second metric, or `parameters`; empty = none.
+        margin: difference of the primary metric below which the second decides.
+    """
+
+    metric: str
+    second: str = ""
+    margin: float = 0.0
+
+    @property
+    def higher_is_better(self) -> bool:
+        """The direction of the primary metric."""
+        return higher_is_better(self.metric)
+
+    def best(self, cells: "ArmCells", candidates: int, seeds: Sequence[int]) -> int | None:
+        """The candidate to confirm, the earlier one of equals; None if all failed.
+
+        With a second metric: of those within the margin of the best, the best by the second.
+        """
+        values = self._defined(cells, self.metric, candidates, seeds)
+        if not values:
+            return None
+        sign = -1.0 if self.higher_is_better else 1.0
+        if not self.second:
+            return min(values, key=lambda number: (sign * values[number], number))
+        bound = min(sign * value for value in values.values()) + self.margin
+        close = [number for number, value in values.items() if sign * value <= bound]
+        seconds = self._defined(cells, self.second, candidates, seeds)
+        second_sign = -1.0 if higher_is_better(self.second) else 1.0
+        return min(
+            close,
+            key=lambda number: (
+                second_sign * seconds[number] if number in seconds else float("inf"),
+                sign * values[number],
+                number,
+            ),
+        )
+
+    def front(self, cells: "ArmCells", candidates: int, seeds: Sequence[int]) -> list[int]:
+        """The candidates that no other one beats in one metric without losing in the other."""
+        first = self._defined(cells, self.metric, candidates, seeds)
+        second = self._defined(cells, self.second, candidates, seeds)
+        sign = -1.0 if self.higher_is_better else 1.0
+        second_sign = -1.0 if higher_is_better(self.second) else 1.0
+        points = {
+            number: (sign * first[number], second_sign * second[number])
+            for number in first
+            if number in second
+        }
+        return [
+            number
+            for number, point in points.items()
+            if not any(
+                other[0] <= point[0] and other[1] <= point[1] and other != point
+                for other in points.values()
+            )
+        ]
+
+    @staticmethod
+    def _defined(
+        cells: "ArmCells", metric: str, candidates: int, seeds: Sequence[int]
+    ) -> dict[int, float]:
+        values = cells.values(candidates, seeds, metric)
+        return {number: value for number, value in values.items() if value is not None}
 
 
 def candidate_value(cells: Sequence[CellRecord], metric: str, seeds: int) -> float | None:
-    """Mean validation value over the tuning seeds; None unless every seed completed with one."""
-    name = f"valid.{metric}"
+    """Mean validation value over the tuning seeds; None unless every seed completed with one.
+
+    Of `parameters`, which are no matter of validation, the mean of what the cells say.
+    """
+    name = metric if metric == PARAMETERS else f"valid.{metric}"
     values = [
         cell.metrics[name] for cell in cells if cell.status == "complete" and name in cell.metrics
     ]
     # Summed in the order of the seeds, so that the order of finishing changes no digit.
     return sum(values) / seeds if len(values) == seeds else None
-
-
-def best_candidate(values: Mapping[int, float | None], higher_is_better: bool) -> int | None:
-    """The candidate with the best value, the earlier one of equals; None if all failed."""
-    valued = {number: value for number, value in values.items() if value is not None}
-    if not valued:
-        return None
-    sign = -1.0 if higher_is_better else 1.0
-    return min(valued, key=lambda number: (sign * valued[number], number))
 
 
 class ArmCells:
@@ -71,6 +147,31 @@ class ArmCells:
         """What a candidate was, if any tuning cell of it is finished."""
         return self._params.get(candidate)
 
+    def tried(self) -> int:
+        """One more than the highest candidate with a finished tuning cell."""
+        return max(self._params, default=-1) + 1
+
+    def tuning(self) -> list[CellRecord]:
+        """Every finished tuning cell."""
+        return [cell for cell in self._cells.values() if cell.phase == TUNE]
+
+
+def seconds_of(cells: Iterable[CellRecord]) -> float:
+    """Device-seconds of some cells, whatever their order."""
+    return sum(sorted(cell.metrics.get("seconds", 0.0) for cell in cells))
+
+
+def paid_candidates(cells: ArmCells, seeds: Sequence[int], device_seconds: float) -> int:
+    """How many candidates, from the first on, an arm's device-seconds pay for.
+
+    A ledger may hold more, of a larger budget.
+    """
+    spent, number = 0.0, 0
+    while number < cells.tried() and spent < device_seconds:
+        spent += seconds_of(cells.finished(TUNE, number, seeds))
+        number += spent <= device_seconds * (1 + OVERSPENT)
+    return number
+
 
 def planned_cells(
     cells: ArmCells,
@@ -78,8 +179,7 @@ def planned_cells(
     candidates: int,
     tune_seeds: Sequence[int],
     confirm_seeds: Sequence[int],
-    metric: str,
-    higher_is_better: bool,
+    best: int | None,
 ) -> list[CellRecord]:
     """The cells of one arm that belong to the plan as it stands now.
 
@@ -88,15 +188,11 @@ def planned_cells(
 
     Args:
         cells: the arm's finished cells.
-        candidates: tuning budget; 0 = nothing to tune, candidate 0 is the arm itself.
+        candidates: that it is tuned with.
         tune_seeds: of the plan.
         confirm_seeds: of the plan.
-        metric: the primary metric.
-        higher_is_better: its direction.
+        best: the candidate to confirm; None = there is none.
     """
     tuned = [cells.finished(TUNE, number, tune_seeds) for number in range(candidates)]
-    best: int | None = 0
-    if candidates:
-        best = best_candidate(cells.values(candidates, tune_seeds, metric), higher_is_better)
     confirmed = [] if best is None else cells.finished(CONFIRM, best, confirm_seeds)
     return [record for found in tuned for record in found] + confirmed

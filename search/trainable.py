@@ -27,6 +27,7 @@ from search.pack import Pack, PackCell
 from search.sizes import UNMEASURED
 from spaces.domains import Choice
 from spaces.plan import CONFIRM, Plan
+from spaces.shape import PARAMETERS
 
 CELLS = "cells"  # where a trial's result carries its cells
 MEASURED = "measured"  # and what was measured for them, if anything
@@ -45,6 +46,7 @@ class Worker:
         gpu_share: of the memory of its GPU.
         memory: bytes of main memory that it may use; 0 = unknown.
         data: fingerprint of the data.
+        code: digest of the training core.
         plugins: the study's own modules; their text, since their files may not be where it works.
     """
 
@@ -54,6 +56,7 @@ class Worker:
     gpu_share: float = 0.0
     memory: int = 0
     data: str = ""
+    code: str = ""
     plugins: tuple[Plugin, ...] = ()
 
     @classmethod
@@ -152,7 +155,8 @@ class PackWork:
 
     def step(self) -> dict[str, Any]:
         """Train to the end, under ASHA to the next rung; the trial's result."""
-        if self.pack.scheduler == "none":
+        limit = math.inf if self.pack.seconds is None else self.pack.seconds
+        if self.pack.scheduler == "none" and limit == math.inf:
             self.training.finish()
         pauses = rungs(self.epochs, RUNGS) if self.pack.scheduler == "asha" else ()
         while not self.training.finished:
@@ -163,6 +167,8 @@ class PackWork:
                 self.standing.take_in(seen)
                 if epoch in pauses:
                     break
+            if self.training.seconds >= limit:
+                self.training.stop(self.training.places)
         result = {"done": self.training.finished, EPOCH: self.training.epoch, **self._outcome()}
         value = self.standing.value(self.pack.cells[0].candidate)
         if self.pack.scheduler == "asha":
@@ -212,9 +218,10 @@ class PackWork:
             reason=result.reason,
             epochs=result.epochs,
             best_epoch=result.best_epoch,
-            metrics={**metrics, "seconds": result.seconds},
+            metrics={**metrics, **_size(result), "seconds": result.seconds},
             curve={name: _defined(values) for name, values in result.curve.items()},
             predictions=predictions,
+            code=self.worker.code,
         )
 
 
@@ -253,6 +260,13 @@ def _cell(pack: Pack, cell: PackCell, **outcome: Any) -> CellRecord:
         config=dict(cell.resolved),
         **outcome,
     )
+
+
+def _size(result: MemberResult) -> dict[str, float]:
+    """How many numbers were trained, of a model that came out."""
+    if result.trained is None:
+        return {}
+    return {PARAMETERS: float(sum(tensor.numel() for tensor in result.trained.state.values()))}
 
 
 def _defined(values: Any) -> list[float | None]:

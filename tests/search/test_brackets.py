@@ -14,7 +14,8 @@ from search.brackets import Bracket, Standing, rungs
 from search.ledger import CellRecord
 from search.schedule import Schedule
 from search.trainable import Worker, train_cells
-from spaces.plan import Plan, Versions, plan_study
+from spaces.plan import Plan, plan_study
+from spaces.planned import Versions
 from spaces.study import load_study
 
 
@@ -96,7 +97,7 @@ budget: {candidates: 10, tune_seeds: 2, confirm_seeds: 2, generation: 4,
 
 
 def run(plan: Plan, data: Dataset, idle: int) -> tuple[Schedule, list[CellRecord]]:
-    schedule = Schedule(plan, [], higher_is_better=False)
+    schedule = Schedule(plan, [])
     worker, trained = Worker.of(data), []
     while packs := [pack for _ in range(idle) if (pack := schedule.next_pack(idle))]:
         for pack in reversed(packs):
@@ -170,7 +171,7 @@ def test_a_bracket_needs_a_generation_of_whole_brackets(
     write_study: Callable[[str], Path],
 ) -> None:
     plan = plan_study(load_study(write_study(STUDY)), Versions(data="", code=""))
-    schedule = Schedule(plan, [], higher_is_better=False)
+    schedule = Schedule(plan, [])
     first, second = schedule.next_pack(2), schedule.next_pack(1)
     assert first and second
     assert schedule.next_pack(1) is None  # a generation of 4 is rounded up to two brackets of 3

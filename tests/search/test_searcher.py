@@ -16,14 +16,15 @@ from search.pack import Pack
 from search.schedule import Schedule
 from search.searcher import LOST, EndOfRest, LostWorkers, PackSearcher
 from search.trainable import CELLS, RESTING, PackTrainable, Worker, train_cells
-from spaces.plan import Versions, plan_study
+from spaces.plan import plan_study
+from spaces.planned import Versions
 from spaces.study import load_study
 
 
 @pytest.fixture
 def schedule(small_study_text: str, write_study: Callable[[str], Path]) -> Schedule:
     plan = plan_study(load_study(write_study(small_study_text)), Versions(data="", code=""))
-    return Schedule(plan, [], higher_is_better=False)
+    return Schedule(plan, [])
 
 
 def pack_of(suggested: object) -> Pack:

@@ -16,7 +16,8 @@ from search.pack import Pack
 from search.schedule import Schedule
 from search.sizes import UNMEASURED, PackSizes
 from search.trainable import MEASURED, PackWork, Worker, measured_of, train_cells
-from spaces.plan import Versions, plan_study
+from spaces.plan import plan_study
+from spaces.planned import Versions
 from spaces.study import load_study
 
 WriteStudy = Callable[[str], Path]
@@ -31,7 +32,7 @@ def size(pack_key: str = "a", size: int = 8, device: str = "cpu", data: str = "d
 
 def schedule_of(write_study: WriteStudy, text: str, *overrides: str, **sizes: object) -> Schedule:
     plan = plan_study(load_study(write_study(text), overrides), Versions(data="", code=""))
-    return Schedule(plan, [], False, PackSizes(**sizes))  # type: ignore[arg-type]
+    return Schedule(plan, [], PackSizes(**sizes))  # type: ignore[arg-type]
 
 
 def packs_of(schedule: Schedule, workers: int) -> list[Pack]:
