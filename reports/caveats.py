@@ -148,9 +148,22 @@ def _seconds(tuning: pd.DataFrame) -> float | None:
     return float(np.sum(np.sort(tuning[name].dropna().to_numpy(dtype=np.float64))))
 
 
-def budgets_differ(fairness: Sequence[Fairness]) -> bool:
-    """Whether arms that have something to tune tried different numbers of candidates."""
-    return len({row.candidates for row in fairness if row.searched}) > 1
+SPENT_ALIKE = 0.05  # of the device-seconds: within these, arms that got seconds got the same
+
+
+def budgets_differ(fairness: Sequence[Fairness], device_seconds: float | None = None) -> bool:
+    """Whether arms that have something to tune were given different budgets.
+
+    Args:
+        fairness: of every arm.
+        device_seconds: that each arm was to be tuned for; None = arms got a number of candidates.
+    """
+    tuned = [row for row in fairness if row.searched]
+    if device_seconds is None:
+        return len({row.candidates for row in tuned}) > 1
+    return any(
+        abs((row.seconds or 0.0) - device_seconds) > SPENT_ALIKE * device_seconds for row in tuned
+    )
 
 
 def list_failures(results: Results) -> tuple[Failure, ...]:

@@ -18,7 +18,9 @@ from reports.caveats import (
     describe_limits,
     list_failures,
 )
+from reports.claims import ClaimAnswer, Pair, answer_claims, claimed_pairs
 from reports.estimates import Estimate, MetricFacts, estimate_arm, judge
+from reports.pareto import FrontPoint, pareto_fronts
 from reports.resampling import DRAWS, Contrast, Interval, two_level_intervals
 from reports.results import METRIC, FloatArray, Metric, Results, ResultsError, StudyFacts
 
@@ -35,8 +37,10 @@ class Comparison:
         estimates: arms in the order of the facts, within them metrics in the order above.
         seed_values: arm -> seed -> value of the primary metric, defined ones only.
         limits, fairness, failures: what must be said.
-        unequal_budgets: tuned arms tried different numbers of candidates.
+        unequal_budgets: tuned arms were given different budgets.
         notes: what a reader should know, the study's own notes first.
+        claims: the study's claims, answered, in the order of the facts.
+        fronts: of the arms' candidates, where the study has two objectives.
     """
 
     facts: StudyFacts
@@ -48,6 +52,8 @@ class Comparison:
     failures: tuple[Failure, ...]
     unequal_budgets: bool
     notes: tuple[str, ...]
+    claims: tuple[ClaimAnswer, ...] = ()
+    fronts: tuple[FrontPoint, ...] = ()
 
     def of(self, arm: str, metric: str) -> Estimate:
         """The estimate of one arm on one metric."""
@@ -97,7 +103,7 @@ def compare(
                 metric,
                 by_seed[arm, metric.name],
                 None if arm == facts.baseline else by_seed[facts.baseline, metric.name],
-                intervals[arm][place] if arm in intervals else None,
+                intervals[pair][place] if (pair := (arm, facts.baseline)) in intervals else None,
                 seed,
             )
             for arm in facts.arms
@@ -123,12 +129,21 @@ def compare(
         ),
         fairness=fairness,
         failures=list_failures(results),
-        unequal_budgets=budgets_differ(fairness),
+        unequal_budgets=budgets_differ(fairness, facts.device_seconds),
         notes=(
             *facts.notes,
             *_missing_notes(facts, fairness),
             *notes,
             *_undefined_notes(described, confirmed, values),
+        ),
+        fronts=pareto_fronts(results, metrics),
+        claims=answer_claims(
+            facts.claims,
+            metrics=described,
+            estimates=estimates,
+            values=by_seed,
+            intervals=intervals,
+            seed=seed,
         ),
     )
 
@@ -173,28 +188,30 @@ def _intervals(
     values: Mapping[str, Mapping[str, float]],
     seed: int,
     draws: int,
-) -> tuple[dict[str, list[Interval | None]], list[str]]:
-    """Two-level intervals of the arms that have them, and why others have none."""
+) -> tuple[dict[Pair, list[Interval | None]], list[str]]:
+    """Two-level intervals of the pairs that have them, and why other arms have none."""
     facts, labels = results.facts, results.labels
-    contrasts: dict[str, Contrast] = {}
+    contrasts: dict[Pair, Contrast] = {}
     notes: list[str] = []
-    for arm in facts.arms:
-        shared = [s for s in confirmed[arm] if s in confirmed[facts.baseline]]
-        if arm == facts.baseline or not shared:
+    against_baseline = [(arm, facts.baseline) for arm in facts.arms if arm != facts.baseline]
+    for arm, other in dict.fromkeys([*against_baseline, *claimed_pairs(facts.claims)]):
+        own, others = confirmed.get(arm, {}), confirmed.get(other, {})
+        shared = [s for s in own if s in others]
+        if not shared:
             continue
         contrast = Contrast(
-            arm_keys=tuple(confirmed[arm][s] for s in shared),
-            baseline_keys=tuple(confirmed[facts.baseline][s] for s in shared),
+            arm_keys=tuple(own[s] for s in shared),
+            baseline_keys=tuple(others[s] for s in shared),
         )
         needed = {*contrast.arm_keys, *contrast.baseline_keys}
         lacking = sorted(needed - results.predictions.keys())
-        if lacking or labels is None:
+        if not lacking and labels is not None:
+            contrasts[arm, other] = contrast
+        elif other == facts.baseline:
             notes.append(
                 f"{arm}: no two-level interval and no verdict, because the test predictions of "
                 f"{len(lacking) or len(needed)} of {len(needed)} cells are missing."
             )
-        else:
-            contrasts[arm] = contrast
     if labels is None or not contrasts:
         return {}, notes
     keys = {k for c in contrasts.values() for k in (*c.arm_keys, *c.baseline_keys)}

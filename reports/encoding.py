@@ -11,14 +11,20 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reports.results import CELL_COLUMNS, METRIC, PARAM, ResultsError, StudyFacts
+from reports.results import CELL_COLUMNS, METRIC, PARAM, Claim, ResultsError, StudyFacts
 
 Scalar = bool | int | float | str | None
 
 
 def facts_to_json(facts: StudyFacts) -> str:
-    """The facts as JSON; tuples become lists."""
-    return json.dumps(asdict(facts), indent=2, ensure_ascii=False)
+    """The facts as JSON; tuples become lists, and no claims are left out.
+
+    So the facts of a study without claims, and the digests made from them, stay as they were.
+    """
+    raw = asdict(facts)
+    if not facts.claims:
+        del raw["claims"]
+    return json.dumps(raw, indent=2, ensure_ascii=False)
 
 
 def facts_from_json(text: str) -> StudyFacts:
@@ -41,6 +47,8 @@ def facts_from_json(text: str) -> StudyFacts:
     if "searched" in raw:
         raw["searched"] = {arm: tuple(names) for arm, names in raw["searched"].items()}
     try:
+        if "claims" in raw:
+            raw["claims"] = tuple(Claim(**claim) for claim in raw["claims"])
         return StudyFacts(**raw)
     except TypeError as error:
         raise ResultsError(f"the study's facts are incomplete: {error}") from error

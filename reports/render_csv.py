@@ -3,13 +3,14 @@
 import csv
 import io
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from reports.comparison import Comparison
-from reports.results import CELL_COLUMNS, METRIC, PARAM, PHASES, Results
+from reports.results import CELL_COLUMNS, METRIC, PARAM, PHASES, Claim, Results
 
 ESTIMATE_COLUMNS = (
     "arm",
@@ -24,12 +25,38 @@ ESTIMATE_COLUMNS = (
     "p_holm",
     "verdict",
 )
+CLAIM_COLUMNS = (
+    "verdict",
+    "delta",
+    "ci_low",
+    "ci_high",
+    "p",
+    "p_holm",
+    "pairs",
+    "seeds_to_decide",
+    "reason",
+    "sentence",
+)
 
 
 def render_csv(comparison: Comparison) -> str:
     """One row an (arm, metric); `p_holm` and `verdict` on the primary metric's rows."""
     rows = ([getattr(e, name) for name in ESTIMATE_COLUMNS] for e in comparison.estimates)
     return _csv(ESTIMATE_COLUMNS, rows)
+
+
+def render_claims_csv(comparison: Comparison) -> str:
+    """One row a claim: what it says, then its answer."""
+    stated = [item.name for item in fields(Claim)]
+    header = ["claim" if name == "text" else name for name in stated]
+    rows = (
+        [
+            *(getattr(answer.claim, name) for name in stated),
+            *(getattr(answer, name) for name in CLAIM_COLUMNS),
+        ]
+        for answer in comparison.claims
+    )
+    return _csv([*header, *CLAIM_COLUMNS], rows)
 
 
 def render_cells_csv(results: Results) -> str:

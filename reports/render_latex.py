@@ -60,6 +60,7 @@ def render_latex(table: Table) -> str:
             ["Arm", *(_heading(heading) for heading in table.header)],
             [_metric_row(table, row) for row in table.rows],
         ),
+        *_claims(table),
         *_notes(table),
         r"\end{table*}",
     ]
@@ -118,6 +119,23 @@ def _metric_row(table: Table, row: Row) -> list[str]:
 def escape_latex(text: str) -> str:
     """Text that LaTeX prints as it is."""
     return " ".join(text.split()).translate(_TEXT)
+
+
+def _claims(table: Table) -> list[str]:
+    if not table.claims:
+        return []
+    items = [
+        rf"\item \textbf{{{answer.verdict}}}: \emph{{{escape_latex(answer.claim.text)}.}} "
+        rf"{escape_latex(answer.sentence)}"
+        for answer in table.claims
+    ]
+    return [
+        r"\par\smallskip",
+        r"{\footnotesize\raggedright",
+        r"\begin{itemize}",
+        *items,
+        r"\end{itemize}\par}",
+    ]
 
 
 def _notes(table: Table) -> list[str]:

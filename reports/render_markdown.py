@@ -2,6 +2,7 @@
 
 import re
 
+from reports.claims import ClaimAnswer
 from reports.tables import Row, Table, show, show_interval, show_p
 
 
@@ -21,6 +22,8 @@ def render_markdown(table: Table) -> str:
         "",
         escape_markdown(table.caption) + " Best in bold, second in italics.",
     ]
+    if table.claims:
+        lines += ["", "**The claims**", "", *(_claim(answer) for answer in table.claims)]
     if table.notes:
         lines += ["", *(f"- {escape_markdown(note)}" for note in table.notes)]
     return "\n".join(lines) + "\n"
@@ -31,6 +34,11 @@ def escape_markdown(text: str) -> str:
     one_line = " ".join(text.split())
     marked = re.sub(r"([\\`*_\[\]#|~])", r"\\\1", one_line)
     return marked.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _claim(answer: ClaimAnswer) -> str:
+    text, sentence = escape_markdown(answer.claim.text), escape_markdown(answer.sentence)
+    return f"- **{answer.verdict}**: {text}. {sentence}"
 
 
 def _cells(table: Table, row: Row) -> list[str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import pandas as pd
@@ -48,6 +48,24 @@ class Metric(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Claim:
+    """What the study's author expects: `arm` is `relation` than (to) `other` on `metric`.
+
+    Attributes:
+        text: as the author wrote it.
+        arm, relation, other, metric: see above.
+        amount: better or worse by at least this, >= 0; equivalent within this, > 0.
+    """
+
+    text: str
+    arm: str
+    relation: Literal["better", "worse", "equivalent"]
+    other: str
+    metric: str
+    amount: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class StudyFacts:
     """What a report needs to know of the study.
 
@@ -62,6 +80,11 @@ class StudyFacts:
         tune_seeds, confirm_seeds: the seeds of the two phases.
         notes: what happened that a reader should know, e.g. arms left out for lack of data.
         provenance: name -> value, for a person: versions, git commit, data fingerprint.
+        claims: what the report answers, in the order of the study file.
+        frozen: arm -> the arm whose best candidate's values it takes, instead of being tuned.
+        device_seconds: of training in each arm's tuning, where arms are given these and not a
+            number of candidates (`candidates` is then 0).
+        second_metric: the second objective of the tuning; empty = one objective.
     """
 
     study: str
@@ -78,6 +101,10 @@ class StudyFacts:
     confirm_seeds: tuple[int, ...]
     notes: tuple[str, ...] = ()
     provenance: Mapping[str, str] = field(default_factory=dict)
+    claims: tuple[Claim, ...] = ()
+    frozen: Mapping[str, str] = field(default_factory=dict)
+    device_seconds: float | None = None
+    second_metric: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

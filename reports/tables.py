@@ -1,18 +1,41 @@
 """The one frozen value that every renderer draws, and the text of its numbers."""
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
+from reports.claims import ClaimAnswer
 from reports.comparison import Comparison
 from reports.estimates import Estimate
+from reports.numerals import (
+    MINUS,
+    MISSING,
+    choose_decimals,
+    count,
+    count_range,
+    show,
+    show_interval,
+    show_p,
+)
 from reports.paired import EXACT_UP_TO
 
-MISSING = "\N{EN DASH}"
-MINUS = "\N{MINUS SIGN}"
+__all__ = [
+    "MINUS",
+    "MISSING",
+    "Heading",
+    "Row",
+    "Table",
+    "TableCell",
+    "build_table",
+    "choose_decimals",
+    "count",
+    "count_range",
+    "rank_means",
+    "show",
+    "show_interval",
+    "show_p",
+]
+
 Rank = Literal["best", "second"]
 
 
@@ -66,6 +89,7 @@ class Table:
         header: one heading a metric, the primary one first.
         rows: one row an arm, in the order of the facts.
         notes: what a reader should know beside.
+        claims: the study's claims, answered.
     """
 
     title: str
@@ -73,6 +97,7 @@ class Table:
     header: tuple[Heading, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
+    claims: tuple[ClaimAnswer, ...] = ()
 
 
 def build_table(comparison: Comparison) -> Table:
@@ -113,6 +138,7 @@ def build_table(comparison: Comparison) -> Table:
         header=header,
         rows=rows,
         notes=comparison.notes,
+        claims=comparison.claims,
     )
 
 
@@ -128,49 +154,6 @@ def rank_means(means: Sequence[float | None], higher_is_better: bool) -> list[Ra
         return [None] * len(means)
     names: dict[float, Rank] = {distinct[0]: "best", distinct[1]: "second"}
     return [None if m is None else names.get(m) for m in means]
-
-
-def choose_decimals(sds: Iterable[float | None]) -> int:
-    """Decimals that show two digits of the median sd, between 1 and 4; 3 without one."""
-    known = [sd for sd in sds if sd]
-    if not known:
-        return 3
-    return min(4, max(1, 1 - math.floor(math.log10(float(np.median(known))))))
-
-
-def show(value: float | None, decimals: int, *, signed: bool = False) -> str:
-    """A number for a person, with a true minus sign; a dash where it is missing."""
-    if value is None:
-        return MISSING
-    text = f"{value:+.{decimals}f}" if signed else f"{value:.{decimals}f}"
-    if float(text) == 0:
-        text = text.lstrip("+-")
-    return text.replace("-", MINUS)
-
-
-def show_interval(low: float | None, high: float | None, decimals: int) -> str:
-    """An interval of a difference for a person."""
-    if low is None or high is None:
-        return MISSING
-    return f"[{show(low, decimals, signed=True)}, {show(high, decimals, signed=True)}]"
-
-
-def show_p(p: float | None) -> str:
-    """A p value for a person: three decimals, and never `0.000`."""
-    if p is None:
-        return MISSING
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def count(number: int, noun: str) -> str:
-    """`1 seed`, `1,200 seeds`."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
-
-
-def count_range(numbers: Iterable[int], noun: str) -> str:
-    """`10 seeds`, or `8 to 10 seeds` where the numbers differ."""
-    low, high = min(known := list(numbers)), max(known)
-    return count(high, noun) if low == high else f"{low:,} to {count(high, noun)}"
 
 
 def _caption(comparison: Comparison) -> str:
@@ -194,13 +177,21 @@ def _caption(comparison: Comparison) -> str:
 
 
 def _budget(comparison: Comparison) -> str:
+    facts = comparison.facts
     tuned = [row for row in comparison.fairness if row.searched]
     if not tuned:
         return "No arm has anything to tune."
     tried = count_range((row.candidates for row in tuned), "candidate")
     seeds = count_range((row.tune_seeds for row in tuned), "tuning seed")
-    rest = len(comparison.fairness) - len(tuned)
+    rest = len(comparison.fairness) - len(tuned) - len(facts.frozen)
     untuned = f"; {count(rest, 'arm')} had nothing to tune" if rest else ""
+    if facts.frozen:
+        untuned += f"; {count(len(facts.frozen), 'arm')} took the values of {facts.baseline}"
     if comparison.unequal_budgets:
         return f"Budgets are unequal: tuned arms tried {tried} on {seeds}{untuned}."
+    if facts.device_seconds is not None:
+        return (
+            f"Every tuned arm was tuned for {facts.device_seconds:g} device-seconds: {tried} on "
+            f"{seeds}{untuned}."
+        )
     return f"Every tuned arm tried {tried} on {seeds}{untuned}."

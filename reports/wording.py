@@ -37,6 +37,13 @@ def primary_decimals(comparison: Comparison) -> int:
     return choose_decimals(e.sd for e in comparison.estimates if e.metric == name)
 
 
+def claim_sentences(comparison: Comparison) -> tuple[str, ...]:
+    """Each claim with its answer and the sentence for the paper."""
+    return tuple(
+        f"{answer.verdict}: {answer.claim.text}. {answer.sentence}" for answer in comparison.claims
+    )
+
+
 def limit_sentences(comparison: Comparison) -> tuple[str, ...]:
     """What the size of the study allows it to say."""
     limits, primary = comparison.limits, comparison.primary

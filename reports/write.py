@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reports.comparison import Comparison, compare
-from reports.render_csv import render_cells_csv, render_csv
+from reports.render_csv import render_cells_csv, render_claims_csv, render_csv
 from reports.render_html import render_html
 from reports.render_latex import render_latex
 from reports.render_markdown import render_markdown
@@ -21,6 +21,7 @@ class Report:
 
     Attributes:
         html, latex, markdown, csv, cells: the files.
+        claims: claims.csv; None where the study states no claim.
         comparison, table: for whoever shows the result elsewhere, e.g. in a terminal.
     """
 
@@ -29,6 +30,7 @@ class Report:
     markdown: Path
     csv: Path
     cells: Path
+    claims: Path | None
     comparison: Comparison
     table: Table
 
@@ -37,6 +39,8 @@ def write_report(
     results: Results, metrics: Mapping[str, Metric], folder: Path, *, seed: int = 0
 ) -> Report:
     """Write report.html, table.tex, table.md, table.csv and cells.csv, each whole or not at all.
+
+    A study with claims also has claims.csv.
 
     Args:
         results: complete or not; the report says what is missing.
@@ -56,11 +60,16 @@ def write_report(
         markdown=folder / "table.md",
         csv=folder / "table.csv",
         cells=folder / "cells.csv",
+        claims=folder / "claims.csv" if comparison.claims else None,
         comparison=comparison,
         table=table,
     )
     _replace(report.cells, render_cells_csv(results))
     _replace(report.csv, render_csv(comparison))
+    if report.claims:
+        _replace(report.claims, render_claims_csv(comparison))
+    else:  # those of an earlier report are no part of this one
+        (folder / "claims.csv").unlink(missing_ok=True)
     _replace(report.markdown, render_markdown(table))
     _replace(report.latex, render_latex(table))
     _replace(report.html, render_html(comparison, table))

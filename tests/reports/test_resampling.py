@@ -53,7 +53,7 @@ def test_equals_a_slow_literal_bootstrap(synthetic: ModuleType) -> None:
                 gains.append(scores[0] - scores[1])
             deltas.append(np.mean(gains))
         np.testing.assert_allclose(
-            got["worse arm"][place], np.quantile(deltas, [0.025, 0.975, 0.05, 0.95])
+            got["worse arm"][place][:4], np.quantile(deltas, [0.025, 0.975, 0.05, 0.95])
         )
 
 
