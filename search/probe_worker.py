@@ -1,0 +1,259 @@
+"""The process of a micro-run: trains a little of an arm as a worker would, and says what it took.
+
+`python -m search.probe_worker`, started by `search.probe`: pickled messages in, answers out.
+Nothing of what is trained here is kept. Times are those of the processor: what else this machine
+does for the moment is no part of what a study costs.
+"""
+
+import dataclasses
+import json
+import os
+import pickle
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from msa_core.config import Config
+from msa_core.config_kinds import options_of
+from msa_core.config_paths import replace
+from msa_core.data.dataset import Split, Splits
+from msa_core.data.load import load_dataset
+from msa_core.data.prepared import PreparedSplits
+from msa_core.packing import Member, in_turn, pack_key
+from msa_core.plugins import use_plugins
+from msa_core.stack import Stack
+from search.ledger import CellRecord, read_ledger
+from search.pack import PackCell
+from search.probe import Failure, Opened, Opening, Steps, StepsTask, Trained, TrainTask
+from search.schedule import Schedule
+from search.sizes import UNMEASURED, PackSizes
+from search.trainable import PackWork, Worker, cells_of
+
+STEPS_BATCHES = 8  # of the part of the train split that steps are timed on
+STRUCTURES = 3  # most architectures of an arm that are timed
+DISTURBED = 1.25  # wall time of a measurement over the processor's, from which on it is no use
+BUSY = 1.5  # wall time of a training over the processor's, at most
+AGAIN_SECONDS = 0.3  # an epoch shorter than this is timed three times
+
+
+class Probe:
+    """A study opened as a worker would, to train a little of it."""
+
+    def __init__(self, opening: Opening) -> None:
+        torch.set_num_threads(1)
+        self.plan = opening.plan
+        use_plugins(self.plan.study.plugins)
+        data = self.plan.study.data
+        self.dataset = load_dataset(opening.source, data.scheme, data.text_model)
+        self.worker = Worker.of(self.dataset, memory=opening.memory)
+        self.part, self.share = part_of(self.dataset.splits)
+        records = read_ledger(opening.folder).values()
+        self.schedule = Schedule(self.plan, records, sizes=PackSizes(data=self.dataset.fingerprint))
+
+    def steps(self, task: StepsTask) -> Steps:
+        """Time an epoch of an arm on a part of the data, for two sizes of pack."""
+        waiting = self.schedule.arms[task.arm_key].waiting()
+        configs = [replace(Config(), cell.config) for cell in waiting]
+        configs = configs or [self._arm(task.arm_key).config]
+        by_key: dict[str, list[Config]] = {}
+        for config in configs:
+            by_key.setdefault(pack_key(config), []).append(config)
+        common = sorted(by_key.values(), key=len, reverse=True)[:STRUCTURES]
+        cells = sum(len(alike) for alike in common)
+        timed = [_scaled(self._timed(alike[0], task.most), len(alike) / cells) for alike in common]
+        return Steps(
+            fixed=sum(fixed for fixed, _ in timed) / self.share,
+            member=sum(member for _, member in timed) / self.share,
+            in_turn=bool(in_turn(configs[0], "cpu")),
+        )
+
+    def train(self, task: TrainTask) -> Trained:
+        """Train the arm's next pack, or some of its cells, for a while."""
+        schedule = self.schedule.arms[task.arm_key]
+        waiting = schedule.waiting()
+        if not waiting:
+            raise LookupError("nothing of this arm can be trained yet")
+        drawn = schedule.next_pack(waiting, task.fair)
+        # What trains in turn has small packs; more of them say more of how long cells train.
+        cells = drawn.cells if drawn.pack_key else tuple(waiting)
+        pack = dataclasses.replace(drawn, cells=cells[: task.most], scheduler="none", seconds=None)
+        started, wall_start = time.process_time(), time.perf_counter()
+        work = PackWork(pack, self.worker)
+        measuring = time.process_time() - started
+        size = work.measured.size if work.measured else 0
+        if 0 < size < len(pack.cells) and _disturbed(measuring, wall_start):
+            size = UNMEASURED
+            work = PackWork(dataclasses.replace(pack, size=size), self.worker)
+        wall_start = time.perf_counter()
+        log = _train_for(work, task.seconds)
+        wall, at_end = time.perf_counter() - wall_start, time.process_time()
+        work.training.stop(range(len(pack.cells)))
+        records = cells_of(work.step())
+        kept = json.dumps([dataclasses.asdict(record) for record in records])
+        extra = (time.process_time() - at_end) / len(records)
+        metric = f"valid.{pack.metric}"
+        return Trained(
+            phase=pack.phase,
+            cells=len(records),
+            drawn=len(drawn.cells),
+            waiting=len(waiting),
+            fair=task.fair,
+            device_seconds=sum(record.metrics.get("seconds", 0.0) for record in records),
+            measuring=measuring if size else 0.0,
+            size=size,
+            log=log,
+            wall=wall,
+            epochs=[record.epochs for record in records],
+            expected=[
+                _expected(record, cell) for record, cell in zip(records, pack.cells, strict=True)
+            ],
+            values=[
+                (record.candidate, record.metrics.get(metric) if record.best_epoch else None)
+                for record in records
+            ],
+            extra=extra,
+            record_bytes=len(kept) / len(records),
+            fields=_mean([len(record.config) for record in records]),
+            metrics=_mean([len(record.metrics) for record in records]),
+            curve_values=_mean([_curve_values(record) for record in records]),
+            parameters=_parameters(records),
+        )
+
+    def _arm(self, key: str) -> Any:
+        return next(arm for arm in self.plan.arms if arm.key == key)
+
+    def _timed(self, config: Config, most: int) -> tuple[float, float]:
+        """Seconds of an epoch on the part: fixed, and for each member."""
+        if in_turn(config, "cpu"):
+            return 0.0, self._epoch(config, 1, vmapped=False)
+        few, many = 4, max(8, most // 2)
+        seconds = self._epoch(config, few), self._epoch(config, many)
+        member = max(0.0, (seconds[1] - seconds[0]) / (many - few))
+        member = min(member, seconds[1] / many)
+        return seconds[1] - member * many, member
+
+    def _epoch(self, config: Config, members: int, vmapped: bool = True) -> float:
+        stack = Stack(
+            [Member(config, seed) for seed in range(members)],
+            self.part,
+            torch.device("cpu"),
+            vmapped=vmapped,
+        )
+        times: list[float] = []
+        while len(times) < 2 or (len(times) < 4 and min(times[1:]) < AGAIN_SECONDS):
+            started = time.process_time()
+            stack.train_epoch(len(times) + 1)
+            stack.predict_valid()
+            times.append(time.process_time() - started)
+        return min(times[1:])
+
+
+def part_of(splits: Splits) -> tuple[PreparedSplits, float]:
+    """A part of train and valid, spread over both, and what share of them it is."""
+    rows = STEPS_BATCHES * 32
+    share = min(1.0, rows / len(splits.train))
+    part = Splits(
+        train=_thinned(splits.train, share),
+        valid=_thinned(splits.valid, share),
+        scheme=splits.scheme,
+    )
+    return PreparedSplits(part), len(part.train) / len(splits.train)
+
+
+def _thinned(split: Split, share: float) -> Split:
+    count = max(2, round(share * len(split)))
+    rows = np.unique(np.linspace(0, len(split) - 1, count).astype(np.int64))
+    return dataclasses.replace(
+        split,
+        ids=tuple(split.ids[row] for row in rows),
+        features={name: array[rows] for name, array in split.features.items()},
+        lengths={name: array[rows] for name, array in split.lengths.items()},
+        labels=split.labels[rows],
+        unimodal_labels={name: array[rows] for name, array in split.unimodal_labels.items()},
+    )
+
+
+def _train_for(work: PackWork, seconds: float) -> list[tuple[int, float]]:
+    """Train epoch by epoch; members that trained in each, and its seconds."""
+    log: list[tuple[int, float]] = []
+    cpu_end, wall_end = time.process_time() + seconds, time.perf_counter() + BUSY * seconds
+    while (
+        not work.training.finished
+        and time.process_time() < cpu_end
+        and time.perf_counter() < wall_end
+    ):
+        before = time.process_time()
+        _, seen = work.training.advance()
+        log.append((len(seen), time.process_time() - before))
+    return log
+
+
+def _disturbed(seconds: float, wall_start: float) -> bool:
+    """Whether a measurement had to share its core, and so says nothing of the size of packs."""
+    return time.perf_counter() - wall_start > DISTURBED * seconds
+
+
+def _expected(record: CellRecord, cell: PackCell) -> float:
+    """Epochs of a cell: as trained, or as they would be, had nobody stopped it.
+
+    It goes on for its patience from its best epoch at least. Measured on 560 trainings of MOSI
+    (patience 8), the mean of all epochs is about twice the patience, and one that goes on beyond
+    that improves once more in every other case or less.
+    """
+    if record.status != "pruned":
+        return record.epochs
+    config = replace(Config(), cell.config)
+    train = config.train
+    if options_of(config, "procedure", config.procedure.kind).keeps_last:
+        return train.epochs
+    least = record.best_epoch + train.patience + 0.5
+    return min(float(train.epochs), max(least, 2.0 * train.patience))
+
+
+def _curve_values(record: CellRecord) -> int:
+    return sum(len(values) for values in record.curve.values())
+
+
+def _parameters(records: Sequence[CellRecord]) -> int:
+    return int(max((record.metrics.get("parameters", 0.0) for record in records), default=0.0))
+
+
+def _mean(values: Sequence[int]) -> float:
+    return sum(values) / len(values)
+
+
+def _scaled(pair: tuple[float, float], factor: float) -> tuple[float, float]:
+    return pair[0] * factor, pair[1] * factor
+
+
+def main() -> None:
+    """Answer messages until there are no more."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever a library prints is no answer
+    sys.stdout = sys.stderr
+    probe: Probe | None = None
+    while True:
+        try:
+            task = pickle.load(sys.stdin.buffer)
+        except EOFError:
+            return
+        try:
+            answer: Any
+            if isinstance(task, Opening):
+                probe = Probe(task)
+                answer = Opened(seconds=time.process_time())
+            else:
+                assert probe is not None
+                answer = probe.train(task) if isinstance(task, TrainTask) else probe.steps(task)
+        except Exception as error:  # of whatever a module or a plugin raises
+            answer = Failure(f"{type(error).__name__}: {error}")
+        pickle.dump(answer, answers)
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""What a run is watched for: how long it takes to start, what it trains, how it ends."""
+
+import time
+from collections.abc import Sequence
+
+from search.history import RunRecord, now
+from search.ledger import CellRecord
+from search.selection import seconds_of
+
+ENDS = 0.3  # seconds from the last line of a run to the end of its process
+
+
+class RunLog:
+    """Fills the record of one run."""
+
+    def __init__(self, started: float | None = None) -> None:
+        """Begin.
+
+        Args:
+            started: in seconds since 1970; the process's own start for its first run. None = now.
+        """
+        self._began = now()
+        self._started = time.time() if started is None else started
+        self._first_pack: float | None = None
+        self._device_seconds = 0.0
+        self._cells = 0
+        self.workers = 0
+
+    def hand_out(self) -> None:
+        """A pack goes to a worker."""
+        if self._first_pack is None:
+            self._first_pack = time.time()
+
+    def take_in(self, records: Sequence[CellRecord]) -> None:
+        """Cells were trained."""
+        self._cells += len(records)
+        self._device_seconds += seconds_of(records)
+
+    def record(self, ended: str, estimate_seconds: float | None = None) -> RunRecord:
+        """The run as it is now.
+
+        Args:
+            ended: one of `search.history.ENDINGS`.
+            estimate_seconds: that were planned for it; None if nothing was.
+        """
+        return RunRecord(
+            started=self._began,
+            wall_seconds=time.time() - self._started + ENDS,
+            startup_seconds=(self._first_pack - self._started) if self._first_pack else 0.0,
+            device_seconds=self._device_seconds,
+            cells=self._cells,
+            workers=self.workers,
+            ended=ended,
+            estimate_seconds=estimate_seconds,
+        )
