@@ -3,6 +3,7 @@
 import atexit
 import gc
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 
 import click
 
-COMPLETE, INCOMPLETE, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
+STARTED = time.time() - 0.1  # of this process: Python takes that long to get here
+COMPLETE, INCOMPLETE, WRONG_INPUT, STOPPED, INTERRUPTED = 0, 1, 2, 3, 130
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -36,7 +38,12 @@ def _study_options(command: Callable[..., Any]) -> Callable[..., Any]:
             metavar="FIELD=VALUE",
             help="Change a field of the study, e.g. --set budget.candidates=4. Repeatable.",
         ),
-        click.option("--data", type=click.Path(path_type=Path), help="Feature file to use."),
+        click.option(
+            "--data",
+            multiple=True,
+            metavar="FILE",
+            help="Feature file to use; NAME=FILE for one of several data sets. Repeatable.",
+        ),
         click.argument("study"),
     ):
         command = option(command)
@@ -51,32 +58,89 @@ _workdir = click.option(
 )
 
 
+def _where(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Where a study trains."""
+    for option in (
+        click.option(
+            "--gpus-a-worker",
+            type=click.FloatRange(min=0),
+            default=0.0,
+            help="Share of a GPU for each worker, e.g. 0.25. Default: 0, train on the CPU.",
+        ),
+        click.option(
+            "--workers", type=click.IntRange(min=1), help="Packs at once. Default: all cores."
+        ),
+        click.option("--address", help="Ray cluster, e.g. ray://head:10001. Default: here."),
+    ):
+        command = option(command)
+    return command
+
+
 @main.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path), default="study.yaml")
 def init(file: Path) -> None:
     """Write a commented study file to start from.
 
-    FILE defaults to study.yaml.
+    FILE defaults to study.yaml. Beside it goes study.schema.json, by which an editor completes and
+    checks it.
     """
-    from search.commands import write_starter
+    from search.editor import write_starter
 
     with _errors():
-        write_starter(file)
+        click.echo(write_starter(file))
     click.echo(f"{file} written. Next: triptych plan {file}")
+
+
+@main.command()
+@click.argument(
+    "file", type=click.Path(dir_okay=False, path_type=Path), default="study.schema.json"
+)
+@click.option("--study", help="Study file whose own modules have fields too.")
+def schema(file: Path, study: str | None) -> None:
+    """Write the JSON Schema of study files, for editors.
+
+    FILE defaults to study.schema.json; - is standard output.
+    """
+    from search.editor import schema_text, write_schema
+
+    with _errors():
+        if str(file) == "-":
+            click.echo(schema_text(study), nl=False)
+            return
+        line = write_schema(file, study)
+    click.echo(f"{file} written. In VS Code, with the extension YAML, a study begins with\n{line}")
 
 
 @main.command()
 @_study_options
 @_workdir
-def plan(study: str, data: Path | None, overrides: tuple[str, ...], workdir: Path) -> None:
-    """Check a study and show what would run.
+@click.option("--keep", is_flag=True, help="Count cells of an older version of code or data.")
+@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
+@click.option(
+    "--probe/--no-probe",
+    default=None,
+    help="Train a little of the study to tell what it takes. Default: unless the ledger knows.",
+)
+@_where
+def plan(
+    study: str,
+    data: tuple[str, ...],
+    overrides: tuple[str, ...],
+    workdir: Path,
+    keep: bool,
+    **options: Any,
+) -> None:
+    """Check a study, show what would run, and what it would take.
 
     STUDY is a file or the name of a shipped study.
     """
-    from search.commands import open_study, show_plan
+    from search.commands import PlanOptions, show_plans
+    from search.opening import ASK, KEEP, open_study
 
     with _errors():
-        show_plan(open_study(study, data, overrides, workdir, need_data=False))
+        old = KEEP if keep else ASK
+        plans = open_study(study, data, overrides, workdir, need_data=False, old=old)
+        show_plans(plans, PlanOptions(**options))
 
 
 @main.command()
@@ -85,8 +149,8 @@ def plan(study: str, data: Path | None, overrides: tuple[str, ...], workdir: Pat
 def explain(field: str | None, study: str | None) -> None:
     """Say what a field of a study means.
 
-    FIELD is a field such as train.epochs or a group of them such as model.fusion; without it, all
-    are listed.
+    FIELD is a field such as train.epochs, a group of them such as model.fusion, a field of the
+    study such as budget.candidates, a design, a domain or a sampler; without it, all are listed.
     """
     from search.explain import show_field, show_fields
     from spaces.study import find_study, load_study
@@ -100,38 +164,52 @@ def explain(field: str | None, study: str | None) -> None:
 @main.command()
 @_study_options
 @_workdir
-@click.option("--address", help="Ray cluster to run on, e.g. ray://head:10001. Default: here.")
+@_where
 @click.option("--tracking-uri", help="MLflow server. Default: SQLite in the results folder.")
-@click.option("--workers", type=click.IntRange(min=1), help="Packs at once. Default: all cores.")
-@click.option(
-    "--gpus-a-worker",
-    type=click.FloatRange(min=0),
-    default=0.0,
-    help="Share of a GPU for each worker, e.g. 0.25. Default: 0, train on the CPU.",
-)
 @click.option(
     "--pack-size",
     type=click.IntRange(min=1),
     help="Cells trained in one step. Default: measured. 1: no packs.",
 )
 @click.option("--retry-failed", is_flag=True, help="Train failed cells again.")
+@click.option("--rerun", is_flag=True, help="Train again what another version of code or data did.")
+@click.option("--keep", is_flag=True, help="Let such cells count, and train only what is missing.")
 def run(
-    study: str, data: Path | None, overrides: tuple[str, ...], workdir: Path, **options: Any
+    study: str,
+    data: tuple[str, ...],
+    overrides: tuple[str, ...],
+    workdir: Path,
+    rerun: bool,
+    keep: bool,
+    **options: Any,
 ) -> None:
     """Run a study and write its report.
 
     STUDY is a file or the name of a shipped study.
 
-    Exit code 0: complete. 1: complete, but cells failed. 2: wrong input. 130: interrupted; the
-    same command goes on from there.
+    Exit code 0: complete. 1: complete, but cells failed. 2: wrong input. 3: stopped at a ceiling
+    of its budget. 130: interrupted; the same command goes on from there.
     """
-    from search.commands import open_study, run_and_report
+    from search.commands import run_and_report
+    from search.opening import ASK, KEEP, RERUN, open_study
     from search.run import RunOptions
+    from search.run_log import RunLog
+    from spaces.errors import StudyError
 
     with _errors():
-        opened = open_study(study, data, overrides, workdir, need_data=True)
-        complete = run_and_report(opened, RunOptions(**options))
-    sys.exit(COMPLETE if complete else INCOMPLETE)
+        if rerun and keep:
+            raise StudyError("--rerun and --keep contradict each other; give one of them")
+        old = KEEP if keep else RERUN if rerun else ASK
+        plans = open_study(study, data, overrides, workdir, need_data=True, old=old)
+        ends = []
+        for place, opened in enumerate(plans):
+            log = RunLog(STARTED if place == 0 else None)
+            ends.append(
+                run_and_report(opened, RunOptions(**options), may_be_stale=old != ASK, log=log)
+            )
+    if "stopped" in ends:
+        sys.exit(STOPPED)
+    sys.exit(INCOMPLETE if "incomplete" in ends else COMPLETE)
 
 
 @main.command()

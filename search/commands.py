@@ -1,136 +1,161 @@
 """What the commands of `triptych` do, one function a command."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from msa_core.config_paths import Value
-from msa_core.data.dataset import Dataset
-from msa_core.data.load import load_dataset
-from msa_core.plugins import kinds_added_by
-from search.explain import packing_lines
-from search.folder import PLAN, ledger_results, read_manifest, select_cells
-from search.ledger import is_locked, read_ledger
+from reports.results import StudyFacts
+from search.errors import RunError
+from search.estimate import Estimate
+from search.estimating import (
+    estimate_for,
+    estimate_json,
+    estimate_lines,
+    kept,
+    plan_identity,
+    workers_at_hand,
+)
+from search.folder import (
+    PLAN,
+    ledger_results,
+    read_manifest,
+    select_cells,
+)
+from search.history import append_run, keep_estimate, read_estimate, truth_line
+from search.ledger import CellRecord, is_locked, read_ledger
+from search.opening import RUNS, OpenedStudy
+from search.plan_view import budget_sentence, heading, plan_json, show_plan
 from search.progress import Progress, failure_line, say
-from search.provenance import versions
-from search.run import RunOptions, manifest_of, run_study
-from spaces.domains import describe
+from search.run import RunOptions, RunSummary, run_study
+from search.run_log import RunLog
+from search.selection import seconds_of
 from spaces.errors import StudyError
-from spaces.plan import TUNE, Plan, Versions, p_floor, plan_study
-from spaces.study import SHIPPED, Study, find_study, load_study
+from spaces.plan import TUNE
+from spaces.study import find_study, load_study
 
-STARTER = "planted-quick"
-RUNS = "runs"
 MOST_OF_A_REASON = 200
+NO_ESTIMATE = "no estimate: the ledger knows nothing of these cells, and none was tried (--probe)"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class OpenedStudy:
-    """A study with its data and its place.
+class PlanOptions:
+    """What `triptych plan` measures, and for which machine.
 
     Attributes:
-        dataset: None if the study names no data and none was given.
+        as_json: print JSON.
+        probe: make micro-runs; None = where the ledger does not know enough.
+        address, workers, gpus_a_worker: as for a run.
     """
 
-    study: Study
-    plan: Plan
-    dataset: Dataset | None
-    folder: Path
+    as_json: bool = False
+    probe: bool | None = None
+    address: str | None = None
+    workers: int | None = None
+    gpus_a_worker: float = 0.0
 
 
-def open_study(
-    name: str, data: Path | None, overrides: Sequence[str], workdir: Path, *, need_data: bool
-) -> OpenedStudy:
-    """Read a study and its data and lay out the plan.
+def show_plans(plans: Sequence[OpenedStudy], options: PlanOptions) -> None:
+    """Print what would run on each data set, and what it would take.
 
     Raises:
-        StudyError, DataError: anything wrong in either.
+        RunError: no cluster at the address.
     """
-    study = load_study(find_study(name), overrides)
-    source = data or study.data.file or study.data.planted
-    if source is None and need_data:
-        raise StudyError(f"{study.place}: the study names no data; give a file with --data FILE")
-    folder = workdir / RUNS / study.name
-    if source is None:
-        plan = plan_study(study, Versions(data="", code=""))
-        return OpenedStudy(study=study, plan=plan, dataset=None, folder=folder)
-    dataset = load_dataset(source, study.data.scheme, study.data.text_model)
-    annotated = tuple(dataset.splits.train.unimodal_labels)
-    plan = plan_study(study, versions(dataset), dataset.modalities, annotated)
-    return OpenedStudy(study=study, plan=plan, dataset=dataset, folder=folder)
-
-
-def write_starter(file: Path) -> None:
-    """Copy the starter study to a new file.
-
-    Raises:
-        StudyError: the file is there already, or its folder is not.
-    """
-    text = (SHIPPED / f"{STARTER}.yaml").read_text(encoding="utf-8")
-    try:
-        with file.open("x", encoding="utf-8") as new:
-            new.write(text.replace(f"study: {STARTER}", f"study: {file.stem}"))
-    except FileExistsError:
-        raise StudyError(f"{file} is there already; name another file") from None
-    except OSError as error:
-        raise StudyError(f"{file}: cannot be written: {error.strerror}") from None
-
-
-def show_plan(opened: OpenedStudy) -> None:
-    """Print what would run: arms, searched fields, cells, what is done, what to reconsider."""
     console = Console()
-    plan, study = opened.plan, opened.study
-    _heading(console, study)
-    table = RichTable(box=None, pad_edge=False)
-    for heading in ("arm", "changes", "searched", "tuning cells", "confirm cells"):
-        table.add_column(heading, justify="right" if heading.endswith("cells") else "left")
-    for arm in plan.arms:
-        changes = "\n".join(f"{name} = {_written(value)}" for name, value in arm.changes.items())
-        table.add_row(
-            Text(arm.name + (" (baseline)" if arm.name == study.baseline else "")),
-            Text(changes or "-"),
-            f"{len(arm.space)} fields" if arm.space else "nothing",
-            str(plan.tuning_cells(arm)),
-            str(len(plan.confirm_seeds)),
-        )
-    console.print(table)
-    if study.search:
-        console.print("\nsearched:")
-        for name, domain in study.search.items():
-            console.print(f"  {name}: {describe(domain)}", markup=False, highlight=False)
-    say(console, f"\n{_budget_sentence(plan)}")
-    for plugin in study.plugins:
-        added = ", ".join(f"{family} '{kind}'" for family, kind in kinds_added_by(plugin))
-        say(console, f"plugin {plugin.name}: {added}")
-    for line in packing_lines(plan):
-        say(console, line)
-    for note in plan.notes:
-        say(console, f"note: {note}")
-    for warning in plan.warnings:
-        say(console, f"warning: {warning}")
-    if opened.dataset is None:
-        say(console, "The study names no data: run it with --data FILE.")
+    if options.as_json:
+        shown = []
+        for opened in plans:
+            found = _estimate(opened, options)
+            shown.append(plan_json(opened, estimate_json(found, opened.plan) if found else None))
+        click.echo(json.dumps(shown[0] if len(shown) == 1 else shown, indent=1, ensure_ascii=False))
         return
-    done = _finished_cells(opened)
-    say(console, f"{done} of {plan.cells()} cells are in the ledger of {opened.folder}.")
+    for opened in plans:
+        show_plan(opened, console)
+        if opened.dataset is not None:
+            found = _estimate(opened, options)
+            for line in estimate_lines(found, opened.plan) if found else (NO_ESTIMATE,):
+                say(console, line)
 
 
-def run_and_report(opened: OpenedStudy, options: RunOptions) -> bool:
-    """Run a study and write its report; returns whether every cell of it is complete."""
+def _estimate(opened: OpenedStudy, options: PlanOptions) -> Estimate | None:
+    """What the study will take; the folder remembers it, to be compared with the truth."""
+    if opened.dataset is None:
+        return None
+    try:
+        workers = options.workers or workers_at_hand(options.address, options.gpus_a_worker)
+    except (ConnectionError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise RunError(f"no Ray cluster answers at {options.address}: {reason}") from error
+    found = estimate_for(
+        opened.plan,
+        opened.dataset,
+        opened.folder,
+        source=opened.source,
+        workers=workers,
+        local=options.address is None,
+        device="cuda" if options.gpus_a_worker else "cpu",
+        probe_first=options.probe,
+    )
+    if found is not None:
+        keep_estimate(opened.folder, kept(found))
+    return found
+
+
+def run_and_report(
+    opened: OpenedStudy, options: RunOptions, *, may_be_stale: bool, log: RunLog
+) -> str:
+    """Run a study and write its report.
+
+    Args:
+        opened: on one data set.
+        options: how.
+        may_be_stale: whether the user has said what becomes of cells of older versions.
+        log: watches the run.
+
+    Returns:
+        `complete`, `incomplete` where cells failed, or `stopped` at a ceiling.
+
+    Raises:
+        StudyError: the folder holds cells of another version, and nobody said what to do.
+    """
     assert opened.dataset is not None
+    if opened.stale is not None and not may_be_stale:
+        raise StudyError(opened.stale.question())
     console = Console()
     progress = Progress(console)
     plan, folder = opened.plan, opened.folder
-    _heading(console, opened.study)
-    say(console, _budget_sentence(plan))
+    heading(console, opened.study)
+    say(console, budget_sentence(plan))
     for line in (*(f"note: {note}" for note in plan.notes),
                  *(f"warning: {warning}" for warning in plan.warnings)):  # fmt: skip
         say(console, line)
-    summary = run_study(plan, opened.dataset, folder, options, progress)
+    planned = read_estimate(folder, plan_identity(plan, folder))
+    ended = "failed"
+    try:
+        summary = run_study(plan, opened.dataset, folder, options, progress, log)
+        _say_how_it_ended(console, summary, folder)
+        ended = "ceiling" if summary.stopped else "complete"
+    except KeyboardInterrupt:
+        ended = "interrupted"
+        raise
+    finally:
+        if folder.exists():
+            taken = log.record(ended, planned.wall_seconds if planned else None)
+            append_run(folder, taken)
+    if line := truth_line(planned, taken):
+        say(console, line)
+    if summary.stopped:
+        return "stopped"
+    return "incomplete" if summary.failed or summary.untested else "complete"
+
+
+def _say_how_it_ended(console: Console, summary: RunSummary, folder: Path) -> None:
+    """Write the report and say what was trained, what failed and what is left."""
     trained = f"{summary.trained} cells trained" if summary.trained else "nothing left to train"
     say(console, f"{trained}; {summary.cells} in {folder}")
     if summary.tracking_failure is not None:
@@ -142,13 +167,21 @@ def run_and_report(opened: OpenedStudy, options: RunOptions) -> bool:
     from search.reporting import report_on
 
     report_on(ledger_results(folder), folder, console)
-    if summary.failed or summary.untested:
+    if summary.stopped:
+        say(console, f"stopped before the end: {summary.stopped}")
+    elif summary.failed:
         say(
             console,
             f"{summary.failed} cells failed; the report and `triptych status` say why, "
             "and --retry-failed trains them again",
         )
-    return not (summary.failed or summary.untested)
+    elif summary.untested:
+        arms = ", ".join(f"'{arm}'" for arm in summary.untested)
+        say(
+            console,
+            f"no candidate of {arms} was trained to its end, so none could be confirmed; raise "
+            "budget.device_seconds and run it again",
+        )
 
 
 def show_status(name: str | None, workdir: Path) -> None:
@@ -196,7 +229,7 @@ def _results_folder(name: str, workdir: Path) -> Path:
         return path
     if (workdir / RUNS / name / PLAN).exists():
         return workdir / RUNS / name
-    return workdir / RUNS / load_study(find_study(name)).name
+    return workdir / RUNS / load_study(find_study(name)).on_sets()[0].name
 
 
 def _show_folder(console: Console, folder: Path) -> None:
@@ -206,16 +239,15 @@ def _show_folder(console: Console, folder: Path) -> None:
     state = "running" if is_locked(folder) else "not running"
     say(console, f"{facts.study} ({folder}), {state}")
     table = RichTable(box=None, pad_edge=False)
-    for heading in ("arm", "tuning cells", "confirm cells", "failed"):
-        table.add_column(heading, justify="left" if heading == "arm" else "right")
+    for title in ("arm", "tuning", "confirm cells", "failed"):
+        table.add_column(title, justify="left" if title == "arm" else "right")
     for arm in facts.arms:
         own = [cell for cell in cells if cell.arm == arm]
-        tuning = sum(cell.phase == TUNE for cell in own)
-        wanted = facts.candidates * len(facts.tune_seeds) if facts.searched[arm] else 0
+        tuning = [cell for cell in own if cell.phase == TUNE]
         table.add_row(
             Text(arm),
-            f"{tuning}/{wanted}",
-            f"{len(own) - tuning}/{len(facts.confirm_seeds)}",
+            _tuning(facts, arm, tuning),
+            f"{len(own) - len(tuning)}/{len(facts.confirm_seeds)}",
             str(sum(cell.status == "failed" for cell in own)),
         )
     console.print(table)
@@ -224,25 +256,12 @@ def _show_folder(console: Console, folder: Path) -> None:
             say(console, failure_line(cell))
 
 
-def _finished_cells(opened: OpenedStudy) -> int:
-    assert opened.dataset is not None
-    manifest = manifest_of(opened.plan, opened.dataset, tracking_uri="")
-    return len(select_cells(manifest, read_ledger(opened.folder)))
-
-
-def _heading(console: Console, study: Study) -> None:
-    console.print(Text(study.name, style="bold"), Text(study.question, style="italic"))
-
-
-def _budget_sentence(plan: Plan) -> str:
-    budget = plan.study.budget
-    seeds = len(plan.confirm_seeds)
-    return (
-        f"{plan.cells()} cells: {len(plan.arms)} arms, {budget.candidates} candidates on "
-        f"{len(plan.tune_seeds)} seeds each where something is searched, then {seeds} fresh "
-        f"seeds; smallest possible p {p_floor(seeds):.2g}"
-    )
-
-
-def _written(value: Value) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _tuning(facts: StudyFacts, arm: str, cells: Sequence[CellRecord]) -> str:
+    """How far the tuning of an arm is, in the unit of its budget."""
+    if arm in facts.frozen:
+        return f"as {facts.frozen[arm]}"
+    if not facts.searched[arm]:
+        return "nothing to tune"
+    if facts.device_seconds is not None:
+        return f"{seconds_of(cells):.0f}/{facts.device_seconds:g} s"
+    return f"{len(cells)}/{facts.candidates * len(facts.tune_seeds)} cells"

@@ -3,14 +3,13 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from msa_core.config import METRICS_LOWER_IS_BETTER
 from msa_core.plugins import Plugin
 from reports.encoding import (
     cells_from_rows,
@@ -21,10 +20,14 @@ from reports.encoding import (
 )
 from reports.results import METRIC, PARAM, Results, ResultsError, StudyFacts
 from search.ledger import CellRecord, read_ledger
-from search.selection import ArmCells, planned_cells
+from search.selection import ArmCells, Objective, paid_candidates, planned_cells
+from spaces.planned import Versions
+from spaces.study import Study
+from spaces.writing import write_study
 
 PLAN = "plan.json"
 PLUGINS = "plugins"
+STUDY = "study.yaml"
 REPORT = "report"
 
 
@@ -37,18 +40,21 @@ class Manifest:
         arm_keys: arm -> key of its cells in the ledger.
         test_labels: float32 [N].
         tracking_uri: where MLflow was told to keep the runs.
+        versions: of the data and the training core that the arms' keys hold.
     """
 
     facts: StudyFacts
     arm_keys: Mapping[str, str]
     test_labels: NDArray[np.float32]
     tracking_uri: str
+    versions: Versions
 
     @property
     def digest(self) -> str:
-        """Names the plan: which arms, cells and metric. Not versions of libraries, or notes."""
+        """Names the plan: which arms, cells and metric. Not what is only said of them."""
         facts = json.loads(facts_to_json(self.facts))
-        decides = {name: facts[name] for name in facts if name not in ("notes", "provenance")}
+        said = ("notes", "provenance", "claims")
+        decides = {name: facts[name] for name in facts if name not in said}
         text = json.dumps([decides, dict(self.arm_keys)], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -60,6 +66,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
         "arm_keys": dict(manifest.arm_keys),
         "test_labels": encode_floats(manifest.test_labels),
         "tracking_uri": manifest.tracking_uri,
+        "versions": asdict(manifest.versions),
     }
     _write_whole(folder / PLAN, json.dumps(content, indent=1))
 
@@ -70,11 +77,23 @@ def keep_plugins(folder: Path, plugins: Sequence[Plugin]) -> None:
     A report needs none of them: they are for a person who wants to make the numbers again.
     """
     for plugin in plugins:
-        kept = folder / PLUGINS / f"{Path(plugin.name).stem}.{plugin.digest}.py"
+        kept = folder / _kept_plugin(plugin)
         if kept.exists():
             continue
         kept.parent.mkdir(exist_ok=True)
         _write_whole(kept, plugin.text)
+
+
+def keep_study(folder: Path, study: Study) -> None:
+    """Keep the study as it was read, every arm written out, beside its results."""
+    _write_whole(
+        folder / STUDY,
+        write_study(study, [_kept_plugin(plugin).as_posix() for plugin in study.plugins]),
+    )
+
+
+def _kept_plugin(plugin: Plugin) -> Path:
+    return Path(PLUGINS) / f"{Path(plugin.name).stem}.{plugin.digest}.py"
 
 
 def _write_whole(path: Path, text: str) -> None:
@@ -98,12 +117,13 @@ def read_manifest(folder: Path) -> Manifest:
             arm_keys=content["arm_keys"],
             test_labels=decode_floats(content["test_labels"]),
             tracking_uri=content["tracking_uri"],
+            versions=Versions(**content["versions"]),
         )
     except FileNotFoundError:
         raise ResultsError(
             f"{folder} holds no results; run the study first, or say where they are with --workdir"
         ) from None
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ResultsError(
             f"{path} is damaged ({error}); `triptych run` of the same study writes it again"
         ) from None
@@ -112,17 +132,42 @@ def read_manifest(folder: Path) -> Manifest:
 def select_cells(manifest: Manifest, records: Mapping[str, CellRecord]) -> list[CellRecord]:
     """The cells of the plan, arm by arm; the ledger may hold more (see `planned_cells`)."""
     facts = manifest.facts
+    cells = {arm: ArmCells(key, records.values()) for arm, key in manifest.arm_keys.items()}
+    tried = {arm: tried_candidates(facts, arm, cells[arm]) for arm in facts.arms}
     selected = []
     for arm in facts.arms:
+        tuned = facts.frozen.get(arm, arm)
+        best = (
+            objective_of(facts).best(cells[tuned], tried[tuned], facts.tune_seeds)
+            if facts.searched[tuned]
+            else 0
+        )
         selected += planned_cells(
-            ArmCells(manifest.arm_keys[arm], records.values()),
-            candidates=facts.candidates if facts.searched[arm] else 0,
+            cells[arm],
+            candidates=tried[arm],
             tune_seeds=facts.tune_seeds,
             confirm_seeds=facts.confirm_seeds,
-            metric=facts.primary,
-            higher_is_better=facts.primary not in METRICS_LOWER_IS_BETTER,
+            best=best,
         )
     return selected
+
+
+def objective_of(facts: StudyFacts) -> Objective:
+    """What the candidates of a study are tuned for."""
+    return Objective(
+        metric=facts.primary,
+        second=facts.second_metric,
+        margin=facts.margins.get(facts.primary, 0.0),
+    )
+
+
+def tried_candidates(facts: StudyFacts, arm: str, cells: ArmCells) -> int:
+    """How many candidates an arm of the plan has, as far as is known."""
+    if not facts.searched[arm]:
+        return 0
+    if facts.device_seconds is not None:
+        return paid_candidates(cells, facts.tune_seeds, facts.device_seconds)
+    return facts.candidates
 
 
 def ledger_results(folder: Path) -> Results:

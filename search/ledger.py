@@ -42,6 +42,8 @@ class CellRecord:
         metrics: `valid.<name>`, `test.<name>` (confirm only) and `seconds`.
         curve: name -> one value an epoch; None where undefined.
         predictions: test predictions (confirm only), encoded float32; empty if there are none.
+        code: digest of the training core that trained it, which with `--keep` is not the one in
+            its key; empty if unknown.
     """
 
     key: str
@@ -59,6 +61,7 @@ class CellRecord:
     metrics: Mapping[str, float]
     curve: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
     predictions: str = ""
+    code: str = ""
 
 
 def read_ledger(folder: Path) -> dict[str, CellRecord]:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import msa_core
 from msa_core.data.dataset import Dataset
-from spaces.plan import Plan, Versions
+from spaces.plan import Plan
+from spaces.planned import Versions
 
 DISTRIBUTIONS = ("triptych", "torch", "numpy", "ray", "optuna", "mlflow", "scipy", "statsmodels")
 
@@ -32,8 +33,9 @@ def provenance(plan: Plan, dataset: Dataset) -> dict[str, str]:
     """Name -> value, for a person who wants to make the numbers again."""
     return {
         "data": dataset.source,
-        "data sha256": dataset.fingerprint,
-        "training core": code_version(),
+        "data sha256": plan.versions.data,
+        "training core": plan.versions.code,
+        **_kept(plan, dataset),
         **{f"plugin {plugin.name}": plugin.digest for plugin in plan.study.plugins},
         "git commit": _git_commit(),
         "sampler": f"{plan.study.sampler}, seed {plan.study.budget.seed}",
@@ -41,6 +43,13 @@ def provenance(plan: Plan, dataset: Dataset) -> dict[str, str]:
         "machine": f"{platform.system()} {platform.machine()}",
         **{name: _version(name) for name in DISTRIBUTIONS},
     }
+
+
+def _kept(plan: Plan, dataset: Dataset) -> dict[str, str]:
+    """What is newer than the versions that the cells' keys hold: `--keep` was said."""
+    newer = {"data sha256": dataset.fingerprint, "training core": code_version()}
+    held = {"data sha256": plan.versions.data, "training core": plan.versions.code}
+    return {f"{name}, now": newer[name] for name in newer if held[name] not in ("", newer[name])}
 
 
 def _version(name: str) -> str:

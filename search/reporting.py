@@ -10,7 +10,7 @@ from rich.console import Console
 from msa_core.metrics import SCHEMES
 from reports.render_terminal import terminal_table
 from reports.results import Results
-from reports.wording import answer
+from reports.wording import answer, claim_sentences
 from reports.write import write_report
 from search.folder import REPORT
 from search.progress import say
@@ -22,5 +22,7 @@ def report_on(results: Results, folder: Path, console: Console) -> None:
     console.print()
     console.print(terminal_table(report.table, console.width))
     for sentence in answer(report.comparison):
+        say(console, sentence)
+    for sentence in claim_sentences(report.comparison):
         say(console, sentence)
     say(console, f"report: {report.html}")

@@ -13,15 +13,17 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from msa_core.config import METRICS_LOWER_IS_BETTER
 from msa_core.data.dataset import Dataset
 from msa_core.plugins import use_plugins
-from reports.results import StudyFacts
+from search.ceiling import Ceiling
 from search.errors import RunError
-from search.folder import Manifest, keep_plugins, select_cells, write_manifest
+from search.facts import manifest_of
+from search.folder import Manifest, keep_plugins, keep_study, select_cells, write_manifest
+from search.history import read_runs
 from search.ledger import CellRecord, Ledger
 from search.progress import Progress
-from search.provenance import provenance
+from search.provenance import code_version
+from search.run_log import RunLog
 from search.schedule import Schedule
 from search.sizes import PackSizes
 from search.tracking import BackgroundTracking, Tracker, local_store
@@ -85,6 +87,7 @@ class RunSummary:
         failed: those of them that failed.
         untested: arms without a single complete confirm cell.
         tracking_failure: why MLflow is behind the ledger; None if it is not.
+        stopped: which ceiling ended it before the study was finished; empty if none.
     """
 
     trained: int
@@ -92,10 +95,16 @@ class RunSummary:
     failed: int
     untested: tuple[str, ...]
     tracking_failure: Exception | None
+    stopped: str = ""
 
 
 def run_study(
-    plan: Plan, dataset: Dataset, folder: Path, options: RunOptions, progress: Progress
+    plan: Plan,
+    dataset: Dataset,
+    folder: Path,
+    options: RunOptions,
+    progress: Progress,
+    log: RunLog | None = None,
 ) -> RunSummary:
     """Train every cell of the plan that the ledger does not hold.
 
@@ -105,6 +114,7 @@ def run_study(
         folder: the results folder.
         options: how.
         progress: shows it.
+        log: watches it.
 
     Raises:
         LedgerError: another driver holds the folder, or it cannot be written.
@@ -114,6 +124,7 @@ def run_study(
     use_plugins(plan.study.plugins)
     with Ledger(folder) as ledger:
         keep_plugins(folder, plan.study.plugins)
+        keep_study(folder, plan.study)
         manifest = manifest_of(plan, dataset, options.tracking_uri or local_store(folder))
         write_manifest(folder, manifest)
         tracking = BackgroundTracking(
@@ -122,43 +133,14 @@ def run_study(
         )
         complete = False
         try:
-            trained = _train(plan, dataset, ledger, options, progress, tracking)
-            complete = True
+            trained, stopped = _train(
+                plan, dataset, ledger, options, progress, tracking, log or RunLog()
+            )
+            complete = not stopped
         finally:
             tracking.close(complete)
         cells = select_cells(manifest, ledger.records)
-        return _summary(manifest, cells, trained, tracking.failure)
-
-
-def study_facts(plan: Plan, dataset: Dataset) -> StudyFacts:
-    """What a report needs to know of a plan."""
-    study = plan.study
-    return StudyFacts(
-        study=study.name,
-        question=study.question,
-        arms=tuple(arm.name for arm in plan.arms),
-        changes={arm.name: dict(arm.changes) for arm in plan.arms},
-        baseline=study.baseline,
-        primary=study.metric,
-        margins=dict(study.margins),
-        scheme=study.data.scheme,
-        candidates=study.budget.candidates,
-        searched={arm.name: tuple(arm.space) for arm in plan.arms},
-        tune_seeds=plan.tune_seeds,
-        confirm_seeds=plan.confirm_seeds,
-        notes=plan.notes,
-        provenance=provenance(plan, dataset),
-    )
-
-
-def manifest_of(plan: Plan, dataset: Dataset, tracking_uri: str) -> Manifest:
-    """What the results folder remembers of a plan."""
-    return Manifest(
-        facts=study_facts(plan, dataset),
-        arm_keys={arm.name: arm.key for arm in plan.arms},
-        test_labels=dataset.test.labels,
-        tracking_uri=tracking_uri,
-    )
+        return _summary(manifest, cells, trained, tracking.failure, stopped)
 
 
 def _train(
@@ -168,8 +150,9 @@ def _train(
     options: RunOptions,
     progress: Progress,
     tracking: BackgroundTracking,
-) -> int:
-    """Cells trained."""
+    log: RunLog,
+) -> tuple[int, str]:
+    """Cells trained, and which ceiling ended it before all were."""
     kept = [
         record
         for record in ledger.records.values()
@@ -181,14 +164,20 @@ def _train(
         data=dataset.fingerprint,
         fixed=options.pack_size,
     )
-    schedule = Schedule(plan, kept, plan.study.metric not in METRICS_LOWER_IS_BETTER, sizes)
+    schedule = Schedule(plan, kept, sizes)
     if schedule.finished:
-        return 0
+        return 0, ""
     trained = 0
+    ceiling = Ceiling(
+        plan.study.budget,
+        sum(run.wall_seconds for run in read_runs(ledger.folder)),
+        ledger.records.values(),
+    )
 
     def announce(records: list[CellRecord]) -> None:
         nonlocal trained
         trained += len(records)
+        log.take_in(records)
         progress.update(records)
         tracking.notify()
 
@@ -198,24 +187,28 @@ def _train(
         from search.trainable import Worker
 
         progress.start(schedule)
+        log.workers = workers.count
         worker = Worker.of(
             dataset,
             device=sizes.device,
             gpu_share=options.gpus_a_worker,
             memory=workers.memory,
+            code=code_version(),
             plugins=plan.study.plugins,
         )
         worker.warm(plan)
         try:
-            searcher = PackSearcher(schedule, ledger.append, announce, workers.count)
+            searcher = PackSearcher(
+                schedule, ledger.append, announce, workers.count, ceiling, log.hand_out
+            )
             _fit(searcher, LostWorkers(progress.say), worker, plan, options, workers.count)
         finally:
             progress.stop()
         if searcher.failure is not None:
             raise searcher.failure
-        if not schedule.finished:
+        if not schedule.finished and not searcher.stopped:
             raise RunError(f"Ray ended before the study did; {GOES_ON}")
-    return trained
+    return trained, searcher.stopped
 
 
 def _fit(
@@ -308,7 +301,11 @@ def _ray(options: RunOptions) -> Iterator[Workers]:
 
 
 def _summary(
-    manifest: Manifest, cells: list[CellRecord], trained: int, failure: Exception | None
+    manifest: Manifest,
+    cells: list[CellRecord],
+    trained: int,
+    failure: Exception | None,
+    stopped: str,
 ) -> RunSummary:
     tested = {cell.arm for cell in cells if cell.phase == "confirm" and cell.status == "complete"}
     return RunSummary(
@@ -317,4 +314,5 @@ def _summary(
         failed=sum(cell.status == "failed" for cell in cells),
         untested=tuple(arm for arm in manifest.facts.arms if arm not in tested),
         tracking_failure=failure,
+        stopped=stopped,
     )

@@ -27,7 +27,8 @@ from search.progress import Progress
 from search.proposals import Proposals
 from search.run import RunOptions, run_study
 from spaces.domains import LogUniform
-from spaces.plan import Versions, plan_study
+from spaces.plan import plan_study
+from spaces.planned import Versions
 from spaces.study import load_study
 
 FIELD = "loss.alignment.text_audio.weight"

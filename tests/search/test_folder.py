@@ -12,7 +12,8 @@ from search.ledger import CellRecord, Ledger, read_ledger
 from search.run import manifest_of
 from search.schedule import Schedule
 from search.trainable import Worker, train_cells
-from spaces.plan import Plan, Versions, plan_study
+from spaces.plan import Plan, plan_study
+from spaces.planned import Versions
 from spaces.study import load_study
 
 
@@ -27,7 +28,7 @@ def finish(plan: Plan, data: Dataset, folder: Path) -> list[CellRecord]:
     trained = []
     with Ledger(folder) as ledger:
         write_manifest(folder, manifest_of(plan, data, tracking_uri="uri"))
-        schedule = Schedule(plan, ledger.records.values(), higher_is_better=False)
+        schedule = Schedule(plan, ledger.records.values())
         while pack := schedule.next_pack():
             records = train_cells(pack, Worker.of(data))
             ledger.append(records)

@@ -24,7 +24,8 @@ from search.schedule import Schedule
 from search.trainable import PackTrainable, Worker, cells_of
 from spaces.domains import LogUniform
 from spaces.errors import StudyError
-from spaces.plan import Versions, plan_study
+from spaces.plan import plan_study
+from spaces.planned import Versions
 from spaces.study import Study, load_study
 
 TRIPTYCH = Path(sys.executable).parent / "triptych"
@@ -194,7 +195,7 @@ def answer_of_a_worker(study: Study, dataset: Dataset, plugin: Plugin) -> list[C
     """What a worker that is handed a plugin says of the cells of the arm that uses it."""
     plan = plan_study(study, Versions(data="", code=""))
     (soft,) = [arm for arm in plan.arms if arm.name == "soft"]
-    schedule = Schedule(replace(plan, arms=(soft,)), [], higher_is_better=False)
+    schedule = Schedule(replace(plan, arms=(soft,)), [])
     pack = schedule.next_pack()
     use_plugins([])
     actor = PackTrainable.__new__(PackTrainable)

@@ -145,6 +145,42 @@ def test_candidates_are_stopped_early_and_told_as_pruned(
     assert "nothing left to train" in again.stdout
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("scheduler", ["none", "bracket"])
+def test_arms_are_tuned_for_equal_device_seconds(
+    scheduler: str, tmp_path: Path, small_study_text: str
+) -> None:
+    text = small_study_text.replace("candidates: 3", "device_seconds: 8")
+    (tmp_path / "study.yaml").write_text(text, encoding="utf-8")
+    more = ["--set", f"budget.scheduler={scheduler}", "--set", "train.epochs=18"]
+    result = triptych("run", "study.yaml", "--workers", 2, *more, folder=tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    seconds: dict[str, float] = {}
+    for cell in read_ledger(tmp_path / "runs" / "small").values():
+        if cell.phase == "tune":
+            seconds[cell.arm] = seconds.get(cell.arm, 0.0) + cell.metrics["seconds"]
+    assert len(seconds) == 2
+    assert all(abs(spent - 8) <= 0.05 * 8 for spent in seconds.values()), seconds
+    page = (tmp_path / "runs" / "small" / "report" / "report.html").read_text()
+    assert "were tuned for the same 8 s of training" in page
+
+
+@pytest.mark.slow
+def test_a_study_stops_at_its_ceiling_and_goes_on_with_a_higher_one(
+    tmp_path: Path, small_study_text: str
+) -> None:
+    (tmp_path / "study.yaml").write_text(small_study_text, encoding="utf-8")
+    ceiling = ["--set", "budget.max_device_hours=1e-6"]
+    stopped = triptych("run", "study.yaml", "--workers", 1, *ceiling, folder=tmp_path)
+    assert stopped.returncode == 3, stopped.stdout + stopped.stderr
+    assert "stopped before the end: budget.max_device_hours: 1e-06 is reached" in stopped.stdout
+    kept = read_ledger(tmp_path / "runs" / "small")
+    assert 0 < len(kept) < CELLS
+    done = triptych("run", "study.yaml", "--workers", 1, folder=tmp_path)
+    assert done.returncode == 0
+    assert f"{CELLS - len(kept)} cells trained" in done.stdout
+
+
 def test_a_study_killed_half_way_goes_on_and_ends_the_same(
     finished: Path, tmp_path: Path, small_study_text: str
 ) -> None:

@@ -14,7 +14,8 @@ from search.run import manifest_of
 from search.schedule import Schedule
 from search.tracking import BackgroundTracking, Tracker, local_store
 from search.trainable import Worker, train_cells
-from spaces.plan import Versions, plan_study
+from spaces.plan import plan_study
+from spaces.planned import Versions
 from spaces.study import load_study
 
 
@@ -24,7 +25,7 @@ def study(
 ) -> tuple[Manifest, list[CellRecord]]:
     path = write_study(small_study_text)
     plan = plan_study(load_study(path, ["train.epochs=1"]), Versions(data="", code=""))
-    schedule = Schedule(plan, [], higher_is_better=False)
+    schedule = Schedule(plan, [])
     cells = []
     while pack := schedule.next_pack():
         records = train_cells(pack, Worker.of(small_data))

@@ -1,0 +1,58 @@
+"""What the results folder and the reports are told of a plan."""
+
+from dataclasses import asdict, replace
+
+from msa_core.data.dataset import Dataset
+from reports.results import Claim, StudyFacts
+from search.folder import Manifest
+from search.provenance import provenance
+from spaces.plan import Plan
+
+
+def study_facts(plan: Plan, dataset: Dataset) -> StudyFacts:
+    """What a report needs to know of a plan."""
+    study = plan.study
+    claims, dropped = _claims(plan)
+    return StudyFacts(
+        study=study.name,
+        question=study.question,
+        arms=tuple(arm.name for arm in plan.arms),
+        changes={arm.name: dict(arm.changes) for arm in plan.arms},
+        baseline=study.baseline,
+        primary=study.metric,
+        margins=dict(study.margins),
+        scheme=study.data.scheme,
+        candidates=0 if plan.by_seconds else study.budget.candidates,
+        searched={arm.name: tuple(arm.space) for arm in plan.arms},
+        tune_seeds=plan.tune_seeds,
+        confirm_seeds=plan.confirm_seeds,
+        notes=(*plan.notes, *dropped),
+        provenance=provenance(plan, dataset),
+        claims=claims,
+        frozen={arm.name: arm.frozen for arm in plan.arms if arm.frozen},
+        device_seconds=study.budget.device_seconds,
+        second_metric=study.second_metric,
+    )
+
+
+def manifest_of(plan: Plan, dataset: Dataset, tracking_uri: str) -> Manifest:
+    """What the results folder remembers of a plan."""
+    return Manifest(
+        facts=study_facts(plan, dataset),
+        arm_keys={arm.name: arm.key for arm in plan.arms},
+        test_labels=dataset.test.labels,
+        tracking_uri=tracking_uri,
+        versions=plan.versions,
+    )
+
+
+def _claims(plan: Plan) -> tuple[tuple[Claim, ...], list[str]]:
+    """The claims, with merged arms by the name that they have here, and what is said of others."""
+    claims, dropped = [], []
+    for claim in plan.study.claims:
+        arm, other = (plan.merged.get(name, name) for name in (claim.arm, claim.other))
+        if arm == other:
+            dropped.append(f"claim '{claim.text}': both are one arm here, '{arm}'")
+        else:
+            claims.append(Claim(**asdict(replace(claim, arm=arm, other=other))))
+    return tuple(claims), dropped
