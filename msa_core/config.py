@@ -63,7 +63,9 @@ class FeaturesConfig:
 class ProjectionConfig:
     """The common space into which every modality is projected."""
 
-    width: int = count(32, "width of each projected modality", "projection width", 1024, symbol="d")
+    width: int = count(
+        32, "width of each projected modality", "projection width", 1024, symbol="d", unit="entries"
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,10 +113,17 @@ class TrainConfig:
         "precision",
         choices=("float32", "tf32", "bf16"),
     )
-    batch_size: int = field(32, "utterances a step", "batch size", minimum=2, maximum=65536)
-    epochs: int = count(40, "epochs at most", "epochs", 100_000, varies=True)
+    batch_size: int = field(
+        32, "utterances a step", "batch size", unit="utterances", minimum=2, maximum=65536
+    )
+    epochs: int = count(40, "epochs at most", "epochs", 100_000, unit="epochs", varies=True)
     patience: int = count(
-        8, "epochs without improvement before it stops", "patience", 100_000, varies=True
+        8,
+        "epochs without improvement before it stops",
+        "patience",
+        100_000,
+        unit="epochs",
+        varies=True,
     )
     monitor: str = field(
         "mae",
@@ -138,6 +147,7 @@ class ControlConfig:
         0,
         "units of a layer that nothing reads; no number of the rest may change",
         "unused units",
+        unit="units",
         minimum=0,
         maximum=4096,
         quiet=True,

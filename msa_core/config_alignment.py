@@ -36,11 +36,17 @@ class CovOptions(MeasureOptions):
         choices=("batch", "ema", "queue"),
     )
     momentum: float = field(
-        0.95, "ema only: how much of the average stays at a step", "momentum", minimum=0.0,
-        maximum=0.999, varies=True, searched=(0.9, 0.99, "linear"), only_with=("estimate", "ema"),
+        0.95, "ema only: how much of the average stays at a step", "momentum", unit="share",
+        minimum=0.0, maximum=0.999, varies=True, searched=(0.9, 0.99, "linear"),
+        only_with=("estimate", "ema"),
     )  # fmt: skip
     queue: int = count(
-        128, "queue only: utterances kept", "queue", 65536, only_with=("estimate", "queue")
+        128,
+        "queue only: utterances kept",
+        "queue",
+        65536,
+        unit="utterances",
+        only_with=("estimate", "queue"),
     )
 
 
@@ -65,7 +71,7 @@ class MmdOptions(MeasureOptions):
 
     bandwidth: float = positive(
         1.0, "width of the kernel, in root mean square distances", "bandwidth", 1e3,
-        searched=(0.25, 4.0, "log"),
+        unit="root mean square distances", searched=(0.25, 4.0, "log"),
     )  # fmt: skip
 
 
@@ -90,10 +96,10 @@ class CcaOptions(MeasureOptions):
 
     components: int = field(
         0, "canonical correlations that count, the largest; 0 = all", "components", minimum=0,
-        maximum=1024,
+        maximum=1024, unit="correlations",
     )  # fmt: skip
     ridge: float = field(
-        0.01, "added to each column's variance, as a share of it", "ridge",
+        0.01, "added to each column's variance, as a share of it", "ridge", unit="share",
         minimum=SMALLEST_RIDGE, maximum=10.0, varies=True, searched=(1e-3, 1.0, "log"),
     )  # fmt: skip
 

@@ -94,7 +94,9 @@ class InstanceOptions(ContrastOptions):
 
     least_modalities: ClassVar[int] = 2
     temperature: float = _temperature(0.1)
-    width: int = count(32, "units of each predictor's hidden layer", "predictor width", 4096)
+    width: int = count(
+        32, "units of each predictor's hidden layer", "predictor width", 4096, unit="units"
+    )
     stop_gradient: bool = field(True, "whether the target stays where it is", "stop gradient")
 
 
@@ -146,12 +148,16 @@ class RbcOptions(ContrastOptions):
     changes: ClassVar[str] = "model"
     least_modalities: ClassVar[int] = 2
     weight: float = weight(0.01, "weight of the term", "weight", searched=(1e-3, 1.0, "log"))
-    latent: int = count(8, "width of the latent", "latent width", 256, searched=(8, 32, "linear"))
+    latent: int = count(
+        8, "width of the latent", "latent width", 256, unit="entries", searched=(8, 32, "linear")
+    )
     width: int = count(
         32, "units of the hidden layer of each encoder and decoder of the latent", "decoder width",
-        4096,
+        4096, unit="units",
     )  # fmt: skip
-    draws: int = count(6, "draws of the latent", "draws", 100, searched=(5, 30, "linear"))
+    draws: int = count(
+        6, "draws of the latent", "draws", 100, unit="draws", searched=(5, 30, "linear")
+    )
     posterior: str = field(
         "mixture", "how the modalities' posteriors become one", "posterior",
         choices=("mixture", "product"),
@@ -164,7 +170,7 @@ class RbcOptions(ContrastOptions):
     contrast: bool = field(True, "false: only the density of the related is raised", "contrast")
     unrelated: int = count(
         5, "rows of the batch that each modality of an utterance is also taken from", "unrelated",
-        64, searched=(1, 10, "linear"), only_with=("contrast", True),
+        64, unit="utterances", searched=(1, 10, "linear"), only_with=("contrast", True),
     )  # fmt: skip
     gamma: float = field(
         2.0, "weight of the related utterances' density", "gamma", symbol=r"\gamma",
@@ -188,8 +194,10 @@ class BoundOptions(ContrastOptions):
 
     changes: ClassVar[str] = "state"
     least_modalities: ClassVar[int] = 2
-    width: int = count(32, "units of each estimator's hidden layer", "estimator width", 4096)
-    memory: int = count(128, "utterances kept for the entropy", "memory", 65536)
+    width: int = count(
+        32, "units of each estimator's hidden layer", "estimator width", 4096, unit="units"
+    )
+    memory: int = count(128, "utterances kept for the entropy", "memory", 65536, unit="utterances")
     ridge: float = field(
         0.01, "added to each variance of the entropy", "ridge", minimum=1e-5, maximum=10.0,
         varies=True,
@@ -210,7 +218,9 @@ class BoundOptions(ContrastOptions):
 class CpcOptions(ContrastOptions):
     """The fused vector finds the utterance in every modality."""
 
-    width: int = count(32, "units of each predictor's hidden layer", "predictor width", 4096)
+    width: int = count(
+        32, "units of each predictor's hidden layer", "predictor width", 4096, unit="units"
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

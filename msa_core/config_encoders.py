@@ -60,7 +60,12 @@ class ConvOptions(EncoderOptions):
     """
 
     kernel: int = count(
-        3, "frames that each output frame sees", "kernel", 9, searched=(1, 5, "linear")
+        3,
+        "frames that each output frame sees",
+        "kernel",
+        9,
+        unit="frames",
+        searched=(1, 5, "linear"),
     )
 
 
@@ -71,8 +76,12 @@ class TransformerOptions(EncoderOptions):
     In a pack of 8 a member's step took .86 of its time in turn, at 50 frames and width 32.
     """
 
-    layers: int = count(1, "layers of self-attention", "layers", 12, searched=(1, 4, "linear"))
-    heads: int = count(4, "heads of each layer", "heads", 32, searched=(1, 8, "linear"))
+    layers: int = count(
+        1, "layers of self-attention", "layers", 12, unit="layers", searched=(1, 4, "linear")
+    )
+    heads: int = count(
+        4, "heads of each layer", "heads", 32, unit="heads", searched=(1, 8, "linear")
+    )
     dropout: float = share(
         0.1, "share of each layer's outputs dropped in training", "layer dropout"
     )
@@ -101,5 +110,5 @@ class ModalityConfig:
     encoder: str = field(
         "mean_mlp", "how a sequence becomes one vector", "encoder", family="encoder"
     )
-    width: int = count(64, "units of the encoder", "encoder width", 4096)
+    width: int = count(64, "units of the encoder", "encoder width", 4096, unit="units")
     dropout: float = share(0.1, "share of encoder outputs dropped in training", "encoder dropout")

@@ -63,6 +63,8 @@ class FieldInfo:
         meaning: one line for a person.
         label: short name for tables and plots.
         symbol: LaTeX, without dollar signs; empty if the field has none.
+        unit: of a number, in the plural (`epochs`, `utterances`); empty for a pure number, which
+            `tests/msa_core/test_units.py` then lists with its reason.
         minimum, maximum: inclusive bounds of a number; None = unbounded.
         above: exclusive lower bound of a number.
         choices: the allowed strings; empty = any.
@@ -77,6 +79,7 @@ class FieldInfo:
     meaning: str
     label: str
     symbol: str = ""
+    unit: str = ""
     minimum: float | None = None
     maximum: float | None = None
     above: float | None = None
@@ -96,7 +99,9 @@ def field(default: Any, meaning: str, label: str, **info: Any) -> Any:
 
 def share(default: float, meaning: str, label: str, **info: Any) -> Any:
     """A share that members of a pack may differ in, such as of units dropped."""
-    return field(default, meaning, label, minimum=0.0, maximum=0.95, varies=True, **info)
+    return field(
+        default, meaning, label, unit="share", minimum=0.0, maximum=0.95, varies=True, **info
+    )
 
 
 def count(default: int, meaning: str, label: str, maximum: int, **info: Any) -> Any:

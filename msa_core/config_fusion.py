@@ -106,7 +106,7 @@ class TfnOptions(FusionOptions):
 class LmfOptions(FusionOptions):
     """The tensor product read through a sum of rank-1 weights."""
 
-    rank: int = count(4, "terms of the sum", "rank", 64, searched=(3, 6, "linear"))
+    rank: int = count(4, "terms of the sum", "rank", 64, unit="terms", searched=(3, 6, "linear"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,9 +119,11 @@ class MultOptions(FusionOptions):
     needs_frames: ClassVar[bool] = True
     layers: int = count(
         2, "layers of each cross-attention, and of the self-attention after it", "levels", 8,
-        searched=(2, 4, "linear"),
+        unit="layers", searched=(2, 4, "linear"),
     )  # fmt: skip
-    heads: int = count(4, "heads of each layer", "heads", 32, searched=(2, 10, "linear"))
+    heads: int = count(
+        4, "heads of each layer", "heads", 32, unit="heads", searched=(2, 10, "linear")
+    )
     dropout: float = share(
         0.1, "share of each layer's outputs dropped in training", "attention dropout"
     )
@@ -169,7 +171,7 @@ class ReconstructionTerm(WeightedTerm):
 class MisaOptions(FusionOptions):
     """A shared and a private code of every modality, and attention between them."""
 
-    heads: int = count(2, "heads of the attention between codes", "heads", 32)
+    heads: int = count(2, "heads of the attention between codes", "heads", 32, unit="heads")
     similarity: SimilarityTerm = section(SimilarityTerm)
     difference: DifferenceTerm = section(DifferenceTerm)
     reconstruction: ReconstructionTerm = section(ReconstructionTerm)
@@ -209,10 +211,17 @@ class ReorgSumOptions(FusionOptions):
 
     needs_frames: ClassVar[bool] = True
     slots: int = count(
-        8, "slots that frames are sorted into", "slots", 512, only_with=("reorganise", True)
+        8,
+        "slots that frames are sorted into",
+        "slots",
+        512,
+        unit="slots",
+        only_with=("reorganise", True),
     )
-    layers: int = count(1, "layers of attention between frames, and between slots", "layers", 12)
-    heads: int = count(4, "heads of each layer", "heads", 32)
+    layers: int = count(
+        1, "layers of attention between frames, and between slots", "layers", 12, unit="layers"
+    )
+    heads: int = count(4, "heads of each layer", "heads", 32, unit="heads")
     reorganise: bool = field(True, "false: the mean of the frames instead of slots", "reorganise")
     pool: str = field(
         "sum", "how modalities are put together", "slot pooling", choices=("sum", "mean")
@@ -247,7 +256,9 @@ class FusionConfig:
         choices=("mlp", "linear"),
         quiet=True,
     )
-    width: int = count(64, "units of the hidden layer after fusion", "head width", 4096)
+    width: int = count(
+        64, "units of the hidden layer after fusion", "head width", 4096, unit="units"
+    )
     dropout: float = share(0.1, "share of that layer's outputs dropped in training", "head dropout")
     concat: ConcatOptions = section(ConcatOptions)
     sum: SumOptions = section(SumOptions)

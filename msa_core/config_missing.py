@@ -11,11 +11,12 @@ class MissingConfig:
 
     frames: float = field(
         0.0, "share of each utterance's frames set to zero in training", "frames missing",
-        minimum=0.0, maximum=0.95, quiet=True, searched=(0.1, 0.5, "linear"),
+        unit="share", minimum=0.0, maximum=0.95, quiet=True, searched=(0.1, 0.5, "linear"),
     )  # fmt: skip
     modalities: float = field(
         0.0, "probability of each modality to be missing from the fusion, never all",
-        "modalities missing", minimum=0.0, maximum=0.95, quiet=True, searched=(0.1, 0.5, "linear"),
+        "modalities missing", unit="probability", minimum=0.0, maximum=0.95, quiet=True,
+        searched=(0.1, 0.5, "linear"),
     )  # fmt: skip
     protocol: str = field(
         "all",

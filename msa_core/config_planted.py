@@ -13,13 +13,13 @@ class PlantedConfig:
     """
 
     shared: float = field(0.3, "share of what all modalities carry", "shared",
-                           symbol="w_s", minimum=0.0, maximum=1.0)  # fmt: skip
+                           symbol="w_s", unit="share", minimum=0.0, maximum=1.0)  # fmt: skip
     text_private: float = field(0.3, "share of what only text carries", "text private",
-                                 symbol="w_p", minimum=0.0, maximum=1.0)  # fmt: skip
+                                 symbol="w_p", unit="share", minimum=0.0, maximum=1.0)  # fmt: skip
     synergy: float = field(0.3, "share of the product of an audio and a vision bit", "synergy",
-                            symbol="w_x", minimum=0.0, maximum=1.0)  # fmt: skip
+                            symbol="w_x", unit="share", minimum=0.0, maximum=1.0)  # fmt: skip
     noise: float = field(0.1, "share that no modality carries", "noise",
-                          symbol="w_n", minimum=0.0, maximum=1.0)  # fmt: skip
+                          symbol="w_n", unit="share", minimum=0.0, maximum=1.0)  # fmt: skip
     shared_noise: float = field(1.0, "variance of each modality's error on the shared part",
                                  "shared noise", symbol=r"\sigma_e^2",
                                  minimum=0.0, maximum=100.0)  # fmt: skip
@@ -33,11 +33,17 @@ class PlantedConfig:
     frame_noise: float = field(0.5, "standard deviation of the noise of every frame",
                                 "frame noise", symbol=r"\sigma_o",
                                 minimum=0.0, maximum=100.0)  # fmt: skip
-    train: int = field(1284, "utterances in train", "train", minimum=2, maximum=1_000_000)
-    valid: int = field(686, "utterances in valid", "valid", minimum=2, maximum=1_000_000)
-    test: int = field(686, "utterances in test", "test", minimum=2, maximum=1_000_000)
-    steps: int = count(8, "frames of the longest utterance", "steps", 10_000)
-    width: int = field(16, "features a frame", "width", minimum=3, maximum=10_000)
+    train: int = field(
+        1284, "utterances in train", "train", unit="utterances", minimum=2, maximum=1_000_000
+    )
+    valid: int = field(
+        686, "utterances in valid", "valid", unit="utterances", minimum=2, maximum=1_000_000
+    )
+    test: int = field(
+        686, "utterances in test", "test", unit="utterances", minimum=2, maximum=1_000_000
+    )
+    steps: int = count(8, "frames of the longest utterance", "steps", 10_000, unit="frames")
+    width: int = field(16, "features a frame", "width", unit="features", minimum=3, maximum=10_000)
     seed: int = field(0, "seed of the generator", "seed", minimum=0, maximum=2**31 - 1)
 
 

@@ -118,9 +118,9 @@ class StreamOptions(ProcedureOptions):
     keeps_last: ClassVar[bool] = True
     tasks: int = field(
         3, "tasks, by rising sentiment; each has its share of the epochs", "tasks", minimum=2,
-        maximum=20,
+        maximum=20, unit="tasks",
     )  # fmt: skip
-    buffer: int = count(200, "utterances kept for replay", "buffer", 65536)
+    buffer: int = count(200, "utterances kept for replay", "buffer", 65536, unit="utterances")
     replay: ReplayTerm = section(ReplayTerm)
     consistency: ConsistencyTerm = section(ConsistencyTerm)
 

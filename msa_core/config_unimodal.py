@@ -35,7 +35,7 @@ class UlgmConfig:
     )
     start: int = field(
         2, "first epoch that moves labels; every row must have been seen before it", "first epoch",
-        minimum=2, maximum=1000, quiet=True,
+        unit="epochs", minimum=2, maximum=1000, quiet=True,
     )  # fmt: skip
 
 
@@ -55,7 +55,9 @@ class UnimodalConfig:
         "unimodal target",
         choices=("multimodal", "annotated"),
     )
-    width: int = count(32, "units of each head's hidden layer", "unimodal head width", 4096)
+    width: int = count(
+        32, "units of each head's hidden layer", "unimodal head width", 4096, unit="units"
+    )
     text: UnimodalHeadConfig = section(UnimodalHeadConfig)
     audio: UnimodalHeadConfig = section(UnimodalHeadConfig)
     vision: UnimodalHeadConfig = section(UnimodalHeadConfig)

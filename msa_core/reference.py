@@ -4,7 +4,6 @@
 """
 
 import inspect
-import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from msa_core.modules.missing import (
 )
 from msa_core.modules.pairs import MEASURES
 from msa_core.procedures import PROCEDURES
+from msa_core.sources import paragraph
 
 INTRODUCTION = """\
 # Modules
@@ -142,14 +142,7 @@ def page() -> str:
 
 def documented(module: Callable[..., Any], heading: str) -> str:
     """The paragraph of a docstring that starts with `Formula:` or `Source:`, in one line."""
-    text = inspect.cleandoc(module.__doc__ or "").replace("`", "")
-    found = re.search(rf"^{heading}:\s*(.*?)(?=\n\s*\n|\n[A-Z][a-z]+:|\Z)", text, re.S | re.M)
-    if not found:
-        return ""
-    text = " ".join(found[1].split())
-    if heading == "Formula":  # what follows it explains it
-        text = re.split(r"\. (?=[A-Z])", text)[0]
-    return text.rstrip(".")
+    return paragraph(module.__doc__ or "", heading)
 
 
 def summary(module: Callable[..., Any]) -> str:

@@ -6,20 +6,33 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from msa_core.config import Config, FieldInfo
-from msa_core.config_kinds import kinds
-from msa_core.config_paths import Value, fields_of, get, nearest, symbol_of
+from msa_core.config import Config
+from msa_core.config_fields import PAIRS
+from msa_core.config_kinds import FAMILIES, kind_of_path, kinds
+from msa_core.config_paths import fields_of, get, nearest, replace, symbol_of
+from msa_core.config_rules import is_active
 from msa_core.packing import in_turn, in_turn_on_a_cpu
+from msa_core.sources import declared_in, sources_of
 from search.progress import say
+from spaces.arms import DESIGNS
+from spaces.domains import DOMAINS
 from spaces.errors import StudyError
 from spaces.plan import Plan
+from spaces.topics import SAMPLERS, Topic, topic_names, topics_called
+from spaces.values import in_words, study_fields, usual_range, value_schema, written
 
+BUDGET = "budget"
+MOST_NAMED = 4  # arms; the others are counted
 GROUP_DEPTH = 2  # parts of a path by which the list of all fields is divided
 
 
 def show_fields() -> None:
-    """Print every field, in groups, with its default and its meaning."""
+    """Print every field of a study, then of its configuration, with its default and meaning."""
     console = Console()
+    _show_study_group(console, "study", [name for name in study_fields() if "." not in name])
+    _show_study_group(console, BUDGET, [name for name in study_fields() if "." in name])
+    for title, names in (("designs", DESIGNS), ("domains", DOMAINS), ("samplers", SAMPLERS)):
+        say(console, f"\n{title}: {', '.join(names)}")
     groups: dict[str, list[str]] = {}
     for path in fields_of(Config):
         section = path.split(".")[:-1]
@@ -35,7 +48,7 @@ def show_fields() -> None:
 
 
 def show_field(path: str) -> None:
-    """Print one field, or those of a group.
+    """Print one field, or those of a group; or a study field, a design, a domain, a sampler.
 
     Raises:
         StudyError: there is none of that name.
@@ -46,19 +59,32 @@ def show_field(path: str) -> None:
         _show_group(console, path, inside)
         _say_what_the_star_means(console)
         return
-    if path not in fields_of(Config):
+    if path in fields_of(Config):
+        _show_one(console, path)
+        return
+    found = topics_called(path)
+    if not found:
         raise StudyError(f"'{path}' is not a field{_hint(path)}")
+    for topic in found:
+        _show_topic(console, topic)
+    if path == BUDGET:
+        _show_study_group(console, BUDGET, [name for name in study_fields() if "." in name])
+
+
+def _show_one(console: Console, path: str) -> None:
     info, kind = fields_of(Config)[path]
     say(console, f"{path}: {info.meaning}")
-    say(console, f"  {_allowed(info, kind)}; default {_text(get(Config(), path))}")
-    if info.searched:
-        low, high, scale = info.searched
-        say(console, f"  papers search it from {low:g} to {high:g}, on a {scale} scale")
-    if info.only_with:
-        name, value = info.only_with
-        say(console, f"  means something only with '{name}: {_text(value)}' beside it")
+    allowed = in_words(value_schema(info, kind))
+    say(console, f"  {allowed}; default {written(get(Config(), path))}")
+    if needed := needed_for(path):
+        say(console, f"  means something only with {needed}")
+    if usual := usual_range(info):
+        say(console, f"  {usual}")
     if symbol_of(path):
         say(console, f"  in formulas {symbol_of(path)}")
+    for value, source in sources_of(path).items():
+        say(console, f"  source{f' of {value}' if value else ''}: {source}")
+    say(console, f"  declared in {declared_in(path)}")
     if info.varies:
         say(console, "  packs: cells that differ in it may train in one step")
     else:
@@ -69,6 +95,53 @@ def show_field(path: str) -> None:
                 "in packs on a GPU")  # fmt: skip
 
 
+def _show_topic(console: Console, topic: Topic) -> None:
+    say(console, f"{topic.name}, a {topic.what}: {topic.meaning}")
+    for fact in topic.facts:
+        say(console, f"  {fact}")
+    say(console, "  for example")
+    for line in topic.example.splitlines():
+        say(console, f"    {line}")
+
+
+def needed_for(path: str) -> str:
+    """What must be switched on for a field to mean something; empty if it does by default.
+
+    The rule that the plan asks is asked: which switch, changed alone, makes it mean something.
+    """
+    needed = []
+    if not is_active(Config(), path):
+        if option := kind_of_path(path):
+            family, kind, _ = option
+            where = " of a pair that is not off" if family == "alignment" else ""
+            needed.append(f"'{FAMILIES[family].switch.format(kind)}'{where}")
+        else:
+            needed.append(" or ".join(_switches_on(path)))
+    info, _ = fields_of(Config)[path]
+    if info.only_with:
+        name, value = info.only_with
+        needed.append(f"'{path.rpartition('.')[0]}.{name}: {written(value)}'")
+    return " and ".join(needed)
+
+
+def _switches_on(path: str) -> list[str]:
+    found: dict[str, None] = {}
+    for switch, (info, kind) in fields_of(Config).items():
+        values = [True, False] if kind is bool else info.choices
+        on = [
+            written(value)
+            for value in values
+            if value != get(Config(), switch)
+            and is_active(replace(Config(), {switch: value}), path)
+        ]
+        if on:
+            for pair in PAIRS:
+                if f".{pair}." not in path:  # then any pair will do
+                    switch = switch.replace(f".{pair}.", ".<pair>.")
+            found[f"'{switch}: {' or '.join(on)}'"] = None
+    return list(found)
+
+
 def packing_lines(plan: Plan, device: str = "cpu") -> list[str]:
     """Which arms of a plan train in packs, and why the others do not."""
     by_reason: dict[str, list[str]] = {}
@@ -76,7 +149,9 @@ def packing_lines(plan: Plan, device: str = "cpu") -> list[str]:
         by_reason.setdefault(in_turn(arm.config, device), []).append(arm.name)
     lines = []
     for reason, arms in by_reason.items():
-        whose = "every arm" if len(arms) == len(plan.arms) else ", ".join(f"'{a}'" for a in arms)
+        named = ", ".join(f"'{arm}'" for arm in arms[:MOST_NAMED])
+        more = f" and {len(arms) - MOST_NAMED} more arms" if len(arms) > MOST_NAMED else ""
+        whose = "every arm" if len(arms) == len(plan.arms) else named + more
         if reason:
             lines.append(f"in turn: {whose}, on a CPU one cell after another, since {reason}")
         else:
@@ -95,7 +170,21 @@ def _show_group(console: Console, group: str, paths: Sequence[str]) -> None:
         info, _ = fields_of(Config)[path]
         name = "  " + path.removeprefix(f"{group}.") + ("*" if info.varies else "")
         choices = f" ({', '.join(info.choices)})" if info.family else ""
-        table.add_row(Text(name), _text(get(Config(), path)), Text(info.meaning + choices))
+        table.add_row(Text(name), written(get(Config(), path)), Text(info.meaning + choices))
+    console.print(table)
+
+
+def _show_study_group(console: Console, group: str, names: Sequence[str]) -> None:
+    """Fields of the study as a table."""
+    title = Text(f"\n{group}: field, default, meaning", "bold")
+    table = Table(box=None, pad_edge=False, show_header=False, title=title, title_justify="left")
+    for _ in range(3):
+        table.add_column()
+    for name in names:
+        field = study_fields()[name]
+        default = "" if field.default in (None, "", [], {}) else written(field.default)
+        shown = f"  {name.removeprefix(f'{BUDGET}.')}"
+        table.add_row(Text(shown), "needed" if field.required else default, Text(field.meaning))
     console.print(table)
 
 
@@ -105,30 +194,8 @@ def _say_what_the_star_means(console: Console) -> None:
 
 def _hint(path: str) -> str:
     """The fields that are called so below some group, or the nearest name of all."""
-    ends = [name for name in fields_of(Config) if name.endswith(f".{path}")]
+    ends = [name for name in (*fields_of(Config), *study_fields()) if name.endswith(f".{path}")]
     if ends:
         return f"; did you mean {', '.join(ends)}?"
     sections = {name.rsplit(".", place)[0] for name in fields_of(Config) for place in (1, 2)}
-    return nearest(path, [*fields_of(Config), *sections])
-
-
-def _allowed(info: FieldInfo, kind: type) -> str:
-    if info.choices:
-        return "one of " + ", ".join(info.choices)
-    if kind is bool:
-        return "true or false"
-    if kind is str:
-        return "a word"
-    noun = "a whole number" if kind is int else "a number"
-    bounds = []
-    if info.above is not None:
-        bounds.append(f"above {info.above:g}")
-    if info.minimum is not None:
-        bounds.append(f"from {info.minimum:g}")
-    if info.maximum is not None:
-        bounds.append(f"up to {info.maximum:g}")
-    return " ".join([noun, *bounds])
-
-
-def _text(value: Value) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return nearest(path, [*fields_of(Config), *sections, *topic_names()])

@@ -1,5 +1,6 @@
 """The front door: what a person reads after a mistake, and what each command prints."""
 
+import json
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -7,11 +8,29 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from jsonschema import Draft7Validator
 
+from msa_core.plugins import use_plugins
 from search.cli import main
+from spaces.document import read_document
 from spaces.study import SHIPPED, load_study
 
 Triptych = Callable[..., Result]
+
+
+LOUD = """\
+from dataclasses import dataclass
+from msa_core.modules.fusion import Fusion
+from msa_core.plugins import FusionOptions, field, fusion
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoudOptions(FusionOptions):
+    volume: int = field(5, "how loud", "volume", minimum=0, maximum=11)
+
+@fusion("loud", LoudOptions)
+class Loud(Fusion):
+    '''It shouts.'''
+"""
 
 
 @pytest.fixture
@@ -129,7 +148,9 @@ def test_a_mistake_in_the_file_is_refused_with_its_line(triptych: Triptych, tmp_
 def test_too_small_a_budget_is_only_a_warning(triptych: Triptych) -> None:
     result = triptych("plan", "mosi-pairs", "--set", "budget.candidates=5")
     assert result.exit_code == 0
-    assert "warning: 4 searched fields in 'TA + TV + AV' but only 5 candidates" in result.output
+    assert (
+        "warning: 4 searched fields in 'shared TA + TV + AV' but only 5 candidates" in result.output
+    )
 
 
 def test_plan_shows_arms_cells_and_the_floor_of_p(triptych: Triptych) -> None:
@@ -154,6 +175,65 @@ def test_init_writes_a_study_that_can_be_planned_and_never_overwrites(
     assert triptych("plan", "mine.yaml").exit_code == 0
     assert_refused(triptych("init", "mine.yaml"), "is there already")
     assert_refused(triptych("init", "nowhere/mine.yaml"), "cannot be written")
+
+
+def test_a_study_of_init_is_known_to_an_editor(triptych: Triptych, tmp_path: Path) -> None:
+    (tmp_path / "below").mkdir()
+    result = triptych("init", "below/mine.yaml")
+    assert "below/study.schema.json written" in result.output
+    study = tmp_path / "below" / "mine.yaml"
+    first = study.read_text().splitlines()[0]
+    assert first == "# yaml-language-server: $schema=study.schema.json"
+    schema = json.loads((tmp_path / "below" / "study.schema.json").read_text())
+    assert Draft7Validator(schema).is_valid(read_document(study).plain())
+    assert {path.name for path in (tmp_path / "below").iterdir()} == {
+        "mine.yaml", "study.schema.json",
+    }  # fmt: skip
+
+
+def test_init_refreshes_a_schema_of_ours_and_leaves_another_alone(
+    triptych: Triptych, tmp_path: Path
+) -> None:
+    schema = tmp_path / "study.schema.json"
+    schema.write_text(json.dumps({"$comment": "Written by `triptych schema`; an older one"}))
+    assert "study.schema.json written" in triptych("init", "one.yaml").output
+    assert "definitions" in json.loads(schema.read_text())
+    for other in ('{"title": "mine"}', "no JSON", "[]"):
+        schema.write_text(other)
+        result = triptych("init", f"{len(other)}.yaml")
+        assert result.exit_code == 0
+        assert "study.schema.json is not from here and stays as it is" in result.output
+        assert_refused(triptych("schema"), "study.schema.json is there already and no schema of")
+        assert schema.read_text() == other
+
+
+def test_schema_writes_a_file_or_prints(triptych: Triptych, tmp_path: Path) -> None:
+    result = triptych("schema")
+    assert result.output.startswith("study.schema.json written")
+    assert result.output.endswith("\n# yaml-language-server: $schema=study.schema.json\n")
+    written = (tmp_path / "study.schema.json").read_text()
+    assert triptych("schema", "-").output == written
+    assert triptych("schema").exit_code == 0
+    assert_refused(triptych("schema", "nowhere/a.json"), "cannot be written")
+    assert_refused(triptych("schema", "--study", "nothing.yaml"), "no such file")
+    assert (tmp_path / "study.schema.json").read_text() == written
+
+
+def test_the_schema_of_a_study_has_the_fields_of_its_plugins(
+    triptych: Triptych, tmp_path: Path
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "loud.py").write_text(LOUD)
+    study = tmp_path / "mine" / "study.yaml"
+    study.write_text("study: x\nplugins: [loud.py]\narms:\n  - explicit: {full: {}}\n")
+    try:
+        result = triptych("schema", "own.json", "--study", study)
+        assert result.output.endswith("\n# yaml-language-server: $schema=../own.json\n")
+        assert "value.model.fusion.loud.volume" in (tmp_path / "own.json").read_text()
+    finally:
+        use_plugins([])
+    triptych("schema", "plain.json")
+    assert "loud" not in (tmp_path / "plain.json").read_text()
 
 
 def test_status_and_report_without_results_say_so(triptych: Triptych) -> None:
