@@ -4,17 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from in_process import report_of, run_here
 
 from msa_core.data.dataset import Dataset
 from msa_core.data.load import load_dataset
-from msa_core.metrics import SCHEMES
-from reports.write import write_report
-from search.folder import ledger_results, write_manifest
-from search.ledger import Ledger
-from search.run import manifest_of
-from search.schedule import Schedule
-from search.trainable import Worker, train_cells
-from spaces.plan import Plan, Versions, plan_study
+from search.folder import ledger_results
+from spaces.plan import Plan, plan_study
+from spaces.planned import Versions
 from spaces.study import SHIPPED, find_study, load_study
 
 SMALL = (
@@ -23,21 +19,10 @@ SMALL = (
 )  # fmt: skip
 
 
-def run_here(plan: Plan, dataset: Dataset, folder: Path) -> None:
-    """The whole way of a study in this process: what Ray does, without Ray."""
-    with Ledger(folder) as ledger:
-        write_manifest(folder, manifest_of(plan, dataset, tracking_uri=""))
-        schedule = Schedule(plan, [], higher_is_better=False)
-        while pack := schedule.next_pack():
-            records = train_cells(pack, Worker.of(dataset))
-            assert [record.reason for record in records] == [""] * len(records)
-            ledger.append(records)
-            schedule.receive(records)
-        assert schedule.finished
-    results = ledger_results(folder)
-    assert len(results.cells) == plan.cells()
-    report = write_report(results, SCHEMES[results.facts.scheme], folder / "report")
-    assert report.html.stat().st_size > 1000
+def run_all(plan: Plan, dataset: Dataset, folder: Path) -> None:
+    assert run_here(plan, dataset, folder) == plan.cells()
+    assert len(ledger_results(folder).cells) == plan.cells()
+    assert report_of(folder).html.stat().st_size > 1000
 
 
 def plan_on(name: str, dataset: Dataset) -> Plan:
@@ -55,7 +40,7 @@ STUDIES = [
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_shipped_study_runs(name: str, small_data: Dataset, tmp_path: Path) -> None:
-    run_here(plan_on(name, small_data), small_data, tmp_path)
+    run_all(plan_on(name, small_data), small_data, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -72,4 +57,4 @@ def test_real_features_run_through(
     dataset = load_dataset(shared_data(file), "mosi")
     plan = plan_on("mosi-modalities", dataset)
     assert [arm.name for arm in plan.arms] == arms
-    run_here(plan, dataset, tmp_path)
+    run_all(plan, dataset, tmp_path)
