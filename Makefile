@@ -31,6 +31,7 @@ check: .venv/ready-dev
 
 docs: .venv/ready
 	$(BIN)/python -m msa_core.reference docs/modules.md
+	$(BIN)/python -m spaces.reference docs/studies.md
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
