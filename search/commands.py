@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,7 +103,8 @@ def _estimate(opened: OpenedStudy, options: PlanOptions) -> Estimate | None:
         probe_first=options.probe,
     )
     if found is not None:
-        keep_estimate(opened.folder, kept(found))
+        with suppress(OSError):  # a plan may be made where nothing can be written
+            keep_estimate(opened.folder, kept(found))
     return found
 
 
@@ -144,8 +146,8 @@ def run_and_report(
         ended = "interrupted"
         raise
     finally:
-        if folder.exists():
-            taken = log.record(ended, planned.wall_seconds if planned else None)
+        taken = log.record(ended, planned.wall_seconds if planned else None)
+        with suppress(OSError):  # where it could not even begin, or the disk is full
             append_run(folder, taken)
     if line := truth_line(planned, taken):
         say(console, line)
