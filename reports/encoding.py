@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields
 from typing import Any
@@ -52,6 +53,19 @@ def facts_from_json(text: str) -> StudyFacts:
         return StudyFacts(**raw)
     except TypeError as error:
         raise ResultsError(f"the study's facts are incomplete: {error}") from error
+
+
+def code_notes(codes: Iterable[str]) -> tuple[str, ...]:
+    """What a reader must know where not every cell was trained by the same training core.
+
+    Args:
+        codes: digest of the core that trained it, for each cell; empty if unknown.
+    """
+    counts = Counter(code for code in codes if code)
+    if len(counts) < 2:
+        return ()
+    shares = ", ".join(f"{count} by {code[:8]}" for code, count in sorted(counts.items()))
+    return (f"Cells were trained by different versions of the training core (--keep): {shares}.",)
 
 
 def encode_floats(values: NDArray[Any]) -> str:

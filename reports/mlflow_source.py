@@ -8,12 +8,19 @@ import json
 import os
 import socket
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, url2pathname
 
-from reports.encoding import cells_from_rows, decode_floats, facts_from_json, parse_param
+from reports.encoding import (
+    cells_from_rows,
+    code_notes,
+    decode_floats,
+    facts_from_json,
+    parse_param,
+)
 from reports.results import METRIC, PARAM, Results, ResultsError
 
 if TYPE_CHECKING:
@@ -100,8 +107,9 @@ def _read(client: "MlflowClient", tracking_uri: str, study: str, plan: str | Non
         for run in runs
         if "triptych.reason" in run.data.tags
     }
+    notes = code_notes(run.data.tags.get("triptych.code", "") for run in runs)
     return Results(
-        facts=facts,
+        facts=replace(facts, notes=(*facts.notes, *notes)),
         cells=cells_from_rows(rows),
         predictions=predictions,
         labels=labels,

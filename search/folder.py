@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from msa_core.plugins import Plugin
 from reports.encoding import (
     cells_from_rows,
+    code_notes,
     decode_floats,
     encode_floats,
     facts_from_json,
@@ -179,8 +180,9 @@ def ledger_results(folder: Path) -> Results:
     """
     manifest = read_manifest(folder)
     cells = select_cells(manifest, read_ledger(folder))
+    notes = code_notes(cell.code for cell in cells)
     return Results(
-        facts=manifest.facts,
+        facts=replace(manifest.facts, notes=(*manifest.facts.notes, *notes)),
         cells=cells_from_rows([_row(cell) for cell in cells]),
         predictions={
             cell.key: decode_floats(cell.predictions) for cell in cells if cell.predictions

@@ -149,6 +149,8 @@ class Tracker:
             "triptych.epochs": str(cell.epochs),
             PARENT: self._arm_run(cell.arm),
         }
+        if cell.code:
+            tags["triptych.code"] = cell.code
         if cell.reason:
             tags["triptych.reason"] = cell.reason[:4000]
         run = self._create(f"{cell.phase} {cell.candidate} seed {cell.seed}", tags)
