@@ -9,7 +9,8 @@ from plotly.offline import get_plotlyjs
 
 from reports.comparison import Comparison
 from reports.figures import delta_data, draw_delta, draw_seeds, seeds_data
-from reports.tables import MISSING, Table, show, show_interval, show_p
+from reports.numerals import MISSING, show, show_interval, show_p
+from reports.tables import Table
 from reports.wording import answer, limit_sentences
 
 _CONFIG = {"displayModeBar": False, "responsive": True, "scrollZoom": False}

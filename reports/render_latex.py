@@ -1,6 +1,7 @@
 r"""The table as LaTeX; needs \usepackage{booktabs,graphicx}."""
 
-from reports.tables import Heading, Row, Table, show, show_interval, show_p
+from reports.numerals import show, show_interval, show_p
+from reports.tables import Heading, Row, Table
 
 _TEXT = str.maketrans(
     {

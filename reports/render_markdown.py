@@ -3,7 +3,8 @@
 import re
 
 from reports.claims import ClaimAnswer
-from reports.tables import Row, Table, show, show_interval, show_p
+from reports.numerals import show, show_interval, show_p
+from reports.tables import Row, Table
 
 
 def render_markdown(table: Table) -> str:

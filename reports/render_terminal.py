@@ -3,7 +3,8 @@
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from reports.tables import Heading, Table, TableCell, show, show_interval, show_p
+from reports.numerals import show, show_interval, show_p
+from reports.tables import Heading, Table, TableCell
 
 STYLES = {"better": "green", "worse": "red", "baseline": "dim", "equivalent": "cyan"}
 RANK_STYLES = {"best": "bold", "second": "underline"}

@@ -8,33 +8,11 @@ from reports.claims import ClaimAnswer
 from reports.comparison import Comparison
 from reports.estimates import Estimate
 from reports.numerals import (
-    MINUS,
-    MISSING,
     choose_decimals,
     count,
     count_range,
-    show,
-    show_interval,
-    show_p,
 )
 from reports.paired import EXACT_UP_TO
-
-__all__ = [
-    "MINUS",
-    "MISSING",
-    "Heading",
-    "Row",
-    "Table",
-    "TableCell",
-    "build_table",
-    "choose_decimals",
-    "count",
-    "count_range",
-    "rank_means",
-    "show",
-    "show_interval",
-    "show_p",
-]
 
 Rank = Literal["best", "second"]
 

@@ -2,8 +2,8 @@
 
 from reports.comparison import Comparison
 from reports.estimates import Estimate, Verdict
+from reports.numerals import choose_decimals, count, show, show_p
 from reports.paired import ALPHA
-from reports.tables import choose_decimals, count, show, show_p
 
 NAMED = 4  # arms named one by one in a sentence; the table has the others
 

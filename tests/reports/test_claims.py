@@ -81,17 +81,18 @@ THOUSANDTHS = st.integers(-1000, 1000).map(lambda number: number / 1000)
 
 @given(
     differences=st.lists(THOUSANDTHS, min_size=1, max_size=8),
-    low=THOUSANDTHS,
-    width=THOUSANDTHS.map(abs),
+    below=THOUSANDTHS.map(abs),
+    above=THOUSANDTHS.map(abs),
     amount=THOUSANDTHS.map(abs).filter(bool),
     higher=st.booleans(),
 )
 def test_contrary_claims_are_never_both_right(
-    differences: list[float], low: float, width: float, amount: float, higher: bool
+    differences: list[float], below: float, above: float, amount: float, higher: bool
 ) -> None:
-    inner = (low + 0.1 * width, low + 0.9 * width)
-    interval = Interval(low, low + width, *inner)
     found = np.array(differences)
+    low = float(found.mean()) - below  # an interval holds the mean that it is of
+    inner = (low + 0.1 * (below + above), low + 0.9 * (below + above))
+    interval = Interval(low, low + below + above, *inner)
 
     def answer(relation: str, amount: float) -> str:
         claim = claim_that("a", relation, amount)

@@ -8,11 +8,12 @@ from types import ModuleType
 
 import pytest
 
+from reports.numerals import choose_decimals, show, show_p
 from reports.render_csv import ESTIMATE_COLUMNS, render_csv
 from reports.render_html import render_html, show_duration
 from reports.render_latex import escape_latex, render_latex
 from reports.render_markdown import escape_markdown, render_markdown
-from reports.tables import Table, build_table, choose_decimals, rank_means, show, show_p
+from reports.tables import Table, build_table, rank_means
 from reports.wording import answer, limit_sentences
 
 Check = Callable[[str, str], None]
