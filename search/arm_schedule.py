@@ -14,7 +14,6 @@ from search.selection import ArmCells, Objective, higher_is_better, paid_candida
 from search.sizes import PackSizes
 from spaces.plan import CONFIRM, TUNE, Plan, cell_key
 from spaces.planned import PlannedArm
-from spaces.study import Study
 
 AHEAD = 256  # cells of an arm waiting to be trained; no candidate is asked for beyond them
 HOPELESS = 30  # candidates without a single value: no device-seconds are spent on more
@@ -36,7 +35,8 @@ class ArmSchedule:
         self.arm = arm
         self.cells = cells
         self.sizes = sizes
-        self.objective = objective_of(plan.study)
+        study = plan.study
+        self.objective = Objective.of(study.metric, study.second_metric, study.margins)
         self.proposals = Proposals(
             arm,
             sampler=plan.study.sampler,
@@ -314,15 +314,6 @@ class FrozenArm(ArmSchedule):
         """The reference's values of the fields that mean something here."""
         values = self.reference.params(candidate)
         return {path: values[path] for path in self.arm.inherits if path in values}
-
-
-def objective_of(study: Study) -> Objective:
-    """What the candidates of a study are tuned for."""
-    return Objective(
-        metric=study.metric,
-        second=study.second_metric,
-        margin=study.margins.get(study.metric, 0.0),
-    )
 
 
 def second_of(objective: Objective) -> tuple[str, bool] | None:

@@ -135,11 +135,12 @@ def select_cells(manifest: Manifest, records: Mapping[str, CellRecord]) -> list[
     facts = manifest.facts
     cells = {arm: ArmCells(key, records.values()) for arm, key in manifest.arm_keys.items()}
     tried = {arm: tried_candidates(facts, arm, cells[arm]) for arm in facts.arms}
+    objective = Objective.of(facts.primary, facts.second_metric, facts.margins)
     selected = []
     for arm in facts.arms:
         tuned = facts.frozen.get(arm, arm)
         best = (
-            objective_of(facts).best(cells[tuned], tried[tuned], facts.tune_seeds)
+            objective.best(cells[tuned], tried[tuned], facts.tune_seeds)
             if facts.searched[tuned]
             else 0
         )
@@ -151,15 +152,6 @@ def select_cells(manifest: Manifest, records: Mapping[str, CellRecord]) -> list[
             best=best,
         )
     return selected
-
-
-def objective_of(facts: StudyFacts) -> Objective:
-    """What the candidates of a study are tuned for."""
-    return Objective(
-        metric=facts.primary,
-        second=facts.second_metric,
-        margin=facts.margins.get(facts.primary, 0.0),
-    )
 
 
 def tried_candidates(facts: StudyFacts, arm: str, cells: ArmCells) -> int:

@@ -8,7 +8,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from msa_core.config import Config
-from msa_core.config_paths import Value, fields_of, get
+from msa_core.config_paths import fields_of, get
 from msa_core.plugins import kinds_added_by
 from search.explain import packing_lines
 from search.facts import manifest_of
@@ -22,6 +22,7 @@ from spaces.plan import CONFIRM, TUNE, Plan
 from spaces.planned import PlannedArm
 from spaces.power import detectable_effect, p_floor, seeds_needed
 from spaces.study import Study
+from spaces.values import written
 
 MOST_ARMS = 40  # arms listed one by one; of a larger study the first of them
 
@@ -155,11 +156,6 @@ def power_lines(plan: Plan) -> list[str]:
             f"; a difference of {effect:.2f} sd of the paired differences is found with 80 % power"
         )
     return [line]
-
-
-def written(value: Value) -> str:
-    """A value as a study file has it."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _arms_table(plan: Plan, finished: Sequence[CellRecord]) -> RichTable:

@@ -107,11 +107,7 @@ def _confirm_left(
     seeds = len(plan.confirm_seeds)
     best: int | None = 0
     if reference.space:
-        objective = Objective(
-            metric=study.metric,
-            second=study.second_metric,
-            margin=study.margins.get(study.metric, 0.0),
-        )
+        objective = Objective.of(study.metric, study.second_metric, study.margins)
         best = objective.best(tuned, tuned.tried(), plan.tune_seeds)
     if best is None:
         return seeds if open_share else 0

@@ -32,6 +32,11 @@ class Objective:
     second: str = ""
     margin: float = 0.0
 
+    @classmethod
+    def of(cls, metric: str, second: str, margins: Mapping[str, float]) -> "Objective":
+        """The objective of a study, as its file or its results have it."""
+        return cls(metric=metric, second=second, margin=margins.get(metric, 0.0))
+
     @property
     def higher_is_better(self) -> bool:
         """The direction of the primary metric."""
