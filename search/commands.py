@@ -13,8 +13,8 @@ from rich.text import Text
 
 from reports.results import StudyFacts
 from search.errors import RunError
-from search.estimate import Estimate
-from search.estimating import (
+from search.estimates.estimate import Estimate
+from search.estimates.estimating import (
     estimate_for,
     estimate_json,
     estimate_lines,

@@ -11,12 +11,12 @@ import pytest
 
 from msa_core.config import Config
 from msa_core.config_paths import replace as with_values
-from search.arm_cost import ArmCost, ledger_costs, seed_sd
-from search.cost import ArmWork, CellCost, course, proxy
-from search.estimate import CURVES, TAGS, Estimate, Machine, Measurement, estimate
-from search.estimating import estimate_json, estimate_lines, kept, smallest_difference
+from search.estimates.arm_cost import ArmCost, ledger_costs, seed_sd
+from search.estimates.cost import ArmWork, CellCost, course, proxy
+from search.estimates.estimate import CURVES, TAGS, Estimate, Machine, Measurement, estimate
+from search.estimates.estimating import estimate_json, estimate_lines, kept, smallest_difference
+from search.estimates.remaining import identity, remaining
 from search.ledger import CellRecord
-from search.remaining import identity, remaining
 from spaces.plan import CONFIRM, TUNE, Plan, plan_study
 from spaces.planned import PlannedArm, Versions
 from spaces.study import load_study
@@ -307,7 +307,7 @@ def test_micro_runs_of_a_small_study_leave_nothing_and_import_no_torch(
     code = """
 import json, sys
 from pathlib import Path
-from search.estimating import estimate_for, estimate_json
+from search.estimates.estimating import estimate_for, estimate_json
 from search.opening import open_study
 
 (opened,) = open_study("study.yaml", [], [], Path(), need_data=True)

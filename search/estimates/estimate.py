@@ -1,15 +1,15 @@
 """What a study will take: device-hours, wall time, disk and MLflow rows, before any of it is spent.
 
 A pure function of what is left of the plan and of what was measured: in micro-runs
-(`search.probe`), or by the cells of the ledger. `search.estimating` makes those measurements.
+(`probe`), or by the cells of the ledger. `estimating` makes those measurements.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from search.arm_cost import ArmCost
-from search.cost import ArmWork, CellCost, Course, course
-from search.remaining import Remaining
+from search.estimates.arm_cost import ArmCost
+from search.estimates.cost import ArmWork, CellCost, Course, course
+from search.estimates.remaining import Remaining
 from search.sizes import UNMEASURED
 from spaces.plan import Plan
 
@@ -55,7 +55,7 @@ class Estimate:
     """What a run of a study will take.
 
     Attributes:
-        plan: identity of the plan and of what is left of it (`search.remaining.identity`).
+        plan: identity of the plan and of what is left of it (`remaining.identity`).
         basis: `probe`, `ledger`, or `nothing` where nothing is left to train.
         measured: how it was made, as a clause.
         cells: that will be trained.

@@ -7,10 +7,10 @@ from statistics import fmean
 
 from msa_core.config_kinds import options_of
 from search.brackets import REDUCTION, rungs
-from search.cost import CellCost, proxy
+from search.estimates.cost import CellCost, proxy
+from search.estimates.probe import Probed, Steps, Trained
+from search.estimates.remaining import Remaining
 from search.ledger import CellRecord
-from search.probe import Probed, Steps, Trained
-from search.remaining import Remaining
 from spaces.plan import CONFIRM, TUNE, Plan
 from spaces.planned import PlannedArm
 

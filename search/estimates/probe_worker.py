@@ -1,6 +1,6 @@
 """The process of a micro-run: trains a little of an arm as a worker would, and says what it took.
 
-`python -m search.probe_worker`, started by `search.probe`: pickled messages in, answers out.
+`python -m search.estimates.probe_worker`, started by `probe`: pickled messages in, answers out.
 Nothing of what is trained here is kept. Times are those of the processor: what else this machine
 does for the moment is no part of what a study costs.
 """
@@ -26,9 +26,9 @@ from msa_core.data.prepared import PreparedSplits
 from msa_core.packing import Member, in_turn, pack_key
 from msa_core.plugins import use_plugins
 from msa_core.stack import Stack
+from search.estimates.probe import Failure, Opened, Opening, Steps, StepsTask, Trained, TrainTask
 from search.ledger import CellRecord, read_ledger
 from search.pack import PackCell
-from search.probe import Failure, Opened, Opening, Steps, StepsTask, Trained, TrainTask
 from search.schedule import Schedule
 from search.sizes import UNMEASURED, PackSizes
 from search.trainable import PackWork, Worker, cells_of

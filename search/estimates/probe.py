@@ -1,6 +1,6 @@
 """Micro-runs before a study: which processes make them, and what they answer.
 
-Every process (`search.probe_worker`) opens the study as a worker does. First each arm's epoch is
+Every process (`probe_worker`) opens the study as a worker does. First each arm's epoch is
 timed on a part of the data; then the cheapest and the dearest arm are trained for some seconds, as
 many at once as the run would have workers. This process imports no torch, and nothing is kept.
 """
@@ -255,7 +255,7 @@ class _Child:
         self.steps_seconds = 0.0
         self._dead = ""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "search.probe_worker"],
+            [sys.executable, "-m", "search.estimates.probe_worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -10,13 +10,13 @@ from typing import Any
 from msa_core.config import PlantedConfig
 from msa_core.data.dataset import Dataset
 from msa_core.packing import pack_key
-from search.arm_cost import busy_factor, ledger_costs, probed_costs, seed_sd
-from search.cost import proxy
-from search.estimate import TO_FIRST_PACK, Estimate, Machine, Measurement, estimate
+from search.estimates.arm_cost import busy_factor, ledger_costs, probed_costs, seed_sd
+from search.estimates.cost import proxy
+from search.estimates.estimate import TO_FIRST_PACK, Estimate, Machine, Measurement, estimate
+from search.estimates.probe import TRAIN_SECONDS, Opening, Probed, probe
+from search.estimates.remaining import Remaining, identity, remaining
 from search.history import KeptEstimate, duration, last_startups, read_runs
 from search.ledger import CellRecord, read_ledger, read_pack_sizes
-from search.probe import TRAIN_SECONDS, Opening, Probed, probe
-from search.remaining import Remaining, identity, remaining
 from search.sizes import UNMEASURED, PackSizes
 from spaces.plan import TUNE, Plan
 from spaces.power import detectable_effect
