@@ -37,7 +37,10 @@ class CellRecord:
         params: the candidate: searched field -> value.
         config: every field that means something, resolved.
         status: `complete`, `pruned` or `failed`.
-        reason: why it is not complete.
+        reason: why it is not complete, in a line.
+        kind: of a failure, one of `search.failures.KINDS`; empty if it did not fail.
+        log: of a failure: the last lines that the training said.
+        attempts: how often it was handed to a worker.
         epochs, best_epoch: trained, restored.
         metrics: `valid.<name>`, `test.<name>` (confirm only) and `seconds`.
         curve: name -> one value an epoch; None where undefined.
@@ -56,6 +59,9 @@ class CellRecord:
     config: Mapping[str, Value]
     status: str
     reason: str = ""
+    kind: str = ""
+    log: str = ""
+    attempts: int = 1
     epochs: int
     best_epoch: int
     metrics: Mapping[str, float]
