@@ -7,7 +7,8 @@ import dataclasses
 import difflib
 import functools
 import math
-from collections.abc import Iterable, Iterator, Mapping
+import operator
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from msa_core.config import Config, ConfigError, FieldInfo
@@ -107,7 +108,8 @@ def get(tree: Any, path: str) -> Value:
 
 def flatten(tree: Any) -> dict[str, Value]:
     """Every field and its value, in the order of the declarations."""
-    values = dict(_declared(tree))
+    kind: type = type(tree)
+    values = {path: read(tree) for path, read in _declared(kind)}
     if isinstance(tree, Config):
         values.update((path, get(tree, path)) for path in fields_of(Config) if path not in values)
     return values
@@ -175,13 +177,10 @@ def _at(tree: Any, path: str) -> Value:
     return value
 
 
-def _declared(tree: Any) -> Iterator[tuple[str, Value]]:
-    for field in dataclasses.fields(tree):
-        value = getattr(tree, field.name)
-        if dataclasses.is_dataclass(value):
-            yield from ((f"{field.name}.{path}", leaf) for path, leaf in _declared(value))
-        elif "info" in field.metadata:
-            yield field.name, value
+@functools.cache
+def _declared(kind: type) -> tuple[tuple[str, Callable[[Any], Value]], ...]:
+    """Every field that the classes declare, and what reads it from a tree."""
+    return tuple((path, operator.attrgetter(path)) for path in _fields_with(kind, ()))
 
 
 def _is_added(tree: Any, path: str) -> bool:

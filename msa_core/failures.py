@@ -19,8 +19,9 @@ def kind_of(error: BaseException) -> str:
     """The kind of a failure, of the exception that ended a training."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return OUT_OF_MEMORY
-    # PyTorch's allocator of main memory raises a plain RuntimeError.
-    if isinstance(error, RuntimeError) and "not enough memory" in str(error):
+    # PyTorch's allocator of main memory and CUDA's libraries raise plain RuntimeErrors.
+    said = str(error) if isinstance(error, RuntimeError) else ""
+    if "not enough memory" in said or "_ALLOC_FAILED" in said:
         return OUT_OF_MEMORY
     return TIMEOUT if isinstance(error, EpochTimeout) else EXCEPTION
 

@@ -26,6 +26,7 @@ class MemberLabels:
 
     Attributes:
         generates: whether unimodal labels are generated (`ulgm`).
+        state: of the generated ones, tensors [K, ...]; nothing else changes while members train.
     """
 
     def __init__(
@@ -61,10 +62,10 @@ class MemberLabels:
             self._places = torch.stack([_shuffled(len(train), own) for own in streams]).to(device)
         widths = dict.fromkeys(self._heads, config.loss.unimodal.width)
         widths[MULTIMODAL] = head_width(config)
-        self._state: Tree = {}
+        self.state: Tree = {}
         if self.generates:
             states = [self._generator(row, widths).state for row in range(len(streams))]
-            self._state = stacked(states)
+            self.state = stacked(states)
 
     def given(self, batch: Batch) -> Batch:
         """A batch [K, B, ...] with the labels that each member has for its rows."""
@@ -95,16 +96,16 @@ class MemberLabels:
             generator.update(epoch, rows_B, hidden)
             return generator.state
 
-        self._state = over_members(of_member, self._vmapped)(
-            self._state, rows_KB, {name: vectors.detach() for name, vectors in hidden.items()}
+        self.state = over_members(of_member, self._vmapped)(
+            self.state, rows_KB, {name: vectors.detach() for name, vectors in hidden.items()}
         )
 
     def start_epoch(self) -> None:
         """Count anew what is counted within an epoch."""
         if self.generates:
-            generator = self._of(self._state)
+            generator = self._of(self.state)
             generator.start_epoch()
-            self._state = generator.state
+            self.state = generator.state
 
     def summary(self, row: int) -> dict[str, float]:
         """What a member's generated labels are worth a curve for: `train.unimodal.<m>.<what>`.
@@ -114,7 +115,7 @@ class MemberLabels:
         found = {}
         for name in self._heads:
             # A member at a time: how a sum over several is rounded depends on how many there are.
-            generator = self._of(map_tensors(lambda tensor: tensor[row], self._state))
+            generator = self._of(map_tensors(lambda tensor: tensor[row], self.state))
             true_N = self._train.unimodal_labels.get(name)
             if true_N is not None and self._places is not None:
                 true_N = true_N[self._places[row]]
@@ -124,7 +125,7 @@ class MemberLabels:
 
     def keep(self, index: Tensor) -> None:
         """Go on with some of the members."""
-        self._state = map_tensors(lambda tensor: tensor.index_select(0, index), self._state)
+        self.state = map_tensors(lambda tensor: tensor.index_select(0, index), self.state)
         if self._places is not None:
             self._places = self._places.index_select(0, index)
 
@@ -145,7 +146,7 @@ class MemberLabels:
                 {name: generator.weights(name, rows_B) for name in self._heads},
             )
 
-        labels, weights = over_members(of_member, self._vmapped)(self._state, batch.rows)
+        labels, weights = over_members(of_member, self._vmapped)(self.state, batch.rows)
         return dataclasses.replace(batch, unimodal_labels=labels, unimodal_weights=weights)
 
 

@@ -49,6 +49,11 @@ class Layout:
             start = end
         return spans
 
+    @property
+    def length(self) -> int:
+        """Numbers of a row, P."""
+        return max((padded for *_, padded in self.spans.values()), default=0)
+
     def row(self, member: Mapping[str, Tensor]) -> Tensor:
         """A member's parameters as a row [P]."""
         parts = []
@@ -57,6 +62,10 @@ class Layout:
             _, end, padded = self.spans[block]
             parts.append(torch.zeros(padded - end))
         return torch.cat(parts)
+
+    def row_of(self, flat_P: Tensor, layout: "Layout") -> Tensor:
+        """A row of another layout of the same parameters, as it lies in this one."""
+        return flat_P if layout == self else self.row(layout.member(flat_P))
 
     def member(self, flat_P: Tensor) -> dict[str, Tensor]:
         """A row as a member's own parameters on the CPU."""

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from msa_core.checkpoint import CheckpointError, State
 from msa_core.config import LABEL_SCHEMES, MODALITIES
 from msa_core.data.batching import Batch, Scaler, batch_sizes
 from msa_core.data.dataset import FloatArray
@@ -21,12 +22,12 @@ from msa_core.member_labels import MemberLabels
 from msa_core.members import Network
 from msa_core.model import fresh_parameters
 from msa_core.packing import Member
-from msa_core.parameters import Parameters, RowAdam
+from msa_core.parameters import Layout, Parameters, RowAdam
 from msa_core.procedure import Move
 from msa_core.procedures import PROCEDURES
 from msa_core.step import StepFunction, StepResult
 from msa_core.streams import Streams
-from msa_core.trees import Tree, map_tensors
+from msa_core.trees import Tree, forms_of, map_tensors, stacked
 
 # A batched product of MKL otherwise rounds by where in memory a member lies, and so by its
 # company. Read by MKL at its first product.
@@ -117,6 +118,9 @@ class Stack:
             generated, also how they have come along (`LabelGenerator.summary`).
         """
         self._labels.start_epoch()
+        # What is kept may be parts of larger tensors, and how a step rounds may depend on that:
+        # each epoch starts as if members had just left, or come back from checkpoints (law 2).
+        self._kept = map_tensors(Tensor.contiguous, self._kept)
         sums: dict[Move, Tensor] = {}
         seen: dict[Move, int] = {}
         measured: dict[Move, Tensor] = {}
@@ -163,6 +167,54 @@ class Stack:
         self.parameters = self.parameters.keep(index)
         self._adam.keep(rows, self.parameters)
         self._settle()
+
+    def states(self) -> list[State]:
+        """Every member between two epochs: all that the next one depends on."""
+        tensors = {
+            "parameters": self.parameters.flat,
+            "mean": self._adam.mean,
+            "square": self._adam.square,
+            "kept": self._kept,
+            "labels": self._labels.state,
+        }
+        there = map_tensors(lambda tensor: tensor.to("cpu"), tensors)
+        steps, layout = dict(self._adam.steps), self.parameters.layout
+        return [
+            # Copies: a view would be written down with all that it is a part of.
+            State(layout=layout, steps=steps, **_row(there, row))
+            for row in range(self.size)
+        ]
+
+    def restore(self, states: Sequence[State]) -> None:
+        """Go on from where members were between two epochs.
+
+        Args:
+            states: of its members, in their order, after the same epoch.
+
+        Raises:
+            CheckpointError: they are of other modules than the members have.
+        """
+        own = self.parameters.layout
+        fresh = _row({"kept": self._kept, "labels": self._labels.state}, 0)
+        for state in states:
+            if not (
+                _in_order(state.layout) == _in_order(own)
+                and forms_of({"kept": state.kept, "labels": state.labels}) == forms_of(fresh)
+                and state.steps.keys() == own.blocks.keys()
+                and state.steps == states[0].steps
+            ):
+                raise CheckpointError("the checkpoint is of a model with other modules")
+        states = [states[row] for row in self._with_twin(range(len(states)))]
+        for name, whole_KP in (
+            ("parameters", self.parameters.flat),
+            ("mean", self._adam.mean),
+            ("square", self._adam.square),
+        ):
+            rows = [own.row_of(getattr(state, name), state.layout) for state in states]
+            whole_KP.copy_(torch.stack(rows))
+        self._adam.steps = dict(states[0].steps)
+        self._kept = self._on_device(stacked([state.kept for state in states]))
+        self._labels.state = self._on_device(stacked([state.labels for state in states]))
 
     @property
     def _streams(self) -> list[Streams]:
@@ -277,13 +329,25 @@ class Stack:
     def _copies(self, fresh: Tree) -> Tree:
         """What every member starts with, from what one starts with."""
         copies = len(self._members)
-        return map_tensors(lambda tensor: torch.stack([tensor] * copies).to(self.device), fresh)
+        return self._on_device(stacked([fresh] * copies))
+
+    def _on_device(self, tree: Tree) -> Tree:
+        return map_tensors(lambda tensor: tensor.to(self.device), tree)
 
 
 def _is_unread(module: str, move: Move) -> bool:
     """Whether a module belongs to a modality that a move does not read."""
     modality = module.split(".")[1] if "." in module else ""
     return move.only is not None and modality in MODALITIES and modality not in move.only
+
+
+def _row(tree: Tree, row: int) -> Tree:
+    """One member's part of tensors that have an axis of members in front, copied."""
+    return map_tensors(lambda tensor: tensor[row].clone(), tree)
+
+
+def _in_order(layout: Layout) -> list[tuple[str, object]]:
+    return [(block, list(shapes.items())) for block, shapes in layout.blocks.items()]
 
 
 def _log(

@@ -3,71 +3,18 @@
 import math
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
 
-import numpy as np
 import torch
-from torch import Tensor
 
-from msa_core.config import Config
-from msa_core.config_kinds import options_of
-from msa_core.data.batching import Scaler
-from msa_core.data.dataset import FloatArray, Splits
+from msa_core.checkpoint import CheckpointError, from_bytes, identity_of, to_bytes
+from msa_core.data.dataset import Splits
 from msa_core.data.prepared import PreparedSplits
-from msa_core.metrics import SCHEMES, score
-from msa_core.packing import Member, in_turn, pack_key
-from msa_core.stack import Stack
+from msa_core.groups import Group, together
+from msa_core.packing import Member
+from msa_core.runs import MemberResult, Run, Trained
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Trained:
-    """A model that can predict: what `evaluate` needs.
-
-    Attributes:
-        config: how to build the network.
-        features: modality -> features a frame.
-        scaler: fitted on train.
-        state: parameters of the best epoch, on the CPU.
-        scheme: the label scheme it was trained for.
-    """
-
-    config: Config
-    features: Mapping[str, int]
-    scaler: Scaler
-    state: Mapping[str, Tensor]
-    scheme: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MemberResult:
-    """How one training ended.
-
-    Attributes:
-        member: what was trained.
-        status: `complete`, `pruned` (stopped by `on_epoch`) or `failed`.
-        reason: why it is not complete; empty if it is.
-        epochs: epochs trained.
-        best_epoch: the epoch restored, from 1; 0 if there is none. The last one of a procedure
-            that keeps it.
-        valid: validation metrics of the best epoch; an undefined metric is absent.
-        curve: name -> one value an epoch (NaN where undefined): `train.loss`, for every term
-            `train.<term>` (raw) and `train.<term>.weighted`, and `valid.<metric>`.
-        seconds: wall time of this member: its share of each step that it trained in.
-        company: members that trained in the same step at the end, itself included.
-        trained: the model of the best epoch; None if failed, or pruned before there was one.
-    """
-
-    member: Member
-    status: str
-    reason: str = ""
-    epochs: int
-    best_epoch: int
-    valid: Mapping[str, float]
-    curve: Mapping[str, Sequence[float]]
-    seconds: float
-    company: int
-    trained: Trained | None = field(repr=False)
-
+__all__ = ["MemberResult", "OnEpoch", "PackTraining", "Trained", "train_pack"]
 
 # Called after each epoch with the epoch (from 1) and, by the member's place in the pack, its
 # validation metrics; returns the places to stop, which end as `pruned` unless it was the last one.
@@ -108,7 +55,11 @@ def train_pack(
 
 
 class PackTraining:
-    """`train_pack`, one epoch at a time."""
+    """`train_pack`, a piece at a time, with checkpoints to go on from.
+
+    Attributes:
+        epoch: that all members who still train have behind them.
+    """
 
     def __init__(
         self,
@@ -117,13 +68,38 @@ class PackTraining:
         *,
         device: torch.device | str = "cpu",
         size: int | None = None,
+        epoch_limit: float | None = None,
+        resume: Mapping[int, bytes] | None = None,
+        identity: str = "",
     ) -> None:
-        """Start at epoch 0; arguments as for `train_pack`."""
+        """Start at epoch 0, or where checkpoints are; the rest as for `train_pack`.
+
+        A member that goes on from a checkpoint ends with the numbers that it would have had
+        without the interruption, whatever its company before and after. One whose checkpoint
+        can't be used starts at epoch 0; `resumed` says which do not.
+
+        Args:
+            members: what to train.
+            splits: train and valid.
+            device: where the tensors live; a checkpoint may come from another one.
+            size: most members in one step.
+            epoch_limit: seconds that an epoch of the members of one step may take, see
+                `msa_core.limits`; the member that still takes longer alone fails as a timeout.
+            resume: place in the pack -> what `checkpoints` gave for it.
+            identity: what decides the numbers beside configuration, seed and what `splits` shows
+                of itself, such as the fingerprint of the data and the version of the code; a
+                checkpoint made with another one is refused.
+        """
         data = splits if isinstance(splits, PreparedSplits) else PreparedSplits(splits)
         place = torch.device(device)
-        self.epoch = 0
-        self._runs = [_Run(member, data.scheme) for member in members]
-        self._groups = [_Group(runs, data, place) for runs in _together(self._runs, place, size)]
+        self._identity = identity
+        self._data = data
+        self._runs = [Run(member, data) for member in members]
+        for number, content in (resume or {}).items():
+            self._resume(self._runs[number], content)
+        groups = together(self._runs, place, size)
+        self._groups = [Group(runs, data, place, epoch_limit) for runs in groups]
+        self.epoch = min((group.epochs for group in self._groups), default=0)
 
     @property
     def finished(self) -> bool:
@@ -132,7 +108,7 @@ class PackTraining:
 
     @property
     def seconds(self) -> float:
-        """Wall time that all members have trained so far."""
+        """Wall time that all members have trained so far, before an interruption too."""
         return sum(run.seconds for run in self._runs)
 
     @property
@@ -140,256 +116,104 @@ class PackTraining:
         """The members' places in the pack."""
         return range(len(self._runs))
 
+    @property
+    def resumed(self) -> list[int]:
+        """The places whose members have gone on from a checkpoint."""
+        return [place for place, run in enumerate(self._runs) if run.resumed_from is not None]
+
+    def ended(self) -> list[int]:
+        """The places whose members have come to their end."""
+        return [place for place, run in enumerate(self._runs) if not run.running]
+
+    def progress(self) -> list[int]:
+        """The epochs that every member has behind it."""
+        return [run.epochs for run in self._runs]
+
     def advance(self) -> tuple[int, dict[int, Mapping[str, float]]]:
-        """Train one more epoch.
+        """Train one more epoch, of the members that are the least far.
 
         Returns:
             The epoch, from 1, and by the members' places the validation metrics after it.
         """
-        self.epoch += 1
-        waiting, self._groups = self._groups, []
+        self.epoch = 1 + min((group.epochs for group in self._groups), default=self.epoch)
+        waiting = [group for group in self._groups if group.epochs < self.epoch]
+        trained = [group for group in self._groups if group.epochs >= self.epoch]
         while waiting:
             group = waiting.pop(0)
-            halves = group.advance(self.epoch)
+            halves = group.advance()
             waiting[:0] = halves
-            self._groups += [] if halves else [group]
-        seen = {
-            place: run.valid for place, run in enumerate(self._runs) if run.validated(self.epoch)
-        }
+            trained += [] if halves else [group]
+        self._groups = trained
+        seen = self.seen_after(self.epoch)
         for run in self._runs:
             run.finish_if_due()
         self._go_on()
         return self.epoch, seen
 
-    def finish(self) -> None:
-        """Train to the end what needs nobody to watch: one step's members after the other's.
+    def seen_after(self, epoch: int) -> dict[int, Mapping[str, float]]:
+        """The validation metrics after an epoch (from 1), of who came out of it, by place."""
+        found = {place: run.seen_after(epoch) for place, run in enumerate(self._runs)}
+        return {place: metrics for place, metrics in found.items() if metrics is not None}
 
-        Only those that train together are in memory at a time.
+    def work(self, seconds: float) -> None:
+        """Train towards the end what needs nobody to watch, for about so long.
+
+        One step's members after the other's, so that only those that train together are in memory
+        at a time. It comes back after the epoch in which the time is used up, and goes on from
+        there when it is called again.
         """
-        waiting = [(group, self.epoch + 1) for group in self._groups]
-        self._groups = []
-        while waiting:
-            group, epoch = waiting.pop(0)
-            halves = group.advance(epoch)
+        until = time.perf_counter() + seconds
+        while self._groups:
+            group, *others = self._groups
+            halves = group.advance()
             for run in group.runs:
                 run.finish_if_due()
             if halves:
-                waiting[:0] = [(half, epoch) for half in halves]
-            elif group.keep_running():
-                waiting.insert(0, (group, epoch + 1))
+                self._groups = [*halves, *others]
+            else:
+                self._groups = [group, *others] if group.keep_running() else others
+                if time.perf_counter() >= until:
+                    break
+
+    def finish(self) -> None:
+        """Train to the end what needs nobody to watch."""
+        self.work(math.inf)
 
     def stop(self, places: Collection[int]) -> None:
         """Stop these members, unless they have come to their end already."""
         for place in places:
-            if self._runs[place].running:
-                self._runs[place].end("pruned", f"stopped after epoch {self.epoch}")
+            run = self._runs[place]
+            if run.running:
+                run.end("pruned", f"stopped after epoch {run.epochs}")
         self._go_on()
 
+    def result(self, place: int) -> MemberResult:
+        """How a member ended; one that is still running counts as stopped now."""
+        return self._runs[place].result()
+
     def results(self) -> list[MemberResult]:
-        """How every member ended; one that is still running counts as stopped now."""
-        return [run.result() for run in self._runs]
+        """How every member ended."""
+        return [self.result(place) for place in self.places]
+
+    def checkpoints(self) -> dict[int, bytes]:
+        """Where every running member is, by its place, for `resume` of another `PackTraining`.
+
+        Those that are not in memory are absent: they wait at epoch 0, or an earlier checkpoint of
+        theirs is the newest that there can be.
+        """
+        place_of = {run: place for place, run in enumerate(self._runs)}
+        return {
+            place_of[run]: to_bytes(checkpoint, self._identity_of(run))
+            for group in self._groups
+            for run, checkpoint in group.checkpoints()
+        }
+
+    def _resume(self, run: Run, content: bytes) -> None:
+        with suppress(CheckpointError):  # then it starts at epoch 0, as `resumed` says
+            run.resume(from_bytes(content, self._identity_of(run)))
+
+    def _identity_of(self, run: Run) -> str:
+        return identity_of(run.member, self._data.splits, self._identity)
 
     def _go_on(self) -> None:
         self._groups = [group for group in self._groups if group.keep_running()]
-
-
-def _together(runs: Sequence["_Run"], device: torch.device, size: int | None) -> list[list["_Run"]]:
-    """The runs, by who trains with whom."""
-    by_key: dict[str, list[_Run]] = {}
-    for place, run in enumerate(runs):
-        config = run.member.config
-        alone = in_turn(config, device.type)
-        by_key.setdefault(f"alone {place}" if alone else pack_key(config), []).append(run)
-    together = []
-    for group in by_key.values():
-        most = size or len(group)
-        together += [group[start : start + most] for start in range(0, len(group), most)]
-    return together
-
-
-class _Run:
-    """What is known of one member while it trains."""
-
-    def __init__(self, member: Member, scheme: str) -> None:
-        self.member = member
-        self.scheme = scheme
-        self.status = "running"
-        self.reason = ""
-        self.seconds = 0.0
-        self.company = 0
-        self.epochs = 0
-        self.curve: dict[str, list[float]] = {}
-        self.valid: Mapping[str, float] = {}
-        self.best_epoch = 0
-        self.best_valid: Mapping[str, float] = {}
-        self.best: Callable[[], Trained] | None = None
-
-    @property
-    def running(self) -> bool:
-        return self.status == "running"
-
-    def validated(self, epoch: int) -> bool:
-        """Whether it trained this epoch and came out finite."""
-        return self.epochs == epoch and self.status != "failed"
-
-    def end(self, status: str, reason: str = "") -> None:
-        self.status, self.reason = status, reason
-
-    def add_epoch(
-        self, losses: Mapping[str, float], predictions: FloatArray, labels: FloatArray
-    ) -> bool:
-        """Take in one more epoch; whether it is the best so far."""
-        self.epochs += 1
-        finite = bool(np.isfinite(predictions).all())
-        self.valid = score(self.scheme, predictions, labels) if finite else {}
-        self._record({**losses, **{f"valid.{name}": value for name, value in self.valid.items()}})
-        if not math.isfinite(losses["train.loss"]):
-            self.end("failed", f"the loss is not finite in epoch {self.epochs}")
-        elif not finite:
-            self.end("failed", f"the predictions on valid are not finite after epoch {self.epochs}")
-        elif self._improved():
-            self.best_epoch, self.best_valid = self.epochs, self.valid
-            return True
-        return False
-
-    def finish_if_due(self) -> None:
-        """End the training where its epochs or its patience are used up."""
-        train = self.member.config.train
-        waited = 0 if self._keeps_last else self.epochs - self.best_epoch
-        used_up = self.epochs >= train.epochs or waited >= train.patience
-        if self.running and used_up:
-            if self.best_epoch:
-                self.end("complete")
-            else:
-                self.end("failed", f"valid.{train.monitor} was undefined in every epoch")
-
-    def result(self) -> MemberResult:
-        status, reason = self.status, self.reason
-        if self.running:
-            status, reason = "pruned", f"stopped after epoch {self.epochs}"
-        keeps_model = self.status != "failed" and self.best is not None
-        return MemberResult(
-            member=self.member,
-            status=status,
-            reason=reason,
-            epochs=self.epochs,
-            best_epoch=self.best_epoch,
-            valid=self.best_valid,
-            curve=self.curve,
-            seconds=self.seconds,
-            company=self.company,
-            trained=self.best() if keeps_model and self.best else None,
-        )
-
-    def _record(self, values: Mapping[str, float]) -> None:
-        """Append to every curve; a value that is undefined in this epoch is NaN."""
-        for name in {**self.curve, **values}:
-            column = self.curve.setdefault(name, [math.nan] * (self.epochs - 1))
-            column.append(values.get(name, math.nan))
-
-    @property
-    def _keeps_last(self) -> bool:
-        config = self.member.config
-        return bool(options_of(config, "procedure", config.procedure.kind).keeps_last)
-
-    def _improved(self) -> bool:
-        if self._keeps_last:
-            return True
-        monitor = self.member.config.train.monitor
-        if monitor not in self.valid:
-            return False
-        if not self.best_epoch:
-            return True
-        gain = self.valid[monitor] - self.best_valid[monitor]
-        return gain > 0 if SCHEMES[self.scheme][monitor].higher_is_better else gain < 0
-
-
-class _Group:
-    """Runs that train in one step."""
-
-    def __init__(self, runs: Sequence[_Run], data: PreparedSplits, device: torch.device) -> None:
-        self.runs = list(runs)
-        self.data = data
-        self.device = device
-        self._stack: Stack | None = None
-
-    def advance(self, epoch: int) -> "list[_Group]":
-        """Train one epoch and validate; returns its halves if it could not.
-
-        Half a pack needs half the memory, and a member that raises is found by halving. The
-        halves train their earlier epochs again, to the same numbers. A single member fails.
-        """
-        try:
-            self._train(epoch)
-            return []
-        except Exception as error:  # one bad member must not take the pack with it
-            failure = f"{type(error).__name__}: {error}"
-        # Here, outside the handler, nothing holds the memory of the failed step any more.
-        self._stack = None
-        if len(self.runs) == 1:
-            self.runs[0].end("failed", failure)
-            return []
-        middle = len(self.runs) // 2
-        return [
-            _Group(half, self.data, self.device)
-            for half in (self.runs[:middle], self.runs[middle:])
-        ]
-
-    def keep_running(self) -> bool:
-        """Let the runs that have ended leave; whether any is left."""
-        rows = [row for row, run in enumerate(self.runs) if run.running]
-        if self._stack is not None and 0 < len(rows) < len(self.runs):
-            self._stack.keep(rows)
-        self.runs = [self.runs[row] for row in rows]
-        return bool(rows)
-
-    def _stack_at(self, epoch: int) -> Stack:
-        if self._stack is None:
-            members = [run.member for run in self.runs]
-            vmapped = not in_turn(members[0].config, self.device.type)
-            self._stack = Stack(members, self.data, self.device, vmapped=vmapped)
-            for earlier in range(1, epoch):
-                self._stack.train_epoch(earlier)
-        return self._stack
-
-    def _train(self, epoch: int) -> None:
-        started = time.perf_counter()
-        stack = self._stack_at(epoch)
-        losses = stack.train_epoch(epoch)
-        predictions = stack.predict_valid()
-        self._take_in(stack, losses, predictions, time.perf_counter() - started)
-
-    def _take_in(
-        self,
-        stack: Stack,
-        losses: Sequence[Mapping[str, float]],
-        predictions: FloatArray,
-        seconds: float,
-    ) -> None:
-        labels, epoch = self.data.splits.valid.labels, self.runs[0].epochs + 1
-        for row, run in enumerate(self.runs):
-            run.seconds += seconds / len(self.runs)
-            run.company = len(self.runs)
-            try:
-                watched = stack.procedure.watched(epoch, predictions[row], labels, run.curve)
-                if run.add_epoch({**losses[row], **watched}, predictions[row], labels):
-                    run.best = self._snapshot(stack, row)
-            except Exception as error:  # of the metrics: this member's alone
-                run.end("failed", f"{type(error).__name__}: {error}")
-
-    def _snapshot(self, stack: Stack, row: int) -> Callable[[], Trained]:
-        """A member as it is now, taken apart into its parameters only when asked for."""
-        flat_P = stack.parameters.flat[row].to("cpu", copy=True)
-        layout, features, scaler = stack.parameters.layout, stack.features, stack.scaler
-        config, scheme = self.runs[row].member.config, self.data.scheme
-
-        def trained() -> Trained:
-            return Trained(
-                config=config,
-                features=features,
-                scaler=scaler,
-                state=layout.member(flat_P),
-                scheme=scheme,
-            )
-
-        return trained

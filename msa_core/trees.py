@@ -25,6 +25,15 @@ def tensors_of(tree: Tree) -> list[Tensor]:
     return tensors
 
 
+def forms_of(tree: Tree) -> list[Any]:
+    """The names, shapes and types in a tree, in its order; trees of equal forms can be stacked."""
+    if isinstance(tree, dict):
+        return [(name, forms_of(part)) for name, part in tree.items()]
+    if isinstance(tree, tuple):
+        return [forms_of(part) for part in tree]
+    return [tuple(tree.shape), tree.dtype]
+
+
 def filled(tree: Tree, tensors: Iterable[Tensor]) -> Tree:
     """A tree of the same form with other tensors, in the order of `tensors_of`."""
     rest = iter(tensors)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from msa_core import stack, training
+from msa_core import runs, stack
 from msa_core.config import MODALITIES, Config, PlantedConfig
 from msa_core.config_paths import replace
 from msa_core.data.planted import planted
@@ -99,7 +99,7 @@ def test_a_stop_after_the_last_epoch_stops_nothing(data):
 
 
 def test_a_member_pruned_before_any_defined_epoch_has_no_model(data, monkeypatch):
-    monkeypatch.setattr(training, "score", lambda *_: {})
+    monkeypatch.setattr(runs, "score", lambda *_: {})
     result = train(data, on_epoch=lambda *_: [0])
     assert result.status == "pruned"
     assert result.trained is None
@@ -126,7 +126,7 @@ def test_a_member_that_cannot_be_scored_fails_alone(data, monkeypatch):
 
     members = [Member(SMALL, seed) for seed in range(3)]
     healthy = train_pack(members, data.splits)
-    monkeypatch.setattr(training, "score", fragile)
+    monkeypatch.setattr(runs, "score", fragile)
     results = train_pack(members, data.splits)
     assert [result.status for result in results] == ["complete", "failed", "complete"]
     assert results[1].reason == "ArithmeticError: planted"

@@ -15,8 +15,8 @@ import pytest
 import torch
 from pack_cases import BASE, CASES, FREE, MODULE_CASES, RECIPE
 
+from msa_core import groups
 from msa_core import stack as stack_module
-from msa_core import training
 from msa_core.config import Config
 from msa_core.config_paths import fields_of, flatten, replace
 from msa_core.config_rules import is_active
@@ -41,7 +41,7 @@ def splits():
 @pytest.fixture(autouse=True)
 def everything_packs(monkeypatch):
     """Also what a CPU would train in turn: the mathematics of the pack is every device's."""
-    monkeypatch.setattr(training, "in_turn", lambda config, device: "")
+    monkeypatch.setattr(groups, "in_turn", lambda config, device: "")
 
 
 def members_of(case, count=8):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from msa_core import training
+from msa_core import groups
 from msa_core.config import MODALITIES, Config, ConfigError, PlantedConfig
 from msa_core.config_kinds import FAMILIES, added_kinds, kind_of_path, kinds, options_of
 from msa_core.config_paths import check_value, fields_of, flatten, get, replace
@@ -306,7 +306,7 @@ def test_the_cookbook_has_one_of_each_family():
 
 @pytest.mark.parametrize("name", sorted(USES))
 def test_an_example_trains_and_its_option_reaches_the_module(name, splits, monkeypatch):
-    monkeypatch.setattr(training, "in_turn", lambda config, device: "")
+    monkeypatch.setattr(groups, "in_turn", lambda config, device: "")
     use(COOKBOOK[name], name)
     switched_on, option, values = USES[name]
     base = replace(Config(), SMALL | switched_on)

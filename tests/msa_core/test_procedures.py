@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from msa_core import groups
 from msa_core import stack as stack_module
-from msa_core import training
 from msa_core.config import MODALITIES, Config, PlantedConfig
 from msa_core.config_kinds import kinds, options_of
 from msa_core.config_paths import replace
@@ -180,7 +180,7 @@ def test_alone_and_in_a_pack_it_does_the_same_but_for_rounding(
 ):
     """What is written for one member means the same under vmap: here the other way is gone."""
     other = "" if in_turn(members[0].config, "cpu") else "so that it is alone"
-    monkeypatch.setattr(training, "in_turn", lambda config, device: other)
+    monkeypatch.setattr(groups, "in_turn", lambda config, device: other)
     found = train_pack(members[:1], splits)[0].curve
     for name, values in together[0].curve.items():
         if name.startswith("train."):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from msa_core import member_labels, stack, training
+from msa_core import groups, member_labels, runs, stack
 from msa_core.config import MODALITIES, Config, PlantedConfig
 from msa_core.config_paths import replace
 from msa_core.data.planted import expected_r2, planted
@@ -182,7 +182,7 @@ def test_together_and_in_turn_the_numbers_are_the_same_up_to_rounding(data, monk
     ]
     ways = []
     for reason in ("", "it is told to"):
-        monkeypatch.setattr(training, "in_turn", lambda config, device, reason=reason: reason)
+        monkeypatch.setattr(groups, "in_turn", lambda config, device, reason=reason: reason)
         ways.append(train_pack(members, data.splits))
     assert [[result.company for result in way] for way in ways] == [[2, 2], [1, 1]]
     for together, alone in zip(*ways, strict=True):
@@ -231,7 +231,7 @@ def test_early_stopping_restores_the_best_epoch(data, monitor):
 )
 def test_the_first_of_equal_epochs_is_the_best(data, monkeypatch, monitor, series):
     values = iter(series)
-    monkeypatch.setattr(training, "score", lambda *_: {monitor: next(values)})
+    monkeypatch.setattr(runs, "score", lambda *_: {monitor: next(values)})
     result = train(data, {"train.epochs": 9, "train.patience": 3, "train.monitor": monitor})
     assert (result.best_epoch, result.epochs) == (2, 5)
     assert result.valid == {monitor: series[1]}
@@ -299,8 +299,8 @@ def test_a_metric_that_is_undefined_in_some_epochs_is_nan_there(data, monkeypatc
         defined = training_score(*arguments)
         return {k: v for k, v in defined.items() if k != "corr" or next(calls) in (2, 4)}
 
-    training_score = training.score
-    monkeypatch.setattr(training, "score", patchy)
+    training_score = runs.score
+    monkeypatch.setattr(runs, "score", patchy)
     result = train(data, {"train.epochs": 5, "train.monitor": "corr"})
     assert {len(values) for values in result.curve.values()} == {5}
     undefined = [math.isnan(value) for value in result.curve["valid.corr"]]

@@ -182,7 +182,7 @@ def test_in_a_training_the_gradient_of_the_first_weight_is_projected(
 
     monkeypatch.setitem(procedures.PROCEDURES, "mla", Watched)
     if encoder == "mean_mlp":  # tensors of `torch.func.vmap` have no numbers to look at
-        monkeypatch.setattr("msa_core.training.in_turn", lambda config, device: "so that it shows")
+        monkeypatch.setattr("msa_core.groups.in_turn", lambda config, device: "so that it shows")
     changes = {**head, "model.text.encoder": encoder, "train.epochs": 1}
     trained(splits, changes)
     assert len(seen) == 9  # 20 utterances are 3 batches
