@@ -31,6 +31,9 @@ from msa_core.data.layout import (
 )
 from msa_core.data.tensor_file import open_tensors, write_tensors
 
+MOST_UNPACKED = 2**30  # bytes that an archive may always hold
+MOST_COMPRESSED = 100
+
 
 def read_npz(path: Path, scheme: str) -> Dataset:
     """Read an archive whose arrays are named `<split>.<key>` or `<split>/<key>`.
@@ -62,6 +65,7 @@ def npz_values(path: Path, keys: Collection[str] = KEYS) -> SplitValues:
         if not isinstance(archive, np.lib.npyio.NpzFile):
             raise DataError(f"{path.name}: one array, not an npz archive of named arrays")
         with archive:
+            _check_size(path, archive)
             return by_split(
                 path.name, archive.files, keys, lambda name: _member(path.name, archive, name)
             )
@@ -149,6 +153,18 @@ def texts_from(source: str, name: str, text: str) -> list[str]:
             f"{text[:40]!r}; write it with json.dumps([...])"
         )
     return texts
+
+
+def _check_size(path: Path, archive: np.lib.npyio.NpzFile) -> None:
+    """Arrays of zeros compress a thousandfold: a small file could fill any memory."""
+    members = archive.zip.infolist() if archive.zip is not None else []
+    unpacked = sum(member.file_size for member in members)
+    if unpacked > MOST_UNPACKED and unpacked > MOST_COMPRESSED * path.stat().st_size:
+        raise DataError(
+            f"{path.name}: would unpack to {unpacked / 1e9:.1f} GB, more than "
+            f"{MOST_COMPRESSED} times its size, as files do that are made to fill a memory; if it "
+            "is a real one, save it with np.savez, which does not compress"
+        )
 
 
 def _member(source: str, archive: np.lib.npyio.NpzFile, name: str) -> object:

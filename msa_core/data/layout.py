@@ -183,6 +183,10 @@ def _lengths(where: str, key: str, value: object, rows: int) -> IntArray:
 
 
 def _ids(where: str, name: str, value: object, rows: int) -> tuple[str, ...]:
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        # In one array each would take as much room as the longest.
+        _check_rows(where, ID_KEY, len(value), rows)
+        return tuple(value)
     array = _array(where, ID_KEY, value)
     if array.ndim != 1 or array.dtype.kind not in "Uiu":
         raise DataError(

@@ -53,6 +53,9 @@ def load_dataset(
         return cached(source, scheme, partial(_read, source, scheme, text_model), text_model)
     except OSError as error:
         raise DataError(f"{source}: cannot be opened: {error.strerror or error}") from error
+    except MemoryError as error:
+        why = f" ({error})" if str(error) else ""
+        raise DataError(f"{source}: does not fit into the memory of this machine{why}") from error
 
 
 def _read(path: Path, scheme: str, text_model: Path | None) -> Dataset:
@@ -75,6 +78,8 @@ def _check_file(path: Path) -> None:
         beside = sorted(path.parent.iterdir()) if path.parent.is_dir() else []
         hint = nearest(path.name, [file.name for file in beside])
         raise DataError(f"{path}: no such file (looked for {path.absolute()}){hint}")
+    if not path.is_file():  # reading a pipe or a device might never end
+        raise DataError(f"{path}: no regular file; copy what it gives into one")
     if path.suffix.lower() not in READERS:
         raise DataError(
             f"{path}: unknown format '{path.suffix}'; feature files end in {formats}"

@@ -123,9 +123,13 @@ def _array(
     count = math.prod(shape)
     if last - first != count * dtype.itemsize or start + last > len(mapped):
         raise _broken(path, f"array '{name}' does not fill its place, or the file is cut off")
-    if count == 0:
-        return np.empty(shape, dtype)
-    array: NDArray[np.generic] = np.frombuffer(mapped, dtype, count, start + first).reshape(shape)
+    try:
+        if count == 0:
+            return np.empty(shape, dtype)
+        array: NDArray[np.generic] = np.frombuffer(mapped, dtype, count, start + first)
+        array = array.reshape(shape)
+    except (ValueError, OverflowError) as error:  # axes beyond what numpy has
+        raise _broken(path, f"array '{name}' has an impossible shape ({error})") from error
     if kind == _BFLOAT16:  # The upper half of a float32.
         return (array.astype(np.uint32) << 16).view(np.float32)
     return np.require(array, requirements=["A"])
