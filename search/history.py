@@ -11,9 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from search.lock import KilledRun
+
 RUNS_FILE = "runs.jsonl"
 ESTIMATE_FILE = "estimate.json"
-ENDINGS = ("complete", "interrupted", "ceiling", "failed")
+ENDINGS = ("complete", "interrupted", "ceiling", "failed", "killed")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,6 +31,7 @@ class RunRecord:
         workers: packs trained at once.
         ended: one of `ENDINGS`.
         estimate_seconds: wall time that was estimated for it; None if nothing was.
+        training_seconds: wall time from the first moment of training to the last cell; 0 = unknown.
     """
 
     started: str
@@ -39,6 +42,17 @@ class RunRecord:
     workers: int
     ended: str
     estimate_seconds: float | None = None
+    training_seconds: float = 0.0
+
+    @property
+    def overhead(self) -> float | None:
+        """The workers' time while there was training, as a multiple of what the cells took.
+
+        1 = a worker was never without one; None if nothing was trained.
+        """
+        if not (self.training_seconds and self.device_seconds and self.workers):
+            return None
+        return self.training_seconds * self.workers / self.device_seconds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,6 +88,28 @@ def append_run(folder: Path, record: RunRecord) -> None:
             file.seek(-1, 2)
             line = line if file.read(1) == b"\n" else f"\n{line}"
         file.write(line.encode())
+
+
+def record_killed(folder: Path, killed: KilledRun, cells: int = 0) -> RunRecord:
+    """Add the run that ended without a word: all that is known of it is when it was seen last.
+
+    Args:
+        folder: of the results.
+        killed: what its lock says.
+        cells: that it trained, if anybody knows.
+    """
+    started, seen = map(datetime.fromisoformat, (killed.started, killed.last_seen))
+    record = RunRecord(
+        started=killed.started,
+        wall_seconds=max(0.0, (seen - started).total_seconds()),
+        startup_seconds=0.0,
+        device_seconds=0.0,
+        cells=cells,
+        workers=0,
+        ended="killed",
+    )
+    append_run(folder, record)
+    return record
 
 
 def read_runs(folder: Path) -> list[RunRecord]:
@@ -120,6 +156,17 @@ def truth_line(estimate: KeptEstimate | None, run: RunRecord) -> str:
     verdict = f"{size} too {'high' if error > 0 else 'low'}" if abs(error) >= 0.005 else "right"
     planned, took = duration(estimate.wall_seconds), duration(run.wall_seconds)
     return f"planned {planned}, took {took} (estimate {verdict})"
+
+
+def overhead_line(run: RunRecord) -> str:
+    """How much of its workers' time a run used; empty if nobody knows."""
+    if run.overhead is None:
+        return ""
+    workers = "worker" if run.workers == 1 else "workers"
+    return (
+        f"{run.workers} {workers} trained for {duration(run.training_seconds)}, "
+        f"{run.overhead:.2f} x what the cells took ({duration(run.device_seconds)})"
+    )
 
 
 def duration(seconds: float) -> str:
