@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Two processes take the test files in turn, the longest first (`testpaths` in pyproject.toml).
 TEST_PROCESSES ?= -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test test-slow check docs bench clean
+.PHONY: demo test test-slow test-cluster check docs bench clean
 
 demo: .venv/ready
 	$(BIN)/triptych run planted-quick
@@ -15,6 +15,11 @@ test: .venv/ready-dev
 # The contracts of the training core over every kind of every family, and the longest runs of Ray.
 test-slow: .venv/ready-dev
 	$(BIN)/pytest $(TEST_PROCESSES) -m slow
+
+# The engine against lost workers, drivers, nodes and servers, and at scale: minutes a test, one after
+# the other. Those with several hosts need root, for network namespaces.
+test-cluster: .venv/ready-dev
+	$(BIN)/pytest -m cluster --timeout 900
 
 # FEATURES: a feature file in the MMSA layout, for the comparison of whole studies.
 # MMSA_PYTHON: the interpreter of an environment with the MMSA framework, to compare its trainer and its tuner too.
