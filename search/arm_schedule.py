@@ -1,6 +1,7 @@
 """One arm on its way through tuning and confirmation: what of it can be trained now."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace as with_changes
 
 from msa_core.config_paths import Value, flatten, replace
 from msa_core.config_rules import resolve
@@ -10,7 +11,7 @@ from search.ledger import CellRecord
 from search.pack import Pack, PackCell
 from search.proposals import Proposals
 from search.samplers import LEARNING
-from search.selection import ArmCells, Objective, higher_is_better, paid_candidates
+from search.selection import ArmCells, Objective, Ranking, higher_is_better, paid_candidates
 from search.sizes import PackSizes
 from spaces.plan import CONFIRM, TUNE, Plan, cell_key
 from spaces.planned import PlannedArm
@@ -54,16 +55,20 @@ class ArmSchedule:
             self.allowance = Allowance(seconds, cells.tuning())
         self.candidates: list[Mapping[str, Value]] = [] if arm.space else [{}]
         self.exhausted = False
+        self.ranking = Ranking(self.objective, cells, plan.tune_seeds)
         self._finished = 0  # candidates before this one are finished on every tuning seed
         self._told = 0
         self._flying: set[str] = set()
-        self._made: dict[tuple[str, int], dict[int, PackCell]] = {}
+        self._waiting: dict[str, PackCell] = {}  # by key, in the order of candidates and seeds
+        self._waits_for: tuple[str, int | None] = (TUNE, None)  # phase, confirmed candidate
 
     def catch_up(self) -> None:
         """Go as far as the finished cells lead, so that `finished` is known without training."""
         if self.allowance is not None and self.allowance.used_up:
             paid = paid_candidates(self.cells, self.plan.tune_seeds, self.allowance.total)
             self.candidates = [self.cells.params(number) or {} for number in range(paid)]
+            for number in range(paid):
+                self.ranking.look(number)
             return  # nobody will be asked for another one
         while self._decided(len(self.candidates)) and self._open_candidate():
             pass
@@ -71,19 +76,13 @@ class ArmSchedule:
     def waiting(self) -> list[PackCell]:
         """The cells that can be trained now, in order; asks for more candidates if it may."""
         if self.tuned:
-            best = self.best
-            if best is None:
-                return []
-            missing = self.cells.missing(CONFIRM, best, self.plan.confirm_seeds)
-            return self._free_cells(CONFIRM, best, missing)
+            self._confirm(self.best)
+            return list(self._waiting.values())
         if self.allowance is not None and not self.allowance.open:
             return []
-        waiting = []
-        for number in range(self._frontier(), len(self.candidates)):
-            waiting += self._waiting_of(number)
-        while self._wants_more(len(waiting)) and self._open_candidate():
-            waiting += self._waiting_of(len(self.candidates) - 1)
-        return waiting
+        while self._wants_more(len(self._waiting)) and self._open_candidate():
+            pass
+        return list(self._waiting.values())
 
     def next_pack(self, waiting: Sequence[PackCell], fair: int, share: float = 1.0) -> Pack:
         """Some of the waiting cells as a pack.
@@ -97,10 +96,10 @@ class ArmSchedule:
         scheduler = "none" if phase == CONFIRM else self.plan.study.budget.scheduler
         seconds = None
         if phase == TUNE and self.allowance is not None:
-            seconds = self.allowance.promise(waiting[0].key, share)
+            seconds = self.allowance.limit(share)
         taken = self._taken(waiting, fair, scheduler, phase, seconds)
         key = taken[0].pack_key if len({cell.pack_key for cell in taken}) == 1 else ""
-        self._flying.update(cell.key for cell in taken)
+        self._hand_out(taken, seconds)
         return Pack(
             arm=self.arm.name,
             arm_key=self.arm.key,
@@ -144,8 +143,42 @@ class ArmSchedule:
         for record in records:
             self.cells.add(record)
             self._flying.discard(record.key)
-            if self.allowance is not None and record.phase == TUNE:
-                self.allowance.take_in([record])
+            self._waiting.pop(record.key, None)  # of a worker that was given up
+            if record.phase == TUNE:
+                if self.allowance is not None:
+                    self.allowance.take_in([record])
+                if record.candidate < len(self.candidates):
+                    self.ranking.look(record.candidate)
+
+    def give_back(self, pack: Pack, parts: Sequence[Pack] = ()) -> list[Pack]:
+        """A pack of this arm came back without all of its cells.
+
+        Args:
+            pack: as it was handed out.
+            parts: packs of cells of it, which go to workers next; the others wait again.
+
+        Returns:
+            The parts, where seconds are the budget with no more of them than are left.
+        """
+        back = [cell for cell in pack.cells if cell.key in self._flying]
+        again = {cell.key for part in parts for cell in part.cells}
+        self._flying.difference_update(cell.key for cell in back)
+        waiting = [*self._waiting.values(), *(cell for cell in back if cell.key not in again)]
+        waiting.sort(key=lambda cell: (cell.candidate, cell.seed))
+        self._waiting = {cell.key: cell for cell in waiting}
+        seconds = self.allowance.give_back(cell.key for cell in back) if self.allowance else 0.0
+        wanted = sum(part.seconds or 0.0 for part in parts)
+        share = min(1.0, seconds / wanted) if wanted else 0.0
+        given = []
+        for part in parts:
+            own = None if part.seconds is None else part.seconds * share
+            self._hand_out(part.cells, own)
+            given.append(with_changes(part, seconds=own))
+        return given
+
+    def is_finished(self, cell: PackCell, phase: str) -> bool:
+        """Whether a cell is in the ledger."""
+        return self.cells.get(phase, cell.candidate, cell.seed) is not None
 
     @property
     def tuned(self) -> bool:
@@ -162,7 +195,7 @@ class ArmSchedule:
         """The candidate to confirm, as far as is known; None if none has a value."""
         if not self.arm.space:
             return 0
-        return self.objective.best(self.cells, len(self.candidates), self.plan.tune_seeds)
+        return self.ranking.best
 
     @property
     def finished(self) -> bool:
@@ -194,16 +227,37 @@ class ArmSchedule:
         open_bracket = budget.scheduler == "bracket" and len(self.candidates) % budget.bracket
         return waiting < AHEAD or bool(open_bracket)
 
-    def _waiting_of(self, number: int) -> list[PackCell]:
-        missing = self.cells.missing(TUNE, number, self.plan.tune_seeds)
-        return self._free_cells(TUNE, number, missing)
+    def _hand_out(self, cells: Iterable[PackCell], seconds: float | None) -> None:
+        """Cells go to a worker, with seconds of the arm's own if those are its budget."""
+        keys = [cell.key for cell in cells]
+        self._flying.update(keys)
+        for key in keys:
+            self._waiting.pop(key, None)
+        if self.allowance is not None and seconds is not None:
+            self.allowance.promise(seconds, keys)
 
-    def _free_cells(self, phase: str, candidate: int, seeds: Sequence[int]) -> list[PackCell]:
-        """Those of a candidate's cells that no worker has."""
-        if (phase, candidate) not in self._made:
-            self._made[phase, candidate] = self._make_cells(phase, candidate)
-        made = self._made[phase, candidate]
-        return [made[seed] for seed in seeds if made[seed].key not in self._flying]
+    def _open(self, params: Mapping[str, Value]) -> None:
+        """One more candidate: its cells wait."""
+        number = len(self.candidates)
+        self.candidates.append(params)
+        self.ranking.look(number)
+        self._wait(TUNE, number, self.plan.tune_seeds)
+
+    def _confirm(self, best: int | None) -> None:
+        """The cells that wait are those of the candidate to confirm."""
+        if self._waits_for == (CONFIRM, best):
+            return
+        self._waits_for = (CONFIRM, best)
+        self._waiting = {}
+        if best is not None:
+            self._wait(CONFIRM, best, self.plan.confirm_seeds)
+
+    def _wait(self, phase: str, candidate: int, seeds: Sequence[int]) -> None:
+        """Those of a candidate's cells that are neither finished nor on a worker wait."""
+        missing = self.cells.missing(phase, candidate, seeds)
+        made = self._make_cells(phase, candidate) if missing else {}
+        cells = (made[seed] for seed in missing)
+        self._waiting.update((cell.key, cell) for cell in cells if cell.key not in self._flying)
 
     def _make_cells(self, phase: str, candidate: int) -> dict[int, PackCell]:
         """Seed -> cell of a candidate."""
@@ -234,12 +288,12 @@ class ArmSchedule:
         params = self.cells.params(number)
         if params is not None:
             self.proposals.restore(params)
-            self.candidates.append(params)
+            self._open(params)
             return True
         asked = self.proposals.ask()
         self.exhausted = asked is None
         if asked is not None:
-            self.candidates.append(asked)
+            self._open(asked)
         return asked is not None
 
     def _known(self, number: int) -> int:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,10 @@ from reports.encoding import (
     facts_to_json,
 )
 from reports.results import METRIC, PARAM, Results, ResultsError, StudyFacts
-from search.ledger import CellRecord, read_ledger
+from search.ledger import CellRecord, read_ledger, read_whole
+from search.secrets import without_password
 from search.selection import ArmCells, Objective, paid_candidates, planned_cells
+from spaces.plan import CONFIRM
 from spaces.planned import Versions
 from spaces.study import Study
 from spaces.writing import write_study
@@ -62,14 +64,19 @@ class Manifest:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write `plan.json`, whole or not at all."""
+    write_whole(folder / PLAN, manifest_text(manifest))
+
+
+def manifest_text(manifest: Manifest) -> str:
+    """What `plan.json` holds."""
     content = {
         "facts": json.loads(facts_to_json(manifest.facts)),
         "arm_keys": dict(manifest.arm_keys),
         "test_labels": encode_floats(manifest.test_labels),
-        "tracking_uri": manifest.tracking_uri,
+        "tracking_uri": without_password(manifest.tracking_uri),
         "versions": asdict(manifest.versions),
     }
-    _write_whole(folder / PLAN, json.dumps(content, indent=1))
+    return json.dumps(content, indent=1)
 
 
 def keep_plugins(folder: Path, plugins: Sequence[Plugin]) -> None:
@@ -82,12 +89,12 @@ def keep_plugins(folder: Path, plugins: Sequence[Plugin]) -> None:
         if kept.exists():
             continue
         kept.parent.mkdir(exist_ok=True)
-        _write_whole(kept, plugin.text)
+        write_whole(kept, plugin.text)
 
 
 def keep_study(folder: Path, study: Study) -> None:
     """Keep the study as it was read, every arm written out, beside its results."""
-    _write_whole(
+    write_whole(
         folder / STUDY,
         write_study(study, [_kept_plugin(plugin).as_posix() for plugin in study.plugins]),
     )
@@ -97,7 +104,7 @@ def _kept_plugin(plugin: Plugin) -> Path:
     return Path(PLUGINS) / f"{Path(plugin.name).stem}.{plugin.digest}.py"
 
 
-def _write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
     """Write a file as it is or not at all."""
     unfinished = path.with_name(f"{path.name}.tmp")
     unfinished.write_text(text, encoding="utf-8", newline="")
@@ -133,7 +140,10 @@ def read_manifest(folder: Path) -> Manifest:
 def select_cells(manifest: Manifest, records: Mapping[str, CellRecord]) -> list[CellRecord]:
     """The cells of the plan, arm by arm; the ledger may hold more (see `planned_cells`)."""
     facts = manifest.facts
-    cells = {arm: ArmCells(key, records.values()) for arm, key in manifest.arm_keys.items()}
+    by_arm: dict[str, list[CellRecord]] = {}
+    for record in records.values():
+        by_arm.setdefault(record.arm_key, []).append(record)
+    cells = {arm: ArmCells(key, by_arm.get(key, ())) for arm, key in manifest.arm_keys.items()}
     tried = {arm: tried_candidates(facts, arm, cells[arm]) for arm in facts.arms}
     objective = Objective.of(facts.primary, facts.second_metric, facts.margins)
     selected = []
@@ -176,12 +186,22 @@ def ledger_results(folder: Path) -> Results:
     return Results(
         facts=replace(manifest.facts, notes=(*manifest.facts.notes, *notes)),
         cells=cells_from_rows([_row(cell) for cell in cells]),
-        predictions={
-            cell.key: decode_floats(cell.predictions) for cell in cells if cell.predictions
-        },
+        predictions=_predictions(folder, cells),
         labels=manifest.test_labels,
         reasons={cell.key: cell.reason for cell in cells if cell.reason},
+        kinds={cell.key: cell.kind for cell in cells if cell.kind},
+        logs={cell.key: cell.log for cell in cells if cell.log},
     )
+
+
+def _predictions(folder: Path, cells: Iterable[CellRecord]) -> dict[str, NDArray[np.float32]]:
+    """The test predictions of the cells that have some."""
+    tested = [cell.key for cell in cells if cell.phase == CONFIRM and cell.status == "complete"]
+    return {
+        cell.key: decode_floats(cell.predictions)
+        for cell in read_whole(folder, tested)
+        if cell.predictions
+    }
 
 
 def _row(cell: CellRecord) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Candidates, asked of Optuna and told to it. This and `samplers` are the files that import it.
+"""Candidates, asked of Optuna and told to it.
 
 A candidate of an arm is a function of the study and of the results of the arm's earlier
 generations alone: the sampler is seeded for each question by its number, and results are told
@@ -9,6 +9,7 @@ on any number of workers, and also after an interruption.
 import functools
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import fmean
 
 import numpy as np
@@ -31,7 +32,42 @@ Asked = tuple[int, Params]  # number of a trial, and its values
 SAMPLER_ATTEMPTS = 10  # questions for a candidate that is new and satisfies the constraints
 GP_ATTEMPTS = 2  # it thinks for a second, and then says nearly the same
 RANDOM_ATTEMPTS = 1000  # then at random
+REPLACED = "replaced"  # by a trial of the same candidate
 MOST_ATTEMPTS = 20_000  # at random, where there are infinitely many and some satisfy them
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """How a candidate ended, as Optuna calls it.
+
+    Attributes:
+        values: of the objectives, if it is COMPLETE.
+        curve: mean of the only objective after each epoch, if it is PRUNED.
+    """
+
+    state: TrialState
+    values: list[float] | None = None
+    curve: Sequence[float] = ()
+
+
+def outcome(cells: Sequence[CellRecord], metrics: Sequence[str], seeds: int) -> Outcome:
+    """How a candidate ended.
+
+    Args:
+        cells: its finished tuning cells.
+        metrics: the objectives.
+        seeds: how many tuning seeds there are.
+    """
+    values = [candidate_value(cells, metric, seeds) for metric in metrics]
+    known = [value for value in values if value is not None]
+    statuses = {cell.status for cell in cells}
+    if len(known) == len(values):
+        return Outcome(state=TrialState.COMPLETE, values=known)
+    if "pruned" in statuses and "failed" not in statuses:
+        # Optuna knows no values on the way to two objectives.
+        curve = _mean_curve(cells, f"valid.{metrics[0]}") if len(metrics) == 1 else ()
+        return Outcome(state=TrialState.PRUNED, curve=curve)
+    return Outcome(state=TrialState.FAIL)
 
 
 class Proposals:
@@ -73,9 +109,10 @@ class Proposals:
         self.objectives = [(metric, higher_is_better), *([second] if second else [])]
         self.generation = generation
         self._attempts = GP_ATTEMPTS if sampler == "gp" else SAMPLER_ATTEMPTS
+        self.rejected: list[tuple[Params, str]] = []  # in this run, and why
         self._numbers: list[int] = []  # of the candidates' trials
         self._kept: set[Identity] = set()
-        self._taken = {_identity(params) for params in taken}
+        self._known = {_identity(params) for params in taken}  # and what was kept since
         # The starting points whose turn has not come.
         self._start = [point for given in arm.start if (point := self._within(given))]
         self._started: set[Identity] = set()
@@ -100,7 +137,7 @@ class Proposals:
 
     def ask(self) -> dict[str, Value] | None:
         """The next candidate, searched field -> value; None if the space is exhausted."""
-        found = self._next(self._kept | self._taken)
+        found = self._next(self._known)
         if found is None:
             return None
         self._keep(*found)
@@ -117,7 +154,7 @@ class Proposals:
                 self._keep(*again)
                 return
             if again:
-                self._reject(again[0], "replaced", "the ledger holds another candidate")
+                self._reject(again[0], REPLACED, "the ledger holds another candidate")
         self._keep(self._add(params), params)
 
     def tell(self, number: int, cells: Sequence[CellRecord], seeds: int) -> None:
@@ -129,17 +166,10 @@ class Proposals:
             seeds: how many tuning seeds there are.
         """
         trial = self._numbers[number]
-        values = [candidate_value(cells, metric, seeds) for metric, _ in self.objectives]
-        known = [value for value in values if value is not None]
-        statuses = {cell.status for cell in cells}
-        if len(known) == len(values):
-            self.optuna.tell(trial, known)
-        elif "pruned" in statuses and "failed" not in statuses:
-            if len(values) == 1:  # Optuna knows no values on the way to two objectives
-                self._report(trial, _mean_curve(cells, f"valid.{self.objectives[0][0]}"))
-            self.optuna.tell(trial, state=TrialState.PRUNED)
-        else:
-            self.optuna.tell(trial, state=TrialState.FAIL)
+        ended = outcome(cells, [metric for metric, _ in self.objectives], seeds)
+        if ended.curve:
+            self._report(trial, ended.curve)
+        self.optuna.tell(trial, ended.values, state=ended.state)
 
     def _next(self, taken: set[Identity]) -> Asked | None:
         """Trial and values of the next candidate that is none of those taken."""
@@ -186,7 +216,7 @@ class Proposals:
             return trial.number, params
         else:
             # It holds what a candidate from the ledger would not, and the sampler would learn it.
-            self._reject(trial.number, "replaced", "the next trial is the candidate alone")
+            self._reject(trial.number, REPLACED, "the next trial is the candidate alone")
             return self._add(params), params
         return None
 
@@ -263,7 +293,9 @@ class Proposals:
         }
 
     def _keep(self, number: int, params: Params) -> None:
-        self._kept.add(_identity(params))
+        identity = _identity(params)
+        self._kept.add(identity)
+        self._known.add(identity)
         self._numbers.append(number)
 
     def _add(self, params: Params) -> int:
@@ -277,9 +309,11 @@ class Proposals:
         return self.optuna.get_trials(deepcopy=False)[-1].number
 
     def _reject(self, number: int, name: str, reason: str) -> None:
-        trial_id = self.optuna.get_trials(deepcopy=False)[number]._trial_id
-        self.optuna._storage.set_trial_user_attr(trial_id, name, reason)
+        trial = self.optuna.get_trials(deepcopy=False)[number]
+        self.optuna._storage.set_trial_user_attr(trial._trial_id, name, reason)
         self.optuna.tell(number, state=TrialState.FAIL)
+        if name != REPLACED:
+            self.rejected.append((dict(trial.params), f"{name} {reason}"))
 
     def _report(self, number: int, curve: Sequence[float]) -> None:
         self.optuna.sampler = make_sampler("random", 0, 0)  # nothing is asked here

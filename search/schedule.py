@@ -1,6 +1,8 @@
 """What is trained next: arms in turn with equal budgets, each first tuned, then confirmed."""
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from msa_core.packing import PackSize
 from search.allowance import share_of
@@ -44,18 +46,25 @@ class Schedule:
             tuned[arm.name] = self.arms[arm.key] = made
         self.arms = {arm.key: self.arms[arm.key] for arm in plan.arms}
         self._turn = 0
+        self._again: deque[Pack] = deque()  # parts of packs that were lost
 
     @property
     def finished(self) -> bool:
         """Whether nothing is left to train."""
-        return all(arm.finished for arm in self.arms.values())
+        return not self._again and all(arm.finished for arm in self.arms.values())
 
     def next_pack(self, idle: int = 1) -> Pack | None:
-        """The next pack of the arm whose turn it is, or of the next arm that has one.
+        """The next pack: of one that was lost, or of the next arm, in turn, that has one.
 
         Args:
             idle: workers without a pack; what waits is shared out among them.
         """
+        while self._again:
+            part = self._again.popleft()
+            arm = self.arms[part.arm_key]
+            left = tuple(cell for cell in part.cells if not arm.is_finished(cell, part.phase))
+            if left:
+                return replace(part, cells=left)
         arms = list(self.arms.values())
         waiting = [arm.waiting() for arm in arms]
         fair = -(-sum(len(cells) for cells in waiting) // max(1, idle))
@@ -73,3 +82,13 @@ class Schedule:
             self.sizes.add(measured)
         for record in records:
             self.arms[record.arm_key].receive([record])
+
+    def give_back(self, pack: Pack, parts: Sequence[Pack] = ()) -> None:
+        """A pack came back without all of its cells: its worker was lost, or stopped early.
+
+        Args:
+            pack: as it was handed out.
+            parts: packs of cells of it, handed out next as they are; where device-seconds are
+                the budget they share what is left of the pack's. The other cells wait again.
+        """
+        self._again.extend(self.arms[pack.arm_key].give_back(pack, parts))

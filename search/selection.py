@@ -48,6 +48,16 @@ class Objective:
         With a second metric: of those within the margin of the best, the best by the second.
         """
         values = self._defined(cells, self.metric, candidates, seeds)
+        seconds = self._defined(cells, self.second, candidates, seeds) if self.second else {}
+        return self.choose(values, seconds)
+
+    def choose(self, values: Mapping[int, float], seconds: Mapping[int, float]) -> int | None:
+        """As `best`, of candidates whose values are known.
+
+        Args:
+            values: candidate -> the primary metric.
+            seconds: candidate -> the second metric.
+        """
         if not values:
             return None
         sign = -1.0 if self.higher_is_better else 1.0
@@ -55,7 +65,6 @@ class Objective:
             return min(values, key=lambda number: (sign * values[number], number))
         bound = min(sign * value for value in values.values()) + self.margin
         close = [number for number, value in values.items() if sign * value <= bound]
-        seconds = self._defined(cells, self.second, candidates, seeds)
         second_sign = -1.0 if higher_is_better(self.second) else 1.0
         return min(
             close,
@@ -159,6 +168,58 @@ class ArmCells:
     def tuning(self) -> list[CellRecord]:
         """Every finished tuning cell."""
         return [cell for cell in self._cells.values() if cell.phase == TUNE]
+
+
+class Ranking:
+    """The best candidate of an arm, known without looking at all of them after each cell.
+
+    Law: `best` is `Objective.best` of the same cells and of as many candidates.
+    """
+
+    def __init__(self, objective: Objective, cells: ArmCells, seeds: Sequence[int]) -> None:
+        """No candidate yet.
+
+        Args:
+            objective: by which they are compared.
+            cells: of the arm; read when `look` is called.
+            seeds: for tuning.
+        """
+        self._objective = objective
+        self._cells = cells
+        self._seeds = seeds
+        self._values: dict[int, float] = {}
+        self._seconds: dict[int, float] = {}
+        self._best: int | None = None
+        self._is_known = True
+
+    @property
+    def best(self) -> int | None:
+        """The candidate to confirm; None if none has a value."""
+        if not self._is_known:
+            self._best = self._objective.choose(self._values, self._seconds)
+            self._is_known = True
+        return self._best
+
+    def look(self, candidate: int) -> None:
+        """See what a candidate is worth: it is new, or a tuning cell of it is finished."""
+        objective, seeds = self._objective, self._seeds
+        found = self._cells.finished(TUNE, candidate, seeds)
+        value = candidate_value(found, objective.metric, len(seeds))
+        before = self._values.pop(candidate, None)
+        self._seconds.pop(candidate, None)
+        if value is None and before is None:
+            return
+        if value is not None:
+            self._values[candidate] = value
+        if objective.second:
+            second = candidate_value(found, objective.second, len(seeds))
+            if second is not None:
+                self._seconds[candidate] = second
+        if before is not None or objective.second:
+            self._is_known = False
+        elif self._is_known:
+            rivals = {candidate, candidate if self._best is None else self._best}
+            self._best = objective.choose({number: self._values[number] for number in rivals}, {})
 
 
 def seconds_of(cells: Iterable[CellRecord]) -> float:

@@ -15,7 +15,8 @@ from spaces.plan import CONFIRM, TUNE, Plan
 from spaces.planned import PlannedArm
 
 GOOD = 1 / 3  # of the candidates: those like which later generations and the winner are
-CURVE_BYTES = 20
+CURVE_BYTES = 16 / 3  # of a value: float32 as base64
+TRAIN_CURVES = 5  # about as many beside those of validation
 EXTRA = 0.02  # seconds of a cell beside its epochs, where only its epochs are known
 MEASURING = 0.9  # seconds, where nobody measured it
 CONFIRM_RATIO = 1.2  # a confirm cell against a tuning cell: its pack is smaller
@@ -273,7 +274,7 @@ def _by_cells(records: Sequence[CellRecord]) -> ArmCost | None:
         return None
     a_tune = fmean(tune) if tune else fmean(confirm) / CONFIRM_RATIO
     a_confirm = fmean(confirm) if confirm else a_tune * CONFIRM_RATIO
-    curves = [sum(len(values) for values in one.curve.values()) for one in records]
+    curves = [one.epochs * (TRAIN_CURVES + _validated(one)) for one in records]
     fields = fmean(len(one.config) for one in records)
     metrics = fmean(len(one.metrics) for one in records)
     return ArmCost(
@@ -284,6 +285,10 @@ def _by_cells(records: Sequence[CellRecord]) -> ArmCost | None:
         fields=fields,
         metrics=metrics,
     )
+
+
+def _validated(record: CellRecord) -> int:
+    return sum(name.startswith("valid.") for name in record.metrics)
 
 
 def _seconds(records: Sequence[CellRecord], phase: str) -> list[float]:

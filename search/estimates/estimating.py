@@ -57,7 +57,7 @@ def estimate_for(
     records = read_ledger(folder)
     left = remaining(plan, records.values())
     name = identity(plan, left)
-    count = workers or workers_at_hand()
+    count = workers or os.cpu_count() or 1
     machine = Machine(workers=count, cores=(os.cpu_count() or 1) if local else None)
     startups = last_startups(read_runs(folder))
     if startups:
@@ -109,27 +109,6 @@ def kept(found: Estimate) -> KeptEstimate:
         workers=found.workers,
         basis=found.basis,
     )
-
-
-def workers_at_hand(address: str | None = None, gpus_a_worker: float = 0.0) -> int:
-    """Packs that would train at once: on this machine, or on a Ray cluster.
-
-    Raises:
-        ConnectionError: no cluster at the address.
-    """
-    if address is None:
-        return os.cpu_count() or 1
-    import ray
-
-    ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-    try:
-        have = ray.cluster_resources()
-    finally:
-        ray.shutdown()
-    slots = int(have.get("CPU", 1))
-    if gpus_a_worker:
-        slots = min(slots, int(have.get("GPU", 0) / gpus_a_worker))
-    return max(1, slots)
 
 
 def estimate_lines(found: Estimate, plan: Plan) -> list[str]:

@@ -6,7 +6,6 @@ does for the moment is no part of what a study costs.
 """
 
 import dataclasses
-import json
 import os
 import pickle
 import sys
@@ -26,12 +25,14 @@ from msa_core.data.prepared import PreparedSplits
 from msa_core.packing import Member, in_turn, pack_key
 from msa_core.plugins import use_plugins
 from msa_core.stack import Stack
+from search.cell_record import line_of
 from search.estimates.probe import Failure, Opened, Opening, Steps, StepsTask, Trained, TrainTask
 from search.ledger import CellRecord, read_ledger
 from search.pack import PackCell
+from search.pack_work import PackWork, cells_of
 from search.schedule import Schedule
 from search.sizes import UNMEASURED, PackSizes
-from search.trainable import PackWork, Worker, cells_of
+from search.worker import Worker
 
 STEPS_BATCHES = 8  # of the part of the train split that steps are timed on
 STRUCTURES = 3  # most architectures of an arm that are timed
@@ -93,7 +94,7 @@ class Probe:
         wall, at_end = time.perf_counter() - wall_start, time.process_time()
         work.training.stop(range(len(pack.cells)))
         records = cells_of(work.step())
-        kept = json.dumps([dataclasses.asdict(record) for record in records])
+        kept = sum(len(line_of(record)) for record in records)
         extra = (time.process_time() - at_end) / len(records)
         metric = f"valid.{pack.metric}"
         return Trained(
@@ -116,7 +117,7 @@ class Probe:
                 for record in records
             ],
             extra=extra,
-            record_bytes=len(kept) / len(records),
+            record_bytes=kept / len(records),
             fields=_mean([len(record.config) for record in records]),
             metrics=_mean([len(record.metrics) for record in records]),
             curve_values=_mean([_curve_values(record) for record in records]),
