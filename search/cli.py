@@ -6,10 +6,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
+
+from search.cluster.front import WORKDIR, GpuShare, submit_command
+from search.ledger_front import ledger_group
 
 STARTED = time.time() - 0.1  # of this process: Python takes that long to get here
 COMPLETE, INCOMPLETE, WRONG_INPUT, STOPPED, INTERRUPTED = 0, 1, 2, 3, 130
@@ -63,14 +67,16 @@ def _where(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option(
             "--gpus-a-worker",
-            type=click.FloatRange(min=0),
-            default=0.0,
-            help="Share of a GPU for each worker, e.g. 0.25. Default: 0, train on the CPU.",
+            type=GpuShare(),
+            help="Share of a GPU for each worker, e.g. 0.25; 0: train on the CPU. Default: auto, "
+            "as fits the GPUs that are there.",
         ),
         click.option(
-            "--workers", type=click.IntRange(min=1), help="Packs at once. Default: all cores."
+            "--workers",
+            type=click.IntRange(min=1),
+            help="Packs at once. Default: as many as there is room for.",
         ),
-        click.option("--address", help="Ray cluster, e.g. ray://head:10001. Default: here."),
+        click.option("--address", help="Ray cluster, e.g. auto or 10.0.0.1:6379. Default: here."),
     ):
         command = option(command)
     return command
@@ -167,13 +173,50 @@ def explain(field: str | None, study: str | None) -> None:
 @_where
 @click.option("--tracking-uri", help="MLflow server. Default: SQLite in the results folder.")
 @click.option(
+    "--mirror",
+    metavar="URI",
+    help="Keep a copy of the results there, and start from it: s3://, gs:// or file://.",
+)
+@click.option(
     "--pack-size",
     type=click.IntRange(min=1),
     help="Cells trained in one step. Default: measured. 1: no packs.",
 )
 @click.option("--retry-failed", is_flag=True, help="Train failed cells again.")
+@click.option(
+    "--epoch-minutes",
+    type=click.FloatRange(min=0),
+    default=30.0,
+    show_default=True,
+    help="An epoch that takes longer counts as hung. 0: no limit.",
+)
+@click.option(
+    "--checkpoint-minutes",
+    type=click.FloatRange(min=0),
+    default=1.0,
+    show_default=True,
+    help="Training between two checkpoints of a cell. 0: none.",
+)
+@click.option(
+    "--checkpoint-gigabytes",
+    type=click.FloatRange(min=0),
+    default=5.0,
+    show_default=True,
+    help="Most that checkpoints may take.",
+)
+@click.option(
+    "--give-up-after",
+    type=click.IntRange(min=0),
+    default=10,
+    show_default=True,
+    help="End the run if so many cells fail alike, and none did otherwise. 0: never.",
+)
 @click.option("--rerun", is_flag=True, help="Train again what another version of code or data did.")
 @click.option("--keep", is_flag=True, help="Let such cells count, and train only what is missing.")
+@click.option("--plain", is_flag=True, help="Lines for a log, also on a terminal.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print every event as a line of JSON, text to stderr."
+)
 def run(
     study: str,
     data: tuple[str, ...],
@@ -181,6 +224,8 @@ def run(
     workdir: Path,
     rerun: bool,
     keep: bool,
+    plain: bool,
+    as_json: bool,
     **options: Any,
 ) -> None:
     """Run a study and write its report.
@@ -190,40 +235,72 @@ def run(
     Exit code 0: complete. 1: complete, but cells failed. 2: wrong input. 3: stopped at a ceiling
     of its budget. 130: interrupted; the same command goes on from there.
     """
-    from search.commands import run_and_report
     from search.opening import ASK, KEEP, RERUN, open_study
-    from search.run import RunOptions
-    from search.run_log import RunLog
+    from search.options import RunOptions
+    from search.up_to_date import nothing_to_do, say_nothing_to_do
     from spaces.errors import StudyError
 
     with _errors():
         if rerun and keep:
             raise StudyError("--rerun and --keep contradict each other; give one of them")
         old = KEEP if keep else RERUN if rerun else ASK
-        plans = open_study(study, data, overrides, workdir, need_data=True, old=old)
+        how = RunOptions(**options)
+        fetch = partial(_fetch, uri=how.mirror)
+        plans = open_study(study, data, overrides, workdir, need_data=True, old=old, fetch=fetch)
         ends = []
         for place, opened in enumerate(plans):
+            if kept := nothing_to_do(opened, how):
+                say_nothing_to_do(kept, opened.folder, partial(click.echo, err=as_json))
+                ends.append(kept.ended)
+                continue
+            # What trains takes seconds to import.
+            from search.progress import AUTO, JSON, PLAIN
+            from search.run_log import RunLog
+            from search.running import run_and_report
+
+            mode = JSON if as_json else PLAIN if plain else AUTO
             log = RunLog(STARTED if place == 0 else None)
-            ends.append(
-                run_and_report(opened, RunOptions(**options), may_be_stale=old != ASK, log=log)
-            )
-    if "stopped" in ends:
+            ends.append(run_and_report(opened, how, may_be_stale=old != ASK, log=log, mode=mode))
+            if ends[-1] == "interrupted":
+                sys.exit(INTERRUPTED)
+    if "ceiling" in ends:
         sys.exit(STOPPED)
     sys.exit(INCOMPLETE if "incomplete" in ends else COMPLETE)
+
+
+def _fetch(folder: Path, uri: str | None) -> None:
+    if uri is not None:
+        from search.running import fetch_mirror
+
+        fetch_mirror(folder, uri)
 
 
 @main.command()
 @click.argument("study", required=False)
 @_workdir
-def status(study: str | None, workdir: Path) -> None:
-    """Show how far a study is.
+@click.option("--address", metavar="URL", help="Job server of the cluster where it is.")
+@click.option("--watch", is_flag=True, help="Show it every two seconds, until nothing runs.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, a line each time.")
+@click.option("--failed", is_flag=True, help="Print also what every failed cell said last.")
+def status(
+    study: str | None, workdir: Path, address: str | None, watch: bool, as_json: bool, failed: bool
+) -> None:
+    """Show how far a study is, whoever runs it and wherever.
 
     STUDY is a name, a file or a results folder; without it, all studies here.
     """
-    from search.commands import show_status
+    from search.status import StatusOptions, show_status
 
     with _errors():
-        show_status(study, workdir)
+        if address:
+            from search.cluster.jobs import ask_status
+
+            there = WORKDIR if workdir == Path() else workdir.as_posix()
+            flags = {"--watch": watch, "--json": as_json, "--failed": failed}
+            given = [flag for flag, is_given in flags.items() if is_given]
+            echo = partial(click.echo, nl=False)
+            sys.exit(ask_status(study, address, echo, there, given))
+        show_status(study, workdir, StatusOptions(watch=watch, as_json=as_json, failed=failed))
 
 
 @main.command()
@@ -248,13 +325,29 @@ def report(study: str, workdir: Path, source: str, tracking_uri: str | None) -> 
         write_study_report(study, workdir, source, tracking_uri)
 
 
+@main.command()
+@click.argument("study")
+@_workdir
+@click.option("--tracking-uri", help="MLflow server. Default: the one the run used.")
+def sync(study: str, workdir: Path, tracking_uri: str | None) -> None:
+    """Write to a tracking server what it lacks of a study; every cell once, as often as you like.
+
+    STUDY is a name, a file or a results folder. Exit code 0: the server has every cell. 1: it is
+    away, or refuses some; what it lacks is in the ledger. 2: wrong input.
+    """
+    from search.syncing import sync_and_say
+
+    with _errors():
+        sys.exit(COMPLETE if sync_and_say(study, workdir, tracking_uri) else INCOMPLETE)
+
+
 @contextmanager
 def _errors() -> Iterator[None]:
     """A user's mistake becomes one message and exit 2; Ctrl-C becomes 130."""
     try:
         yield
     except KeyboardInterrupt:
-        from search.run import GOES_ON
+        from search.engine import GOES_ON
 
         click.echo(f"interrupted; {GOES_ON}", err=True)
         sys.exit(INTERRUPTED)
@@ -265,3 +358,13 @@ def _errors() -> Iterator[None]:
             raise
         click.echo(f"error: {error}", err=True)
         sys.exit(WRONG_INPUT)
+
+
+main.add_command(submit_command(run, _errors))
+
+
+main.add_command(ledger_group(_errors))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,6 @@
 """From the name of a study to its plans: one a data set, each with its data and its folder."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -47,6 +47,7 @@ def open_study(
     *,
     need_data: bool,
     old: str = ASK,
+    fetch: Callable[[Path], object] = lambda folder: None,
 ) -> list[OpenedStudy]:
     """Read a study and its data and lay out a plan for each data set.
 
@@ -58,6 +59,7 @@ def open_study(
         need_data: whether a study without data is an error.
         old: what to do with cells of another version of data or code: `keep` plans with their
             version; `ask` and `rerun` with today's.
+        fetch: brings a results folder here before anything looks into it.
 
     Raises:
         StudyError, DataError: anything wrong in either.
@@ -65,7 +67,7 @@ def open_study(
     study = load_study(find_study(name), overrides)
     files = _files(study, data)
     return [
-        _open(study, one, files.get(name), workdir, need_data=need_data, old=old)
+        _open(study, one, files.get(name), workdir, fetch, need_data=need_data, old=old)
         for name, one in zip(study.sets, study.on_sets(), strict=True)
     ]
 
@@ -88,10 +90,18 @@ def _files(study: Study, data: Sequence[str]) -> Mapping[str, Path]:
 
 
 def _open(
-    whole: Study, study: Study, file: Path | None, workdir: Path, *, need_data: bool, old: str
+    whole: Study,
+    study: Study,
+    file: Path | None,
+    workdir: Path,
+    fetch: Callable[[Path], object],
+    *,
+    need_data: bool,
+    old: str,
 ) -> OpenedStudy:
     source = file or study.data.file or study.data.planted
     folder = workdir / RUNS / study.name
+    fetch(folder)
     if source is None:
         if need_data:
             raise StudyError(

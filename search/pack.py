@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from msa_core.config_paths import Value
 
@@ -27,7 +28,7 @@ class PackCell:
     pack_key: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Pack:
     """The cells that one trial trains together: candidates x seeds of one arm.
 
@@ -39,6 +40,8 @@ class Pack:
         scheduler: `none`, `bracket` or `asha`: which candidates are stopped early, if any.
         metric: validation metric by which candidates are compared.
         higher_is_better: its direction.
+        attempts: how often its cells were handed out, this time included.
+        losses: how often these very cells were lost together.
     """
 
     arm: str
@@ -51,3 +54,13 @@ class Pack:
     scheduler: str
     metric: str
     higher_is_better: bool
+    attempts: int = 1
+    losses: int = 0
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Pack":
+        """Itself: nobody changes a pack, and Tune copies what it is given several times."""
+        return self
+
+    def __repr__(self) -> str:
+        """Short: Tune makes a name of it."""
+        return f"Pack({self.arm_key[:8]} {self.phase} {len(self.cells)} cells)"

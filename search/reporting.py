@@ -16,13 +16,17 @@ from search.folder import REPORT
 from search.progress import say
 
 
-def report_on(results: Results, folder: Path, console: Console) -> None:
-    """Write a study's report into its results folder, and print its table and its answer."""
+def report_on(results: Results, folder: Path, console: Console) -> list[str]:
+    """Write a study's report into its results folder, and print its table and its answer.
+
+    Returns:
+        The answer, sentence by sentence.
+    """
     report = write_report(results, SCHEMES[results.facts.scheme], folder / REPORT)
     console.print()
     console.print(terminal_table(report.table, console.width))
-    for sentence in answer(report.comparison):
-        say(console, sentence)
-    for sentence in claim_sentences(report.comparison):
+    sentences = [*answer(report.comparison), *claim_sentences(report.comparison)]
+    for sentence in sentences:
         say(console, sentence)
     say(console, f"report: {report.html}")
+    return sentences

@@ -3,6 +3,8 @@
 import time
 from collections.abc import Sequence
 
+from search.events import Event
+from search.flights import Flights
 from search.history import RunRecord, now
 from search.ledger import CellRecord
 from search.selection import seconds_of
@@ -24,17 +26,28 @@ class RunLog:
         self._first_pack: float | None = None
         self._device_seconds = 0.0
         self._cells = 0
+        self._training: tuple[float, float] | None = None  # its beginning and its last cell
         self.workers = 0
+        self.flights = Flights()  # of the run, for when its training began
 
-    def hand_out(self) -> None:
-        """A pack goes to a worker."""
-        if self._first_pack is None:
-            self._first_pack = time.time()
+    def hear(self, event: Event) -> None:
+        """Something happened."""
+        if event.what == "pack started" and self._first_pack is None:
+            self._first_pack = event.time
 
     def take_in(self, records: Sequence[CellRecord]) -> None:
         """Cells were trained."""
         self._cells += len(records)
         self._device_seconds += seconds_of(records)
+        moment = time.monotonic()
+        began = [
+            max(flight.started, flight.heard - flight.seconds)
+            for flight in self.flights
+            if flight.seconds
+        ]
+        if self._training is not None:
+            began.append(self._training[0])
+        self._training = (min(began, default=moment), moment)
 
     def record(self, ended: str, estimate_seconds: float | None = None) -> RunRecord:
         """The run as it is now.
@@ -52,4 +65,5 @@ class RunLog:
             workers=self.workers,
             ended=ended,
             estimate_seconds=estimate_seconds,
+            training_seconds=self._training[1] - self._training[0] if self._training else 0.0,
         )

@@ -26,12 +26,17 @@ class PackSizes:
             data: fingerprint of the data.
             fixed: the user's own size, instead of any measurement.
         """
-        self.device = device
         self.data = data
         self.fixed = fixed
+        self._measured = list(measured)
+        self.use(device)
+
+    def use(self, device: str) -> None:
+        """Count what was measured on this kind of device."""
+        self.device = device
         self._sizes: dict[str, int] = {}
-        for one in measured:
-            if one.data == data and (one.device == "cpu") == (device == "cpu"):
+        for one in self._measured:
+            if one.data == self.data and (one.device == "cpu") == (device == "cpu"):
                 self.add(one)
 
     def add(self, measured: PackSize) -> None:

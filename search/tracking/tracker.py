@@ -1,34 +1,64 @@
-"""From the ledger to MLflow: idempotent, in the background. Only this file here imports mlflow.
+"""Writes cells to MLflow, each once. Only this package and the reports' reader import mlflow.
 
 Layout: experiment `triptych/<study>`; in it one run a plan, below it one an arm, below that one
 a cell, found again by its key. `reports.mlflow_source` reads it.
+
+A cell's run is open (`RUNNING`) until all of it is there. So whatever happened before, a run that
+is closed is whole, and one that is open is half-written, by a writer that died or lost an answer.
 """
 
 import json
 import logging
 import os
-import threading
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reports.encoding import encode_floats, facts_to_json
-from search.folder import Manifest
+from search.folder import STUDY, Manifest
 from search.ledger import CellRecord
+from search.tracking.arm_run import arm_means, arm_status, best_params
+from search.tracking.cell_run import (
+    STATUS,
+    cell_metrics,
+    cell_name,
+    cell_tags,
+    stamp,
+    stamp_of_tags,
+)
 
-STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
-CURVES = ("train.loss",)  # and the validation curve of the study's metric
-BATCH_LIMIT = 100  # MLflow takes 100 params and 1000 metrics at once
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+PAGE = 500  # runs in one answer
+AT_ONCE = 4  # cells in flight to a server; a database file has one writer
 PARENT = "mlflow.parentRunId"
 NAME = "mlflow.runName"
+NOTE = "mlflow.note.content"
 MLFLOW_ENVIRONMENT = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    # Its defaults try for minutes; a run of ours would hang at its end on a server that is down.
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
 }
+# MLflow would send a request again whose answer was lost, and so make a second run of a cell.
+NO_RETRIES = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+
+
+class WriteFailed(Exception):
+    """Some cells could not be written; all others that were begun are.
+
+    Attributes:
+        keys: of the cells.
+    """
+
+    def __init__(self, keys: Iterable[str], cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.keys = tuple(keys)
+        self.cause = cause
 
 
 def local_store(folder: Path) -> str:
@@ -36,61 +66,112 @@ def local_store(folder: Path) -> str:
     return f"sqlite:///{(folder / 'mlflow.db').resolve()}"
 
 
-class Tracker:
-    """Writes cells that the tracking server does not have yet."""
+def open_client(uri: str) -> Any:
+    """An `MlflowClient` that tries everything once and says nothing; retrying is our business."""
+    for name, value in MLFLOW_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    os.environ.update(NO_RETRIES)
+    from mlflow import MlflowClient  # 3 seconds, so only where it is needed
 
-    def __init__(self, manifest: Manifest, folder: Path) -> None:
-        """Find or make the study's run.
+    for name in ("mlflow", "alembic", "urllib3"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    return MlflowClient(tracking_uri=uri)
+
+
+class Tracker:
+    """Writes cells that the tracking server does not have yet.
+
+    After an exception its picture of the server may be wrong: make a new one.
+    """
+
+    def __init__(self, manifest: Manifest, folder: Path, client: Any = None) -> None:
+        """Find or make the study's run, and find what is below it.
 
         Args:
             manifest: the plan.
             folder: the results folder; artifacts of the local store go there.
+            client: an `MlflowClient`; None = one is made.
         """
-        for name, value in MLFLOW_ENVIRONMENT.items():
-            os.environ.setdefault(name, value)
-        from mlflow import MlflowClient  # 3 seconds, so only where it is needed
-
-        logging.getLogger("mlflow").setLevel(logging.ERROR)
-        logging.getLogger("alembic").setLevel(logging.ERROR)
         self.manifest = manifest
-        self.client = MlflowClient(tracking_uri=manifest.tracking_uri)
-        self.statuses: dict[str, str] = {}  # run of a cell -> the cell's status
+        self.client = open_client(manifest.tracking_uri) if client is None else client
+        self.refused: dict[str, str] = {}  # key -> why the server will never take that cell
+        self.arm_runs: dict[str, str] = {}
+        self.cell_runs: dict[str, str] = {}
+        self._stamps: dict[str, dict[str, str]] = {}
         self.experiment = self._experiment(folder)
         self.study_run = self._study_run()
-        self.arm_runs = self._runs("arm", "triptych.arm")
-        self.cell_runs = self._runs("cell", "triptych.key")
+        self._study_files(folder)
 
-    def write(self, cells: Iterable[CellRecord]) -> None:
-        """Write the cells that are not there; each whole or, after a crash, again."""
-        for cell in cells:
-            run = self.cell_runs.get(cell.key)
-            if run is not None and self.statuses[run] != cell.status:
-                self.client.delete_run(run)  # it failed, and was trained again
-                run = None
-            if run is None:
-                run = self._write_cell(cell)
-                self.cell_runs[cell.key] = run
-                self.statuses[run] = cell.status
+    def lacks(self, cell: CellRecord) -> bool:
+        """Whether a cell must be written: it is not there, or trained again since."""
+        return cell.key not in self.refused and self._stamps.get(cell.key) != stamp(cell)
 
-    def finish(self, cells: Iterable[CellRecord], complete: bool) -> None:
-        """Write what is missing, take out what the plan no longer holds, and close the runs.
+    def write(
+        self, cells: Iterable[CellRecord], goes_on: Callable[[int], bool] = lambda _: True
+    ) -> None:
+        """Write the cells that are not there.
 
         Args:
-            cells: the plan's cells.
+            cells: whole, with curves and predictions; taken one after another.
+            goes_on: told how many more are written, and asked whether to take another.
+
+        Raises:
+            WriteFailed: which cells failed; the others in flight are written.
+        """
+        failed: dict[str, Exception] = {}
+        flying: dict[Future[None], CellRecord] = {}
+        at_once = AT_ONCE if self.manifest.tracking_uri.startswith("http") else 1
+        missing = iter([]) if not goes_on(0) else (cell for cell in cells if self.lacks(cell))
+        with ThreadPoolExecutor(at_once) as pool:
+            while True:
+                while len(flying) < at_once and (cell := next(missing, None)) is not None:
+                    self._prepare(cell)
+                    flying[pool.submit(self._write_cell, cell)] = cell
+                if not flying:
+                    break
+                for done in wait(flying, return_when=FIRST_COMPLETED).done:
+                    cell = flying.pop(done)
+                    error = done.exception()
+                    if isinstance(error, Exception):
+                        failed[cell.key] = error
+                    if failed or not goes_on(error is None):
+                        missing = iter([])
+        if failed:
+            raise WriteFailed(failed, next(iter(failed.values())))
+
+    def finish(self, cells: Iterable[CellRecord], complete: bool) -> None:
+        """Take out what the plan no longer holds, sum up the arms, and close their runs.
+
+        Args:
+            cells: the plan's cells, all of them written.
             complete: whether the study is; a run that is not is gone on with next time.
         """
         kept = list(cells)
-        self.write(kept)
+        self._delete(
+            run for run in self._search("cell", self.study_run, "attributes.status = 'RUNNING'")
+        )
         for key in self.cell_runs.keys() - {cell.key for cell in kept}:
             self.client.delete_run(self.cell_runs.pop(key))
-        status = "FINISHED" if complete else "KILLED"
-        for run in (*self.arm_runs.values(), self.study_run):
-            self.client.set_terminated(run, status)
+            del self._stamps[key]
+        for arm, run in self.arm_runs.items():
+            own = [cell for cell in kept if cell.arm == arm]
+            self._sum_up(run, own)
+            self.client.set_terminated(run, arm_status(own, complete))
+        self.client.set_terminated(self.study_run, "FINISHED" if complete else "KILLED")
+
+    def artifact_uri(self) -> str:
+        """Where the artifacts of the study's run are."""
+        return str(self.client.get_run(self.study_run).info.artifact_uri)
 
     def _experiment(self, folder: Path) -> str:
         name = f"triptych/{self.manifest.facts.study}"
         found = self.client.get_experiment_by_name(name)
         if found is not None:
+            if found.lifecycle_stage != "active":
+                raise RuntimeError(
+                    f"the experiment {name} was deleted in MLflow; restore it there "
+                    f"(mlflow experiments restore -x {found.experiment_id})"
+                )
             return str(found.experiment_id)
         local = self.manifest.tracking_uri == local_store(folder)
         artifacts = (folder / "mlartifacts").resolve().as_uri() if local else None
@@ -98,96 +179,137 @@ class Tracker:
 
     def _study_run(self) -> str:
         plan = self.manifest.digest
-        kind = "tags.`triptych.kind` = 'study'"
         found = self.client.search_runs(
-            [self.experiment], f"{kind} and tags.`triptych.plan` = '{plan}'", max_results=1
+            [self.experiment],
+            f"tags.`triptych.kind` = 'study' and tags.`triptych.plan` = '{plan}'",
+            order_by=["attributes.start_time ASC"],
         )
-        if found:
-            run = str(found[0].info.run_id)
-            self.client.update_run(run, status="RUNNING")
-        else:
-            tags = {"triptych.kind": "study", "triptych.plan": plan}
-            run = self._create(self.manifest.facts.study, tags)
-        labels = {"labels": encode_floats(self.manifest.test_labels)}
-        self._artifact(run, "facts.json", facts_to_json(self.manifest.facts))
-        self._artifact(run, "test_labels.json", json.dumps(labels))
+        if not found:
+            facts = self.manifest.facts
+            tags = {"triptych.kind": "study", "triptych.plan": plan, NOTE: facts.question}
+            return self._create(facts.study, tags)
+        kept = found[0]
+        if len(found) > 1:  # one was made twice: its answer was late; keep the one in use
+            kept = next((run for run in found if self._search("arm", run.info.run_id)), kept)
+            self._delete(run for run in found if run is not kept)
+        run = str(kept.info.run_id)
+        self.client.update_run(run, status="RUNNING")
+        self._find_runs(run)
         return run
 
-    def _runs(self, kind: str, tag: str) -> dict[str, str]:
-        """Tag value -> run of this study's arms or cells; half-written cells are deleted."""
-        found: dict[str, str] = {}
+    def _study_files(self, folder: Path) -> None:
+        """What a report from MLflow alone needs, and the study as it was read."""
+        labels = {"labels": encode_floats(self.manifest.test_labels)}
+        self._artifact(self.study_run, "facts.json", facts_to_json(self.manifest.facts))
+        self._artifact(self.study_run, "test_labels.json", json.dumps(labels))
+        if (folder / STUDY).exists():
+            self.client.log_artifact(self.study_run, str(folder / STUDY))
+
+    def _find_runs(self, study_run: str) -> None:
+        """The arms' and cells' runs; half-written and doubled ones are deleted."""
+        left_over: list[Run] = []
+        for run in self._search("arm", study_run):
+            arm = run.data.tags["triptych.arm"]
+            if self.arm_runs.setdefault(arm, run.info.run_id) != run.info.run_id:
+                left_over.append(run)
+        for run in self._search("cell", study_run):
+            tags = run.data.tags
+            key, arm_run = tags["triptych.key"], self.arm_runs.get(tags["triptych.arm"])
+            if run.info.status == "RUNNING" or key in self.cell_runs or arm_run is None:
+                left_over.append(run)
+                continue
+            self.cell_runs[key] = str(run.info.run_id)
+            self._stamps[key] = stamp_of_tags(tags)
+            if tags.get(PARENT) != arm_run:  # of two runs of that arm, another one is kept
+                self.client.set_tag(run.info.run_id, PARENT, arm_run)
+        self._delete(left_over)
+
+    def _search(self, kind: str, study_run: str, condition: str = "") -> "list[Run]":
+        """Every run of that kind, read to the end: deleting one would move the next pages."""
+        query = f"tags.`triptych.kind` = '{kind}' and tags.`triptych.study_run` = "
+        query += f"'{study_run}'"
+        found: list[Run] = []
         token: str | None = None
         while token != "":
             page = self.client.search_runs(
                 [self.experiment],
-                f"tags.`triptych.study_run` = '{self.study_run}' "
-                f"and tags.`triptych.kind` = '{kind}'",
-                max_results=1000,
+                f"{query} and {condition}" if condition else query,
+                max_results=PAGE,
                 page_token=token,
             )
-            for run in page:
-                if kind == "cell" and run.info.status == "RUNNING":
-                    self.client.delete_run(run.info.run_id)
-                else:
-                    found[run.data.tags[tag]] = str(run.info.run_id)
-                    self.statuses[run.info.run_id] = run.data.tags.get("triptych.status", "")
+            found += page
             token = page.token or ""
         return found
 
-    def _write_cell(self, cell: CellRecord) -> str:
-        from mlflow.entities import Metric, Param
+    def _prepare(self, cell: CellRecord) -> None:
+        """What must not be done by several threads at once."""
+        run = self.cell_runs.pop(cell.key, None)
+        if run is not None:
+            self.client.delete_run(run)  # it failed, and was trained again
+            del self._stamps[cell.key]
+        if cell.arm not in self.arm_runs:
+            tags = {
+                "triptych.kind": "arm",
+                "triptych.study_run": self.study_run,
+                "triptych.arm": cell.arm,
+                PARENT: self.study_run,
+            }
+            self.arm_runs[cell.arm] = self._create(cell.arm, tags, _began(cell, _now()))
+
+    def _write_cell(self, cell: CellRecord) -> None:
+        from mlflow.exceptions import MlflowException
 
         tags = {
             "triptych.kind": "cell",
             "triptych.study_run": self.study_run,
-            "triptych.key": cell.key,
-            "triptych.arm": cell.arm,
-            "triptych.phase": cell.phase,
-            "triptych.candidate": str(cell.candidate),
-            "triptych.seed": str(cell.seed),
-            "triptych.status": cell.status,
-            "triptych.epochs": str(cell.epochs),
-            PARENT: self._arm_run(cell.arm),
+            PARENT: self.arm_runs[cell.arm],
+            **cell_tags(cell),
         }
-        if cell.code:
-            tags["triptych.code"] = cell.code
-        if cell.reason:
-            tags["triptych.reason"] = cell.reason[:4000]
-        run = self._create(f"{cell.phase} {cell.candidate} seed {cell.seed}", tags)
-        now = int(time.time() * 1000)
-        metrics = [Metric(name, value, now, 0) for name, value in cell.metrics.items()]
-        for name in (*CURVES, f"valid.{self.manifest.facts.primary}"):
-            metrics += [
-                Metric(f"epoch/{name}", value, now, epoch)
-                for epoch, value in enumerate(cell.curve.get(name, ()), start=1)
-                if value is not None
-            ]
+        ended = _now()
+        run = self._create(cell_name(cell), tags, _began(cell, ended))
+        try:
+            self._log(run, cell)
+        except MlflowException as error:
+            if error.error_code != "INVALID_PARAMETER_VALUE":
+                raise
+            self.refused[cell.key] = str(error).partition("\n")[0]  # it would refuse it for ever
+            self.client.delete_run(run)
+            return
+        self.client.set_terminated(run, STATUS[cell.status], ended)
+        self.cell_runs[cell.key] = run
+        self._stamps[cell.key] = stamp(cell)
+
+    def _log(self, run: str, cell: CellRecord) -> None:
+        from mlflow.entities import Metric, Param
+
+        now = _now()
+        metrics = [
+            Metric(name, value, now, step)
+            for name, value, step in cell_metrics(cell, self.manifest.facts.primary)
+        ]
         params = [Param(name, str(value)) for name, value in cell.config.items()]
-        for start in range(0, max(len(metrics), len(params)), BATCH_LIMIT):
-            self.client.log_batch(
-                run,
-                metrics=metrics[start : start + BATCH_LIMIT],
-                params=params[start : start + BATCH_LIMIT],
-            )
+        self.client.log_batch(run, metrics=metrics, params=params)
         if cell.predictions:
             predictions = {"predictions": cell.predictions}
             self._artifact(run, "predictions.json", json.dumps(predictions))
-        self.client.set_terminated(run, STATUS[cell.status])
-        return run
 
-    def _arm_run(self, arm: str) -> str:
-        if arm not in self.arm_runs:
-            tags = {
-                "triptych.kind": "arm",
-                "triptych.study_run": self.study_run,
-                "triptych.arm": arm,
-                PARENT: self.study_run,
-            }
-            self.arm_runs[arm] = self._create(arm, tags)
-        return self.arm_runs[arm]
+    def _sum_up(self, run: str, cells: list[CellRecord]) -> None:
+        """An arm's run has what its confirm cells came to, to be compared in the list of runs."""
+        from mlflow.entities import Metric, RunTag
 
-    def _create(self, name: str, tags: dict[str, str]) -> str:
-        return str(self.client.create_run(self.experiment, tags={NAME: name, **tags}).info.run_id)
+        now = _now()
+        metrics = [Metric(name, value, now, 0) for name, value in arm_means(cells).items()]
+        tags = [RunTag(name, value) for name, value in best_params(cells).items()]
+        if metrics or tags:
+            self.client.log_batch(run, metrics=metrics, tags=tags)
+
+    def _delete(self, runs: "Iterable[Run]") -> None:
+        for run in runs:
+            self.client.delete_run(run.info.run_id)
+
+    def _create(self, name: str, tags: dict[str, str], began: int | None = None) -> str:
+        made = self.client.create_run(self.experiment, began, {NAME: name, **tags})
+        return str(made.info.run_id)
 
     def _artifact(self, run: str, name: str, text: str) -> None:
         with TemporaryDirectory(prefix="triptych-") as folder:
@@ -196,52 +318,10 @@ class Tracker:
             self.client.log_artifact(run, str(path))
 
 
-class BackgroundTracking:
-    """A thread that brings MLflow up to date with the ledger, and never holds up a training.
+def _now() -> int:
+    return int(time.time() * 1000)
 
-    A tracking server that does not answer costs nothing but a message at the end: the next run
-    of the study writes what is missing.
-    """
 
-    def __init__(self, make_tracker: Callable[[], Any], cells: Callable[[], list[CellRecord]]):
-        """Start, but import nothing yet: until there are cells, starting Ray needs the time.
-
-        Args:
-            make_tracker: makes a `Tracker`; called in the thread, since importing mlflow is slow.
-            cells: the plan's cells as they stand in the ledger.
-        """
-        self.failure: Exception | None = None
-        self.complete = False
-        self._make_tracker = make_tracker
-        self._cells = cells
-        self._news = threading.Event()
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="tracking", daemon=True)
-        self._thread.start()
-
-    def notify(self) -> None:
-        """There are new cells."""
-        self._news.set()
-
-    def close(self, complete: bool) -> None:
-        """Write what is left and wait for it.
-
-        Args:
-            complete: whether the study is.
-        """
-        self.complete = complete
-        self._closing.set()
-        self._news.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        try:
-            self._news.wait()
-            tracker = self._make_tracker()
-            while not self._closing.is_set():
-                self._news.clear()
-                tracker.write(self._cells())
-                self._news.wait()
-            tracker.finish(self._cells(), self.complete)
-        except Exception as error:  # whatever a server or its client raises
-            self.failure = error
+def _began(cell: CellRecord, ended: int) -> int:
+    """When a cell began, so that MLflow shows how long it took. Milliseconds since 1970."""
+    return ended - round(1000 * cell.metrics.get("seconds", 0.0))

@@ -8,9 +8,10 @@ from reports.write import Report, write_report
 from search.facts import manifest_of
 from search.folder import ledger_results, write_manifest
 from search.ledger import CellRecord, Ledger
+from search.pack_work import train_cells
 from search.provenance import code_version
 from search.schedule import Schedule
-from search.trainable import Worker, train_cells
+from search.worker import Worker
 from spaces.plan import Plan
 
 

@@ -12,8 +12,9 @@ from msa_core.packing import Member
 from msa_core.training import train_pack
 from search.brackets import Bracket, Standing, rungs
 from search.ledger import CellRecord
+from search.pack_work import train_cells
 from search.schedule import Schedule
-from search.trainable import Worker, train_cells
+from search.worker import Worker
 from spaces.plan import Plan, plan_study
 from spaces.planned import Versions
 from spaces.study import load_study

@@ -9,9 +9,10 @@ from msa_core.data.dataset import Dataset
 from reports.results import ResultsError
 from search.folder import PLAN, ledger_results, read_manifest, select_cells, write_manifest
 from search.ledger import CellRecord, Ledger, read_ledger
+from search.pack_work import train_cells
 from search.run import manifest_of
 from search.schedule import Schedule
-from search.trainable import Worker, train_cells
+from search.worker import Worker
 from spaces.plan import Plan, plan_study
 from spaces.planned import Versions
 from spaces.study import load_study

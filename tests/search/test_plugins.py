@@ -19,9 +19,11 @@ from msa_core.data.dataset import Dataset
 from msa_core.plugins import Plugin, use_plugins
 from search.cli import main
 from search.folder import ledger_results
-from search.ledger import CellRecord, read_ledger
+from search.ledger import CellRecord, read_ledger, read_whole
+from search.pack_work import cells_of
 from search.schedule import Schedule
-from search.trainable import PackTrainable, Worker, cells_of
+from search.trainable import PackTrainable
+from search.worker import Worker
 from spaces.domains import LogUniform
 from spaces.errors import StudyError
 from spaces.plan import plan_study
@@ -241,7 +243,7 @@ def test_a_study_with_a_plugin_runs_reports_and_trains_again_only_what_an_edit_c
                                                 folder=folder)  # fmt: skip
     first = read_ledger(results)
     assert {cell.status for cell in first.values()} == {"complete"}
-    for cell in first.values():
+    for cell in read_whole(results):
         assert (SHARPNESS in cell.config) == (cell.arm == "soft")
         assert ("train.fusion.spread" in cell.curve) == (cell.arm == "soft")
     kept = list((results / "plugins").iterdir())

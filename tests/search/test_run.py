@@ -77,7 +77,7 @@ def test_a_second_run_trains_nothing(finished: Path) -> None:
     before = (finished / "runs" / "small" / LEDGER).read_bytes()
     result = triptych("run", "study.yaml", folder=finished)
     assert result.returncode == 0
-    assert "nothing left to train" in result.stdout
+    assert "nothing to do: 20 cells are finished" in result.stdout
     assert "Ray" not in result.stdout
     assert (finished / "runs" / "small" / LEDGER).read_bytes() == before
 
@@ -142,7 +142,7 @@ def test_candidates_are_stopped_early_and_told_as_pruned(
         assert len([cell for cell in own if cell.phase == "confirm"]) == 4
         assert any(cell.status == "pruned" for cell in own)
     again = triptych("run", "study.yaml", *more, folder=tmp_path)
-    assert "nothing left to train" in again.stdout
+    assert "nothing to do" in again.stdout
 
 
 @pytest.mark.slow

@@ -1,30 +1,55 @@
-"""Ray Tune's view of a schedule, without starting Ray."""
+"""Ray Tune's view of a run, without starting Ray."""
 
 import pickle
+import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import torch
+from ray.exceptions import RayActorError, RayTaskError
 from ray.tune.search import Searcher
 
 from msa_core.data.dataset import Dataset
-from msa_core.packing import PackSize
+from msa_core.failures import EXCEPTION, OUT_OF_MEMORY, TIMEOUT
+from search.cluster.nodes import Node
+from search.dispatch import Dispatch
+from search.events import Event, Events
+from search.failures import LOST_NODE, LOST_WORKER
 from search.ledger import CellRecord
 from search.pack import Pack
+from search.pack_work import CELLS, PROGRESS, PackWork, train_cells
 from search.schedule import Schedule
-from search.searcher import LOST, EndOfRest, LostWorkers, PackSearcher
-from search.trainable import CELLS, RESTING, PackTrainable, Worker, train_cells
+from search.searcher import EndOfRest, PackSearcher
+from search.stopping import Stop
+from search.trainable import RESTING, PackTrainable
+from search.tune_repair import WorkerGoneError
+from search.watch import LAST_SECONDS, PATIENCE_SECONDS, Watch
+from search.worker import Worker
 from spaces.plan import plan_study
 from spaces.planned import Versions
 from spaces.study import load_study
 
+Make = Callable[..., PackSearcher]
+
 
 @pytest.fixture
-def schedule(small_study_text: str, write_study: Callable[[str], Path]) -> Schedule:
+def searcher(small_study_text: str, write_study: Callable[[str], Path]) -> Make:
+    """Makes a searcher over the small study."""
     plan = plan_study(load_study(write_study(small_study_text)), Versions(data="", code=""))
-    return Schedule(plan, [])
+
+    def make(kept: list[CellRecord] | None = None, **more: Any) -> PackSearcher:
+        def keep(cells: list[CellRecord], measured: object) -> list[CellRecord]:
+            if kept is not None:
+                kept.extend(cells)
+            return cells
+
+        return PackSearcher(Dispatch(**{"schedule": Schedule(plan, []), "keep": keep, **more}))
+
+    return make
 
 
 def pack_of(suggested: object) -> Pack:
@@ -34,58 +59,61 @@ def pack_of(suggested: object) -> Pack:
     return pack
 
 
-def test_finished_cells_are_kept_before_anyone_hears_of_them(
-    schedule: Schedule, small_data: Dataset
-) -> None:
-    heard: list[tuple[str, int]] = []
-    searcher = PackSearcher(
-        schedule,
-        lambda cells, measured: heard.append(("kept", len(cells))),
-        lambda cells: heard.append(("announced", len(cells))),
-    )
-    while (suggested := searcher.suggest("trial")) != Searcher.FINISHED:
-        cells = train_cells(pack_of(suggested), Worker.of(small_data))
-        searcher.on_trial_complete("trial", {CELLS: [asdict(cell) for cell in cells]})
-    assert schedule.finished
-    assert [name for name, _ in heard] == ["kept", "announced"] * (len(heard) // 2)
-    assert sum(number for name, number in heard if name == "kept") == 2 * (3 * 2 + 4)
+def answer(pack: Pack, dataset: Dataset) -> dict[str, object]:
+    return {CELLS: [asdict(cell) for cell in train_cells(pack, Worker.of(dataset))]}
 
 
-def test_a_lost_worker_leaves_failed_cells_that_say_so(schedule: Schedule) -> None:
+def test_a_study_is_served_to_its_end(searcher: Make, small_data: Dataset) -> None:
     kept: list[CellRecord] = []
-    searcher = PackSearcher(
-        schedule, lambda cells, measured: kept.extend(cells), lambda cells: None
-    )
-    pack = pack_of(searcher.suggest("trial"))
-    searcher.on_trial_complete("trial", None, error=True)
-    assert {cell.key for cell in kept} == {cell.key for cell in pack.cells}
-    assert {(cell.status, cell.reason) for cell in kept} == {("failed", LOST)}
+    served = searcher(kept)
+    while (suggested := served.suggest("trial")) != Searcher.FINISHED:
+        served.on_trial_complete("trial", answer(pack_of(suggested), small_data))
+    assert served.failure is None and served.dispatch.schedule.finished
+    assert len({cell.key for cell in kept}) == len(kept) == 2 * (3 * 2 + 4)
 
 
-def test_a_ledger_that_cannot_be_written_ends_the_run(schedule: Schedule) -> None:
-    def fail(cells: list[CellRecord], measured: PackSize | None) -> None:
-        raise OSError("no space left")
+def test_cells_are_kept_as_they_end(searcher: Make, small_data: Dataset) -> None:
+    """Those of a pack that is told of in parts count once, the last result included."""
+    kept: list[CellRecord] = []
+    served = searcher(kept)
+    pack = pack_of(served.suggest("trial"))
+    work = PackWork(pack, Worker.of(small_data))
+    result = work.step(0.0)
+    while not result["done"]:
+        served.on_trial_result("trial", result | {"node_ip": "10.0.0.1", "pid": 7})
+        flight = served.dispatch.flights.get("trial")
+        assert flight is not None and (flight.node, flight.process) == ("10.0.0.1", 7)
+        result = work.step(0.0)
+    served.on_trial_complete("trial", result)
+    assert sorted(cell.key for cell in kept) == sorted(cell.key for cell in pack.cells)
 
-    searcher = PackSearcher(schedule, fail, lambda cells: None)
-    searcher.suggest("trial")
-    searcher.on_trial_complete("trial", None, error=True)
-    assert isinstance(searcher.failure, OSError)
-    assert searcher.suggest("next") == Searcher.FINISHED
+
+def test_a_ledger_that_cannot_be_written_ends_the_run(searcher: Make, small_data: Dataset) -> None:
+    def fail(cells: list[CellRecord], measured: object) -> list[CellRecord]:
+        raise OSError("no such device")
+
+    served = searcher(keep=fail)
+    pack = pack_of(served.suggest("trial"))
+    served.on_trial_complete("trial", answer(pack, small_data))
+    assert isinstance(served.failure, OSError)
+    assert served.suggest("next") == Searcher.FINISHED
 
 
-def test_tune_can_pickle_it(schedule: Schedule) -> None:
-    searcher = PackSearcher(schedule, lambda cells, measured: None, lambda cells: None)
-    assert isinstance(pickle.loads(pickle.dumps(searcher)), PackSearcher)
+def test_tune_can_pickle_them(searcher: Make) -> None:
+    served = searcher()
+    watch = Watch(served, epoch_seconds=None, read_nodes=list)
+    for one in (served, watch, EndOfRest(served.dispatch)):
+        assert isinstance(pickle.loads(pickle.dumps(one)), type(one))
 
 
 def test_a_worker_without_a_pack_rests_until_results_may_bring_one(
-    schedule: Schedule, small_data: Dataset
+    searcher: Make, small_data: Dataset
 ) -> None:
-    searcher = PackSearcher(schedule, lambda cells, measured: None, lambda cells: None, workers=9)
-    end_of_rest = EndOfRest(searcher)
+    served = searcher(workers=9)
+    end_of_rest = EndOfRest(served.dispatch)
     packs: dict[str, Pack] = {}
     trial = "0"
-    while (suggested := searcher.suggest(trial)) and suggested != {
+    while (suggested := served.suggest(trial)) and suggested != {
         "pack": None, "nap_seconds": pytest.approx(9 * 0.05),
     }:  # fmt: skip
         packs[trial] = pack_of(suggested)
@@ -94,39 +122,13 @@ def test_a_worker_without_a_pack_rests_until_results_may_bring_one(
     resting = {RESTING: True, "done": False}
     assert not end_of_rest(trial, resting)
     for name, pack in packs.items():
-        cells = train_cells(pack, Worker.of(small_data))
-        result = {CELLS: [asdict(cell) for cell in cells]}
+        result = answer(pack, small_data)
         assert not end_of_rest(name, result)
-        searcher.on_trial_complete(name, result)
+        served.on_trial_complete(name, result)
     assert end_of_rest(trial, resting)
-    searcher.on_trial_complete(trial, resting)
-    assert pack_of(searcher.suggest("next")).phase == "confirm"
+    served.on_trial_complete(trial, resting)
+    assert pack_of(served.suggest("next")).phase == "confirm"
     assert not end_of_rest.stop_all()
-    assert isinstance(pickle.loads(pickle.dumps(end_of_rest)), EndOfRest)
-
-
-def test_a_pack_whose_worker_was_lost_is_trained_in_smaller_steps(schedule: Schedule) -> None:
-    """The system may have killed it for its memory."""
-    said: list[str] = []
-    lost = LostWorkers(said.append)
-    pack = schedule.next_pack()
-    assert pack is not None and pack.size is None and len(pack.cells) == 6
-    trial = SimpleNamespace(config={"pack": pack})
-    for size in (3, 1, 1):
-        lost.on_trial_recover(trial=trial)
-        assert trial.config["pack"] == replace(pack, size=size)
-        assert f"6 cells, at most {size} in one step" in said[-1]
-    lost.on_trial_recover(trial=SimpleNamespace(config={"pack": None}))
-    assert len(said) == 3
-
-
-def test_a_rest_that_is_lost_costs_nothing(schedule: Schedule) -> None:
-    kept: list[CellRecord] = []
-    searcher = PackSearcher(
-        schedule, lambda cells, measured: kept.extend(cells), lambda cells: None
-    )
-    searcher.on_trial_complete("rest", None, error=True)
-    assert (kept, searcher.failure, searcher.has_news) == ([], None, False)
 
 
 def test_a_resting_worker_trains_nothing_and_makes_room_after_a_while(
@@ -141,4 +143,140 @@ def test_a_resting_worker_trains_nothing_and_makes_room_after_a_while(
         assert [actor.step()["done"] for _ in range(3)] == expected
         actor.reset_config({"pack": None, "nap_seconds": 4.0})
     assert naps == [4.0] * 6
+    actor.leave()
+    assert actor.step()["done"]
     assert actor.work is None
+
+
+# Workers that are lost.
+
+
+class Actor:
+    """A worker process, as the driver has hold of it."""
+
+    def __init__(self) -> None:
+        self.left = 0
+        self.leave = SimpleNamespace(remote=self._leave)
+
+    def _leave(self) -> None:
+        self.left += 1
+
+
+class Trial:
+    """A trial, as far as the watch looks at it."""
+
+    def __init__(self, name: str = "trial", error_file: Path | None = None) -> None:
+        self.trial_id = name
+        self.config: dict[str, Any] = {}
+        self.last_result: dict[str, Any] = {}
+        self.temporary_state = SimpleNamespace(ray_actor=Actor())
+        self.pickled_error_file = self.error_file = None
+        if error_file is not None:
+            self.pickled_error_file, self.error_file = f"{error_file}.pkl", f"{error_file}.txt"
+
+
+NODES = [Node(cores=1, name="10.0.0.1", key="a"), Node(cores=1, name="10.0.0.2", key="b")]
+
+
+def raised(cause: Exception) -> RayTaskError:
+    return RayTaskError("step", "Traceback ...\n  line 1\nlast line", cause)
+
+
+@pytest.mark.parametrize(
+    ("error", "node", "kind", "reason"),
+    [
+        (raised(ValueError("no\nmore")), "10.0.0.1", EXCEPTION, "ValueError: no"),
+        (raised(torch.OutOfMemoryError("x")), "10.0.0.1", OUT_OF_MEMORY, "OutOfMemoryError: x"),
+        (WorkerGoneError("OutOfMemoryError", "x"), "10.0.0.1", OUT_OF_MEMORY, "for the memory"),
+        (RayActorError(), "10.0.0.1", LOST_WORKER, "without an answer"),
+        (RayActorError(), "10.0.0.9", LOST_NODE, "10.0.0.9 was lost"),
+        (RayActorError(None, "died\n\tpid: 5\n\tip: 10.0.0.9\n"), "", LOST_NODE, "10.0.0.9"),
+        (RayActorError(None, "died\n\tpid: 5\n\tip: 10.0.0.1\n"), "", LOST_WORKER, "answer"),
+        (None, "", LOST_WORKER, "without an answer"),
+    ],
+)  # fmt: skip
+def test_the_kind_of_a_loss(
+    searcher: Make, tmp_path: Path, error: Exception | None, node: str, kind: str, reason: str
+) -> None:
+    heard: list[Event] = []
+    served = searcher(events=Events(listeners=[heard.append]))
+    watch = Watch(served, epoch_seconds=None, read_nodes=lambda: NODES)
+    trial = Trial(error_file=tmp_path / "error")
+    if error is not None:
+        (tmp_path / "error.pkl").write_bytes(pickle.dumps(error))
+        (tmp_path / "error.txt").write_text(f"Failure # 1\n{error}\n")
+    served.suggest(trial.trial_id)
+    served.on_trial_result(trial.trial_id, {PROGRESS: [{}], "node_ip": node, "pid": 1})
+    served.on_trial_complete(trial.trial_id, None, error=True)
+    watch.on_trial_error(0, [trial], trial)
+    again = heard[-1]
+    assert served.failure is None
+    assert again.what == "pack again" and again.details["kind"] == kind
+    assert reason in again.details["reason"] and "\n" not in again.details["reason"]
+
+
+def test_a_rest_that_is_lost_costs_nothing(searcher: Make) -> None:
+    served = searcher()
+    watch = Watch(served, epoch_seconds=None, read_nodes=list)
+    served.on_trial_complete("rest", None, error=True)
+    watch.on_trial_error(0, [], Trial("rest"))
+    assert (served.failure, served.dispatch.has_news) == (None, False)
+
+
+def test_a_worker_that_says_nothing_for_too_long_is_ended(
+    searcher: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[object] = []
+    monkeypatch.setattr("search.watch.ray.kill", ended.append)
+    heard: list[Event] = []
+    served = searcher(events=Events(listeners=[heard.append]))
+    watch = Watch(served, epoch_seconds=8.0, read_nodes=list)
+    trial = Trial()
+    served.suggest(trial.trial_id)
+    watch.on_step_begin(0, [trial])
+    assert not ended
+    flight = served.dispatch.flights.get(trial.trial_id)
+    assert flight is not None
+    flight.heard = time.monotonic() - 10.0 - PATIENCE_SECONDS
+    watch._looked = 0.0
+    watch.on_step_begin(1, [trial])
+    assert ended == [trial.temporary_state.ray_actor]
+    watch.on_trial_error(0, [trial], trial)
+    assert [event.what for event in heard] == ["pack started", "worker hangs", "pack again"]
+    assert heard[-1].details["kind"] == TIMEOUT
+
+
+def test_when_told_to_stop_only_what_is_nearly_done_is_waited_for(searcher: Make) -> None:
+    stop = Stop()
+    served = searcher(stop=stop, workers=2)
+    watch = Watch(served, epoch_seconds=None, read_nodes=list)
+    near, far = Trial("near"), Trial("far")
+    for trial, seconds in ((near, 1.0), (far, 1000.0)):
+        pack = pack_of(served.suggest(trial.trial_id))
+        epochs = {cell.key: 1 for cell in pack.cells}
+        said = {"epochs": epochs, "most_epochs": 3, "seconds": seconds}
+        served.on_trial_result(trial.trial_id, {PROGRESS: [said]})
+    watch.on_step_begin(0, [near, far])
+    stop.reason, stop.until = "Ctrl-C", time.monotonic() + 30.0
+    for _ in range(3):
+        watch.on_step_begin(0, [near, far])
+    assert near.temporary_state.ray_actor.left == 0
+    assert far.temporary_state.ray_actor.left == 1
+    assert served.suggest("next") == Searcher.FINISHED
+    stop.until = time.monotonic() - LAST_SECONDS - 1.0
+    with pytest.raises(KeyboardInterrupt):
+        watch.on_step_begin(0, [near, far])
+
+
+def test_what_was_taken_in_is_forgotten(searcher: Make, small_data: Dataset) -> None:
+    """Tune remembers every trial's last result; ten thousand would not fit."""
+    watch = Watch(searcher(), epoch_seconds=None, read_nodes=list)
+    trial = Trial()
+    trial.last_result = {CELLS: [1], PROGRESS: [2], "done": True}
+    trial.config = {"pack": None, "resume": [3]}
+    watch.on_trial_complete(0, [trial], trial)
+    assert trial.last_result == {"done": True} and trial.config == {"pack": None}
+    going_on, last = {CELLS: [1], "done": False}, {CELLS: [1], "done": True}
+    watch.on_trial_result(0, [trial], trial, going_on)
+    watch.on_trial_result(0, [trial], trial, last)
+    assert CELLS not in going_on and CELLS in last

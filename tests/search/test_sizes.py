@@ -13,9 +13,10 @@ from msa_core.packing import PackSize
 from search import trainable
 from search.ledger import Ledger, read_ledger, read_pack_sizes
 from search.pack import Pack
+from search.pack_work import MEASURED, PackWork, measured_of, train_cells
 from search.schedule import Schedule
 from search.sizes import UNMEASURED, PackSizes
-from search.trainable import MEASURED, PackWork, Worker, measured_of, train_cells
+from search.worker import Worker
 from spaces.plan import plan_study
 from spaces.planned import Versions
 from spaces.study import load_study

@@ -1,0 +1,78 @@
+"""The commands of `triptych ledger`; what they do is in `search.ledger_commands`."""
+
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import click
+
+_study = click.argument("study")
+_workdir = click.option(
+    "--workdir",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(),
+    help="Results are in WORKDIR/runs/<study>. Default: here.",
+)
+
+
+def ledger_group(errors: Callable[[], AbstractContextManager[None]]) -> click.Group:
+    """The group, to be added to the front door.
+
+    Args:
+        errors: makes one message of a user's mistake.
+    """
+
+    @click.group()
+    def ledger() -> None:
+        """Look after the record of a study's finished cells."""
+
+    @ledger.command()
+    @_study
+    @_workdir
+    @click.option("--repair", is_flag=True, help="Put damaged lines aside, as the next run would.")
+    def check(study: str, workdir: Path, repair: bool) -> None:
+        """Say what a ledger holds and what is wrong with it.
+
+        STUDY is a name, a file or a results folder.
+
+        Exit code 0: every line is sound. 1: some are not.
+        """
+        from search import ledger_commands
+        from search.status import results_folder
+
+        with errors():
+            folder = results_folder(study, workdir)
+            if repair:
+                click.echo("\n".join(ledger_commands.repair(folder)))
+            lines, is_sound = ledger_commands.check(folder)
+            click.echo("\n".join(lines))
+            sys.exit(0 if is_sound else 1)
+
+    @ledger.command()
+    @_study
+    @_workdir
+    @click.option(
+        "--format",
+        "form",
+        type=click.Choice(["csv", "parquet", "jsonl"]),
+        default="csv",
+        help="jsonl has curves, predictions and logs too. Default: csv.",
+    )
+    @click.option(
+        "--out", type=click.Path(dir_okay=False, path_type=Path), help="Default: print it."
+    )
+    def export(study: str, workdir: Path, form: str, out: Path | None) -> None:
+        """Write every finished cell for other tools, one row a cell.
+
+        STUDY is a name, a file or a results folder.
+        """
+        from search import ledger_commands
+        from search.status import results_folder
+
+        with errors():
+            count = ledger_commands.export(results_folder(study, workdir), form, out, sys.stdout)
+            if out is not None:
+                click.echo(f"{out} written, {count} cells")
+
+    return ledger

@@ -1,0 +1,51 @@
+"""Keeps passwords and tokens out of what is written, shown or sent. Standard library only."""
+
+import os
+import re
+from urllib.parse import quote
+
+HIDDEN = "***"
+SHORTEST = 8  # characters of a value of the environment that is worth hiding
+SECRET_NAMES = ("TOKEN", "PASSWORD", "SECRET", "KEY")  # how their variables end
+_NAMED = r"(?:[a-z]+[-_])?(?:token|api[-_]?key|password|passwd|secret|secret[-_]key|access[-_]key)"
+# Greedy up to the last @: a password may hold one, as it may hold a colon or a slash.
+_USER_AND_PASSWORD = re.compile(r"(://[^\s/:@\"'<>]*):[^\s\"'<>]*@")
+_ONLY_USER = re.compile(r"(https?://)[^\s/:@\"'<>]+@", re.IGNORECASE)
+_QUERY = re.compile(rf"((?<![\w-]){_NAMED}=)[^\s&;,\"'<>]+", re.IGNORECASE)
+_QUERY_PART = re.compile(rf"(?<=[?&]){_NAMED}=[^&#]*&?", re.IGNORECASE)
+_HEADER = re.compile(r"\b(Bearer|Basic) +[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
+
+
+def without_secrets(text: str) -> str:
+    """A text for people or programs, with what must stay secret replaced by `***`.
+
+    That is `user:password@` in an address, the value of `token=`, `api_key=` and the like, what
+    follows `Bearer` and `Basic`, and wherever they occur the values of environment variables
+    whose names end in TOKEN, PASSWORD, SECRET or KEY.
+    """
+    for value in _values_of_the_environment():
+        text = text.replace(value, HIDDEN)
+    text = _USER_AND_PASSWORD.sub(rf"\1:{HIDDEN}@", text)
+    text = _ONLY_USER.sub(rf"\1{HIDDEN}@", text)
+    text = _QUERY.sub(rf"\1{HIDDEN}", text)
+    return _HEADER.sub(rf"\1 {HIDDEN}", text)
+
+
+def without_password(uri: str) -> str:
+    """An address that can be kept: it still leads there, but the password is asked for elsewhere.
+
+    Args:
+        uri: e.g. `http://me:secret@host:5000`, which becomes `http://me@host:5000`.
+    """
+    bare = _QUERY_PART.sub("", _USER_AND_PASSWORD.sub(r"\1@", uri))
+    return uri if bare == uri else bare.rstrip("?&")
+
+
+def _values_of_the_environment() -> list[str]:
+    """What to hide, the longest first: one value may hold another."""
+    values = {
+        value
+        for name, value in os.environ.items()
+        if name.upper().endswith(SECRET_NAMES) and len(value) >= SHORTEST
+    }
+    return sorted(values | {quote(value, safe="") for value in values}, key=len, reverse=True)

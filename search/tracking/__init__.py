@@ -1,0 +1,17 @@
+"""From the ledger to MLflow: idempotent, in a process of its own."""
+
+from search.tracking.background import BackgroundTracking
+from search.tracking.marker import is_synced
+from search.tracking.report import attach_report
+from search.tracking.sync import Synced, sync_study
+from search.tracking.tracker import Tracker, local_store
+
+__all__ = [
+    "BackgroundTracking",
+    "Synced",
+    "Tracker",
+    "attach_report",
+    "is_synced",
+    "local_store",
+    "sync_study",
+]
