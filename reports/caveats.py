@@ -67,7 +67,12 @@ class Fairness:
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """A cell that failed, or was stopped early in the confirm phase, and why."""
+    """A cell that failed, or was stopped early in the confirm phase, and why.
+
+    Attributes:
+        kind: of a failure, in a word or two; empty if unknown.
+        log: the last lines that the training said; empty if there are none.
+    """
 
     key: str
     arm: str
@@ -76,6 +81,13 @@ class Failure:
     seed: int
     status: str
     reason: str
+    kind: str = ""
+    log: str = ""
+
+    @property
+    def group(self) -> str:
+        """What it is listed under."""
+        return self.kind or self.status
 
 
 def describe_limits(
@@ -183,6 +195,8 @@ def list_failures(results: Results) -> tuple[Failure, ...]:
             seed=int(row["seed"]),
             status=str(row["status"]),
             reason=results.reasons.get(str(row["key"]), "no reason was recorded"),
+            kind=results.kinds.get(str(row["key"]), ""),
+            log=results.logs.get(str(row["key"]), ""),
         )
         for row in wrong.to_dict("records")
     ]

@@ -6,6 +6,7 @@ found by its tag `triptych.study_run`, so the arms' runs, which only group cells
 
 import json
 import os
+import re
 import socket
 import tempfile
 from dataclasses import replace
@@ -55,8 +56,17 @@ def read_mlflow(tracking_uri: str, study: str, *, plan: str | None = None) -> Re
     except MlflowException as error:
         reason = str(error).splitlines()[0]
         raise ResultsError(
-            f"{tracking_uri}: cannot read study '{study}': {reason}; check the tracking URI"
+            f"{tracking_uri}: cannot read study '{study}': {reason}; {_advice(reason)}"
         ) from error
+
+
+def _advice(reason: str) -> str:
+    if re.search(r"\b40[13]\b|authentication|password", reason):
+        return (
+            "passwords are not kept with the results: set MLFLOW_TRACKING_USERNAME and "
+            "MLFLOW_TRACKING_PASSWORD, or give --tracking-uri"
+        )
+    return "check the tracking URI"
 
 
 def _read(client: "MlflowClient", tracking_uri: str, study: str, plan: str | None) -> Results:
@@ -102,18 +112,15 @@ def _read(client: "MlflowClient", tracking_uri: str, study: str, plan: str | Non
         for run in confirmed
         if (text := _optional_artifact(client, run.info.run_id, "predictions.json")) is not None
     }
-    reasons = {
-        run.data.tags["triptych.key"]: run.data.tags["triptych.reason"]
-        for run in runs
-        if "triptych.reason" in run.data.tags
-    }
     notes = code_notes(run.data.tags.get("triptych.code", "") for run in runs)
     return Results(
         facts=replace(facts, notes=(*facts.notes, *notes)),
         cells=cells_from_rows(rows),
         predictions=predictions,
         labels=labels,
-        reasons=reasons,
+        reasons=_tagged(runs, "triptych.reason"),
+        kinds=_tagged(runs, "triptych.failure"),
+        logs=_tagged(runs, "triptych.log"),
     )
 
 
@@ -161,6 +168,13 @@ def _row(run: "Run") -> dict[str, Any]:
     }
     row |= {f"{PARAM}{name}": parse_param(text) for name, text in run.data.params.items()}
     return row
+
+
+def _tagged(runs: "list[Run]", tag: str) -> dict[str, str]:
+    """Key of each cell that has a tag -> its value."""
+    return {
+        run.data.tags["triptych.key"]: run.data.tags[tag] for run in runs if tag in run.data.tags
+    }
 
 
 def _artifact(client: "MlflowClient", run_id: str, name: str) -> str:

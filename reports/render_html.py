@@ -13,6 +13,7 @@ from reports.numerals import MISSING, show, show_interval, show_p
 from reports.tables import Table
 from reports.wording import answer, limit_sentences
 
+MOST_FAILURES = 50  # of one kind that are listed one by one: each may bring its log
 _CONFIG = {"displayModeBar": False, "responsive": True, "scrollZoom": False}
 
 
@@ -34,6 +35,7 @@ def render_html(comparison: Comparison, table: Table) -> str:
         answer=answer(comparison),
         limits=limit_sentences(comparison),
         missing=MISSING,
+        most_failures=MOST_FAILURES,
         plotly_js=get_plotlyjs() if has_values else "",
         delta_figure=_fragment(draw_delta(delta_data(comparison)), "delta") if has_deltas else "",
         seeds_figure=_fragment(draw_seeds(seeds_data(comparison)), "seeds") if has_values else "",

@@ -117,6 +117,8 @@ class Results:
         predictions: key of a complete confirm cell -> its test predictions, float32 [N].
         labels: test labels, float32 [N]; None if no confirm cell is complete yet.
         reasons: key of a failed or pruned cell -> one line that says why.
+        kinds: key of a failed cell -> the kind of its failure, in a word or two.
+        logs: key of a failed cell -> the last lines that its training said.
     """
 
     facts: StudyFacts
@@ -124,6 +126,8 @@ class Results:
     predictions: Mapping[str, NDArray[np.float32]]
     labels: NDArray[np.float32] | None
     reasons: Mapping[str, str] = field(default_factory=dict)
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    logs: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse results that break the contract.

@@ -37,6 +37,8 @@ def results(synthetic: ModuleType) -> Results:
         predictions={k: v for k, v in made.predictions.items() if k != "c-same arm-2"},
         labels=made.labels,
         reasons={"c-same arm-2": "loss became NaN in epoch 1"},
+        kinds={"c-same arm-2": "not finite"},
+        logs={"c-same arm-2": "epoch 1\nloss nan"},
     )
 
 
@@ -86,6 +88,8 @@ def _write_study(client: Any, experiment: str, results: Results) -> None:
         }
         if row["key"] in results.reasons:
             tags["triptych.reason"] = results.reasons[row["key"]]
+            tags["triptych.failure"] = results.kinds[row["key"]]
+            tags["triptych.log"] = results.logs[row["key"]]
         run = client.create_run(experiment, tags=tags).info.run_id
         for name, value in row.items():
             if value is None or value != value:
@@ -110,6 +114,8 @@ def test_what_was_written_is_read(store: str, results: Results, synthetic: Modul
     read = read_mlflow(store, "planted")
     assert read.facts == results.facts
     assert read.reasons == results.reasons
+    assert read.kinds == results.kinds
+    assert read.logs == results.logs
     expected = results.cells.sort_values("key").reset_index(drop=True)
     pd.testing.assert_frame_equal(read.cells[list(expected.columns)], expected)
     assert read.predictions.keys() == results.predictions.keys()
