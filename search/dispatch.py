@@ -90,8 +90,10 @@ class Dispatch:
     def hear(self, trial: str, said: Mapping[str, Any], saved: Mapping[str, bytes]) -> None:
         """A worker said how far it is, and perhaps how its cells can be gone on with."""
         self.flights.hear(trial, said)
-        if saved and self.checkpoints is not None and self.flights.get(trial) is not None:
-            self.checkpoints.keep(saved)
+        if not saved or self.checkpoints is None or self.flights.get(trial) is None:
+            return
+        if fault := self.checkpoints.keep(saved):
+            self.events.tell("no checkpoint", reason=fault)
 
     def take_in(
         self, trial: str, records: list[CellRecord], measured: PackSize | None = None

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from search.secrets import without_secrets
+from search.redaction import without_secrets
 
 EVENTS = "events.jsonl"
 
@@ -34,6 +34,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
         "seconds",
     ),
     "pack again": ("pack", "arm", "phase", "cells", "kind", "reason", "node", "parts"),
+    "no checkpoint": ("reason",),
     "node lost": ("node",),
     "node joined": ("node",),
     "worker hangs": ("pack", "arm", "seconds"),
@@ -157,6 +158,8 @@ def sentence(event: Event) -> str:
                 f"a worker has said nothing for {told['seconds']:.0f} s and is ended: pack "
                 f"{told['pack']}, {told['arm']}"
             )
+        case "no checkpoint":
+            return f"warning: {told['reason']}"
         case "paused":
             return f"paused: {told['reason']}"
         case "went on":

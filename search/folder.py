@@ -21,7 +21,7 @@ from reports.encoding import (
 )
 from reports.results import METRIC, PARAM, Results, ResultsError, StudyFacts
 from search.ledger import CellRecord, read_ledger, read_whole
-from search.secrets import without_password
+from search.redaction import without_password
 from search.selection import ArmCells, Objective, paid_candidates, planned_cells
 from spaces.plan import CONFIRM
 from spaces.planned import Versions

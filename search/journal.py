@@ -27,9 +27,9 @@ from optuna.trial import FrozenTrial, TrialState
 from search.arm_schedule import ArmSchedule
 from search.ledger import LEDGER, CellRecord
 from search.proposals import Outcome, Params, outcome
+from search.redaction import without_secrets
 from search.samplers import distribution
 from search.schedule import Schedule
-from search.secrets import without_secrets
 from search.selection import seconds_of
 from spaces.plan import TUNE
 

@@ -19,7 +19,7 @@ from search.asha import EPOCH, RUNGS, VALUE
 from search.brackets import Bracket, Standing, rungs
 from search.ledger import CellRecord
 from search.pack import Pack, PackCell
-from search.secrets import without_secrets
+from search.redaction import without_secrets
 from search.sizes import UNMEASURED
 from search.worker import Worker
 from search.worker_log import said_lately
@@ -61,6 +61,7 @@ class PackWork:
             device=worker.device,
             size=size,
             epoch_limit=worker.epoch_seconds,
+            identity=worker.identity,
             resume={
                 place: found[cell.key] for place, cell in enumerate(pack.cells) if cell.key in found
             },

@@ -14,7 +14,7 @@ from search.cluster.front import REFUSED_TOKEN
 from search.cluster.loopback import on_loopback
 from search.cluster.nodes import Resources, autoscaled, choose, ray_nodes
 from search.errors import RunError
-from search.secrets import without_secrets
+from search.redaction import without_secrets
 
 # Read by Ray when it is imported or started.
 RAY_ENVIRONMENT = {
@@ -101,10 +101,8 @@ def ray_session(
 
 
 def _why(error: Exception, address: str | None) -> str:
-    """Ray's own words, unless it was the token."""
-    from ray.exceptions import AuthenticationError
-
-    if address and isinstance(error.__cause__ or error, AuthenticationError):
+    """Ray's own words, unless it was the token; of that only the cause's text tells."""
+    if address and "InvalidAuthToken" in str(error.__cause__ or error):
         return REFUSED_TOKEN.format(address=address)
     return f"Ray could not start: {without_secrets(str(error))}"
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from msa_core.data.dataset import Dataset
 from msa_core.plugins import use_plugins
+from search.dispatch import INTERRUPTED
 from search.engine import Engine
 from search.events import Events
 from search.facts import manifest_of
@@ -17,6 +18,8 @@ from search.progress import Progress
 from search.run_log import RunLog
 from search.tracking import BackgroundTracking, local_store
 from spaces.plan import Plan
+
+IN_A_HURRY = 10.0  # seconds for MLflow when somebody waits for the end; `triptych sync` does it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,11 +92,13 @@ def run_study(
             trainable=trainable,
         )
         complete = False
+        patience: float | None = IN_A_HURRY
         try:
             engine.train()
             complete = not engine.ended
+            patience = IN_A_HURRY if engine.ended == INTERRUPTED else None
         finally:
-            tracking.close(complete)
+            tracking.close(complete, patience)
         cells = select_cells(manifest, ledger.records)
         return _summary(manifest, cells, engine, tracking.failure)
 

@@ -17,6 +17,7 @@ from search.dispatch import Dispatch
 from search.failures import LOST_NODE, LOST_WORKER
 from search.flights import Flight
 from search.searcher import BULK, PackSearcher
+from search.tune_repair import drop_finished, lighten
 from search.worker_log import log_of_process
 
 LOOK_SECONDS = 2.0  # between two looks at nodes and workers
@@ -72,6 +73,7 @@ class Watch(Callback):  # type: ignore[misc]  # Ray ships no types for it
         Raises:
             KeyboardInterrupt: the run is to stop, and its workers do not leave in time.
         """
+        drop_finished(trials)
         if self._dispatch.stop and self._dispatch.over:
             self._let_go(trials)
         if time.monotonic() - self._looked >= LOOK_SECONDS:
@@ -88,7 +90,7 @@ class Watch(Callback):  # type: ignore[misc]  # Ray ships no types for it
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Called by Tune after the searcher: forget what was taken in."""
         _forget(trial.last_result)
-        _forget(trial.config, "resume")
+        lighten(trial)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Called by Tune when a trial raised or its worker is gone."""
@@ -186,7 +188,7 @@ def _place(flight: Flight, said: str) -> None:
     flight.node = flight.node or (node[1] if node else "")
 
 
-def _forget(holder: dict[str, Any] | None, *names: str) -> None:
-    for name in names or BULK:
-        if holder:
-            holder.pop(name, None)
+def _forget(result: dict[str, Any] | None) -> None:
+    for name in BULK:
+        if result:
+            result.pop(name, None)

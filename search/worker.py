@@ -57,6 +57,11 @@ class Worker:
                         self.prepared.warm(replace(arm.config, {path: option}))
 
     @property
+    def identity(self) -> str:
+        """What a checkpoint of this worker's is of, beside the cell: data, code and plugins."""
+        return " ".join([self.data, self.code, *(plugin.digest for plugin in self.plugins)])
+
+    @property
     def share(self) -> int:
         """Bytes on its device that it may use; 0 = unknown."""
         if self.device != "cuda":

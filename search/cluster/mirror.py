@@ -11,7 +11,7 @@ from typing import Any
 
 from search.errors import RunError
 from search.ledger import LEDGER
-from search.secrets import without_secrets
+from search.redaction import without_secrets
 
 EVERY_SECONDS = 60.0
 MOST_BYTES = 200 * 1024**2  # of a file other than the ledger

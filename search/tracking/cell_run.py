@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from search.ledger import CellRecord
-from search.secrets import without_secrets
+from search.redaction import without_secrets
 
 STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
 CURVES = ("train.loss",)  # and the validation curve of the study's metric

@@ -15,7 +15,7 @@ from typing import Any
 from reports.encoding import facts_to_json
 from search.folder import Manifest
 from search.ledger import LEDGER
-from search.secrets import without_password
+from search.redaction import without_password
 
 MARKER = "tracking.json"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from search.folder import Manifest, read_manifest, select_cells
 from search.ledger import CellRecord, LedgerError, read_ledger
 from search.lock import Lock
-from search.secrets import without_password
+from search.redaction import without_password
 from search.tracking.marker import Marker, plan_digest, read_marker, write_marker
 from search.tracking.report import attach_to_server
 from search.tracking.tracker import Tracker

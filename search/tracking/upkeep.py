@@ -11,7 +11,7 @@ from typing import Protocol
 
 from search.folder import Manifest, select_cells
 from search.ledger import LEDGER, CellRecord, read_ledger, read_whole
-from search.secrets import without_secrets
+from search.redaction import without_secrets
 from search.tracking.tracker import Tracker, WriteFailed
 
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0  # seconds between attempts while the server is away

@@ -140,7 +140,7 @@ class NoTracking:
     def notify(self) -> None:
         """Nothing."""
 
-    def close(self, complete: bool) -> None:
+    def close(self, *given: object) -> None:
         """Nothing."""
 
 

@@ -96,6 +96,7 @@ class Hosts:
             "PATH": f"{BIN}:{own.get('PATH', '')}",
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN_PATH": str(self.token),
+            "RAY_JOB_STOP_WAIT_TIME_S": "60",
             "RAY_USAGE_STATS_ENABLED": "0",
             "HOME": str(self.scratch),
             "COLUMNS": "200",

@@ -14,8 +14,8 @@ study: long
 data:
   planted: {train: 1200, valid: 300, test: 300, steps: 6, width: 12}
 base:
-  train.epochs: 80
-  train.patience: 80
+  train.epochs: 180
+  train.patience: 180
 search: {}
 arms:
   - explicit:
@@ -66,7 +66,8 @@ def test_a_signal_ends_it_gently_and_it_goes_on_where_it_was(
     tmp_path: Path, number: signal.Signals, uninterrupted: list[dict[str, str]]
 ) -> None:
     process = begun(tmp_path, "checkpoints/*.pt")
-    os.killpg(process.pid, number)  # as a terminal does: the workers' group is their own
+    # A terminal sends Ctrl-C to the whole group, a scheduler its SIGTERM to the process it started.
+    (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
     assert process.wait(timeout=90) == 130, (tmp_path / "said").read_text()
     said = (tmp_path / "said").read_text()
     assert "no more work is handed out" in said and "the same command" in said

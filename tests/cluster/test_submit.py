@@ -1,11 +1,12 @@
 """A study as a job of a cluster that has nothing but the environment."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hosts import BIN, Hosts
-from whole_runs import cells_of, run
+from hosts import BIN, Hosts, wait_for
+from whole_runs import cells_of, events_of, run
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
@@ -47,7 +48,8 @@ def test_a_study_runs_there_without_this_machine(
     assert (code, "triptych-small-2" in said) == (2, False), said
 
     # More of it: only what is missing. And while it runs it is not taken twice.
-    longer = ("--set", "base.train.epochs=500", "--set", "base.train.patience=500", "--rerun")
+    longer = ("--set", "base.train.epochs=5000", "--set", "base.train.patience=5000", "--rerun")
+    before = datetime.now(UTC).isoformat()
     code, said = triptych("submit", "study.yaml", *at, *longer, "--no-follow")
     assert code == 0, said
     assert f"triptych status small --address {hosts.jobs}" in said
@@ -56,3 +58,9 @@ def test_a_study_runs_there_without_this_machine(
     assert "already running" in said and "triptych-small-2" in said
     code, said = triptych("status", *at)
     assert (code, "job triptych-small-2: running" in said) == (0, True), said
+
+    # A job that is asked to end saves what it has, as after Ctrl-C.
+    wait_for(lambda: events_of(there / "runs" / "small", "pack started")[-1]["time"] > before)
+    stop = [BIN / "ray", "job", "stop", "triptych-small-2", "--address", hosts.jobs]
+    assert hosts.run("head", stop).returncode == 0
+    assert events_of(there / "runs" / "small", "run ended")[-1]["ended"] == "interrupted"

@@ -8,9 +8,9 @@ import pytest
 from made_up import STUDY, make_plan, stopped_at, table, train, work
 
 from search.ceiling import Ceiling
+from search.dispatch import CEILING, Dispatch
 from search.ledger import CellRecord
 from search.schedule import Schedule
-from search.searcher import PackSearcher
 from spaces.plan import Plan
 
 WriteStudy = Callable[[str], Path]
@@ -177,11 +177,10 @@ def test_of_candidates_within_the_margin_the_smallest_is_confirmed(
     assert chosen.metrics["valid.mae"] <= best + 0.0041
 
 
-def searcher_of(plan: Plan, done: list[CellRecord], earlier: float = 0.0) -> PackSearcher:
-    return PackSearcher(
-        Schedule(plan, done),
-        keep=lambda records, measured: None,
-        announce=lambda records: None,
+def dispatch_of(plan: Plan, done: list[CellRecord], earlier: float = 0.0) -> Dispatch:
+    return Dispatch(
+        schedule=Schedule(plan, done),
+        keep=lambda cells, measured: cells,
         ceiling=Ceiling(plan.study.budget, earlier, done),
     )
 
@@ -189,26 +188,26 @@ def searcher_of(plan: Plan, done: list[CellRecord], earlier: float = 0.0) -> Pac
 def test_a_study_stops_at_its_device_hours_and_goes_on_with_more(write_study: WriteStudy) -> None:
     path = write_study(STUDY)
     plan = make_plan(path, "budget.max_device_hours=0.005")  # 18 seconds
-    searcher = searcher_of(plan, [])
+    dispatch = dispatch_of(plan, [])
     trained: list[CellRecord] = []
-    while isinstance(asked := searcher.suggest("trial"), dict) and asked["pack"]:
-        records = train(asked["pack"])
-        searcher.schedule.receive(records)
-        assert searcher.ceiling is not None
-        searcher.ceiling.take_in(records)
+    while not dispatch.over:
+        handout = dispatch.next("trial")
+        assert handout is not None
+        records = train(handout.pack)
+        dispatch.take_in("trial", records)
+        dispatch.end("trial")
         trained += records
-    assert "budget.max_device_hours: 0.005 is reached" in searcher.stopped
+    assert dispatch.ended == CEILING and "budget.max_device_hours: 0.005 is reached" in dispatch.why
     assert 18 <= sum(cell.metrics["seconds"] for cell in trained) < 60
-    assert not searcher.schedule.finished
+    assert not dispatch.schedule.finished
     # The ledger counts: the next run stops at once, and a higher ceiling goes on.
-    assert searcher_of(plan, trained).suggest("trial") == "FINISHED"
-    higher = searcher_of(make_plan(path, "budget.max_device_hours=1"), trained)
-    assert isinstance(higher.suggest("trial"), dict)
+    assert dispatch_of(plan, trained).over
+    assert not dispatch_of(make_plan(path, "budget.max_device_hours=1"), trained).over
 
 
 def test_wall_hours_count_over_all_runs(write_study: WriteStudy) -> None:
     plan = make_plan(write_study(STUDY), "budget.max_wall_hours=1")
-    assert isinstance(searcher_of(plan, [], earlier=3500).suggest("trial"), dict)
-    stopped = searcher_of(plan, [], earlier=3600)
-    assert stopped.suggest("trial") == "FINISHED"
-    assert "--set budget.max_wall_hours=2, goes on" in stopped.stopped
+    assert not dispatch_of(plan, [], earlier=3500).over
+    stopped = dispatch_of(plan, [], earlier=3600)
+    assert stopped.over
+    assert "--set budget.max_wall_hours=2, goes on" in stopped.why

@@ -18,6 +18,7 @@ from search.history import (
     keep_estimate,
     last_startups,
     now,
+    overhead_line,
     read_estimate,
     read_runs,
     truth_line,
@@ -101,6 +102,15 @@ def test_the_truth_is_one_line() -> None:
     assert truth_line(low, RUN) == "planned 1:08, took 1:25 (estimate 20 % too low)"
     right = replace(ESTIMATE, wall_seconds=85.1)
     assert truth_line(right, RUN) == "planned 1:25, took 1:25 (estimate right)"
+
+
+def test_overhead_is_the_workers_time_by_what_the_cells_took() -> None:
+    run = replace(RUN, workers=2, device_seconds=120.0, training_seconds=63.0)
+    assert run.overhead == pytest.approx(1.05)
+    assert overhead_line(run) == "2 workers trained for 1:03, 1.05 x what the cells took (2:00)"
+    for unknown in ({"training_seconds": 0.0}, {"device_seconds": 0.0}, {"workers": 0}):
+        assert replace(run, **unknown).overhead is None
+        assert overhead_line(replace(run, **unknown)) == ""
 
 
 def test_what_cannot_be_compared_is_not() -> None:

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import torch
 from ray.exceptions import RayActorError, RayTaskError
+from ray.train._internal.storage import StorageContext
+from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.search import Searcher
 
 from msa_core.data.dataset import Dataset
@@ -268,15 +270,18 @@ def test_when_told_to_stop_only_what_is_nearly_done_is_waited_for(searcher: Make
         watch.on_step_begin(0, [near, far])
 
 
-def test_what_was_taken_in_is_forgotten(searcher: Make, small_data: Dataset) -> None:
-    """Tune remembers every trial's last result; ten thousand would not fit."""
+def test_what_was_taken_in_is_forgotten(searcher: Make, tmp_path: Path) -> None:
+    """Tune remembers every trial, and all of its last result; ten thousand would not fit."""
     watch = Watch(searcher(), epoch_seconds=None, read_nodes=list)
-    trial = Trial()
-    trial.last_result = {CELLS: [1], PROGRESS: [2], "done": True}
-    trial.config = {"pack": None, "resume": [3]}
+    storage = StorageContext(str(tmp_path), "study", trial_dir_name="trial")
+    trial = TuneTrial(
+        "__fake", config={"pack": b"large", "resume": [3]}, stub=True, storage=storage
+    )
+    trial.update_last_result({CELLS: [1], PROGRESS: [2], "done": True, "seconds": 1.0})
     watch.on_trial_complete(0, [trial], trial)
-    assert trial.last_result == {"done": True} and trial.config == {"pack": None}
+    assert CELLS not in trial.last_result and PROGRESS not in trial.last_result
+    assert b"large" not in pickle.dumps([trial.config, trial.run_metadata.metric_analysis])
     going_on, last = {CELLS: [1], "done": False}, {CELLS: [1], "done": True}
-    watch.on_trial_result(0, [trial], trial, going_on)
-    watch.on_trial_result(0, [trial], trial, last)
+    watch.on_trial_result(0, [], trial, going_on)
+    watch.on_trial_result(0, [], trial, last)
     assert CELLS not in going_on and CELLS in last

@@ -10,7 +10,6 @@ from msa_core.config import PlantedConfig
 from msa_core.data.dataset import Dataset
 from msa_core.data.planted import planted
 from msa_core.packing import PackSize
-from search import trainable
 from search.ledger import Ledger, read_ledger, read_pack_sizes
 from search.pack import Pack
 from search.pack_work import MEASURED, PackWork, measured_of, train_cells
@@ -152,7 +151,7 @@ def test_a_pack_that_cannot_be_measured_is_trained_all_the_same(
     def fail(*_: object, **__: object) -> PackSize:
         raise RuntimeError("no room for two")
 
-    monkeypatch.setattr(trainable, "measure_pack_size", fail)
+    monkeypatch.setattr("search.pack_work.measure_pack_size", fail)
     pack = schedule_of(write_study, small_study_text).next_pack()
     assert pack is not None
     result = PackWork(pack, Worker.of(small_data)).step()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from reports.results import StudyFacts
 from search.folder import PLAN, Manifest, read_manifest, write_manifest
-from search.secrets import without_password, without_secrets
+from search.redaction import without_password, without_secrets
 from spaces.planned import Versions
 
 
