@@ -144,6 +144,7 @@ class Engine:
             nodes=session.nodes,
             workers=workers,
             device=session.resources.device,
+            resources=session.resources.sentence(),
         )
         return Dispatch(
             schedule=schedule,

@@ -20,7 +20,7 @@ EVENTS = "events.jsonl"
 # Event -> what belongs to it.
 KINDS: Mapping[str, tuple[str, ...]] = {
     "run started": ("study", "address", "cells_done"),
-    "ray ready": ("nodes", "workers", "device"),
+    "ray ready": ("nodes", "workers", "device", "resources"),
     "pack started": ("pack", "arm", "phase", "cells", "resumed"),
     "cell finished": (
         "key",
@@ -141,6 +141,8 @@ def sentence(event: Event) -> str:
     """What a person should know at once, in a line; empty where the event is routine."""
     told = event.details
     match event.what:
+        case "ray ready":
+            return str(told.get("resources", ""))
         case "node lost":
             return f"node {told['node']} is lost; what it trained is trained again elsewhere"
         case "node joined":

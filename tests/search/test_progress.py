@@ -355,7 +355,8 @@ def test_every_kind_of_event_is_a_line_of_json_and_some_are_a_sentence(tmp_path:
     assert [event.details for event in read_events(tmp_path)] == [one.details for one in heard]
     said = {event.what for event in heard if sentence(event)}
     assert said == {
-        "pack again", "node lost", "node joined", "worker hangs", "paused", "went on", "stopping",
+        "ray ready", "pack again", "no checkpoint", "node lost", "node joined", "worker hangs",
+        "paused", "went on", "stopping",
     }  # fmt: skip
     assert all(len(sentence(event).splitlines()) <= 1 for event in heard)
 
