@@ -5,6 +5,7 @@ decides what is there, and what the report answers. As long as they hold, the sa
 ledger, no tracking server and no report. Imports nothing that trains, searches or draws.
 """
 
+import functools
 import hashlib
 import json
 from collections.abc import Callable, Sequence
@@ -96,6 +97,7 @@ def nothing_to_do(opened: OpenedStudy, options: RunOptions) -> Finished | None:
         options: of the run.
     """
     folder = opened.folder
+    _code()
     kept = _read(folder)
     if kept is None or opened.stale is not None or opened.dataset is None:
         return None
@@ -121,8 +123,12 @@ def _manifest(opened: OpenedStudy, options: RunOptions) -> Manifest:
     return manifest_of(opened.plan, opened.dataset, uri)
 
 
+@functools.cache
 def _code() -> str:
-    """Digest of every file of Triptych: templates of reports, and all that is computed for them."""
+    """Digest of every file of Triptych: templates of reports, and all that is computed for them.
+
+    As the files were when a process first asked, which is before it has run for days.
+    """
     root = Path(__file__).parents[1]
     digest = hashlib.sha256()
     for package in PACKAGES:
