@@ -205,6 +205,11 @@ def explain(field: str | None, study: str | None) -> None:
     help="Most that checkpoints may take.",
 )
 @click.option(
+    "--grace-seconds",
+    type=click.FloatRange(min=0),
+    help="For what is nearly done at Ctrl-C or SIGTERM. Default: 30 and 15.",
+)
+@click.option(
     "--give-up-after",
     type=click.IntRange(min=0),
     default=10,

@@ -97,7 +97,7 @@ class Engine:
             return
         self._journal = Journal(self._ledger.folder, schedule)
         began = time.monotonic()
-        stop = Stop(self._progress.say)
+        stop = Stop(self._progress.say, options.grace_seconds)
         with stop.on_signals():
             self._events.tell("run started", study=self._plan.study.name, cells_done=len(kept))
             self._progress.say("starting Ray")
@@ -110,7 +110,8 @@ class Engine:
                 finally:
                     self._progress.stop()
                     self._journal.close()
-        self.ended, self.why = dispatch.ended, dispatch.why
+        if not schedule.finished:  # it may have come to its end within the grace
+            self.ended, self.why = dispatch.ended, dispatch.why
         self._events.tell(
             "run ended",
             ended=self.ended or "complete",

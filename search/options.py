@@ -21,6 +21,8 @@ class RunOptions:
         epoch_minutes: that an epoch may take before it counts as hung; 0 = any.
         checkpoint_minutes: of training between two checkpoints; 0 = none are kept.
         checkpoint_gigabytes: that the checkpoints of the study may take together.
+        grace_seconds: for packs that are nearly done when the run is told to stop; None = 30 after
+            Ctrl-C, 15 after SIGTERM.
         give_up_after: so many cells that all fail alike at the start of a run end it; 0 = never.
     """
 
@@ -34,6 +36,7 @@ class RunOptions:
     epoch_minutes: float = 30.0
     checkpoint_minutes: float = 1.0
     checkpoint_gigabytes: float = 5.0
+    grace_seconds: float | None = None
     give_up_after: int = 10
 
     @property

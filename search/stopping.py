@@ -18,13 +18,17 @@ AGAIN = {
 class Stop:
     """Whether somebody asked the run to stop."""
 
-    def __init__(self, say: Callable[[str], None] = lambda message: None) -> None:
+    def __init__(
+        self, say: Callable[[str], None] = lambda message: None, grace_seconds: float | None = None
+    ) -> None:
         """Nobody has.
 
         Args:
             say: tells a person that it was heard.
+            grace_seconds: for packs that are nearly done; None = as `GRACE_SECONDS`.
         """
         self._say = say
+        self._grace_seconds = grace_seconds
         self.reason = ""  # what asked, empty if nothing did
         self.until = float("inf")  # `time.monotonic()` after which nothing is waited for
 
@@ -41,10 +45,12 @@ class Stop:
             raise KeyboardInterrupt
         known = signal.Signals(number)
         self.reason = NAMES[known]
-        self.until = time.monotonic() + GRACE_SECONDS[known]
+        given = self._grace_seconds
+        seconds = GRACE_SECONDS[known] if given is None else given
+        self.until = time.monotonic() + seconds
         self._say(
             f"{self.reason}: no more work is handed out; what is nearly done is waited for "
-            f"({GRACE_SECONDS[known]:.0f} s at most), {AGAIN[known]}"
+            f"({seconds:.0f} s at most), {AGAIN[known]}"
         )
 
     @contextmanager

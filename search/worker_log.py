@@ -9,6 +9,8 @@ from typing import Any, TextIO
 
 from msa_core.failures import LOG_LINES, last_lines
 
+MOST_BESIDES = 20  # so that the lines of a long traceback leave some for what was said
+
 _said: deque[str] = deque(maxlen=LOG_LINES)
 _listening = threading.Event()
 
@@ -42,8 +44,11 @@ def forget() -> None:
 
 
 def said_lately(besides: str = "") -> str:
-    """The last lines that this process said, and some more below them."""
-    return "\n".join([*_said, *([besides] if besides else [])])
+    """The last lines that this process said, and the last of some more below them."""
+    if not besides:
+        return "\n".join(_said)
+    more = besides.rstrip().splitlines()[-MOST_BESIDES:]
+    return "\n".join([*list(_said)[-(LOG_LINES - len(more)) :], *more])
 
 
 def log_of_process(logs: Path, process: int) -> str:

@@ -25,7 +25,10 @@ baseline: full
 budget: {candidates: 1, tune_seeds: 1, confirm_seeds: 3}
 """
 CELLS = 2 * 3
-RUN = ("run", "study.yaml", "--workers", 2, "--plain", "--checkpoint-minutes", 0.05)
+RUN = (
+    "run", "study.yaml", "--workers", 2, "--plain", "--checkpoint-minutes", 0.05,
+    "--grace-seconds", 1,
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,12 @@ def test_once_is_gentle_and_twice_is_at_once(number: signal.Signals) -> None:
     assert len(said) == 1
 
 
+def test_the_grace_can_be_given() -> None:
+    stop = Stop(grace_seconds=2.0)
+    stop.ask(signal.SIGTERM)
+    assert 0 < stop.until - time.monotonic() <= 2.0
+
+
 def test_afterwards_signals_are_what_they_were() -> None:
     before = [signal.getsignal(number) for number in GRACE_SECONDS]
     with Stop().on_signals():
