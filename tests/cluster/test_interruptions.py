@@ -14,8 +14,8 @@ study: long
 data:
   planted: {train: 1200, valid: 300, test: 300, steps: 6, width: 12}
 base:
-  train.epochs: 180
-  train.patience: 180
+  train.epochs: 150
+  train.patience: 150
 search: {}
 arms:
   - explicit:

@@ -56,7 +56,7 @@ def test_killed_at_twenty_moments_it_ends_as_if_nothing_had_happened(studies: Pa
         )  # fmt: skip
         before = len(lines_of(results))
         # Half of them at any moment from the start on, half once there is something to lose.
-        wait = draw.uniform(0.0, 12.0)
+        wait = draw.uniform(0.0, 9.0)
         while time.monotonic() - began < wait or (
             kill % 2 and len(lines_of(results)) == before and process.poll() is None
         ):
