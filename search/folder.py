@@ -23,6 +23,7 @@ from reports.results import METRIC, PARAM, Results, ResultsError, StudyFacts
 from search.ledger import CellRecord, read_ledger, read_whole
 from search.redaction import without_password
 from search.selection import ArmCells, Objective, paid_candidates, planned_cells
+from search.whole_files import write_whole
 from spaces.plan import CONFIRM
 from spaces.planned import Versions
 from spaces.study import Study
@@ -102,13 +103,6 @@ def keep_study(folder: Path, study: Study) -> None:
 
 def _kept_plugin(plugin: Plugin) -> Path:
     return Path(PLUGINS) / f"{Path(plugin.name).stem}.{plugin.digest}.py"
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file as it is or not at all."""
-    unfinished = path.with_name(f"{path.name}.tmp")
-    unfinished.write_text(text, encoding="utf-8", newline="")
-    unfinished.replace(path)
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from search.lock import KilledRun
+from search.whole_files import write_whole
 
 RUNS_FILE = "runs.jsonl"
 ESTIMATE_FILE = "estimate.json"
@@ -125,10 +126,7 @@ def read_runs(folder: Path) -> list[RunRecord]:
 def keep_estimate(folder: Path, estimate: KeptEstimate) -> None:
     """Write `estimate.json`, whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / ESTIMATE_FILE
-    unfinished = path.with_name(f"{path.name}.tmp")
-    unfinished.write_text(json.dumps(asdict(estimate), indent=1), encoding="utf-8")
-    unfinished.replace(path)
+    write_whole(folder / ESTIMATE_FILE, json.dumps(asdict(estimate), indent=1))
 
 
 def read_estimate(folder: Path, plan: str) -> KeptEstimate | None:

@@ -31,6 +31,7 @@ from search.redaction import without_secrets
 from search.samplers import distribution
 from search.schedule import Schedule
 from search.selection import seconds_of
+from search.whole_files import write_whole
 from spaces.plan import TUNE
 
 JOURNAL = "optuna.journal"
@@ -128,10 +129,8 @@ class Journal:
             for number in range(min(tried, arm.budget or tried)):
                 self._add(key, number)
         self._take_rejected()
-        unfinished = self._path.with_name(f"{JOURNAL}.tmp")
         with suppress(OSError):
-            unfinished.write_text(_lines(self._studies.logs) + self._lines(), encoding="utf-8")
-            unfinished.replace(self._path)
+            write_whole(self._path, _lines(self._studies.logs) + self._lines())
             self._waiting.clear()
             self._begun = True
 

@@ -1,6 +1,6 @@
 """From the name of a study to its plans: one a data set, each with its data and its folder."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from msa_core.config import PlantedConfig
 from msa_core.data.dataset import Dataset
 from msa_core.data.load import load_dataset
 from search.folder import PLAN, read_manifest
+from search.given_files import files_by_set
 from search.provenance import versions
 from search.stale import Stale, check_kept, stale_cells
 from spaces.errors import StudyError
@@ -65,28 +66,11 @@ def open_study(
         StudyError, DataError: anything wrong in either.
     """
     study = load_study(find_study(name), overrides)
-    files = _files(study, data)
+    files = {name: Path(file) for name, file in files_by_set(study, data, "--data").items()}
     return [
         _open(study, one, files.get(name), workdir, fetch, need_data=need_data, old=old)
         for name, one in zip(study.sets, study.on_sets(), strict=True)
     ]
-
-
-def _files(study: Study, data: Sequence[str]) -> Mapping[str, Path]:
-    """Name of a data set -> the file that `--data` gives it."""
-    files: dict[str, Path] = {}
-    several = set(study.sets) != {""}
-    for given in data:
-        name, separator, path = given.partition("=")
-        if several and (not separator or name not in study.sets):
-            raise StudyError(
-                f"--data {given}: the study has several data sets; write NAME=FILE, with one of "
-                f"{', '.join(study.sets)}"
-            )
-        if not several and files:
-            raise StudyError(f"--data {given}: the study has one data set; give one file")
-        files[name if several else ""] = Path(path if several else given)
-    return files
 
 
 def _open(

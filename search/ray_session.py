@@ -12,7 +12,7 @@ from threading import Thread
 
 from search.cluster.front import REFUSED_TOKEN
 from search.cluster.loopback import on_loopback
-from search.cluster.nodes import Resources, autoscaled, choose, ray_nodes
+from search.cluster.nodes import Resources, choose, cluster_resources, ray_nodes
 from search.errors import RunError
 from search.redaction import without_secrets
 
@@ -84,15 +84,10 @@ def ray_session(
             torch_too.join()
     try:
         nodes = ray_nodes()
-        kinds, most_nodes = autoscaled() if address else ([], None)
         yield Session(
-            resources=choose(
-                nodes,
-                gpus_a_worker=gpus_a_worker,
-                workers=workers,
-                kinds=kinds,
-                most_nodes=most_nodes,
-            ),
+            resources=cluster_resources(workers, gpus_a_worker)
+            if address
+            else choose(nodes, workers=workers, gpus_a_worker=gpus_a_worker),
             nodes=sum(node.alive for node in nodes),
             logs=_logs_here(),
         )

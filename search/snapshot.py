@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from search.whole_files import write_whole
+
 LIVE = "live.json"
 WAITING, TUNING, CONFIRMING, DONE = "waiting", "tuning", "confirming", "done"
 PHASES = (WAITING, TUNING, CONFIRMING, DONE)
@@ -183,10 +185,7 @@ def write_live(folder: Path, snapshot: Snapshot) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    path = folder / LIVE
-    unfinished = path.with_name(f"{LIVE}.tmp")
-    unfinished.write_text(json.dumps(asdict(snapshot)), encoding="utf-8")
-    unfinished.replace(path)
+    write_whole(folder / LIVE, json.dumps(asdict(snapshot)))
 
 
 def read_live(folder: Path) -> Snapshot | None:

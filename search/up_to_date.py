@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from search.facts import manifest_of
-from search.folder import PLAN, REPORT, STUDY, Manifest, manifest_text, write_whole
+from search.folder import PLAN, REPORT, STUDY, Manifest, manifest_text
 from search.ledger import LEDGER
 from search.opening import OpenedStudy
 from search.options import RunOptions
 from search.tracking.marker import is_synced
 from search.tracking.tracker import local_store
+from search.whole_files import write_whole
 from spaces.writing import write_study
 
 FINISHED = "finished.json"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from search.errors import RunError
+from search.given_files import files_by_set
 from spaces.errors import StudyError
 from spaces.study import Study, find_study, load_study
 
@@ -63,7 +64,10 @@ def stage(
             (folder / PLUGINS / plugin.name).write_text(plugin.text, encoding="utf-8", newline="")
         names = ", ".join(f"{PLUGINS}/{plugin.name}" for plugin in study.plugins)
         arguments += ["--set", f"plugins=[{names}]"]
-    here, there = _by_set(study, data, "--data"), _by_set(study, data_there, "--data-there")
+    here, there = (
+        files_by_set(study, data, "--data"),
+        files_by_set(study, data_there, "--data-there"),
+    )
     if both := sorted(here.keys() & there.keys()):
         raise StudyError(
             f"--data and --data-there both name the data{_of(both[0])}; give one of them"
@@ -78,23 +82,6 @@ def stage(
     for name, file_there in there.items():
         arguments += ["--data", _given(name, file_there)]
     return Staged(study=study, arguments=tuple(arguments))
-
-
-def _by_set(study: Study, given: Sequence[str], option: str) -> Mapping[str, str]:
-    """Name of a data set -> its file; the name is empty where there is one alone."""
-    files: dict[str, str] = {}
-    several = set(study.sets) != {""}
-    for one in given:
-        name, separator, file = one.partition("=")
-        if several and (not separator or name not in study.sets):
-            raise StudyError(
-                f"{option} {one}: the study has several data sets; write NAME=FILE, with one of "
-                f"{', '.join(study.sets)}"
-            )
-        if not several and files:
-            raise StudyError(f"{option} {one}: the study has one data set; give one file")
-        files[name if several else ""] = file if several else one
-    return files
 
 
 def _own_files(study: Study, given: set[str]) -> Mapping[str, Path]:
