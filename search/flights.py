@@ -16,6 +16,7 @@ class Flight:
         number: of the pack in this run, from 1.
         node: address of the worker's node; empty until it has said something.
         process: of the worker; 0 until then.
+        actor: Ray's name of the worker; empty until it has begun.
         started: `time.monotonic()` when it was handed out.
         heard: when the worker last said something.
         epochs: key of each cell -> epochs trained, as far as is known.
@@ -28,6 +29,7 @@ class Flight:
     pack: Pack
     node: str = ""
     process: int = 0
+    actor: str = ""
     started: float = field(default_factory=time.monotonic)
     heard: float = field(default_factory=time.monotonic)
     epochs: Mapping[str, int] = field(default_factory=dict)

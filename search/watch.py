@@ -23,9 +23,10 @@ from search.worker_log import log_of_process
 LOOK_SECONDS = 2.0  # between two looks at nodes and workers
 PATIENCE_SECONDS = 60.0  # a worker may say nothing for an epoch, a quarter more, and these
 LAST_SECONDS = 20.0  # after the grace of a stop: a worker may finish the epoch that it is in
-PROCESS = re.compile(r"\bpid[:=] ?(\d+)")
+PROCESS = r"{actor}.*?\bpid[:=] ?(\d+)"  # Ray may tell of several workers that it ended at once
 NODE = re.compile(r"\bip: ?([\d.]+)", re.IGNORECASE)
 OF_MEMORY = (OutOfMemoryError.__name__, "running low on memory")  # what Ray says of such ends
+MEASURED = ("Memory on the node", "OOM kill reason")  # the lines that say how much there was
 OF_NODES = "node has died"
 REASONS = {
     OUT_OF_MEMORY: "the system ended the worker process for the memory that it needed",
@@ -79,6 +80,12 @@ class Watch(Callback):  # type: ignore[misc]  # Ray ships no types for it
         if time.monotonic() - self._looked >= LOOK_SECONDS:
             self._looked = time.monotonic()
             self._searcher.attempt(self._look_around, trials)
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Called by Tune when a worker, new or not, begins a trial."""
+        flight = self._dispatch.flights.get(trial.trial_id)
+        if flight is not None:
+            flight.actor = trial.temporary_state.ray_actor._actor_id.hex()
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
@@ -159,7 +166,10 @@ class Watch(Callback):  # type: ignore[misc]  # Ray ships no types for it
         kind = TIMEOUT if silent is not None else self._kind(said, flight)
         reason = REASONS[kind].format(silent=silent or 0, node=flight.node or "of the worker")
         log = log_of_process(self._logs, flight.process) if self._logs and flight.process else ""
-        self._dispatch.lost(trial.trial_id, kind, reason, log or last_lines(said))
+        if kind == OUT_OF_MEMORY:
+            measured = (line for line in said.splitlines() if any(of in line for of in MEASURED))
+            log = "\n".join([log, *measured]).strip()
+        self._dispatch.lost(trial.trial_id, kind, reason, last_lines(log or said))
 
     def _kind(self, said: str, flight: Flight) -> str:
         """What ended a worker process, by what Ray says of it."""
@@ -183,7 +193,8 @@ def _error_of(trial: Any) -> tuple[Exception | None, str]:
 
 def _place(flight: Flight, said: str) -> None:
     """Where the worker was, of what Ray says of its end, if it had said nothing itself."""
-    process, node = PROCESS.search(said), NODE.search(said)
+    process = re.search(PROCESS.format(actor=flight.actor), said, re.DOTALL)
+    node = NODE.search(said)
     flight.process = flight.process or (int(process[1]) if process else 0)
     flight.node = flight.node or (node[1] if node else "")
 

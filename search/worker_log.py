@@ -9,6 +9,7 @@ from typing import Any, TextIO
 
 from msa_core.failures import LOG_LINES, last_lines
 
+BEGINS = ":pack begins"  # among Ray's own marks, which begin like it
 MOST_BESIDES = 20  # so that the lines of a long traceback leave some for what was said
 
 _said: deque[str] = deque(maxlen=LOG_LINES)
@@ -40,6 +41,10 @@ def listen() -> None:
 
 def forget() -> None:
     """Forget what was said so far: another pack begins."""
+    if _listening.is_set():
+        for stream in (sys.stdout, sys.stderr):
+            stream.write(f"{BEGINS}\n")  # for who reads the log of a process that died
+            stream.flush()
     _said.clear()
 
 
@@ -52,7 +57,7 @@ def said_lately(besides: str = "") -> str:
 
 
 def log_of_process(logs: Path, process: int) -> str:
-    """The last lines of a worker process of this machine that is gone.
+    """The last lines of a worker process of this machine that is gone, of its last pack.
 
     Args:
         logs: folder in which Ray keeps them.
@@ -62,7 +67,7 @@ def log_of_process(logs: Path, process: int) -> str:
     with suppress(OSError):
         for ending in ("out", "err"):
             for path in sorted(logs.glob(f"worker-*-{process}.{ending}")):
-                text = path.read_text(encoding="utf-8", errors="replace")
+                text = path.read_text(encoding="utf-8", errors="replace").rpartition(BEGINS)[2]
                 # Ray's own marks for its log monitor.
                 lines += [line for line in text.splitlines() if not line.startswith(":")]
     return last_lines("\n".join(lines))

@@ -57,7 +57,10 @@ def test_each_is_recorded_by_its_kind_with_its_last_lines(ended: Path) -> None:
     assert "about to raise" in by_arm["raises"]["log"]
     assert "raise ValueError" in by_arm["raises"]["log"]
     assert "about to hang" in by_arm["hangs"]["log"]
-    assert "about to need memory" in by_arm["eats"]["log"]
+    eaten = [line["log"] for line in lines if line["arm"] == "eats"]
+    assert all("Memory on the node" in log for log in eaten)
+    # Ray may end both at once, one of them before it said anything; the last one was alone.
+    assert any("about to need memory" in log for log in eaten)
     assert all(len(line["log"].splitlines()) <= 30 for line in lines)
 
 

@@ -31,6 +31,7 @@ from search.trainable import RESTING, PackTrainable
 from search.tune_repair import WorkerGoneError
 from search.watch import LAST_SECONDS, PATIENCE_SECONDS, Watch
 from search.worker import Worker
+from search.worker_log import BEGINS
 from spaces.plan import plan_study
 from spaces.planned import Versions
 from spaces.study import load_study
@@ -156,9 +157,10 @@ def test_a_resting_worker_trains_nothing_and_makes_room_after_a_while(
 class Actor:
     """A worker process, as the driver has hold of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "") -> None:
         self.left = 0
         self.leave = SimpleNamespace(remote=self._leave)
+        self._actor_id = SimpleNamespace(hex=lambda: name)
 
     def _leave(self) -> None:
         self.left += 1
@@ -215,6 +217,36 @@ def test_the_kind_of_a_loss(
     assert served.failure is None
     assert again.what == "pack again" and again.details["kind"] == kind
     assert reason in again.details["reason"] and "\n" not in again.details["reason"]
+
+
+ENDED = """\
+OutOfMemoryError: 2 worker(s) were killed. Memory on the node (IP: 10.0.0.1) was 3 GB used / 4 GB
+Selected to kill: (Actor(aaaa): job ID=01, task name=step, pid=11, actual memory used=1.8GB)
+Selected to kill: (Actor(bbbb): job ID=01, task name=step, pid=22, actual memory used=0.2GB)
+"""
+
+
+def test_of_two_workers_ended_at_once_each_has_its_own_log(
+    searcher: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = searcher(workers=2)
+    watch = Watch(served, epoch_seconds=None, read_nodes=lambda: NODES, logs=tmp_path)
+    logs: dict[str, str] = {}
+    monkeypatch.setattr(
+        served.dispatch, "lost", lambda trial, kind, reason, log: logs.update({trial: log})
+    )
+    (tmp_path / "error.txt").write_text(ENDED)
+    (tmp_path / "error.pkl").write_bytes(pickle.dumps(WorkerGoneError("OutOfMemoryError", ENDED)))
+    for name, process in (("aaaa", 11), ("bbbb", 22)):
+        said = f"said of another pack\n{BEGINS}\nsaid by {name}\n"
+        (tmp_path / f"worker-1-{process}.out").write_text(said)
+        trial = Trial(name, error_file=tmp_path / "error")
+        trial.temporary_state.ray_actor = Actor(name)
+        served.suggest(name)
+        watch.on_trial_start(0, [trial], trial)
+        watch.on_trial_error(0, [trial], trial)
+    assert [log.splitlines()[0] for log in logs.values()] == ["said by aaaa", "said by bbbb"]
+    assert all("3 GB used / 4 GB" in log for log in logs.values())
 
 
 def test_a_rest_that_is_lost_costs_nothing(searcher: Make) -> None:
