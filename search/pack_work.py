@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -72,6 +72,9 @@ class PackWork:
         self.bracket = Bracket(self.standing, self.epochs)
         self._told: set[int] = set()  # places of the cells whose end is told
         self._saved_at = self.training.seconds
+        self._stopped: dict[str, bytes] = {}  # checkpoints that are not told yet
+        for epoch in range(1, self.training.epoch + 1):  # that every cell has behind it
+            self._watch(epoch, self.training.seen_after(epoch))
 
     def step(self, seconds: float = math.inf) -> dict[str, Any]:
         """Train for about so many seconds, under ASHA at most to the next rung.
@@ -105,17 +108,24 @@ class PackWork:
         pauses = rungs(self.epochs, RUNGS) if self.pack.scheduler == "asha" else ()
         while not self.training.finished:
             epoch, seen = self.training.advance()
-            if self.pack.scheduler == "bracket":
-                self.training.stop(self.bracket(epoch, seen))
-            elif self.pack.scheduler == "asha":
-                self.standing.take_in(seen)
-                if epoch in pauses:
-                    return True
+            self._watch(epoch, seen)
+            if epoch in pauses:
+                return True
             if self.training.seconds >= limit:
                 self.training.stop(self.training.places)
             if time.monotonic() >= until:
                 break
         return False
+
+    def _watch(self, epoch: int, seen: Mapping[int, Mapping[str, float]]) -> None:
+        """Compare the cells after an epoch, where they are compared, and stop the worse ones."""
+        if self.pack.scheduler == "bracket":
+            worse = self.bracket(epoch, seen)
+            if worse and self.training.seconds >= self.worker.checkpoint_seconds:
+                self._stopped |= self._found(worse)
+            self.training.stop(worse)
+        elif self.pack.scheduler == "asha":
+            self.standing.take_in(seen)
 
     def _ended(self) -> Sequence[int]:
         """Places of the cells that have come to their end, where each ends by itself."""
@@ -146,12 +156,17 @@ class PackWork:
         }
 
     def _checkpoints(self) -> dict[str, bytes]:
-        """Of every cell that trains, if cells of this pack can go on by themselves."""
+        """Of every cell that trains, and of those that were stopped since the last ones.
+
+        A stopped cell goes on from where it was compared, and is stopped there again.
+        """
         self._saved_at = self.training.seconds
-        if self.pack.scheduler != "none":
-            return {}
+        stopped, self._stopped = self._stopped, {}
+        return stopped | self._found(self.training.places)
+
+    def _found(self, places: Collection[int]) -> dict[str, bytes]:
         found = self.training.checkpoints()
-        return {self.pack.cells[place].key: content for place, content in found.items()}
+        return {self.pack.cells[place].key: found[place] for place in places if place in found}
 
     def _measure(self, members: list[Member]) -> PackSize | None:
         """Find the pack size, if the pack has room for a choice and nobody knows it."""

@@ -1,7 +1,9 @@
 """Which candidates are stopped early: rungs, halving, and what is told of the stopped ones."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from optuna.trial import TrialState
@@ -12,7 +14,8 @@ from msa_core.packing import Member
 from msa_core.training import train_pack
 from search.brackets import Bracket, Standing, rungs
 from search.ledger import CellRecord
-from search.pack_work import train_cells
+from search.pack import Pack
+from search.pack_work import CHECKPOINTS, PackWork, cells_of, train_cells
 from search.schedule import Schedule
 from search.worker import Worker
 from spaces.plan import Plan, plan_study
@@ -153,6 +156,64 @@ def test_a_candidate_that_goes_on_trains_as_if_it_were_alone(
         config = replace(arm.config, cell.params)
         (alone,) = train_pack([Member(config, cell.seed)], small_data.splits)
         assert alone.curve["valid.mae"] == cell.curve["valid.mae"]
+
+
+@pytest.mark.parametrize("scheduler", ["bracket", "asha"])
+@pytest.mark.parametrize("patience", [100, 2])
+def test_what_is_compared_and_interrupted_after_any_epoch_ends_the_same(
+    plan: Plan, small_data: Dataset, scheduler: str, patience: int
+) -> None:
+    pack, worker = _watched(plan, scheduler, patience), _quick(small_data)
+    whole = cells_of(_to_the_end(PackWork(pack, worker)))
+    assert len(whole) == len(pack.cells)
+    kept: dict[str, bytes] = {}
+    work = PackWork(pack, worker)
+    while not (result := work.step(0.0))["done"]:
+        kept |= result[CHECKPOINTS][0]
+        again = PackWork(pack, worker, kept)
+        assert again.training.resumed
+        assert _told(cells_of(_to_the_end(again))) == _told(whole)
+
+
+@pytest.mark.parametrize("scheduler", ["bracket", "asha"])
+def test_what_is_interrupted_after_every_epoch_ends_the_same(
+    plan: Plan, small_data: Dataset, scheduler: str
+) -> None:
+    pack, worker = _watched(plan, scheduler, 100), _quick(small_data)
+    kept: dict[str, bytes] = {}
+    for _ in range(9):
+        result = PackWork(pack, worker, kept).step(0.0)
+        kept |= result[CHECKPOINTS][0] if CHECKPOINTS in result else {}
+    assert result["done"]
+    assert _told(cells_of(result)) == _told(cells_of(_to_the_end(PackWork(pack, worker))))
+
+
+def _watched(plan: Plan, scheduler: str, patience: int) -> Pack:
+    """The first bracket, or the first candidate of it."""
+    pack = Schedule(plan, []).next_pack(1)
+    assert pack is not None
+    cells = [
+        dataclasses.replace(cell, config={**cell.config, "train.patience": patience})
+        for cell in (pack.cells if scheduler == "bracket" else pack.cells[:2])
+    ]
+    return dataclasses.replace(pack, scheduler=scheduler, cells=tuple(cells))
+
+
+def _quick(data: Dataset) -> Worker:
+    return dataclasses.replace(Worker.of(data), checkpoint_seconds=0.0)
+
+
+def _to_the_end(work: PackWork) -> dict[str, Any]:
+    while not (result := work.step())["done"]:  # ASHA looks at it at each rung
+        pass
+    return result
+
+
+def _told(cells: list[CellRecord]) -> set[tuple[object, ...]]:
+    return {
+        (cell.key, cell.status, cell.reason, cell.epochs, cell.best_epoch, repr(cell.curve))
+        for cell in cells
+    }
 
 
 def test_workers_and_their_order_change_nothing_in_brackets(
