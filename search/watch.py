@@ -22,6 +22,7 @@ from search.worker_log import log_of_process
 
 LOOK_SECONDS = 2.0  # between two looks at nodes and workers
 PATIENCE_SECONDS = 60.0  # a worker may say nothing for an epoch, a quarter more, and these
+NODE_SECONDS = 8.0  # of a node that died its workers are missed first, the node a little later
 LAST_SECONDS = 20.0  # after the grace of a stop: a worker may finish the epoch that it is in
 PROCESS = r"{actor}.*?\bpid[:=] ?(\d+)"  # Ray may tell of several workers that it ended at once
 NODE = re.compile(r"\bip: ?([\d.]+)", re.IGNORECASE)
@@ -67,6 +68,8 @@ class Watch(Callback):  # type: ignore[misc]  # Ray ships no types for it
         self._looked = 0.0
         self._hung: dict[str, float] = {}  # trial -> seconds that its worker said nothing
         self._asked: set[str] = set()  # trials whose worker was told to leave
+        # Trial -> until when its node may turn out to be lost, and what Ray said of the worker.
+        self._doubtful: dict[str, tuple[float, str]] = {}
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Called by Tune several times a second.
@@ -113,6 +116,7 @@ class Watch(Callback):  # type: ignore[misc]  # Ray ships no types for it
             self._dispatch.events.tell("node joined", node=node)
         for node in lost:
             self._dispatch.events.tell("node lost", node=node)
+        self._end_doubts()
         self._end_hung(trials)
         self._look()
 
@@ -164,12 +168,31 @@ class Watch(Callback):  # type: ignore[misc]  # Ray ships no types for it
             return
         _place(flight, said)
         kind = TIMEOUT if silent is not None else self._kind(said, flight)
-        reason = REASONS[kind].format(silent=silent or 0, node=flight.node or "of the worker")
+        if kind == LOST_WORKER and len(self._read_nodes()) > 1:
+            self._doubtful[trial.trial_id] = time.monotonic() + NODE_SECONDS, said
+        else:
+            self._tell(trial.trial_id, kind, said, silent or 0)
+
+    def _end_doubts(self) -> None:
+        """Decide, of workers that are gone, whether their node is too."""
+        for trial, (until, said) in list(self._doubtful.items()):
+            flight = self._dispatch.flights.get(trial)
+            kind = self._kind(said, flight) if flight is not None else LOST_WORKER
+            if kind != LOST_WORKER or time.monotonic() > until:
+                del self._doubtful[trial]
+                self._tell(trial, kind, said)
+
+    def _tell(self, trial: str, kind: str, said: str, silent: float = 0) -> None:
+        """Give up a worker that ended without an answer."""
+        flight = self._dispatch.flights.get(trial)
+        if flight is None:
+            return
+        reason = REASONS[kind].format(silent=silent, node=flight.node or "of the worker")
         log = log_of_process(self._logs, flight.process) if self._logs and flight.process else ""
         if kind == OUT_OF_MEMORY:
             measured = (line for line in said.splitlines() if any(of in line for of in MEASURED))
             log = "\n".join([log, *measured]).strip()
-        self._dispatch.lost(trial.trial_id, kind, reason, last_lines(log or said))
+        self._dispatch.lost(trial, kind, reason, last_lines(log or said))
 
     def _kind(self, said: str, flight: Flight) -> str:
         """What ended a worker process, by what Ray says of it."""

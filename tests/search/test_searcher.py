@@ -1,5 +1,6 @@
 """Ray Tune's view of a run, without starting Ray."""
 
+import dataclasses
 import pickle
 import time
 from collections.abc import Callable
@@ -200,8 +201,15 @@ def raised(cause: Exception) -> RayTaskError:
     ],
 )  # fmt: skip
 def test_the_kind_of_a_loss(
-    searcher: Make, tmp_path: Path, error: Exception | None, node: str, kind: str, reason: str
+    searcher: Make,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception | None,
+    node: str,
+    kind: str,
+    reason: str,
 ) -> None:
+    monkeypatch.setattr("search.watch.NODE_SECONDS", 0.0)
     heard: list[Event] = []
     served = searcher(events=Events(listeners=[heard.append]))
     watch = Watch(served, epoch_seconds=None, read_nodes=lambda: NODES)
@@ -213,10 +221,29 @@ def test_the_kind_of_a_loss(
     served.on_trial_result(trial.trial_id, {PROGRESS: [{}], "node_ip": node, "pid": 1})
     served.on_trial_complete(trial.trial_id, None, error=True)
     watch.on_trial_error(0, [trial], trial)
+    watch.on_step_begin(0, [])
     again = heard[-1]
     assert served.failure is None
     assert again.what == "pack again" and again.details["kind"] == kind
     assert reason in again.details["reason"] and "\n" not in again.details["reason"]
+
+
+def test_a_worker_is_missed_before_its_node(searcher: Make) -> None:
+    heard: list[Event] = []
+    nodes = list(NODES)
+    served = searcher(events=Events(listeners=[heard.append]))
+    watch = Watch(served, epoch_seconds=None, read_nodes=lambda: nodes)
+    trial = Trial()
+    served.suggest(trial.trial_id)
+    served.on_trial_result(trial.trial_id, {PROGRESS: [{}], "node_ip": "10.0.0.1", "pid": 1})
+    watch.on_trial_error(0, [trial], trial)
+    watch.on_step_begin(0, [])
+    assert heard[-1].what == "pack started"  # it may be the worker alone
+    nodes[0] = dataclasses.replace(nodes[0], alive=False)
+    watch._looked = 0.0
+    watch.on_step_begin(0, [])
+    assert [event.what for event in heard[-2:]] == ["node lost", "pack again"]
+    assert heard[-1].details["kind"] == LOST_NODE
 
 
 ENDED = """\
