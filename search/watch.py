@@ -66,6 +66,7 @@ class Watch(Callback):  # type: ignore[misc]  # Ray ships no types for it
         self._read_nodes = read_nodes
         self._nodes = NodeWatch(read_nodes)
         self._looked = 0.0
+        self._node_lost = 0.0  # when one was, last
         self._hung: dict[str, float] = {}  # trial -> seconds that its worker said nothing
         self._asked: set[str] = set()  # trials whose worker was told to leave
         # Trial -> until when its node may turn out to be lost, and what Ray said of the worker.
@@ -115,6 +116,7 @@ class Watch(Callback):  # type: ignore[misc]  # Ray ships no types for it
         for node in joined:
             self._dispatch.events.tell("node joined", node=node)
         for node in lost:
+            self._node_lost = time.monotonic()
             self._dispatch.events.tell("node lost", node=node)
         self._end_doubts()
         self._end_hung(trials)
@@ -199,9 +201,9 @@ class Watch(Callback):  # type: ignore[misc]  # Ray ships no types for it
         if any(words in said for words in OF_MEMORY):
             return OUT_OF_MEMORY
         alive = {node.name for node in self._read_nodes() if node.alive}
-        if flight.node and flight.node not in alive:
-            return LOST_NODE
-        return LOST_NODE if OF_NODES in said else LOST_WORKER
+        # Of a process that was only starting nobody may know where.
+        gone = flight.node not in alive if flight.node else self._node_lost > flight.started
+        return LOST_NODE if gone or OF_NODES in said else LOST_WORKER
 
 
 def _error_of(trial: Any) -> tuple[Exception | None, str]:

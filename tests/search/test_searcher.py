@@ -228,14 +228,15 @@ def test_the_kind_of_a_loss(
     assert reason in again.details["reason"] and "\n" not in again.details["reason"]
 
 
-def test_a_worker_is_missed_before_its_node(searcher: Make) -> None:
+@pytest.mark.parametrize("known", ["10.0.0.1", ""])
+def test_a_worker_is_missed_before_its_node(searcher: Make, known: str) -> None:
     heard: list[Event] = []
     nodes = list(NODES)
     served = searcher(events=Events(listeners=[heard.append]))
     watch = Watch(served, epoch_seconds=None, read_nodes=lambda: nodes)
     trial = Trial()
     served.suggest(trial.trial_id)
-    served.on_trial_result(trial.trial_id, {PROGRESS: [{}], "node_ip": "10.0.0.1", "pid": 1})
+    served.on_trial_result(trial.trial_id, {PROGRESS: [{}], "node_ip": known, "pid": 1})
     watch.on_trial_error(0, [trial], trial)
     watch.on_step_begin(0, [])
     assert heard[-1].what == "pack started"  # it may be the worker alone
