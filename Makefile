@@ -19,7 +19,7 @@ test-slow: .venv/ready-dev
 # The engine against lost workers, drivers, nodes and servers, and at scale: minutes a test, one after
 # the other. Those with several hosts need root, for network namespaces.
 test-cluster: .venv/ready-dev
-	$(BIN)/pytest -m cluster --timeout 900 $(ENGINE_TESTS)
+	$(BIN)/pytest -m cluster --timeout 900 tests/cluster
 
 # FEATURES: a feature file in the MMSA layout, for the comparison of whole studies.
 # MMSA_PYTHON: the interpreter of an environment with the MMSA framework, to compare its trainer and its tuner too.
