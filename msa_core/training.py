@@ -195,17 +195,22 @@ class PackTraining:
         """How every member ended."""
         return [self.result(place) for place in self.places]
 
-    def checkpoints(self) -> dict[int, bytes]:
+    def checkpoints(self, places: Collection[int] | None = None) -> dict[int, bytes]:
         """Where every running member is, by its place, for `resume` of another `PackTraining`.
 
         Those that are not in memory are absent: they wait at epoch 0, or an earlier checkpoint of
         theirs is the newest that there can be.
+
+        Args:
+            places: of these members; None = of all.
         """
+        wanted = self.places if places is None else places
         place_of = {run: place for place, run in enumerate(self._runs)}
         return {
             place_of[run]: to_bytes(checkpoint, self._identity_of(run))
             for group in self._groups
             for run, checkpoint in group.checkpoints()
+            if place_of[run] in wanted
         }
 
     def _resume(self, run: Run, content: bytes) -> None:

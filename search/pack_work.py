@@ -73,8 +73,9 @@ class PackWork:
         self._told: set[int] = set()  # places of the cells whose end is told
         self._saved_at = self.training.seconds
         self._stopped: dict[str, bytes] = {}  # checkpoints that are not told yet
-        for epoch in range(1, self.training.epoch + 1):  # that every cell has behind it
-            self._watch(epoch, self.training.seen_after(epoch))
+        if pack.scheduler != "none":
+            for epoch in range(1, self.training.epoch + 1):  # that every cell has behind it
+                self._watch(epoch, self.training.seen_after(epoch))
 
     def step(self, seconds: float = math.inf) -> dict[str, Any]:
         """Train for about so many seconds, under ASHA at most to the next rung.
@@ -162,11 +163,11 @@ class PackWork:
         """
         self._saved_at = self.training.seconds
         stopped, self._stopped = self._stopped, {}
-        return stopped | self._found(self.training.places)
+        return stopped | self._found()
 
-    def _found(self, places: Collection[int]) -> dict[str, bytes]:
-        found = self.training.checkpoints()
-        return {self.pack.cells[place].key: found[place] for place in places if place in found}
+    def _found(self, places: Collection[int] | None = None) -> dict[str, bytes]:
+        found = self.training.checkpoints(places)
+        return {self.pack.cells[place].key: content for place, content in found.items()}
 
     def _measure(self, members: list[Member]) -> PackSize | None:
         """Find the pack size, if the pack has room for a choice and nobody knows it."""

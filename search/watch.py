@@ -69,8 +69,8 @@ class Watch(Callback):  # type: ignore[misc]  # Ray ships no types for it
         self._node_lost = 0.0  # when one was, last
         self._hung: dict[str, float] = {}  # trial -> seconds that its worker said nothing
         self._asked: set[str] = set()  # trials whose worker was told to leave
-        # Trial -> until when its node may turn out to be lost, and what Ray said of the worker.
-        self._doubtful: dict[str, tuple[float, str]] = {}
+        # Trial -> its flight, what Ray said of the worker, until when its node may be lost too.
+        self._doubtful: dict[str, tuple[Flight, str, float]] = {}
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Called by Tune several times a second.
@@ -171,24 +171,20 @@ class Watch(Callback):  # type: ignore[misc]  # Ray ships no types for it
         _place(flight, said)
         kind = TIMEOUT if silent is not None else self._kind(said, flight)
         if kind == LOST_WORKER and len(self._read_nodes()) > 1:
-            self._doubtful[trial.trial_id] = time.monotonic() + NODE_SECONDS, said
+            self._doubtful[trial.trial_id] = flight, said, time.monotonic() + NODE_SECONDS
         else:
-            self._tell(trial.trial_id, kind, said, silent or 0)
+            self._tell(trial.trial_id, flight, kind, said, silent or 0)
 
     def _end_doubts(self) -> None:
         """Decide, of workers that are gone, whether their node is too."""
-        for trial, (until, said) in list(self._doubtful.items()):
-            flight = self._dispatch.flights.get(trial)
-            kind = self._kind(said, flight) if flight is not None else LOST_WORKER
+        for trial, (flight, said, until) in list(self._doubtful.items()):
+            kind = self._kind(said, flight)
             if kind != LOST_WORKER or time.monotonic() > until:
                 del self._doubtful[trial]
-                self._tell(trial, kind, said)
+                self._tell(trial, flight, kind, said)
 
-    def _tell(self, trial: str, kind: str, said: str, silent: float = 0) -> None:
+    def _tell(self, trial: str, flight: Flight, kind: str, said: str, silent: float = 0) -> None:
         """Give up a worker that ended without an answer."""
-        flight = self._dispatch.flights.get(trial)
-        if flight is None:
-            return
         reason = REASONS[kind].format(silent=silent, node=flight.node or "of the worker")
         log = log_of_process(self._logs, flight.process) if self._logs and flight.process else ""
         if kind == OUT_OF_MEMORY:

@@ -11,11 +11,12 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from whole_runs import wait_for
 
 BIN = Path(sys.executable).parent
 PORT, JOBS_PORT = 6379, 8265
@@ -216,14 +217,6 @@ def can_make_hosts() -> bool:
     entered = subprocess.run(["ip", "netns", "exec", probe, "true"], capture_output=True)
     _ip("netns", "delete", probe)
     return entered.returncode == 0
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 120) -> None:
-    """Wait until it holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds} s in vain"
-        time.sleep(0.1)
 
 
 def _port(place: int) -> str:

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hosts import BIN, Hosts, wait_for
-from whole_runs import cells_of, events_of, run
+from hosts import BIN, Hosts
+from whole_runs import cells_of, events_of, run, wait_for
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
@@ -60,7 +60,7 @@ def test_a_study_runs_there_without_this_machine(
     assert (code, "job triptych-small-2: running" in said) == (0, True), said
 
     # A job that is asked to end saves what it has, as after Ctrl-C.
-    wait_for(lambda: events_of(there / "runs" / "small", "pack started")[-1]["time"] > before)
+    wait_for(lambda: events_of(there / "runs" / "small", "pack started")[-1]["time"] > before, 120)
     stop = [BIN / "ray", "job", "stop", "triptych-small-2", "--address", hosts.jobs]
     assert hosts.run("head", stop).returncode == 0
     assert events_of(there / "runs" / "small", "run ended")[-1]["ended"] == "interrupted"

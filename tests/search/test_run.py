@@ -6,11 +6,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from whole_runs import wait_for
 
 from search.ledger import LEDGER, read_ledger, read_pack_sizes
 
@@ -193,7 +192,7 @@ def test_a_study_killed_half_way_goes_on_and_ends_the_same(
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    wait_for(lambda: len(read_ledger(ledger.parent)) >= 4)
+    wait_for(lambda: len(read_ledger(ledger.parent)) >= 4, 120)
     os.killpg(run.pid, signal.SIGKILL)
     run.wait()
     kept = read_ledger(ledger.parent)
@@ -217,7 +216,7 @@ def test_a_worker_that_is_killed_is_replaced_and_changes_no_number(
             [str(TRIPTYCH), "run", "study.yaml", "--workers", "1"], cwd=tmp_path, stdout=said,
             stderr=subprocess.STDOUT,
         )  # fmt: skip
-        wait_for(lambda: workers_of(run.pid) or run.poll() is not None)
+        wait_for(lambda: workers_of(run.pid) or run.poll() is not None, 120)
         for worker in workers_of(run.pid):
             os.kill(worker, signal.SIGKILL)
         assert run.wait(timeout=120) == 0
@@ -260,7 +259,7 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(
         stderr=subprocess.PIPE,
         text=True,
     )  # fmt: skip
-    wait_for(lambda: len(read_ledger(ledger.parent)) >= 2)
+    wait_for(lambda: len(read_ledger(ledger.parent)) >= 2, 120)
     second = triptych("run", "study.yaml", folder=tmp_path)
     assert second.returncode == 2
     assert "a run of this study is going on" in second.stderr
@@ -271,10 +270,3 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(
     assert "the same command goes on" in said
     assert "Traceback" not in errors
     assert "not running" in triptych("status", "small", folder=tmp_path).stdout
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.05)
