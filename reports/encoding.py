@@ -12,19 +12,29 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reports.results import CELL_COLUMNS, METRIC, PARAM, Claim, ResultsError, StudyFacts
+from reports.results import (
+    CELL_COLUMNS,
+    DESCRIPTIONS,
+    METRIC,
+    PARAM,
+    Claim,
+    FieldFacts,
+    ResultsError,
+    StudyFacts,
+)
 
 Scalar = bool | int | float | str | None
 
 
 def facts_to_json(facts: StudyFacts) -> str:
-    """The facts as JSON; tuples become lists, and no claims are left out.
+    """The facts as JSON; tuples become lists, and empty descriptions are left out.
 
-    So the facts of a study without claims, and the digests made from them, stay as they were.
+    So the facts of a study without claims, say, stay as they were before there were any.
     """
     raw = asdict(facts)
-    if not facts.claims:
-        del raw["claims"]
+    for name in DESCRIPTIONS[2:]:
+        if not raw[name]:
+            del raw[name]
     return json.dumps(raw, indent=2, ensure_ascii=False)
 
 
@@ -50,6 +60,10 @@ def facts_from_json(text: str) -> StudyFacts:
     try:
         if "claims" in raw:
             raw["claims"] = tuple(Claim(**claim) for claim in raw["claims"])
+        if "fields" in raw:
+            raw["fields"] = {path: FieldFacts(**item) for path, item in raw["fields"].items()}
+        if "methods" in raw:
+            raw["methods"] = {arm: tuple(keys) for arm, keys in raw["methods"].items()}
         return StudyFacts(**raw)
     except TypeError as error:
         raise ResultsError(f"the study's facts are incomplete: {error}") from error

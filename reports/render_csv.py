@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reports.comparison import Comparison
+from reports.evidence.comparison import Comparison
 from reports.results import CELL_COLUMNS, METRIC, PARAM, PHASES, Claim, Results
 
 ESTIMATE_COLUMNS = (

@@ -66,6 +66,64 @@ class Claim:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FieldFacts:
+    """A field of the configuration, for a person.
+
+    Attributes:
+        label: short name for tables and plots.
+        symbol: LaTeX, without dollar signs; empty if the field has none.
+        domain: where it was searched, as a study file says it; empty = nowhere.
+        log: whether it was searched by orders of magnitude.
+    """
+
+    label: str
+    symbol: str = ""
+    domain: str = ""
+    log: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Amount:
+    """An amount of information in bits, and how sure it is.
+
+    Attributes:
+        value: corrected for the bias of few utterances; may be slightly negative.
+        low, high: 95 % bootstrap interval.
+        null_high: 95 % quantile of the same with shuffled labels.
+        p: of the permutation test against labels that know nothing.
+    """
+
+    value: float
+    low: float
+    high: float
+    null_high: float
+    p: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedInformation:
+    """What two modalities say of the label: alone, alike, and only together.
+
+    Attributes:
+        first, second: the modalities.
+        redundancy, unique_first, unique_second, synergy, total: see `msa_core.analysis.pid`.
+        utterances: that it was estimated from, and of which split.
+        method: how the features were made discrete, in a few words.
+    """
+
+    first: str
+    second: str
+    redundancy: Amount
+    unique_first: Amount
+    unique_second: Amount
+    synergy: Amount
+    total: Amount
+    utterances: int
+    split: str
+    method: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class StudyFacts:
     """What a report needs to know of the study.
 
@@ -85,6 +143,12 @@ class StudyFacts:
         device_seconds: of training in each arm's tuning, where arms are given these and not a
             number of candidates (`candidates` is then 0).
         second_metric: the second objective of the tuning; empty = one objective.
+        levels: arm -> factor -> its level in that arm (`on` and `off` of a component), for arms
+            that come from a design of factors.
+        fields: path of every searched or changed field -> what a person calls it.
+        sampler: that drew the candidates; only those of `random` are independent.
+        methods: arm -> keys of `references` that it is built from.
+        references: key -> BibTeX entry.
     """
 
     study: str
@@ -105,6 +169,17 @@ class StudyFacts:
     frozen: Mapping[str, str] = field(default_factory=dict)
     device_seconds: float | None = None
     second_metric: str = ""
+    levels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    fields: Mapping[str, FieldFacts] = field(default_factory=dict)
+    sampler: str = ""
+    methods: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    references: Mapping[str, str] = field(default_factory=dict)
+
+
+# What is said of a study and does not decide which cells it has.
+DESCRIPTIONS = (
+    "notes", "provenance", "claims", "levels", "fields", "sampler", "methods", "references",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +194,14 @@ class Results:
         reasons: key of a failed or pruned cell -> one line that says why.
         kinds: key of a failed cell -> the kind of its failure, in a word or two.
         logs: key of a failed cell -> the last lines that its training said.
+        curves: key -> validation curve of the primary metric, float32 [epochs], one value an
+            epoch, NaN where undefined; of cells that have one.
+        tags: dimension -> tag of every test utterance [N], by which slices are told apart.
+        information: what each pair of modalities says of the label; empty if nobody asked.
+        sealed: the study is unfinished and its test metrics are kept shut: there are no test
+            metrics, predictions or labels here.
+        planned_confirm: confirm cells that the plan has; 0 = unknown.
+        openings: what a reader must know of test metrics that were seen before the end.
     """
 
     facts: StudyFacts
@@ -128,6 +211,12 @@ class Results:
     reasons: Mapping[str, str] = field(default_factory=dict)
     kinds: Mapping[str, str] = field(default_factory=dict)
     logs: Mapping[str, str] = field(default_factory=dict)
+    curves: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    tags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    information: tuple[SharedInformation, ...] = ()
+    sealed: bool = False
+    planned_confirm: int = 0
+    openings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse results that break the contract.
@@ -138,6 +227,8 @@ class Results:
         _check_columns(self.cells)
         _check_values(self.cells, self.facts)
         _check_predictions(self)
+        _check_tags(self)
+        _check_seal(self)
 
 
 def _check_columns(cells: pd.DataFrame) -> None:
@@ -174,3 +265,15 @@ def _check_predictions(results: Results) -> None:
     for key, predictions in results.predictions.items():
         if results.labels is None or predictions.shape != results.labels.shape:
             raise ResultsError(f"cell {key}: test predictions do not fit the test labels")
+
+
+def _check_tags(results: Results) -> None:
+    for dimension, tags in results.tags.items():
+        if results.labels is not None and len(tags) != len(results.labels):
+            raise ResultsError(f"dimension '{dimension}': not one tag a test utterance")
+
+
+def _check_seal(results: Results) -> None:
+    tested = any(str(name).startswith(f"{METRIC}test.") for name in results.cells.columns)
+    if results.sealed and (tested or results.predictions or results.labels is not None):
+        raise ResultsError("the results are sealed, and hold test metrics or predictions")

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from reports.claims import ClaimAnswer
-from reports.comparison import Comparison
-from reports.estimates import Estimate
+from reports.evidence.claims import ClaimAnswer
+from reports.evidence.comparison import Comparison
+from reports.evidence.estimates import Estimate
+from reports.evidence.paired import EXACT_UP_TO
 from reports.numerals import (
     choose_decimals,
     count,
     count_range,
 )
-from reports.paired import EXACT_UP_TO
 
 Rank = Literal["best", "second"]
 

@@ -1,9 +1,9 @@
 """The sentences of a report: the answer on top, and what must be said below."""
 
-from reports.comparison import Comparison
-from reports.estimates import Estimate, Verdict
+from reports.evidence.comparison import Comparison
+from reports.evidence.estimates import Estimate, Verdict
+from reports.evidence.paired import ALPHA
 from reports.numerals import choose_decimals, count, show, show_p
-from reports.paired import ALPHA
 
 NAMED = 4  # arms named one by one in a sentence; the table has the others
 

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from reports.comparison import Comparison, compare
+from reports.evidence.comparison import Comparison, compare
+from reports.evidence.evidence import Evidence
+from reports.evidence.gathering import gather
+from reports.page.render_html import render_html
+from reports.paper.render_latex import render_latex
+from reports.paper.render_markdown import render_markdown
 from reports.render_csv import render_cells_csv, render_claims_csv, render_csv
-from reports.render_html import render_html
-from reports.render_latex import render_latex
-from reports.render_markdown import render_markdown
 from reports.results import Metric, Results
 from reports.tables import Table, build_table
 
@@ -22,7 +24,7 @@ class Report:
     Attributes:
         html, latex, markdown, csv, cells: the files.
         claims: claims.csv; None where the study states no claim.
-        comparison, table: for whoever shows the result elsewhere, e.g. in a terminal.
+        comparison, evidence, table: for whoever shows the result elsewhere, e.g. in a terminal.
     """
 
     html: Path
@@ -32,6 +34,7 @@ class Report:
     cells: Path
     claims: Path | None
     comparison: Comparison
+    evidence: Evidence
     table: Table
 
 
@@ -52,6 +55,7 @@ def write_report(
         ResultsError: the results do not fit the metrics.
     """
     comparison = compare(results, metrics, seed=seed)
+    evidence = gather(results, comparison, metrics, seed=seed)
     table = build_table(comparison)
     folder.mkdir(parents=True, exist_ok=True)
     report = Report(
@@ -62,6 +66,7 @@ def write_report(
         cells=folder / "cells.csv",
         claims=folder / "claims.csv" if comparison.claims else None,
         comparison=comparison,
+        evidence=evidence,
         table=table,
     )
     _replace(report.cells, render_cells_csv(results))
@@ -72,7 +77,7 @@ def write_report(
         (folder / "claims.csv").unlink(missing_ok=True)
     _replace(report.markdown, render_markdown(table))
     _replace(report.latex, render_latex(table))
-    _replace(report.html, render_html(comparison, table))
+    _replace(report.html, render_html(results, comparison, evidence, table))
     return report
 
 

@@ -2,10 +2,13 @@
 
 from dataclasses import asdict, replace
 
+from msa_core.config import Config
+from msa_core.config_paths import fields_of
 from msa_core.data.dataset import Dataset
-from reports.results import Claim, StudyFacts
+from reports.results import Claim, FieldFacts, StudyFacts
 from search.folder import Manifest
 from search.provenance import provenance
+from spaces.domains import Int, LogUniform, describe
 from spaces.plan import Plan
 
 
@@ -32,7 +35,28 @@ def study_facts(plan: Plan, dataset: Dataset) -> StudyFacts:
         frozen={arm.name: arm.frozen for arm in plan.arms if arm.frozen},
         device_seconds=study.budget.device_seconds,
         second_metric=study.second_metric,
+        levels={arm.name: dict(arm.levels) for arm in plan.arms if arm.levels},
+        fields=_fields(plan),
+        sampler=study.sampler,
     )
+
+
+def _fields(plan: Plan) -> dict[str, FieldFacts]:
+    """What a person calls the fields that the plan changes or searches."""
+    domains = {path: domain for arm in reversed(plan.arms) for path, domain in arm.space.items()}
+    known = fields_of(Config)
+    used = {*domains, *(path for arm in plan.arms for path in arm.changes)}
+    return {
+        path: FieldFacts(
+            label=info.label,
+            symbol=info.symbol,
+            domain=describe(domains[path]) if path in domains else "",
+            log=isinstance(domain := domains.get(path), LogUniform)
+            or (isinstance(domain, Int) and domain.log),
+        )
+        for path, (info, _) in known.items()
+        if path in used
+    }
 
 
 def manifest_of(plan: Plan, dataset: Dataset, tracking_uri: str) -> Manifest:

@@ -19,7 +19,7 @@ from reports.encoding import (
     facts_from_json,
     facts_to_json,
 )
-from reports.results import METRIC, PARAM, Results, ResultsError, StudyFacts
+from reports.results import DESCRIPTIONS, METRIC, PARAM, Results, ResultsError, StudyFacts
 from search.ledger import CellRecord, read_ledger, read_whole
 from search.redaction import without_password
 from search.selection import ArmCells, Objective, paid_candidates, planned_cells
@@ -57,8 +57,7 @@ class Manifest:
     def digest(self) -> str:
         """Names the plan: which arms, cells and metric. Not what is only said of them."""
         facts = json.loads(facts_to_json(self.facts))
-        said = ("notes", "provenance", "claims")
-        decides = {name: facts[name] for name in facts if name not in said}
+        decides = {name: facts[name] for name in facts if name not in DESCRIPTIONS}
         text = json.dumps([decides, dict(self.arm_keys)], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

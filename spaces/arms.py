@@ -1,6 +1,7 @@
 """The `arms` of a study file: from its lines to arms, through the designs."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from msa_core.config import Config
 from msa_core.config_fields import PAIRS
@@ -128,13 +129,7 @@ def _entry_arms(
 def _placed(arm: Arm, where: str) -> Arm:
     if arm.where:
         return arm
-    return Arm(
-        name=arm.name,
-        changes=arm.changes,
-        search=arm.search,
-        reference=arm.reference,
-        where=where,
-    )
+    return replace(arm, where=where)
 
 
 def _design_of(entry: Node) -> str:

@@ -13,13 +13,15 @@ from msa_core.config import Config, ConfigError
 from msa_core.config_fields import PAIRS
 from msa_core.config_paths import Value, fields_of
 from spaces.domains import Domain, describe
+from spaces.fraction import MOST_ARMS, fraction
 
 Changes = Mapping[str, Value]
 BESIDE = " + "  # components that are on together
 LEVELS = ", "  # levels of the factors of a grid
 PRODUCT = " / "  # arms of the designs of a product
+ON, OFF = "on", "off"  # levels of a component
+BASE = "as in the base"  # level of a factor that an arm leaves alone
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-MOST_ARMS = 1_024  # of a study; more is a slip of the pen, not a table, and plans for seconds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,6 +34,8 @@ class Arm:
         search: field -> domain, of its own, beside or instead of the study's.
         reference: whether it is what its design compares with.
         where: where the study file says so.
+        levels: factor -> its level in this arm, of the factors of its design; a component is a
+            factor with the levels `on` and `off`.
     """
 
     name: str
@@ -39,6 +43,7 @@ class Arm:
     search: Mapping[str, Domain] = field(default_factory=dict)
     reference: bool = field(default=False, compare=False)
     where: str = field(default="", compare=False)
+    levels: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -137,40 +142,6 @@ def fractional(
     return [_combination(components, subset, reference) for subset in subsets]
 
 
-def fraction(factors: int, resolution: int) -> list[tuple[int, ...]]:
-    """The columns of a small two-level fraction: each a product of these base columns.
-
-    pyDOE3's own choice of columns (`fracfact_by_res`, 1.6.2) misses small fractions, 4 runs for 3
-    factors at resolution 3, and keeps no track of products of products, which can be shorter
-    words; so columns are chosen here and multiplied there.
-
-    Args:
-        factors: how many columns.
-        resolution: no product of fewer columns than this is constant.
-    """
-    for base in range(2, factors):
-        if 2**base > MOST_ARMS:
-            break
-        columns: list[tuple[int, ...]] = []
-        # products[n]: of at most n columns, each as a set of base columns. A new one that is
-        # among those of `resolution - 2` would make a constant of fewer than `resolution`.
-        products: list[set[int]] = [{0} for _ in range(resolution - 1)]
-        words = itertools.chain.from_iterable(
-            itertools.combinations(range(base), size)
-            for size in (1, *range(resolution - 1, base + 1))
-        )
-        for word in words:
-            new = sum(1 << place for place in word)
-            if new in products[-1]:
-                continue
-            for larger, smaller in itertools.pairwise(reversed(products)):
-                larger |= {known ^ new for known in smaller}
-            columns.append(word)
-            if len(columns) == factors:
-                return columns
-    return [(place,) for place in range(factors)]
-
-
 def path(
     components: Sequence[Component], order: Sequence[str], reference: str = "base"
 ) -> list[Arm]:
@@ -180,10 +151,13 @@ def path(
 
 def one_at_a_time(factors: Sequence[Factor], reference: str = "base") -> list[Arm]:
     """The base, then each alternative of each factor alone."""
+    asis = {factor.name: BASE for factor in factors}
     alternatives = [
-        _arm(_level_name(factor, level), [level]) for factor in factors for level in factor.levels
+        _arm(_level_name(factor, level), [level], levels={**asis, factor.name: level.name})
+        for factor in factors
+        for level in factor.levels
     ]
-    return [Arm(name=reference, changes={}, reference=True), *alternatives]
+    return [Arm(name=reference, changes={}, reference=True, levels=asis), *alternatives]
 
 
 def grid(factors: Sequence[Factor], reference: str | None = None) -> list[Arm]:
@@ -206,7 +180,8 @@ def grid(factors: Sequence[Factor], reference: str | None = None) -> list[Arm]:
             _level_name(factor, level, alone=False)
             for factor, level in zip(ordered, levels, strict=True)
         )
-        arms.append(_arm(name, levels, reference=name == reference))
+        chosen = {factor.name: level.name for factor, level in zip(ordered, levels, strict=True)}
+        arms.append(_arm(name, levels, reference=name == reference, levels=chosen))
     return arms
 
 
@@ -238,8 +213,10 @@ def pairs(
             changes[f"loss.alignment.{pair}.mode"] = mode
             if measure:
                 changes[f"loss.alignment.{pair}.measure"] = measure
-        name = _pairs_name(dict(zip(ordered, picked, strict=True)))
-        arms.append(Arm(name=name or reference, changes=changes, reference=not name))
+        by_pair = dict(zip(ordered, picked, strict=True))
+        name = _pairs_name(by_pair)
+        levels = {pair_letters(pair): " ".join(state).strip() for pair, state in by_pair.items()}
+        arms.append(Arm(name=name or reference, changes=changes, reference=not name, levels=levels))
     return arms
 
 
@@ -257,6 +234,7 @@ def product(designs: Sequence[Sequence[Arm]]) -> list[Arm]:
             PRODUCT.join(arm.name for arm in arms),
             arms,
             reference=all(arm.reference for arm in arms),
+            levels={factor: level for arm in arms for factor, level in arm.levels.items()},
         )
         for arms in itertools.product(*ordered)
     ]
@@ -311,10 +289,17 @@ def _subset(
     name: str, components: Sequence[Component], on: set[str], *, reference: bool = False
 ) -> Arm:
     parts = [component.on if component.name in on else component.off for component in components]
-    return _arm(name, parts, reference=reference)
+    levels = {c.name: ON if c.name in on else OFF for c in components}
+    return _arm(name, parts, reference=reference, levels=levels)
 
 
-def _arm(name: str, parts: Sequence[Part | Arm], *, reference: bool = False) -> Arm:
+def _arm(
+    name: str,
+    parts: Sequence[Part | Arm],
+    *,
+    reference: bool = False,
+    levels: Mapping[str, str] | None = None,
+) -> Arm:
     """An arm of some parts.
 
     Raises:
@@ -341,7 +326,14 @@ def _arm(name: str, parts: Sequence[Part | Arm], *, reference: bool = False) -> 
             "leave it out of one of them"
         )
     where = next((part.where for part in parts if part.where), "")
-    return Arm(name=name, changes=changes, search=search, reference=reference, where=where)
+    return Arm(
+        name=name,
+        changes=changes,
+        search=search,
+        reference=reference,
+        where=where,
+        levels=levels or {},
+    )
 
 
 def _pairs_name(states: Mapping[str, tuple[str, str]]) -> str:

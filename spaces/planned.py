@@ -3,7 +3,8 @@
 import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from dataclasses import replace as changed
 
 from msa_core.config import MODALITIES, Config, ConfigError
 from msa_core.config_kinds import is_added, kind_of_path
@@ -54,6 +55,7 @@ class PlannedArm:
         inherits: the fields whose value it takes from that arm's best candidate.
         key: digest of all that decides which candidates it is given and how they train. Cells
             of another key are another arm's, even under the same name.
+        levels: factor -> its level in this arm, see `spaces.designs.Arm`.
     """
 
     name: str
@@ -65,6 +67,7 @@ class PlannedArm:
     frozen: str = ""
     inherits: tuple[str, ...] = ()
     key: str
+    levels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,7 +107,13 @@ def arms_on_data(
     kept: dict[str, PlannedArm] = {}
     for same in alike.values():
         first = min(same, key=lambda candidate: _claim_to_the_name(study, candidate.arm))
-        kept[first.arm.name] = _planned(study, first, versions)
+        # What designs call the same arm: a union of two has it by the factors of both.
+        levels = {
+            factor: level
+            for candidate in (*(one for one in same if one is not first), first)
+            for factor, level in candidate.arm.levels.items()
+        }
+        kept[first.arm.name] = changed(_planned(study, first, versions), levels=levels)
         others = [candidate.arm.name for candidate in same if candidate is not first]
         merged |= dict.fromkeys(others, first.arm.name)
         if others:
@@ -219,6 +228,7 @@ def _frozen(arm: PlannedArm, reference: PlannedArm, name: str) -> PlannedArm:
         frozen=reference.name,
         inherits=inherits,
         key=digest(decides),
+        levels=arm.levels,
     )
 
 

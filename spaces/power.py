@@ -1,7 +1,7 @@
 """What a number of seeds can show, before anything has run.
 
-Apart from `reports.paired`, which says the same afterwards: neither package may import the other,
-and this one is imported by every plan, so it does without statsmodels.
+Apart from `reports.evidence.paired`, which says the same afterwards: neither package may
+import the other, and this one is imported by every plan, so it does without statsmodels.
 """
 
 import math

@@ -15,11 +15,12 @@ from spaces.claims import Claim, parse_claim
 from spaces.components import study_components
 from spaces.conditions import Condition
 from spaces.data_source import NAME, DataSource, data_sources
-from spaces.designs import MOST_ARMS, Arm
+from spaces.designs import Arm
 from spaces.document import Node, read_document
 from spaces.domains import Domain, values_of
 from spaces.errors import StudyError, at, located
 from spaces.fields import conditions, fixed_fields, searched_fields, start_points
+from spaces.fraction import MOST_ARMS
 from spaces.overrides import apply_overrides
 from spaces.plugins import study_plugins
 from spaces.resolution import combinations_an_arm, refusal
@@ -232,8 +233,10 @@ def _arms(root: Node, base: Config) -> tuple[tuple[Arm, ...], tuple[str, ...]]:
                 f"arms: '{arm.name}' is there twice, with different fields; first at "
                 f"{known.where}; rename one (the first of a design by a 'reference' beside it)",
             )
-        if arm.reference and not known.reference:
-            seen[arm.name] = arm
+        if arm is not known:
+            seen[arm.name] = replace(
+                arm if arm.reference else known, levels={**arm.levels, **known.levels}
+            )
     if len(seen) > MOST_ARMS:
         raise at(
             root.find(("arms",)).where,

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from reports.claim_evidence import Evidence, weigh
-from reports.resampling import Interval
+from reports.evidence.claim_evidence import Evidence, weigh
+from reports.evidence.resampling import Interval
 from reports.results import Claim
 
 

@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reports.caveats import Failure, Fairness, Limits
-from reports.comparison import Comparison
 from reports.encoding import cells_from_rows
-from reports.estimates import Estimate, MetricFacts
+from reports.evidence.caveats import Failure, Fairness, Limits
+from reports.evidence.comparison import Comparison
+from reports.evidence.estimates import Estimate, MetricFacts
+from reports.evidence.evidence import Evidence
+from reports.page.render_html import render_html
 from reports.results import Results, StudyFacts
+from reports.tables import build_table
 
 
 @dataclass(frozen=True)
@@ -143,6 +146,12 @@ def make_results(
 
 def _no_cells() -> pd.DataFrame:
     return cells_from_rows([])
+
+
+def page_of(comparison: Comparison, evidence: Evidence | None = None) -> str:
+    """The page of a comparison whose cells are not at hand."""
+    results = Results(facts=comparison.facts, cells=_no_cells(), predictions={}, labels=None)
+    return render_html(results, comparison, evidence or Evidence(), build_table(comparison))
 
 
 NASTY = '50% _text_ & <script>alert("x")</script> | {a}~^#$\\'

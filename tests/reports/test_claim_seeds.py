@@ -9,10 +9,10 @@ import pytest
 from claim_cases import claim_that, weigh_normal
 from scipy import stats
 
-from reports.claim_evidence import Evidence
-from reports.claim_seeds import seeds_to_decide
-from reports.paired import detectable_effect
-from reports.resampling import Contrast, two_level_intervals
+from reports.evidence.claim_evidence import Evidence
+from reports.evidence.claim_seeds import seeds_to_decide
+from reports.evidence.paired import detectable_effect
+from reports.evidence.resampling import Contrast, two_level_intervals
 
 
 def _undecided(

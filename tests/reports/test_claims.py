@@ -17,15 +17,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from reports.claim_evidence import weigh
-from reports.claims import ClaimAnswer, answer_claims
-from reports.comparison import compare
 from reports.encoding import facts_from_json, facts_to_json
-from reports.estimates import MetricFacts
-from reports.render_html import render_html
-from reports.render_latex import escape_latex, render_latex
-from reports.render_markdown import escape_markdown, render_markdown
-from reports.resampling import Interval
+from reports.evidence.claim_evidence import weigh
+from reports.evidence.claims import ClaimAnswer, answer_claims
+from reports.evidence.comparison import compare
+from reports.evidence.estimates import MetricFacts
+from reports.evidence.resampling import Interval
+from reports.paper.render_latex import escape_latex, render_latex
+from reports.paper.render_markdown import escape_markdown, render_markdown
 from reports.results import Claim, Results, ResultsError
 from reports.tables import build_table
 from reports.wording import claim_sentences
@@ -237,9 +236,9 @@ def written(synthetic: ModuleType) -> Any:
     return compare(replace(results, facts=facts), synthetic.METRICS, seed=0, draws=300)
 
 
-def test_claims_are_shown_everywhere_and_escaped(written: Any) -> None:
+def test_claims_are_shown_everywhere_and_escaped(written: Any, synthetic: ModuleType) -> None:
     table = build_table(written)
-    page = render_html(written, table)
+    page = synthetic.page_of(written)
     assert "<h2>The claims</h2>" in page and "<script>alert" not in page
     assert page.index("The verdicts</h2>") < page.index("The claims</h2>") < page.index("How far")
     assert '<span class="verdict supported">supported</span>' in page
@@ -255,7 +254,7 @@ def test_claims_are_shown_everywhere_and_escaped(written: Any) -> None:
 def test_without_claims_nothing_is_shown(synthetic: ModuleType) -> None:
     comparison = synthetic.written_comparison()
     table = build_table(comparison)
-    page = render_html(comparison, table)
+    page = synthetic.page_of(comparison)
     for text in (page, render_latex(table), render_markdown(table)):
         assert "laims" not in re.sub(r"(?s)<script>.*?</script>", "", text)
     assert claim_sentences(comparison) == ()

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from reports.comparison import Comparison, compare
+from reports.evidence.comparison import Comparison, compare
 from reports.results import Results, ResultsError
 
 DRAWS = 300

@@ -1,6 +1,6 @@
 from types import ModuleType
 
-from reports.figures import delta_data, draw_delta, draw_seeds, seeds_data
+from reports.page.figures import delta_data, draw_delta, draw_seeds, seeds_data
 
 
 def test_delta_data_holds_the_estimates(synthetic: ModuleType) -> None:

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.comparison import compare
 from reports.encoding import encode_floats, facts_to_json
+from reports.evidence.comparison import compare
 from reports.mlflow_source import read_mlflow
 from reports.results import METRIC, PARAM, Results, ResultsError
 

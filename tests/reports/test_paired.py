@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports import paired
+from reports.evidence import paired
 
 
 def test_five_positive_differences_give_the_floor() -> None:

@@ -9,10 +9,10 @@ from types import ModuleType
 import pytest
 
 from reports.numerals import choose_decimals, show, show_p
+from reports.page.render_html import show_duration
+from reports.paper.render_latex import escape_latex, render_latex
+from reports.paper.render_markdown import escape_markdown, render_markdown
 from reports.render_csv import ESTIMATE_COLUMNS, render_csv
-from reports.render_html import render_html, show_duration
-from reports.render_latex import escape_latex, render_latex
-from reports.render_markdown import escape_markdown, render_markdown
 from reports.tables import Table, build_table, rank_means
 from reports.wording import answer, limit_sentences
 
@@ -25,8 +25,8 @@ def table(synthetic: ModuleType) -> Table:
 
 
 @pytest.fixture(scope="module")
-def page(synthetic: ModuleType, table: Table) -> str:
-    return render_html(synthetic.written_comparison(), table)
+def page(synthetic: ModuleType) -> str:
+    return synthetic.page_of(synthetic.written_comparison())
 
 
 def test_latex_snapshot(table: Table, check_snapshot: Check) -> None:

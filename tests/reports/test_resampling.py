@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from reports.resampling import Contrast, two_level_intervals, utterance_weights
+from reports.evidence.resampling import Contrast, two_level_intervals, utterance_weights
 
 
 def _contrast(arm: str, seeds: int) -> Contrast:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from msa_core.config import ConfigError
-from spaces.designs import Component, Part, fraction, fractional
+from spaces.designs import Component, Part, fractional
+from spaces.fraction import fraction
 
 
 def parts(number: int) -> list[Component]:

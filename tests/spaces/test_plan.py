@@ -7,7 +7,7 @@ import pytest
 
 from msa_core.config import ConfigError
 from msa_core.config_rules import resolve
-from reports import paired
+from reports.evidence import paired
 from spaces.plan import Plan, cell_key, plan_study
 from spaces.planned import Versions
 from spaces.power import p_floor, seeds_needed

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from reports import paired
+from reports.evidence import paired
 from spaces.power import detectable_effect, p_floor, seeds_needed
 
 

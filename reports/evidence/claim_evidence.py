@@ -7,9 +7,9 @@ measured difference points to one; its test and its interval decide whether it i
 from dataclasses import dataclass
 from typing import Literal
 
+from reports.evidence.paired import ALPHA, equivalence_p, sign_flip_p
+from reports.evidence.resampling import Interval
 from reports.numerals import MINUS
-from reports.paired import ALPHA, equivalence_p, sign_flip_p
-from reports.resampling import Interval
 from reports.results import Claim, FloatArray
 
 ClaimVerdict = Literal["supported", "refuted", "undecided"]

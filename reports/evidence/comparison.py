@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from reports.caveats import (
+from reports.evidence.caveats import (
     Failure,
     Fairness,
     Limits,
@@ -18,10 +18,10 @@ from reports.caveats import (
     describe_limits,
     list_failures,
 )
-from reports.claims import ClaimAnswer, Pair, answer_claims, claimed_pairs
-from reports.estimates import Estimate, MetricFacts, estimate_arm, judge
-from reports.pareto import FrontPoint, pareto_fronts
-from reports.resampling import DRAWS, Contrast, Interval, two_level_intervals
+from reports.evidence.claims import ClaimAnswer, Pair, answer_claims, claimed_pairs
+from reports.evidence.estimates import Estimate, MetricFacts, estimate_arm, judge
+from reports.evidence.pareto import FrontPoint, pareto_fronts
+from reports.evidence.resampling import DRAWS, Contrast, Interval, two_level_intervals
 from reports.results import METRIC, FloatArray, Metric, Results, ResultsError, StudyFacts
 
 Confirmed = dict[str, dict[int, str]]  # arm -> seed, ascending -> key of its complete confirm cell

@@ -16,13 +16,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reports.claim_evidence import ClaimVerdict, Evidence, weigh
-from reports.claim_seeds import seeds_to_decide
-from reports.claim_wording import answered, unanswered
-from reports.estimates import Estimate, MetricFacts
+from reports.evidence.claim_evidence import ClaimVerdict, Evidence, weigh
+from reports.evidence.claim_seeds import seeds_to_decide
+from reports.evidence.claim_wording import answered, unanswered
+from reports.evidence.estimates import Estimate, MetricFacts
+from reports.evidence.paired import holm
+from reports.evidence.resampling import Interval
 from reports.numerals import choose_decimals
-from reports.paired import holm
-from reports.resampling import Interval
 from reports.results import Claim
 
 Pair = tuple[str, str]  # arm, what it is compared with

@@ -4,9 +4,9 @@ import math
 
 from scipy import optimize, stats
 
-from reports.claim_evidence import Evidence
+from reports.evidence.claim_evidence import Evidence
+from reports.evidence.paired import ALPHA, POWER, seeds_needed
 from reports.numerals import count
-from reports.paired import ALPHA, POWER, seeds_needed
 
 MOST = 10_000  # seeds; beyond, the number is only called large
 

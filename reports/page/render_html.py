@@ -7,9 +7,11 @@ from jinja2 import Environment, StrictUndefined
 from plotly.graph_objects import Figure
 from plotly.offline import get_plotlyjs
 
-from reports.comparison import Comparison
-from reports.figures import delta_data, draw_delta, draw_seeds, seeds_data
+from reports.evidence.comparison import Comparison
+from reports.evidence.evidence import Evidence
 from reports.numerals import MISSING, show, show_interval, show_p
+from reports.page.figures import delta_data, draw_delta, draw_seeds, seeds_data
+from reports.results import Results
 from reports.tables import Table
 from reports.wording import answer, limit_sentences
 
@@ -17,7 +19,7 @@ MOST_FAILURES = 50  # of one kind that are listed one by one: each may bring its
 _CONFIG = {"displayModeBar": False, "responsive": True, "scrollZoom": False}
 
 
-def render_html(comparison: Comparison, table: Table) -> str:
+def render_html(results: Results, comparison: Comparison, evidence: Evidence, table: Table) -> str:
     """The whole report as one page; every text of the study is escaped by the template."""
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -25,7 +27,7 @@ def render_html(comparison: Comparison, table: Table) -> str:
     environment.filters.update(
         show=show, show_interval=show_interval, show_p=show_p, duration=show_duration
     )
-    source = files("reports").joinpath("page.html.j2").read_text(encoding="utf-8")
+    source = files("reports.page").joinpath("page.html.j2").read_text(encoding="utf-8")
     has_values = any(comparison.seed_values.values())
     has_deltas = any(e.delta is not None for e in comparison.estimates)
     return environment.from_string(source).render(

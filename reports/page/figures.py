@@ -7,8 +7,8 @@ from typing import Literal
 
 import plotly.graph_objects as go
 
-from reports.comparison import Comparison
-from reports.estimates import Verdict
+from reports.evidence.comparison import Comparison
+from reports.evidence.estimates import Verdict
 
 # Okabe and Ito's colours, told apart in every common kind of colour blindness; shapes differ too.
 COLOURS = {

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from reports.paired import detectable_effect, p_floor, seeds_needed
+from reports.evidence.paired import detectable_effect, p_floor, seeds_needed
 from reports.results import METRIC, Results
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from reports.paired import (
+from reports.evidence.paired import (
     ALPHA,
     bca_interval,
     equivalence_p,
@@ -18,7 +18,7 @@ from reports.paired import (
     share_better,
     sign_flip_p,
 )
-from reports.resampling import Interval
+from reports.evidence.resampling import Interval
 
 Verdict = Literal["baseline", "better", "worse", "equivalent", "undecided"]
 

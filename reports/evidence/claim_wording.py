@@ -1,8 +1,8 @@
 """A claim's answer as a sentence for the paper."""
 
-from reports.claim_evidence import ClaimVerdict, Evidence
+from reports.evidence.claim_evidence import ClaimVerdict, Evidence
+from reports.evidence.paired import EXACT_UP_TO
 from reports.numerals import count, show, show_p
-from reports.paired import EXACT_UP_TO
 from reports.results import Claim
 
 

@@ -1,0 +1,1 @@
+"""What goes into a paper: LaTeX, Markdown, figures, references, the methods paragraph."""
