@@ -1,13 +1,16 @@
 """What must be said rather than hidden: the limits of a design, its fairness, its failures."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from reports.evidence.paired import detectable_effect, p_floor, seeds_needed
 from reports.results import METRIC, Results
+
+SPENT_ALIKE = 0.05  # of the device-seconds: within these, arms that got seconds got the same
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +54,7 @@ class Fairness:
         complete: confirm seeds with a complete cell.
         missing: planned confirm seeds without one.
         failed, pruned: cells of both phases with that status.
+        unequal: whether its tuning budget is another than that of most tuned arms.
     """
 
     arm: str
@@ -63,6 +67,7 @@ class Fairness:
     missing: int
     failed: int
     pruned: int
+    unequal: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,12 +134,29 @@ def describe_limits(
 
 def describe_fairness(results: Results) -> tuple[Fairness, ...]:
     """What every arm was given, in the order of the facts."""
-    return tuple(_fairness_of(results, arm) for arm in results.facts.arms)
+    rows = results.cells.groupby("arm", sort=False).indices
+    nothing = results.cells.iloc[:0]
+    found = [
+        _fairness_of(results, arm, results.cells.iloc[rows[arm]] if arm in rows else nothing)
+        for arm in results.facts.arms
+    ]
+    seconds = results.facts.device_seconds
+    tried = Counter(row.candidates for row in found if row.searched)
+    usual = max(tried, key=lambda number: (tried[number], number), default=0)
+    return tuple(
+        replace(row, unequal=bool(row.searched) and _deviates(row, usual, seconds)) for row in found
+    )
 
 
-def _fairness_of(results: Results, arm: str) -> Fairness:
-    facts, cells = results.facts, results.cells
-    own = cells[cells["arm"] == arm]
+def _deviates(row: Fairness, usual: int, device_seconds: float | None) -> bool:
+    """Whether a tuned arm's budget is not the usual number of candidates, or not the seconds."""
+    if device_seconds is None:
+        return row.candidates != usual
+    return abs((row.seconds or 0.0) - device_seconds) > SPENT_ALIKE * device_seconds
+
+
+def _fairness_of(results: Results, arm: str, own: pd.DataFrame) -> Fairness:
+    facts = results.facts
     tuning = own[own["phase"] == "tune"]
     complete = own[(own["phase"] == "confirm") & (own["status"] == "complete")]
     done = {int(seed) for seed in complete["seed"]}
@@ -158,24 +180,6 @@ def _seconds(tuning: pd.DataFrame) -> float | None:
         return None
     # Sorted: a float sum depends on the order, and a report must not depend on that of the cells.
     return float(np.sum(np.sort(tuning[name].dropna().to_numpy(dtype=np.float64))))
-
-
-SPENT_ALIKE = 0.05  # of the device-seconds: within these, arms that got seconds got the same
-
-
-def budgets_differ(fairness: Sequence[Fairness], device_seconds: float | None = None) -> bool:
-    """Whether arms that have something to tune were given different budgets.
-
-    Args:
-        fairness: of every arm.
-        device_seconds: that each arm was to be tuned for; None = arms got a number of candidates.
-    """
-    tuned = [row for row in fairness if row.searched]
-    if device_seconds is None:
-        return len({row.candidates for row in tuned}) > 1
-    return any(
-        abs((row.seconds or 0.0) - device_seconds) > SPENT_ALIKE * device_seconds for row in tuned
-    )
 
 
 def list_failures(results: Results) -> tuple[Failure, ...]:

@@ -5,6 +5,7 @@ A missing or undefined quantity is None here, never 0 and never NaN.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,6 @@ from reports.evidence.caveats import (
     Failure,
     Fairness,
     Limits,
-    budgets_differ,
     describe_fairness,
     describe_limits,
     list_failures,
@@ -57,7 +57,11 @@ class Comparison:
 
     def of(self, arm: str, metric: str) -> Estimate:
         """The estimate of one arm on one metric."""
-        return next(e for e in self.estimates if (e.arm, e.metric) == (arm, metric))
+        return self._by_name[arm, metric]
+
+    @cached_property
+    def _by_name(self) -> dict[tuple[str, str], Estimate]:
+        return {(e.arm, e.metric): e for e in self.estimates}
 
     @property
     def primary(self) -> MetricFacts:
@@ -87,7 +91,7 @@ def compare(
         )
     names = [facts.primary, *(name for name in metrics if name != facts.primary)]
     described = tuple(_describe(name, metrics[name], facts) for name in names)
-    confirmed = _confirmed_cells(results)
+    confirmed = confirmed_cells(results)
     values = {name: _values_by_key(results.cells, name) for name in names}
     definitions = [metrics[name] for name in names]
     intervals, notes = _intervals(results, confirmed, definitions, values, seed, draws)
@@ -129,12 +133,12 @@ def compare(
         ),
         fairness=fairness,
         failures=list_failures(results),
-        unequal_budgets=budgets_differ(fairness, facts.device_seconds),
+        unequal_budgets=any(row.unequal for row in fairness),
         notes=(
             *facts.notes,
             *_missing_notes(facts, fairness),
             *notes,
-            *_undefined_notes(described, confirmed, values),
+            *([] if results.sealed else _undefined_notes(described, confirmed, values)),
         ),
         fronts=pareto_fronts(results, metrics),
         claims=answer_claims(
@@ -144,6 +148,7 @@ def compare(
             values=by_seed,
             intervals=intervals,
             seed=seed,
+            sealed=results.sealed,
         ),
     )
 
@@ -157,7 +162,12 @@ def _describe(name: str, metric: Metric, facts: StudyFacts) -> MetricFacts:
     )
 
 
-def _confirmed_cells(results: Results) -> Confirmed:
+def confirmed_cells(results: Results) -> Confirmed:
+    """Every arm's complete confirm cells, by seed.
+
+    Raises:
+        ResultsError: a seed was confirmed twice.
+    """
     cells = results.cells
     complete = cells[(cells["phase"] == "confirm") & (cells["status"] == "complete")]
     confirmed: Confirmed = {arm: {} for arm in results.facts.arms}
@@ -214,37 +224,37 @@ def _intervals(
             )
     if labels is None or not contrasts:
         return {}, notes
-    keys = {k for c in contrasts.values() for k in (*c.arm_keys, *c.baseline_keys)}
-    terms = {
-        key: [
+    wrong: dict[str, dict[str, str]] = {name: {} for name in values}
+
+    def terms_of(key: str) -> list[FloatArray]:
+        terms = [
             np.asarray(metric.terms(results.predictions[key], labels), dtype=np.float64)
             for metric in metrics
         ]
-        for key in sorted(keys)
-    }
-    for place, (name, stored) in enumerate(values.items()):
-        notes += _disagreements(
-            name, metrics[place], stored, {k: t[place] for k, t in terms.items()}
-        )
-    return two_level_intervals(contrasts, terms, metrics, seed, draws=draws), notes
+        for metric, (name, stored), own in zip(metrics, values.items(), terms, strict=True):
+            if key in stored and (said := _disagreement(metric, stored[key], own)):
+                wrong[name][key] = said
+        return terms
+
+    intervals = two_level_intervals(contrasts, terms_of, metrics, seed, draws=draws)
+    for name, found in wrong.items():
+        if found:
+            key = min(found)
+            notes.append(
+                f"{name}: the stored value of {len(found)} cells is not what their test "
+                "predictions give, so intervals may not belong to the means: "
+                f"{key} ({found[key]})."
+            )
+    return intervals, notes
 
 
-def _disagreements(
-    name: str, metric: Metric, stored: Mapping[str, float], terms: Mapping[str, FloatArray]
-) -> list[str]:
-    """A note if stored values are not what the predictions give: an interval of something else."""
-    wrong = []
-    for key in sorted(terms.keys() & stored.keys()):
-        with np.errstate(divide="ignore", invalid="ignore"):
-            again = float(metric.combine(terms[key].mean(axis=0)))
-        if not np.isclose(again, stored[key], rtol=1e-3, atol=1e-4):
-            wrong.append(f"{key} ({stored[key]:.6g} stored, {again:.6g} from its predictions)")
-    if not wrong:
-        return []
-    return [
-        f"{name}: the stored value of {len(wrong)} cells is not what their test predictions "
-        f"give, so intervals may not belong to the means: {wrong[0]}."
-    ]
+def _disagreement(metric: Metric, stored: float, terms: FloatArray) -> str:
+    """What is said if a stored value is not what the predictions give; empty if it is."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        again = float(metric.combine(terms.mean(axis=0)))
+    if abs(again - stored) <= 1e-4 + 1e-3 * abs(stored):
+        return ""
+    return f"{stored:.6g} stored, {again:.6g} from its predictions"
 
 
 def _undefined_notes(

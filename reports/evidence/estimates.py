@@ -21,6 +21,7 @@ from reports.evidence.paired import (
 from reports.evidence.resampling import Interval
 
 Verdict = Literal["baseline", "better", "worse", "equivalent", "undecided"]
+NO_RESULT = "no result"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +74,16 @@ class Estimate:
     p_equivalent: float | None = None
     within_margin: bool | None = None
     verdict: Verdict | None = None
+
+    @property
+    def no_result(self) -> bool:
+        """Whether no confirm cell gave a value: such an arm is not undecided, but unknown."""
+        return self.n == 0
+
+    @property
+    def outcome(self) -> str:
+        """The verdict as a person reads it; `no result` where no confirm cell gave a value."""
+        return NO_RESULT if self.no_result and self.verdict != "baseline" else self.verdict or ""
 
 
 def estimate_arm(

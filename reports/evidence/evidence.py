@@ -39,8 +39,10 @@ class FactorialEffects:
     Attributes:
         factors: in the order of the design.
         arms, seeds: that it was fitted to.
-        main, interactions: the effects; interactions are empty where the design mixes them with
-            other effects.
+        main, interactions: the effects; an interaction that the design mixes with other effects
+            is not among them.
+        levels: for each factor the level that counts as off and the one that counts as on.
+        mixed: what the design can't tell apart, a phrase each: `A with B x C`.
     """
 
     factors: tuple[str, ...]
@@ -48,6 +50,8 @@ class FactorialEffects:
     seeds: int
     main: tuple[Effect, ...]
     interactions: tuple[Effect, ...]
+    levels: tuple[tuple[str, str], ...] = ()
+    mixed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +71,7 @@ class Matrix:
     Attributes:
         rows, columns: levels.
         arms, means: [row][column]; None where no such arm was confirmed.
+        beside: `factor: level` of every other factor that varies in the study.
     """
 
     row_factor: str
@@ -75,6 +80,7 @@ class Matrix:
     columns: tuple[str, ...]
     arms: tuple[tuple[str | None, ...], ...]
     means: tuple[tuple[Number, ...], ...]
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +93,8 @@ class PathStep:
         mean: of the arm.
         delta, low, high: from the step before, paired by seed, with its BCa interval.
         considered: arms that this step chose among.
+        left: of these, how many were still in the race when the seeds ran out, the chosen one
+            among them; with more than one the choice is by mean alone.
     """
 
     arm: str
@@ -96,6 +104,7 @@ class PathStep:
     low: Number
     high: Number
     considered: int
+    left: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +136,7 @@ class Importance:
         value: share; the fields of an arm sum to 1 where any is defined.
         low, high: 95 % percentile interval over resampled candidates.
         candidates: finished ones it was made from.
+        resamples: that the interval was made from; 0 without an interval.
     """
 
     arm: str
@@ -135,6 +145,7 @@ class Importance:
     low: Number
     high: Number
     candidates: int
+    resamples: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from reports.results import METRIC, Metric, Results
@@ -45,8 +46,9 @@ def pareto_fronts(results: Results, metrics: Mapping[str, Metric]) -> tuple[Fron
     ]
     label = metrics[facts.second_metric].label if facts.second_metric in metrics else "Parameters"
     points = []
+    rows = results.cells.groupby("arm", sort=False).indices
     for arm in facts.arms:
-        own = results.cells[results.cells["arm"] == arm]
+        own = results.cells.iloc[rows.get(arm, [])]
         confirmed = set(own[own["phase"] == "confirm"]["candidate"])
         means = _means(own, columns, len(facts.tune_seeds))
         front = [
@@ -78,12 +80,14 @@ def _means(
     """Candidate -> means over its tuning seeds, where every seed is complete."""
     tuning = cells[(cells["phase"] == "tune") & (cells["status"] == "complete")]
     tuning = tuning.dropna(subset=list(columns)).sort_values("seed")
-    means: dict[int, tuple[float, float]] = {}
-    for number in sorted({int(candidate) for candidate in tuning["candidate"]}):
-        own = tuning[tuning["candidate"] == number]
-        if len(own) == seeds:
-            means[number] = (float(own[columns[0]].mean()), float(own[columns[1]].mean()))
-    return means
+    rows: dict[int, list[tuple[float, float]]] = {}
+    for number, *values in zip(*(tuning[name] for name in ("candidate", *columns)), strict=True):
+        rows.setdefault(int(number), []).append((float(values[0]), float(values[1])))
+    return {
+        number: (float(np.mean([v[0] for v in own])), float(np.mean([v[1] for v in own])))
+        for number, own in sorted(rows.items())
+        if len(own) == seeds
+    }
 
 
 def _beats(other: tuple[float, float], own: tuple[float, float], signs: list[float]) -> bool:

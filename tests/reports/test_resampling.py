@@ -1,10 +1,12 @@
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from reports.evidence.resampling import Contrast, two_level_intervals, utterance_weights
+from reports.evidence import resampling
+from reports.evidence.resampling import Contrast, two_level_intervals, utterance_counts
 
 
 def _contrast(arm: str, seeds: int) -> Contrast:
@@ -14,11 +16,11 @@ def _contrast(arm: str, seeds: int) -> Contrast:
     )
 
 
-def test_weights_are_a_resample() -> None:
-    weights = utterance_weights(5, 20, np.random.default_rng(0))
-    assert weights.shape == (5, 20)
-    np.testing.assert_allclose(weights.sum(axis=1), 1)
-    np.testing.assert_array_equal(weights * 20, np.round(weights * 20))
+def test_counts_are_a_resample() -> None:
+    counts = utterance_counts(5, 20, np.random.default_rng(0))
+    assert counts.shape == (5, 20)
+    np.testing.assert_array_equal(counts.sum(axis=1), 20)
+    assert counts.min() >= 0
 
 
 def test_equals_a_slow_literal_bootstrap(synthetic: ModuleType) -> None:
@@ -110,3 +112,67 @@ def test_any_number_of_draws_will_do(synthetic: ModuleType, draws: int) -> None:
     terms = {k: [metric.terms(p, results.labels)] for k, p in results.predictions.items()}
     got = two_level_intervals({"a": _contrast("worse arm", 3)}, terms, [metric], 0, draws=draws)
     assert got["a"][0] is not None
+
+
+def test_a_cell_has_the_same_digits_whatever_its_neighbours_are(synthetic: ModuleType) -> None:
+    """Alone, its errors are whole numbers, and all its terms are the same in both arms."""
+    utterances = 50
+    labels = np.arange(utterances, dtype=float) % 7
+    rng = np.random.default_rng(0)
+    metrics = list(synthetic.METRICS.values())
+    whole = {f"c-full-{s}": labels + s for s in range(4)}
+    whole |= {f"c-whole-{s}": labels + rng.integers(0, 3, utterances) for s in range(4)}
+    broken = {f"c-broken-{s}": labels + rng.normal(size=utterances) for s in range(4)}
+    terms = {
+        key: [metric.terms(predicted, labels) for metric in metrics]
+        for key, predicted in (whole | broken).items()
+    }
+    contrasts = {"whole": _contrast("whole", 4), "broken": _contrast("broken", 4)}
+    alone = two_level_intervals({"whole": contrasts["whole"]}, terms, metrics, 0, draws=120)
+    both = two_level_intervals(contrasts, terms, metrics, 0, draws=120)
+    assert alone["whole"] == both["whole"]
+
+
+def test_a_draw_is_undefined_only_where_an_undefined_seed_was_drawn(synthetic: ModuleType) -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.normal(size=30)
+    metric = synthetic.METRICS["corr"]
+    predictions = {f"c-full-{s}": labels + rng.normal(size=30) for s in range(40)}
+    predictions |= {f"c-arm-{s}": labels + rng.normal(size=30) for s in range(40)}
+    terms = {key: [metric.terms(p, labels)] for key, p in predictions.items()}
+    one = dict(terms, **{"c-arm-7": [metric.terms(np.zeros(30), labels)]})
+    contrast = {"a": _contrast("arm", 40)}
+    # One of forty seeds is drawn in 1 - (39 / 40)^40 = 64 % of the draws: far too many.
+    assert two_level_intervals(contrast, one, [metric], 0, draws=100)["a"] == [None]
+    assert two_level_intervals(contrast, terms, [metric], 0, draws=100)["a"] != [None]
+
+
+def test_terms_may_be_asked_for_one_cell_at_a_time(synthetic: ModuleType) -> None:
+    results = synthetic.make_results(seeds=range(3), utterances=10)
+    metric = synthetic.METRICS["mae"]
+    terms = {k: [metric.terms(p, results.labels)] for k, p in results.predictions.items()}
+    contrast = {"a": _contrast("worse arm", 3)}
+    by_name = two_level_intervals(contrast, terms, [metric], 0, draws=50)
+    assert two_level_intervals(contrast, lambda key: terms[key], [metric], 0, draws=50) == by_name
+
+
+def test_contrasts_that_do_not_fit_into_memory_together_have_the_same_digits(
+    synthetic: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = {"full": 0.5, "a": 0.6, "b": 0.7, "c": 0.8, "d": 0.9}
+    results = synthetic.make_results(noise, seeds=range(3), utterances=12)
+    metrics = list(synthetic.METRICS.values())
+    asked: list[str] = []
+
+    def terms(key: str) -> Any:
+        asked.append(key)
+        return [metric.terms(results.predictions[key], results.labels) for metric in metrics]
+
+    contrasts = {arm: _contrast(arm, 3) for arm in list(noise)[1:]}
+    together = two_level_intervals(contrasts, terms, metrics, 0, draws=60)
+    assert asked.count("c-full-0") == 1
+    monkeypatch.setattr(resampling, "TERMS_BYTES", 9 * 12 * 7 * 8)  # nine cells
+    asked.clear()
+    apart = two_level_intervals(contrasts, terms, metrics, 0, draws=60)
+    assert apart == together and list(apart) == list(together)
+    assert asked.count("c-full-0") == 2

@@ -1,0 +1,112 @@
+"""The primary metric on parts of the test set: short and long, weak and strong, ..."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from reports.evidence.evidence import Number, SliceEstimate
+from reports.evidence.resampling import Contrast, Interval, two_level_intervals
+from reports.results import FloatArray, Metric, Results
+
+SLICE_DRAWS = 2_000  # fewer than of the table: slices are many, and are looked at, not tested
+
+Confirmed = Mapping[str, Mapping[int, str]]  # arm -> seed -> key of its complete confirm cell
+
+
+def slice_estimates(
+    results: Results, confirmed: Confirmed, metric: Metric, seed: int
+) -> tuple[SliceEstimate, ...]:
+    """Every arm on the utterances of every tag; arms in their order within a tag.
+
+    The n-weighted mean of an arm's slices is its value on all utterances where the metric is a mean
+    over utterances (the mean absolute error is). Intervals are those of the table, with utterances
+    drawn within the slice, by 2,000 draws.
+
+    Args:
+        results: with tags and predictions; otherwise there is nothing to estimate.
+        confirmed: the cells, seeds ascending.
+        metric: the primary one.
+        seed: of all resampling.
+    """
+    labels = results.labels
+    if labels is None or not results.tags:
+        return ()
+    known = {
+        arm: {s: key for s, key in cells.items() if key in results.predictions}
+        for arm, cells in confirmed.items()
+    }
+    terms = {
+        key: np.asarray(metric.terms(results.predictions[key], labels), dtype=np.float64)
+        for cells in known.values()
+        for key in cells.values()
+    }
+    found = []
+    for dimension, tags in results.tags.items():
+        of_tag = np.array(tags)
+        for tag in dict.fromkeys(tags):
+            chosen = np.flatnonzero(of_tag == tag)
+            inside = {key: own[chosen] for key, own in terms.items()}
+            found += _of_slice(results, known, metric, seed, dimension, tag, inside)
+    return tuple(found)
+
+
+def _of_slice(
+    results: Results,
+    known: Confirmed,
+    metric: Metric,
+    seed: int,
+    dimension: str,
+    tag: str,
+    terms: Mapping[str, FloatArray],
+) -> list[SliceEstimate]:
+    values = {key: _value(metric, own) for key, own in terms.items()}
+    baseline = known.get(results.facts.baseline, {})
+    shared = {
+        arm: [s for s in cells if s in baseline]
+        for arm, cells in known.items()
+        if arm != results.facts.baseline
+    }
+    intervals: dict[str, list[Interval | None]] = two_level_intervals(
+        {
+            arm: Contrast(
+                arm_keys=tuple(known[arm][s] for s in seeds),
+                baseline_keys=tuple(baseline[s] for s in seeds),
+            )
+            for arm, seeds in shared.items()
+            if seeds
+        },
+        {key: [own] for key, own in terms.items()},
+        [metric],
+        seed,
+        draws=SLICE_DRAWS,
+    )
+    found = []
+    for arm in results.facts.arms:
+        if not known.get(arm):
+            continue
+        (interval,) = intervals.get(arm, [None])
+        differences = [values[known[arm][s]] - values[baseline[s]] for s in shared.get(arm, [])]
+        found.append(
+            SliceEstimate(
+                arm=arm,
+                dimension=dimension,
+                tag=tag,
+                utterances=len(next(iter(terms.values()))),
+                mean=_mean([values[key] for key in known[arm].values()]),
+                delta=_mean(differences),
+                low=interval.low if interval else None,
+                high=interval.high if interval else None,
+            )
+        )
+    return found
+
+
+def _value(metric: Metric, terms: FloatArray) -> float:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(metric.combine(terms.mean(axis=0)))
+
+
+def _mean(values: list[float]) -> Number:
+    """Over the defined ones; None without."""
+    known = [value for value in values if np.isfinite(value)]
+    return float(np.mean(known)) if known else None
