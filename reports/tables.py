@@ -15,6 +15,7 @@ from reports.numerals import (
 )
 
 Rank = Literal["best", "second"]
+SPREAD = "mean ± sd"  # how the caption calls what a metric's cell holds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +142,7 @@ def _caption(comparison: Comparison) -> str:
     if not any(e.n for e in estimates):
         return f"No confirm cell is complete yet. {_budget(comparison)}"
     seeds = count_range((e.n for e in estimates), "confirm seed")
-    parts = [f"Test metrics, mean ± sd over {seeds}."]
+    parts = [f"Test metrics, {SPREAD} over {seeds}."]
     if compared:
         exact = "exact" if max(e.pairs for e in estimates) <= EXACT_UP_TO else "sampled"
         parts.append(

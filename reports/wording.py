@@ -1,11 +1,16 @@
 """The sentences of a report: the answer on top, and what must be said below."""
 
+import shlex
+
 from reports.evidence.comparison import Comparison
 from reports.evidence.estimates import Estimate, Verdict
 from reports.evidence.paired import ALPHA
 from reports.numerals import choose_decimals, count, show, show_p
+from reports.results import Results
 
 NAMED = 4  # arms named one by one in a sentence; the table has the others
+FAILED = "no result: all cells failed"
+PENDING = "no result yet"
 
 
 def answer(comparison: Comparison) -> tuple[str, str]:
@@ -29,6 +34,35 @@ def answer(comparison: Comparison) -> tuple[str, str]:
             "The study has no other arm, so nothing is compared.",
         )
     return _decided(comparison, compared, decimals), _rest(comparison, compared, decimals)
+
+
+def sealed_sentences(results: Results) -> tuple[str, ...]:
+    """Why a report shows no test metric, and how to see them; empty where nothing is sealed."""
+    if not results.sealed:
+        return ()
+    cells = results.cells
+    complete = (cells["phase"] == "confirm") & (cells["status"] == "complete")
+    done = int(complete.sum())
+    planned = results.planned_confirm
+    so_far = (
+        f"{done:,} of {count(planned, 'confirm cell')}" if planned else count(done, "confirm cell")
+    )
+    name = shlex.quote(results.facts.study)
+    return (
+        f"{so_far} {'is' if planned == 1 else 'are'} done.",
+        "Test metrics stay sealed until all of them are, so that no one is led to stop, or to "
+        "choose, by what the test set says.",
+        f"To open them early: triptych report {name} --unseal. The report will then say so for "
+        "ever.",
+    )
+
+
+def verdict_words(comparison: Comparison, arm: str) -> str:
+    """The verdict on an arm, or why it has none."""
+    estimate = comparison.of(arm, comparison.primary.name)
+    if estimate.n == 0 and arm != comparison.facts.baseline:
+        return FAILED if _all_failed(comparison, arm) else PENDING
+    return estimate.verdict or "undecided"
 
 
 def primary_decimals(comparison: Comparison) -> int:
@@ -57,10 +91,16 @@ def limit_sentences(comparison: Comparison) -> tuple[str, ...]:
             + ("." if enough else ": this study cannot call any arm better or worse.")
         )
         if limits.detectable is not None:
+            how = (
+                "with 80 % power before correction; smaller ones would often be missed."
+                if limits.p_floor <= ALPHA
+                else "by a paired t test with 80 % power; the exact test that is used here finds "
+                "none of any size with so few seeds."
+            )
             said.append(
                 f"A true difference of {_significant(limits.detectable)} {primary.label} "
                 f"({show(limits.detectable_sd, 2)} sd of the paired differences) would be found "
-                "with 80 % power before correction; smaller ones would often be missed."
+                + how
             )
         if primary.margin is None:
             said.append(
@@ -120,7 +160,7 @@ def _rest(comparison: Comparison, compared: list[Estimate], decimals: int) -> st
             f"{_names(found)} {'is' if len(found) == 1 else 'are'} equivalent within "
             f"±{comparison.primary.margin:g}"
         )
-    undecided = _of(compared, "undecided")
+    undecided = [e for e in _of(compared, "undecided") if e.n]
     unsettled = [e for e in undecided if e.p_holm is not None and e.p_holm <= ALPHA]
     if unsettled:
         parts.append(
@@ -136,10 +176,33 @@ def _rest(comparison: Comparison, compared: list[Estimate], decimals: int) -> st
                 f"{_significant(comparison.limits.detectable)}"
             )
         parts.append(text)
+    parts += _without_result(comparison, compared)
     if not parts:
         corrected = [e.p_holm for e in compared if e.p_holm is not None]
         return f"Every arm is decided; the largest corrected p is {show_p(max(corrected))}."
     return "; ".join(parts) + "."
+
+
+def _without_result(comparison: Comparison, compared: list[Estimate]) -> list[str]:
+    said = []
+    empty = [e for e in compared if e.n == 0]
+    for words, reason in ((FAILED, ": all cells failed"), (PENDING, " yet")):
+        if found := [e for e in empty if verdict_words(comparison, e.arm) == words]:
+            said.append(f"{_names(found)} {'has' if len(found) == 1 else 'have'} no result{reason}")
+    return said
+
+
+def _all_failed(comparison: Comparison, arm: str) -> bool:
+    """Whether nothing of an arm without a result is still to come: its cells failed."""
+    given = next((row for row in comparison.fairness if row.arm == arm), None)
+    if given is None or not given.failed:
+        return False
+    confirm = sum(
+        f.arm == arm and f.phase == "confirm" and f.status == "failed" for f in comparison.failures
+    )
+    if confirm:
+        return confirm >= given.missing
+    return given.failed >= given.candidates * given.tune_seeds
 
 
 def _of(compared: list[Estimate], verdict: Verdict) -> list[Estimate]:

@@ -1,0 +1,111 @@
+"""Small drawings inside table cells: SVG beside the number that it shows, so hidden from readers.
+
+Colours come from the class of the verdict; a shape a verdict tells them apart without colour.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+WIDTH, HEIGHT = 120.0, 18.0
+_EDGE = 6.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """One scale for a column of intervals, in which 0 always is."""
+
+    low: float
+    high: float
+
+    def x(self, value: float) -> float:
+        """Pixels from the left; values outside stick to the edge."""
+        share = (value - self.low) / (self.high - self.low)
+        return _EDGE + min(1.0, max(0.0, share)) * (WIDTH - 2 * _EDGE)
+
+
+def scale_of(values: Iterable[float | None]) -> Scale:
+    """The scale that shows all values, and 0."""
+    known = [0.0, *(v for v in values if v is not None)]
+    low, high = min(known), max(known)
+    return Scale(low=low, high=high) if high > low else Scale(low=-1.0, high=1.0)
+
+
+def draw_interval(
+    scale: Scale,
+    value: float | None,
+    low: float | None,
+    high: float | None,
+    *,
+    margin: float | None = None,
+    verdict: str = "",
+) -> Markup:
+    """An interval, its point, zero and the margin; empty without a value."""
+    if value is None:
+        return Markup("")
+    middle = HEIGHT / 2
+    parts = []
+    if margin is not None:
+        left, right = scale.x(-margin), scale.x(margin)
+        parts.append(
+            f'<rect class="band" x="{left:.1f}" y="0" width="{right - left:.1f}" '
+            f'height="{HEIGHT:.0f}"/>'
+        )
+    zero = scale.x(0.0)
+    parts.append(f'<path class="zero" d="M{zero:.1f} 0V{HEIGHT:.0f}"/>')
+    if low is not None and high is not None:
+        left, right = scale.x(low), scale.x(high)
+        parts.append(
+            f'<path class="line" d="M{left:.1f} {middle:.0f}H{right:.1f}'
+            f'M{left:.1f} {middle - 3:.0f}v6M{right:.1f} {middle - 3:.0f}v6"/>'
+        )
+    parts.append(_point(scale.x(value), middle, verdict))
+    return _svg(parts, WIDTH, verdict or "plain")
+
+
+def draw_pair(scale: Scale, before: float | None, after: float | None) -> Markup:
+    """Two values joined by a line: a ring for the first, a dot for the second."""
+    parts = [f'<path class="zero" d="M{scale.x(0.0):.1f} 0V{HEIGHT:.0f}"/>']
+    middle = HEIGHT / 2
+    if before is not None and after is not None:
+        parts.append(
+            f'<path class="line" d="M{scale.x(before):.1f} {middle:.0f}H{scale.x(after):.1f}"/>'
+        )
+    if before is not None:
+        parts.append(_point(scale.x(before), middle, "undecided"))
+    if after is not None:
+        parts.append(_point(scale.x(after), middle, ""))
+    return _svg(parts, WIDTH, "plain")
+
+
+def draw_stack(shares: Sequence[float], total: float, width: float = 260.0) -> Markup:
+    """Amounts side by side on a scale that ends at `total`; amounts below 0 take no room."""
+    parts, left = [], 0.0
+    for number, share in enumerate(shares):
+        size = max(0.0, share) / total * width if total > 0 else 0.0
+        if size > 0:
+            parts.append(
+                f'<rect class="part{number}" x="{left:.1f}" y="1" width="{size:.1f}" height="16"/>'
+            )
+        left += size
+    return _svg(parts, width, "stack")
+
+
+def _point(x: float, y: float, verdict: str) -> str:
+    if verdict == "better":
+        return f'<path class="dot" d="M{x:.1f} {y - 5:.1f}l5 9h-10z"/>'
+    if verdict == "worse":
+        return f'<path class="dot" d="M{x:.1f} {y + 5:.1f}l5 -9h-10z"/>'
+    if verdict == "equivalent":
+        return f'<path class="dot" d="M{x - 4:.1f} {y - 4:.1f}h8v8h-8z"/>'
+    hollow = " hollow" if verdict == "undecided" else ""
+    return f'<circle class="dot{hollow}" cx="{x:.1f}" cy="{y:.1f}" r="4"/>'
+
+
+def _svg(parts: Sequence[str], width: float, kind: str) -> Markup:
+    # Only numbers and our own words are in here; nothing of a study.
+    return Markup(
+        f'<svg class="mark {kind}" viewBox="0 0 {width:.0f} {HEIGHT:.0f}" width="{width:.0f}" '
+        f'height="{HEIGHT:.0f}" aria-hidden="true" focusable="false">{"".join(parts)}</svg>'
+    )
