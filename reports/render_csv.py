@@ -1,8 +1,13 @@
-"""Results and comparisons as CSV: every digit kept, empty where missing."""
+"""Results, comparisons and evidence as CSV: every digit kept, empty where missing.
+
+A text that a spreadsheet would take for a formula, `=1+1`, is written with an apostrophe in front,
+`'=1+1`; `reports.loading` takes it off again.
+"""
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -10,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from reports.evidence.comparison import Comparison
+from reports.evidence.evidence import Evidence
 from reports.results import CELL_COLUMNS, METRIC, PARAM, PHASES, Claim, Results
 
 ESTIMATE_COLUMNS = (
@@ -25,6 +31,8 @@ ESTIMATE_COLUMNS = (
     "p_holm",
     "verdict",
 )
+# What a spreadsheet computes, and what already begins like an escaped one.
+FORMULA = re.compile(r"'*[=+\-@\t\r]")
 CLAIM_COLUMNS = (
     "verdict",
     "delta",
@@ -42,7 +50,7 @@ CLAIM_COLUMNS = (
 def render_csv(comparison: Comparison) -> str:
     """One row an (arm, metric); `p_holm` and `verdict` on the primary metric's rows."""
     rows = ([getattr(e, name) for name in ESTIMATE_COLUMNS] for e in comparison.estimates)
-    return _csv(ESTIMATE_COLUMNS, rows)
+    return csv_text(ESTIMATE_COLUMNS, rows)
 
 
 def render_claims_csv(comparison: Comparison) -> str:
@@ -56,7 +64,7 @@ def render_claims_csv(comparison: Comparison) -> str:
         ]
         for answer in comparison.claims
     )
-    return _csv([*header, *CLAIM_COLUMNS], rows)
+    return csv_text([*header, *CLAIM_COLUMNS], rows)
 
 
 def render_cells_csv(results: Results) -> str:
@@ -78,10 +86,102 @@ def render_cells_csv(results: Results) -> str:
             row["key"],
         )
     )
-    return _csv(columns, ([row[name] for name in columns] for row in rows))
+    return csv_text(columns, ([row[name] for name in columns] for row in rows))
 
 
-def _csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+def evidence_csvs(evidence: Evidence) -> dict[str, str]:
+    """File name -> what there is beyond the table, a file a kind; only of kinds that are there.
+
+    Rows keep the order of the evidence. Curves have a row a point.
+    """
+    named = {
+        "effects.csv": _effects(evidence),
+        "shapley.csv": [_row(value) for value in evidence.shapley],
+        "matrices.csv": _matrices(evidence),
+        "path.csv": [{"step": step, **_row(at)} for step, at in enumerate(evidence.path)],
+        "frozen.csv": [_row(pair) for pair in evidence.frozen],
+        "importance.csv": [_row(share) for share in evidence.importance],
+        "anytime.csv": [
+            {"arm": curve.arm, "seconds": seconds, "best": best}
+            for curve in evidence.anytime
+            for seconds, best in zip(curve.seconds, curve.best, strict=True)
+        ],
+        "expected.csv": [
+            {"arm": curve.arm, "candidates": number, "expected": value}
+            for curve in evidence.expected
+            for number, value in enumerate(curve.values, 1)
+        ],
+        "slices.csv": [_row(part) for part in evidence.slices],
+        "learning.csv": _learning(evidence),
+        "tuning.csv": _tuning(evidence),
+    }
+    return {name: _table(rows) for name, rows in named.items() if rows}
+
+
+def _row(value: Any) -> dict[str, Any]:
+    """The fields of a value without nested ones."""
+    return {item.name: getattr(value, item.name) for item in fields(value)}
+
+
+def _effects(evidence: Evidence) -> list[dict[str, Any]]:
+    effects = evidence.effects
+    if effects is None:
+        return []
+    counted = {"arms": effects.arms, "seeds": effects.seeds}
+    return [
+        {"order": len(effect.factors), **_row(effect), "factors": " x ".join(effect.factors)}
+        | counted
+        for effect in (*effects.main, *effects.interactions)
+    ]
+
+
+def _matrices(evidence: Evidence) -> list[dict[str, Any]]:
+    return [
+        {
+            "row_factor": matrix.row_factor,
+            "row": row,
+            "column_factor": matrix.column_factor,
+            "column": column,
+            "arm": matrix.arms[i][j],
+            "mean": matrix.means[i][j],
+        }
+        for matrix in evidence.matrices
+        for i, row in enumerate(matrix.rows)
+        for j, column in enumerate(matrix.columns)
+    ]
+
+
+def _learning(evidence: Evidence) -> list[dict[str, Any]]:
+    return [
+        {"arm": curve.arm, "epoch": epoch, "mean": mean, "low": low, "high": high, "cells": cells}
+        for curve in evidence.learning
+        for epoch, (mean, low, high, cells) in enumerate(
+            zip(curve.mean, curve.low, curve.high, curve.cells, strict=True), 1
+        )
+    ]
+
+
+def _tuning(evidence: Evidence) -> list[dict[str, Any]]:
+    paths = sorted({path for point in evidence.tuning for path in point.params})
+    return [
+        {
+            "arm": point.arm,
+            "candidate": point.candidate,
+            "status": point.status,
+            "value": point.value,
+            "confirmed": point.confirmed,
+            **{f"{PARAM}{path}": point.params.get(path) for path in paths},
+        }
+        for point in evidence.tuning
+    ]
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+    return csv_text(list(rows[0]), (list(row.values()) for row in rows))
+
+
+def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A CSV of rows of values: numbers with every digit, no formulas."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
@@ -94,4 +194,6 @@ def _exact(value: Any) -> str:
         value = value.item()
     if value is None or (pd.api.types.is_scalar(value) and pd.isna(value)):
         return ""
+    if isinstance(value, str):
+        return f"'{value}" if FORMULA.match(value) else value
     return repr(value) if isinstance(value, float) else str(value)

@@ -9,12 +9,17 @@ from pathlib import Path
 from reports.evidence.comparison import Comparison, compare
 from reports.evidence.evidence import Evidence
 from reports.evidence.gathering import gather
+from reports.loading import TABLES
 from reports.page.render_html import render_html
+from reports.paper.paper import paper_files
 from reports.paper.render_latex import render_latex
 from reports.paper.render_markdown import render_markdown
-from reports.render_csv import render_cells_csv, render_claims_csv, render_csv
+from reports.render_csv import evidence_csvs, render_cells_csv, render_claims_csv, render_csv
 from reports.results import Metric, Results
 from reports.tables import Table, build_table
+
+PAGE = "report.html"
+PAPER = "paper"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,34 +27,37 @@ class Report:
     """A written report: the files, and the values that they were drawn from.
 
     Attributes:
-        html, latex, markdown, csv, cells: the files.
-        claims: claims.csv; None where the study states no claim.
+        html: the page.
+        files: all of them, the page too, by their names in the report's folder.
         comparison, evidence, table: for whoever shows the result elsewhere, e.g. in a terminal.
     """
 
     html: Path
-    latex: Path
-    markdown: Path
-    csv: Path
-    cells: Path
-    claims: Path | None
+    files: Mapping[str, Path]
     comparison: Comparison
     evidence: Evidence
     table: Table
 
 
 def write_report(
-    results: Results, metrics: Mapping[str, Metric], folder: Path, *, seed: int = 0
+    results: Results,
+    metrics: Mapping[str, Metric],
+    folder: Path,
+    *,
+    seed: int = 0,
+    paper: bool = True,
 ) -> Report:
-    """Write report.html, table.tex, table.md, table.csv and cells.csv, each whole or not at all.
+    """Write the page, the tables, what the numbers come from, and `paper/`.
 
-    A study with claims also has claims.csv.
+    Each file is written whole or not at all, the page last; files of an earlier report that this
+    one does not have are removed.
 
     Args:
         results: complete or not; the report says what is missing.
         metrics: name, as in `metric.test.<name>`, -> its definition.
         folder: made if it does not exist.
         seed: of all resampling; same results and seed, same files.
+        paper: whether to write `paper/` too, whose figures take seconds.
 
     Raises:
         ResultsError: the results do not fit the metrics.
@@ -57,39 +65,55 @@ def write_report(
     comparison = compare(results, metrics, seed=seed)
     evidence = gather(results, comparison, metrics, seed=seed)
     table = build_table(comparison)
-    folder.mkdir(parents=True, exist_ok=True)
-    report = Report(
-        html=folder / "report.html",
-        latex=folder / "table.tex",
-        markdown=folder / "table.md",
-        csv=folder / "table.csv",
-        cells=folder / "cells.csv",
-        claims=folder / "claims.csv" if comparison.claims else None,
+    contents: dict[str, str | bytes] = {
+        "cells.csv": render_cells_csv(results),
+        "table.csv": render_csv(comparison),
+        **({"claims.csv": render_claims_csv(comparison)} if comparison.claims else {}),
+        **evidence_csvs(evidence),
+        "table.md": render_markdown(table),
+        "table.tex": render_latex(table),
+        **(_paper(results, comparison, evidence, table) if paper else {}),
+        PAGE: render_html(results, comparison, evidence, table),
+    }
+    for name, content in contents.items():
+        _replace(folder / name, content)
+    _remove_others(folder, contents)
+    return Report(
+        html=folder / PAGE,
+        files={name: folder / name for name in contents},
         comparison=comparison,
         evidence=evidence,
         table=table,
     )
-    _replace(report.cells, render_cells_csv(results))
-    _replace(report.csv, render_csv(comparison))
-    if report.claims:
-        _replace(report.claims, render_claims_csv(comparison))
-    else:  # those of an earlier report are no part of this one
-        (folder / "claims.csv").unlink(missing_ok=True)
-    _replace(report.markdown, render_markdown(table))
-    _replace(report.latex, render_latex(table))
-    _replace(report.html, render_html(results, comparison, evidence, table))
-    return report
 
 
-def _replace(path: Path, text: str) -> None:
+def _paper(
+    results: Results, comparison: Comparison, evidence: Evidence, table: Table
+) -> dict[str, str | bytes]:
+    made = paper_files(results, comparison, evidence, table)
+    return {f"{PAPER}/{name}": content for name, content in made.items()}
+
+
+def _replace(path: Path, content: str | bytes) -> None:
     """Write beside the file, then rename: a reader sees the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    raw = content.encode("utf-8") if isinstance(content, str) else content
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     part = Path(name)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(raw)
         part.chmod(0o644)  # mkstemp's 0600 would hide a report on a shared disk
         part.replace(path)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def _remove_others(folder: Path, contents: Mapping[str, str | bytes]) -> None:
+    """What a report can have, an earlier one had, and this one has not."""
+    possible = [folder / name for name in TABLES.values()]
+    possible += [*(folder / PAPER).glob("*.tex"), *(folder / PAPER / "figures").glob("*.*")]
+    for path in possible:
+        if path.relative_to(folder).as_posix() not in contents:
+            path.unlink(missing_ok=True)

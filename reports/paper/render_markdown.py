@@ -3,7 +3,7 @@
 import re
 
 from reports.evidence.claims import ClaimAnswer
-from reports.numerals import show, show_interval, show_p
+from reports.numerals import MISSING, show, show_interval, show_p
 from reports.tables import Row, Table
 
 
@@ -32,7 +32,8 @@ def render_markdown(table: Table) -> str:
 
 def escape_markdown(text: str) -> str:
     """Text that Markdown shows as it is, within a table cell too."""
-    one_line = " ".join(text.split())
+    printable = "".join(c if c.isprintable() or c.isspace() else "" for c in text)
+    one_line = " ".join(printable.split())
     marked = re.sub(r"([\\`*_\[\]#|~])", r"\\\1", one_line)
     return marked.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
@@ -56,7 +57,7 @@ def _cells(table: Table, row: Row) -> list[str]:
         show(primary.delta, decimals, signed=True),
         show_interval(primary.ci_low, primary.ci_high, decimals),
         p_text,
-        str(primary.verdict),
+        primary.outcome or MISSING,
     ]
     return cells
 

@@ -1,0 +1,295 @@
+"""What was done, in words that can stand in a paper. Every number comes from the values."""
+
+from collections.abc import Iterator, Sequence
+
+from reports.evidence.caveats import Fairness
+from reports.evidence.comparison import Comparison
+from reports.evidence.evidence import Evidence
+from reports.evidence.paired import ALPHA, EXACT_UP_TO
+from reports.numerals import count, count_range
+from reports.paper.methods_tuning import tuning_sentences
+from reports.paper.prose import Cite, Paragraph, Sentence
+from reports.results import Results
+from reports.wording import limit_sentences
+
+NAMED = 12  # arms named one by one; the table has the others
+SOFTWARE = ("python", "triptych", "torch", "numpy", "scipy", "statsmodels", "optuna", "ray")
+
+
+def methods(results: Results, comparison: Comparison, evidence: Evidence) -> tuple[Paragraph, ...]:
+    """The methods section of a study, complete or not."""
+    parts = (
+        ("Arms", _arms(comparison)),
+        ("Data", _data(results, comparison)),
+        ("Tuning", tuning_sentences(results, comparison)),
+        ("Confirmation", _confirmation(results, comparison)),
+        ("Statistics", _statistics(comparison)),
+        ("Further analyses", _analyses(results, comparison, evidence)),
+        ("Limits and fairness", _limits(comparison)),
+        ("Failures", _failures(comparison)),
+        ("Reproducibility", _reproducibility(comparison)),
+    )
+    return tuple(Paragraph(name, found) for name, each in parts if (found := tuple(each)))
+
+
+def _arms(comparison: Comparison) -> Iterator[Sentence]:
+    facts = comparison.facts
+    others = [arm for arm in facts.arms if arm != facts.baseline]
+    yield (f"The question was: {_closed(facts.question)}",)
+    if not others:
+        yield (f"The study has one configuration, “{facts.baseline}”.",)
+    elif len(others) <= NAMED:
+        named = "; ".join(f"“{arm}”{_changes(comparison, arm)}" for arm in others)
+        compared = "1 arm was" if len(others) == 1 else f"{len(others)} arms were"
+        yield (f"{compared} compared with the baseline “{facts.baseline}”: {named}.",)
+    else:
+        yield (f"{len(others)} arms were compared with the baseline “{facts.baseline}”.",)
+    yield from _sources(comparison)
+
+
+def _changes(comparison: Comparison, arm: str) -> str:
+    changes = comparison.facts.changes.get(arm, {})
+    if not changes or len(changes) > 3 or comparison.facts.levels.get(arm):
+        return ""  # too long, or said by the table of modules
+    values = (
+        f"{path} = {str(value).lower() if isinstance(value, bool) else value}"
+        for path, value in changes.items()
+    )
+    return f" ({', '.join(values)})"
+
+
+def _sources(comparison: Comparison) -> Iterator[Sentence]:
+    """What the arms are built from: what all have, and what only some have."""
+    known = comparison.facts.references
+    methods = {
+        arm: tuple(key for key in keys if key in known)
+        for arm, keys in comparison.facts.methods.items()
+    }
+    lists = [methods.get(arm, ()) for arm in comparison.facts.arms]
+    common = [key for key in lists[0] if all(key in keys for keys in lists)] if lists else []
+    if common:
+        yield ("All arms build on", Cite(tuple(common)), ".")
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for arm in comparison.facts.arms:
+        own = tuple(key for key in methods.get(arm, ()) if key not in common)
+        if own:
+            alike.setdefault(own, []).append(arm)
+    for keys, arms in alike.items():
+        named = " and ".join(f"“{arm}”" for arm in arms) if len(arms) <= 3 else f"{len(arms)} arms"
+        also = "also " if common else ""
+        yield (f"{named} {also}{'builds' if len(arms) == 1 else 'build'} on", Cite(keys), ".")
+
+
+def _data(results: Results, comparison: Comparison) -> Iterator[Sentence]:
+    provenance = comparison.facts.provenance
+    if "data" in provenance:
+        digest = provenance.get("data sha256", "")
+        known = f" (SHA-256 {digest[:12]}…)" if digest else ""
+        yield (f"The data is {provenance['data']}{known}.",)
+    if sizes := provenance.get("utterances"):
+        yield (f"Utterances: {sizes}.",)
+    elif results.labels is not None:
+        yield (f"The test split has {count(len(results.labels), 'utterance')}.",)
+
+
+def _confirmation(results: Results, comparison: Comparison) -> Iterator[Sentence]:
+    facts = comparison.facts
+    seeds = facts.confirm_seeds
+    if not seeds:
+        return
+    disjoint = not set(seeds) & set(facts.tune_seeds)
+    tuned = any(facts.searched.values())
+    yield (
+        ("The chosen candidate of every arm was" if tuned else "Every arm was")
+        + f" trained {'anew ' if tuned else ''}with {count(len(seeds), 'confirm seed')} "
+        f"({_listed(seeds)})"
+        + (", none of which was used in tuning" if tuned and disjoint else "")
+        + ", the same for every arm.",
+    )
+    if results.sealed:
+        yield ("The study is unfinished, and its test metrics are sealed.",)
+    else:
+        yield ("Each of these models was evaluated on the test split; no tuning cell was.",)
+    lacking = [row for row in comparison.fairness if row.missing]
+    if lacking:
+        named = "; ".join(
+            f"“{row.arm}” has {row.complete} of {len(seeds)}" for row in lacking[:NAMED]
+        )
+        more = f"; and {len(lacking) - NAMED} more arms" if len(lacking) > NAMED else ""
+        yield (f"Not every seed is complete: {named}{more}.",)
+    for opening in results.openings:
+        yield (_closed(opening),)
+
+
+def _statistics(comparison: Comparison) -> Iterator[Sentence]:
+    facts, primary = comparison.facts, comparison.primary
+    others = [m.label for m in comparison.metrics if m is not primary]
+    direction = "higher" if primary.higher_is_better else "lower"
+    yield (
+        f"The primary metric, which alone carries verdicts, is {primary.label} ({direction} is "
+        f"better)" + (f"; reported beside it are {', '.join(others)}." if others else "."),
+    )
+    estimates = [comparison.of(arm, primary.name) for arm in facts.arms]
+    pairs = max((e.pairs for e in estimates), default=0)
+    if not pairs:
+        return
+    yield ("Values are means and sample standard deviations over confirm seeds.",)
+    yield ("Differences from the baseline are paired by seed.",)
+    if any(e.ci_low is not None for e in estimates):
+        yield (
+            "Their 95 % intervals are percentile intervals of a two-level paired bootstrap, which "
+            "resamples seeds and, within them, test utterances, the same draw for both arms.",
+        )
+    tested = count(comparison.limits.arms, "arm")
+    kind = "exact" if pairs <= EXACT_UP_TO else "sampled"
+    yield (
+        f"p values are of the {kind} two-sided sign-flip permutation test over seeds",
+        Cite(("fisher1935design",)),
+        f", corrected by Holm's method over {tested}",
+        Cite(("holm1979simple",)),
+        ".",
+    )
+    if any(e.bca_low is not None for e in estimates):
+        yield (
+            "Intervals over seeds alone are BCa bootstrap intervals",
+            Cite(("efron1987better",)),
+            "; effect sizes are paired Hedges g",
+            Cite(("hedges1981distribution",)),
+            ".",
+        )
+    yield (
+        f"An arm is called better or worse where the corrected p is at most {ALPHA:g} and the "
+        "interval excludes 0.",
+    )
+    if primary.margin is not None:
+        yield (
+            f"It is called equivalent where two one-sided tests at {ALPHA:g} place the difference "
+            f"within ±{primary.margin:g} {primary.label}",
+            Cite(("schuirmann1987comparison",)),
+            " and the 90 % two-level interval lies there too, and undecided otherwise.",
+        )
+    else:
+        yield ("No margin was given, so no arm can be called equivalent; others are undecided.",)
+    if comparison.claims:
+        yield (
+            f"The study file states {count(len(comparison.claims), 'claim')}; p values of claims "
+            "are Holm-corrected over claims.",
+        )
+
+
+def _analyses(results: Results, comparison: Comparison, evidence: Evidence) -> Iterator[Sentence]:
+    effects = evidence.effects
+    if effects is not None:
+        kinds = "main effects" + (" and two-way interactions" if effects.interactions else "")
+        yield (
+            f"Of {count(len(effects.factors), 'factor')} ({', '.join(effects.factors)}), {kinds} "
+            f"were estimated by least squares with seed as a block, over "
+            f"{count(effects.arms, 'arm')} and {count(effects.seeds, 'seed')}.",
+        )
+        if effects.mixed:
+            yield (f"The design can't tell apart: {'; '.join(effects.mixed)}.",)
+    if evidence.shapley:
+        yield (
+            "Shapley values of the modules",
+            Cite(("shapley1953value",)),
+            " are exact, with intervals from resampling seeds.",
+        )
+    if len(evidence.path) > 1:
+        yield (
+            f"A greedy path of {count(len(evidence.path) - 1, 'step')} flips one module at a time, "
+            "each step to the best of the arms that were trained.",
+        )
+    if evidence.importance:
+        yield (
+            "The importance of hyperparameters is that of PED-ANOVA",
+            Cite(("watanabe2023pedanova",)),
+            " over finished candidates, with intervals from resampling candidates.",
+        )
+    if evidence.expected:
+        yield (
+            "Expected validation performance is the unbiased estimate for the best of n random "
+            "candidates",
+            Cite(("dodge2019show",)),
+            ".",
+        )
+    if evidence.slices:
+        dimensions = ", ".join(dict.fromkeys(s.dimension for s in evidence.slices))
+        yield (
+            f"{comparison.primary.label} is also given on slices of the test split ({dimensions})",
+            Cite(("liang2024hemm",)),
+            ".",
+        )
+    if results.information:
+        splits = ", ".join(dict.fromkeys(i.split for i in results.information))
+        yield (
+            "Redundancy, uniqueness and synergy of pairs of modalities",
+            Cite(("bertschinger2014unique", "liang2024semi")),
+            f" were estimated on {splits}, against shuffled labels.",
+        )
+
+
+def _limits(comparison: Comparison) -> Iterator[Sentence]:
+    fairness = comparison.fairness
+    tuned = [row for row in fairness if row.searched]
+    if comparison.unequal_budgets:
+        yield (
+            "Tuning budgets were not equal, and arms are to be compared with that in mind: "
+            f"{_budgets(tuned)}.",
+        )
+    elif len(tuned) > 1:
+        yield (f"Tuned arms had equal budgets: {_budgets(tuned)}.",)
+    for sentence in limit_sentences(comparison):
+        yield (sentence,)
+
+
+def _budgets(tuned: Sequence[Fairness]) -> str:
+    said = (
+        f"{count_range((row.candidates for row in tuned), 'candidate')} on "
+        f"{count_range((row.tune_seeds for row in tuned), 'seed')}, "
+        f"{count_range((row.epochs for row in tuned), 'epoch')} in all"
+    )
+    seconds = [row.seconds for row in tuned if row.seconds is not None]
+    if len(seconds) == len(tuned):
+        said += f", {count_range(map(round, seconds), 'device-second')}"
+    return said
+
+
+def _failures(comparison: Comparison) -> Iterator[Sentence]:
+    groups: dict[str, int] = {}
+    for failure in comparison.failures:
+        groups[failure.group] = groups.get(failure.group, 0) + 1
+    if groups:
+        named = ", ".join(f"{kind}: {number}" for kind, number in sorted(groups.items()))
+        total = count(sum(groups.values()), "training")
+        yield (f"{total} failed or stopped before the end and count as missing ({named}).",)
+    else:
+        yield ("No training failed.",)
+
+
+def _reproducibility(comparison: Comparison) -> Iterator[Sentence]:
+    provenance = comparison.facts.provenance
+    versions = [f"{name} {provenance[name]}" for name in SOFTWARE if name in provenance]
+    if versions:
+        yield (f"Software: {', '.join(versions)}.",)
+    said = [
+        f"{label} {provenance[name]}"
+        for name, label in (
+            ("git commit", "commit"),
+            ("training core", "training core"),
+            ("machine", "on"),
+        )
+        if provenance.get(name)
+    ]
+    if said:
+        yield (f"Code: {', '.join(said)}.",)
+
+
+def _listed(seeds: Sequence[int]) -> str:
+    """Seeds as a range where they are one."""
+    if len(seeds) > 2 and list(seeds) == list(range(seeds[0], seeds[-1] + 1)):
+        return f"{seeds[0]} to {seeds[-1]}"
+    return ", ".join(map(str, seeds[:20])) + (", …" if len(seeds) > 20 else "")
+
+
+def _closed(text: str) -> str:
+    return text if text.rstrip().endswith((".", "?", "!")) else f"{text.rstrip()}."
