@@ -14,6 +14,7 @@ import click
 
 from search.cluster.front import WORKDIR, GpuShare, submit_command
 from search.ledger_front import ledger_group
+from search.report_front import add_report_commands
 
 STARTED = time.time() - 0.1  # of this process: Python takes that long to get here
 COMPLETE, INCOMPLETE, WRONG_INPUT, STOPPED, INTERRUPTED = 0, 1, 2, 3, 130
@@ -319,15 +320,23 @@ def status(
     help="Where the results come from. Default: ledger.",
 )
 @click.option("--tracking-uri", help="MLflow server. Default: the one the run used.")
-def report(study: str, workdir: Path, source: str, tracking_uri: str | None) -> None:
+@click.option(
+    "--unseal",
+    is_flag=True,
+    help="Show the test metrics of an unfinished study. Every later report says so.",
+)
+def report(study: str, workdir: Path, source: str, tracking_uri: str | None, unseal: bool) -> None:
     """Write the report of a study again.
 
     STUDY is a name, a file or a results folder.
+
+    Until a study is finished its test metrics are sealed, in reports, exports and MLflow: who
+    sees them may stop or go on because of them. The ledger itself is not encrypted.
     """
     from search.commands import write_study_report
 
     with _errors():
-        write_study_report(study, workdir, source, tracking_uri)
+        write_study_report(study, workdir, source, tracking_uri, unseal)
 
 
 @main.command()
@@ -369,6 +378,9 @@ main.add_command(submit_command(run, _errors))
 
 
 main.add_command(ledger_group(_errors))
+
+
+add_report_commands(main, _errors)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""A number made again: `triptych reproduce`."""

@@ -1,0 +1,1 @@
+"""A study's report on loopback, renewed while the study runs: `triptych serve`."""

@@ -1,0 +1,99 @@
+"use strict";
+// Shows the report in a frame, and a newer one in its place when there is one. The new frame is
+// loaded behind the old one, brought to the same place, and only then shown.
+(() => {
+  const byId = (id) => document.getElementById(id);
+  const frames = byId("frames");
+  let shown = null;
+  let version = 0;
+  let loading = false;
+
+  const placeOf = (frame) => {
+    const page = frame.contentDocument;
+    const view = frame.contentWindow;
+    const fields = [...page.querySelectorAll("input, select")];
+    return {
+      x: view.scrollX,
+      y: view.scrollY,
+      // From the end: a long page that grows in its middle keeps its end.
+      folds: [...page.querySelectorAll("details")].map((fold) => fold.open),
+      fields: fields.map((field) =>
+        field.type === "checkbox" || field.type === "radio" ? field.checked : field.value),
+      hash: view.location.hash,
+    };
+  };
+
+  const goTo = (frame, place) => {
+    const page = frame.contentDocument;
+    const folds = [...page.querySelectorAll("details")];
+    if (folds.length === place.folds.length) {
+      folds.forEach((fold, number) => { fold.open = place.folds[number]; });
+    }
+    const fields = [...page.querySelectorAll("input, select")];
+    if (fields.length === place.fields.length) {
+      fields.forEach((field, number) => {
+        const value = place.fields[number];
+        const name = typeof value === "boolean" ? "checked" : "value";
+        if (field.type === "file" || field[name] === value) return;
+        field[name] = value;
+        field.dispatchEvent(new Event("input", { bubbles: true }));
+        field.dispatchEvent(new Event("change", { bubbles: true }));
+      });
+    }
+    frame.contentWindow.scrollTo({ left: place.x, top: place.y, behavior: "instant" });
+  };
+
+  const renew = (newest) => {
+    loading = true;
+    const frame = document.createElement("iframe");
+    frame.title = "report";
+    frame.className = "waiting";
+    const place = () => (shown ? placeOf(shown) : null);
+    frame.addEventListener("load", () => {
+      if (!frame.contentDocument || !frame.contentDocument.querySelector("body *")) {
+        frame.remove(); // it did not come; the next look tries again
+        loading = false;
+        return;
+      }
+      const from = place();
+      if (from) goTo(frame, from);
+      frame.classList.remove("waiting");
+      const old = shown || byId("empty");
+      const had = shown !== null && document.activeElement === shown;
+      shown = frame;
+      if (old) old.remove();
+      if (had) frame.focus();
+      version = newest;
+      loading = false;
+    }, { once: true });
+    const hash = shown ? placeOf(shown).hash : "";
+    frame.src = `/report.html?version=${newest}${hash}`;
+    frames.append(frame);
+  };
+
+  const tell = (state) => {
+    document.title = `${state.study} - Triptych`;
+    byId("study").textContent = state.study;
+    byId("progress").max = Math.max(1, state.total);
+    byId("progress").value = state.done;
+    byId("count").textContent = state.total ? `${state.done} of ${state.total} cells` : "";
+    byId("sentence").textContent = state.sentence;
+    byId("sealed").hidden = !(state.sealed && state.version);
+    byId("download").hidden = !state.version;
+    byId("problem").hidden = !state.problem;
+    byId("problem").textContent = state.problem;
+    if (state.version !== version && state.version && !loading) renew(state.version);
+  };
+
+  const look = async () => {
+    try {
+      const answer = await fetch("/state.json", { cache: "no-store" });
+      if (!answer.ok) throw new Error(`${answer.status}`);
+      tell(await answer.json());
+    } catch {
+      byId("sentence").textContent = "the server has ended; what is shown is its last report";
+    }
+    setTimeout(look, 2000);
+  };
+  look();
+})();
