@@ -1,5 +1,6 @@
 """The benchmarks run; what they measure is for a quiet machine (`make bench`)."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -35,3 +36,17 @@ def test_the_peers_say_how_they_are_used() -> None:
         )
         assert done.returncode == 0, done.stderr
         assert "--confirm-seeds" in done.stdout
+
+
+def test_the_report_of_a_study_small() -> None:
+    done = subprocess.run(
+        [sys.executable, BENCHMARKS / "report.py", "--arms", "5", "--candidates", "4"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent / "cases")},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("70 cells of 5 arms")
+    assert "of the targets:" in done.stdout
