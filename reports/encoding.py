@@ -4,7 +4,7 @@ import base64
 import binascii
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -17,13 +17,19 @@ from reports.results import (
     DESCRIPTIONS,
     METRIC,
     PARAM,
+    Amount,
     Claim,
     FieldFacts,
     ResultsError,
+    SharedInformation,
     StudyFacts,
 )
 
 Scalar = bool | int | float | str | None
+CURVE_TAG = "triptych.curve"
+MOST_TEXT = 4000  # characters of a tag; MLflow takes 8000
+TAG_EPOCHS = MOST_TEXT // 4 * 3 // 4  # of a curve in one tag: base64 of float32
+MOST_EPOCHS = 20 * TAG_EPOCHS  # a longer curve is kept nowhere
 
 
 def facts_to_json(facts: StudyFacts) -> str:
@@ -98,6 +104,97 @@ def decode_floats(text: str) -> NDArray[np.float32]:
         return np.frombuffer(raw, dtype="<f4").astype(np.float32)
     except (binascii.Error, ValueError) as error:
         raise ResultsError(f"not base64 of little-endian float32 values: {error}") from error
+
+
+def curve_of(values: Sequence[float | None]) -> NDArray[np.float32]:
+    """A curve as `Results` holds it, whoever kept it; empty if it is too long for one of them.
+
+    Args:
+        values: one an epoch; None where undefined.
+    """
+    if len(values) > MOST_EPOCHS:
+        return np.empty(0, dtype=np.float32)
+    numbers = np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+    numbers[np.abs(numbers) > np.finfo(np.float32).max] = np.nan
+    return numbers.astype(np.float32)
+
+
+def curve_tags(curve: NDArray[np.float32]) -> dict[str, str]:
+    """A curve as tags of a run, each short enough; no tag if it is empty."""
+    parts = [curve[start : start + TAG_EPOCHS] for start in range(0, len(curve), TAG_EPOCHS)]
+    return {_curve_tag(number): encode_floats(part) for number, part in enumerate(parts)}
+
+
+def curve_from_tags(tags: Mapping[str, str]) -> NDArray[np.float32]:
+    """The inverse of `curve_tags`, among other tags.
+
+    Raises:
+        ResultsError: not base64 of whole float32 values.
+    """
+    parts: list[NDArray[np.float32]] = []
+    while (name := _curve_tag(len(parts))) in tags:
+        parts.append(decode_floats(tags[name]))
+    return np.concatenate(parts) if parts else np.empty(0, dtype=np.float32)
+
+
+def _curve_tag(number: int) -> str:
+    return f"{CURVE_TAG}.{number}" if number else CURVE_TAG
+
+
+def tags_to_plain(tags: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Tags of utterances, small, as what JSON holds: the names, and a byte an utterance.
+
+    Args:
+        tags: dimension -> tag of every utterance; at most 256 different ones.
+    """
+    plain = {}
+    for dimension, values in tags.items():
+        names = sorted(set(values))
+        places = {name: place for place, name in enumerate(names)}
+        codes = bytes(places[value] for value in values)
+        plain[dimension] = {"names": names, "codes": base64.b64encode(codes).decode("ascii")}
+    return plain
+
+
+def tags_from_plain(plain: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """The inverse of `tags_to_plain`.
+
+    Raises:
+        ResultsError: not that.
+    """
+    try:
+        return {
+            dimension: tuple(
+                found["names"][code] for code in base64.b64decode(found["codes"], validate=True)
+            )
+            for dimension, found in plain.items()
+        }
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
+        raise ResultsError(f"the tags of the utterances are damaged: {error!r}") from error
+
+
+def information_to_plain(information: Iterable[SharedInformation]) -> list[dict[str, Any]]:
+    """What pairs of modalities say of the label, as what JSON holds."""
+    return [asdict(pair) for pair in information]
+
+
+def information_from_plain(plain: Iterable[Mapping[str, Any]]) -> tuple[SharedInformation, ...]:
+    """The inverse of `information_to_plain`.
+
+    Raises:
+        ResultsError: not that.
+    """
+    try:
+        return tuple(_information(dict(pair)) for pair in plain)
+    except (AttributeError, TypeError) as error:
+        raise ResultsError(f"what the modalities say is damaged: {error}") from error
+
+
+def _information(raw: dict[str, Any]) -> SharedInformation:
+    for name, value in raw.items():
+        if isinstance(value, Mapping):
+            raw[name] = Amount(**value)
+    return SharedInformation(**raw)
 
 
 def parse_param(text: str) -> Scalar:

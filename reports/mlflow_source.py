@@ -18,9 +18,12 @@ from urllib.request import getproxies, url2pathname
 from reports.encoding import (
     cells_from_rows,
     code_notes,
+    curve_from_tags,
     decode_floats,
     facts_from_json,
+    information_from_plain,
     parse_param,
+    tags_from_plain,
 )
 from reports.results import METRIC, PARAM, Results, ResultsError
 
@@ -30,12 +33,15 @@ if TYPE_CHECKING:
 
 PAGE = 1000
 CURVE = "epoch/"  # metrics with one value an epoch, for people; a report is made from the others
+TEST = "test."  # metrics that stay sealed until the study is finished
 CONNECT_SECONDS = 5.0
 FINISHED_STATES = ("FINISHED", "FAILED", "KILLED")  # a run that still trains has no result yet
 
 
 def read_mlflow(tracking_uri: str, study: str, *, plan: str | None = None) -> Results:
     """The results of one study as a tracking server has them; the same numbers as the ledger's.
+
+    Those of a study that is not finished there are sealed.
 
     Args:
         tracking_uri: e.g. `http://localhost:5000` or `sqlite:///mlflow.db`.
@@ -96,11 +102,12 @@ def _read(client: "MlflowClient", tracking_uri: str, study: str, plan: str | Non
         )
         if run.info.status in FINISHED_STATES
     ]
-    rows = [_row(run) for run in runs]
+    sealed = study_run.info.status != "FINISHED"
+    rows = [_row(run, sealed) for run in runs]
     confirmed = [
         run
         for run, row in zip(runs, rows, strict=True)
-        if row["phase"] == "confirm" and row["status"] == "complete"
+        if row["phase"] == "confirm" and row["status"] == "complete" and not sealed
     ]
     labels = None
     if confirmed:
@@ -121,7 +128,23 @@ def _read(client: "MlflowClient", tracking_uri: str, study: str, plan: str | Non
         reasons=_tagged(runs, "triptych.reason"),
         kinds=_tagged(runs, "triptych.failure"),
         logs=_tagged(runs, "triptych.log"),
+        curves={
+            run.data.tags["triptych.key"]: curve
+            for run in runs
+            if len(curve := curve_from_tags(run.data.tags))
+        },
+        tags=tags_from_plain(_said(client, study_id, "tags.json", {})),
+        information=information_from_plain(_said(client, study_id, "modalities.json", [])),
+        sealed=sealed,
+        planned_confirm=len(facts.arms) * len(facts.confirm_seeds),
+        openings=tuple(_said(client, study_id, "openings.json", [])),
     )
+
+
+def _said(client: "MlflowClient", run_id: str, name: str, nothing: Any) -> Any:
+    """What an artifact says that is there only where there is something to say."""
+    text = _optional_artifact(client, run_id, name)
+    return nothing if text is None else json.loads(text)
 
 
 def _newest_study_run(client: "MlflowClient", experiment_id: str, plan: str | None) -> "Run | None":
@@ -145,7 +168,7 @@ def _search(client: "MlflowClient", experiment_id: str, query: str) -> "list[Run
             return runs
 
 
-def _row(run: "Run") -> dict[str, Any]:
+def _row(run: "Run", sealed: bool) -> dict[str, Any]:
     tags = run.data.tags
     try:
         row: dict[str, Any] = {
@@ -164,7 +187,7 @@ def _row(run: "Run") -> dict[str, Any]:
     row |= {
         f"{METRIC}{name}": value
         for name, value in run.data.metrics.items()
-        if not name.startswith(CURVE)
+        if not name.startswith(CURVE) and not (sealed and name.startswith(TEST))
     }
     row |= {f"{PARAM}{name}": parse_param(text) for name, text in run.data.params.items()}
     return row

@@ -135,7 +135,13 @@ def without_more(line: bytes) -> bytes:
     return sealed(body.removesuffix(MORE) + b"}", False) if body.endswith(MORE) else line
 
 
-def parsed(line: bytes, *, light: bool, pool: Pool | None = None) -> tuple[Record, bool]:
+def parsed(
+    line: bytes,
+    *,
+    light: bool,
+    pool: Pool | None = None,
+    curves: Collection[str] | None = None,
+) -> tuple[Record, bool]:
     """The record of a line without its end, and whether the next line was appended with it.
 
     Args:
@@ -143,6 +149,7 @@ def parsed(line: bytes, *, light: bool, pool: Pool | None = None) -> tuple[Recor
         light: leave out what is large: predictions, and curves except the validation curves of a
             cell that was stopped early, which the sampler wants to know.
         pool: keeps mappings once that many records have alike.
+        curves: the names of those that are wanted of a cell that is not read lightly; None = all.
 
     Raises:
         ValueError: it is no record, in a few words.
@@ -155,7 +162,7 @@ def parsed(line: bytes, *, light: bool, pool: Pool | None = None) -> tuple[Recor
         _check(content, PACK_SIZE)
         return PackSize(**content), bool(more)
     _check(content, CELL)
-    return _cell(content, light, pool or Pool()), bool(more)
+    return _cell(content, light, pool or Pool(), curves), bool(more)
 
 
 def _content(line: bytes) -> dict[str, Any]:
@@ -181,10 +188,16 @@ def _content(line: bytes) -> dict[str, Any]:
     return content
 
 
-def _cell(content: dict[str, Any], light: bool, pool: Pool) -> CellRecord:
+def _cell(
+    content: dict[str, Any], light: bool, pool: Pool, curves: Collection[str] | None
+) -> CellRecord:
     packed = content.pop(VALUES, None)
     curve = content.get("curve", {})
-    wanted = [name for name in curve if not light or _is_kept(name, content["status"])]
+    wanted = [
+        name
+        for name in curve
+        if (_is_kept(name, content["status"]) if light else curves is None or name in curves)
+    ]
     if packed is not None or any(type(count) is int for count in curve.values()):
         curve = _unpacked(curve, packed, wanted)
     content["curve"] = {name: curve[name] for name in wanted}

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from reports.results import ResultsError
 from search.cluster.nodes import at_hand
 from search.errors import RunError
 from search.estimates.estimate import Estimate
@@ -23,6 +24,7 @@ from search.history import keep_estimate
 from search.opening import OpenedStudy
 from search.plan_view import plan_json, show_plan
 from search.progress import say
+from search.seal import unseal
 from search.status import results_folder
 
 NO_ESTIMATE = "no estimate: the ledger knows nothing of these cells, and none was tried (--probe)"
@@ -94,18 +96,34 @@ def _estimate(opened: OpenedStudy, options: PlanOptions) -> Estimate | None:
     return found
 
 
-def write_study_report(name: str, workdir: Path, source: str, tracking_uri: str | None) -> None:
+def write_study_report(
+    name: str, workdir: Path, source: str, tracking_uri: str | None, unseal_now: bool = False
+) -> None:
     """Write a study's report again, from its ledger or from MLflow alone.
 
+    Args:
+        name: of a study, a file or a results folder.
+        workdir: where results are.
+        source: `ledger` or `mlflow`.
+        tracking_uri: the server; None = the one of the run.
+        unseal_now: show the test metrics of an unfinished study too, and write that down.
+
     Raises:
-        ResultsError: no results there.
+        ResultsError: no results there, or nothing that could be opened.
     """
     from reports.mlflow_source import read_mlflow
     from search.reporting import report_on
 
     folder = results_folder(name, workdir)
+    if unseal_now and source != "ledger":
+        raise ResultsError(
+            "--unseal: MLflow has no test metrics of an unfinished study; leave out --from mlflow, "
+            "and the report is made from the ledger"
+        )
     if source == "ledger":
-        results = ledger_results(folder)
+        if unseal_now:
+            unseal(folder)
+        results = ledger_results(folder, unseal=unseal_now)
     elif tracking_uri:
         results = read_mlflow(tracking_uri, folder.name)
     else:

@@ -1,11 +1,13 @@
 """What the results folder and the reports are told of a plan."""
 
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 
 from msa_core.config import Config
 from msa_core.config_paths import fields_of
 from msa_core.data.dataset import Dataset
 from reports.results import Claim, FieldFacts, StudyFacts
+from search.citations import citations
 from search.folder import Manifest
 from search.provenance import provenance
 from spaces.domains import Int, LogUniform, describe
@@ -16,6 +18,7 @@ def study_facts(plan: Plan, dataset: Dataset) -> StudyFacts:
     """What a report needs to know of a plan."""
     study = plan.study
     claims, dropped = _claims(plan)
+    methods, references = citations(plan)
     return StudyFacts(
         study=study.name,
         question=study.question,
@@ -38,6 +41,8 @@ def study_facts(plan: Plan, dataset: Dataset) -> StudyFacts:
         levels={arm.name: dict(arm.levels) for arm in plan.arms if arm.levels},
         fields=_fields(plan),
         sampler=study.sampler,
+        methods=methods,
+        references=references,
     )
 
 
@@ -48,7 +53,8 @@ def _fields(plan: Plan) -> dict[str, FieldFacts]:
     used = {*domains, *(path for arm in plan.arms for path in arm.changes)}
     return {
         path: FieldFacts(
-            label=info.label,
+            # A switch is called what it switches: `audio: false`.
+            label=path.split(".")[-2] if path.endswith(".use") else info.label,
             symbol=info.symbol,
             domain=describe(domains[path]) if path in domains else "",
             log=isinstance(domain := domains.get(path), LogUniform)
@@ -68,6 +74,31 @@ def manifest_of(plan: Plan, dataset: Dataset, tracking_uri: str) -> Manifest:
         tracking_uri=tracking_uri,
         versions=plan.versions,
     )
+
+
+def with_tags(manifest: Manifest, dataset: Dataset) -> Manifest:
+    """The same, with the kinds of test utterances that a report tells apart.
+
+    Apart from `manifest_of`, which must be quick, because it wants scipy.
+    """
+    return replace(manifest, tags=dict(_test_tags(dataset)))
+
+
+def _test_tags(dataset: Dataset) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Dimension and tag of every test utterance, of dimensions in which the utterances differ."""
+    from msa_core.analysis.slices import conflict_tags, length_tags, strength_tags
+
+    test, scheme = dataset.test, dataset.splits.scheme
+    found = {"sentiment strength": strength_tags(test.labels, scheme)}
+    for name in dataset.modalities:
+        if name in test.lengths:
+            found[f"{name} length"] = length_tags(test.lengths[name])
+    for name in dataset.modalities:
+        if name in test.unimodal_labels:
+            found[f"{name} conflict"] = conflict_tags(test.labels, test.unimodal_labels[name])
+    for dimension, tags in found.items():
+        if len(set(tags)) > 1:
+            yield dimension, tuple(str(tag) for tag in tags)
 
 
 def _claims(plan: Plan) -> tuple[tuple[Claim, ...], list[str]]:

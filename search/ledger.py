@@ -10,7 +10,7 @@ In memory are records without their curves and predictions; those are read where
 
 import errno
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
@@ -32,7 +32,7 @@ from search.lock import KilledRun, LedgerError, Lock, is_locked
 
 __all__ = [
     "LEDGER", "CellRecord", "Fault", "KilledRun", "Ledger", "LedgerError", "NoSpace", "is_locked",
-    "ledger_faults", "read_ledger", "read_pack_sizes", "read_whole",
+    "ledger_faults", "read_chosen", "read_ledger", "read_pack_sizes", "read_whole",
 ]  # fmt: skip
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
@@ -78,6 +78,29 @@ def read_whole(folder: Path, keys: Collection[str] | None = None) -> Iterator[Ce
         places = scan(file, path, Pool()).places
         wanted = set(places if keys is None else keys)
         yield from _whole(file, path, {key: places[key] for key in places if key in wanted})
+
+
+def read_chosen(
+    folder: Path,
+    choose: Callable[[Mapping[str, CellRecord]], Iterable[CellRecord]],
+    curves: Collection[str] | None = None,
+) -> Iterator[CellRecord]:
+    """The whole records of the cells that are chosen, in that order; the file is read once.
+
+    Args:
+        folder: of the results.
+        choose: of the records of `read_ledger`.
+        curves: the names of those that are wanted; None = all.
+
+    Raises:
+        LedgerError: as `read_ledger`.
+    """
+    path = folder / LEDGER
+    with opened(path) as file:
+        lines = scan(file, path, Pool())
+        chosen = [record.key for record in choose(lines.records)]
+        for key in chosen:
+            yield from _whole(file, path, {key: lines.places[key]}, curves)
 
 
 def ledger_faults(folder: Path) -> list[Fault]:
@@ -266,11 +289,16 @@ class Ledger:
         return kind(f"{self._path}: cannot be written: {error.strerror}")
 
 
-def _whole(file: BinaryIO, path: Path, places: Mapping[str, int]) -> Iterator[CellRecord]:
+def _whole(
+    file: BinaryIO,
+    path: Path,
+    places: Mapping[str, int],
+    curves: Collection[str] | None = None,
+) -> Iterator[CellRecord]:
     for key, place in places.items():
         file.seek(place)
         try:
-            record, _ = parsed(file.readline().removesuffix(b"\n"), light=False)
+            record, _ = parsed(file.readline().removesuffix(b"\n"), light=False, curves=curves)
         except ValueError as error:
             raise LedgerError(f"{path}: cell {key}: {error}") from None
         assert isinstance(record, CellRecord)

@@ -3,14 +3,15 @@
 import csv
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, TextIO
 
 from reports.results import METRIC, PARAM
 from search.cell_record import CellRecord
+from search.folder import without_test
 from search.history import record_killed
 from search.ledger import LEDGER, Ledger, LedgerError, read_ledger, read_whole
 from search.ledger_lines import QUARANTINE, Lines, read_lines
@@ -63,7 +64,9 @@ def repair(folder: Path) -> list[str]:
         return ledger.quarantined or ["nothing to repair"]
 
 
-def export(folder: Path, form: str, to: Path | None, stream: TextIO) -> int:
+def export(
+    folder: Path, form: str, to: Path | None, stream: TextIO, *, sealed: bool = False
+) -> int:
     """Write every cell of a ledger for other tools, one row a cell; returns how many.
 
     Args:
@@ -71,17 +74,18 @@ def export(folder: Path, form: str, to: Path | None, stream: TextIO) -> int:
         form: of `FORMATS`. Curves, predictions and logs are in `jsonl` alone.
         to: the file, written whole or not at all; None = to the stream.
         stream: where to if there is no file.
+        sealed: leave out test metrics and predictions.
 
     Raises:
         LedgerError: there is no ledger, or the file cannot be written.
     """
     _existing(folder)
     if form == "parquet":
-        return _parquet(read_ledger(folder), to)
+        return _parquet(_shown(read_ledger(folder).values(), sealed), to)
     if to is None:
-        return _text(folder, form, stream)
+        return _text(folder, form, stream, sealed)
     with _whole_file(to) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as file:
-        return _text(folder, form, file)
+        return _text(folder, form, file, sealed)
 
 
 def _existing(folder: Path) -> Path:
@@ -132,10 +136,17 @@ def _size(count: int) -> str:
     return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
 
 
-def _text(folder: Path, form: str, file: TextIO) -> int:
+def _shown(records: Iterable[CellRecord], sealed: bool) -> Iterator[CellRecord]:
+    """The records as they may be shown."""
+    for record in records:
+        metrics = without_test(record.metrics)
+        yield replace(record, metrics=metrics, predictions="") if sealed else record
+
+
+def _text(folder: Path, form: str, file: TextIO, sealed: bool) -> int:
     if form == "jsonl":
-        return sum(_write_json(record, file) for record in read_whole(folder))
-    records = read_ledger(folder).values()
+        return sum(_write_json(record, file) for record in _shown(read_whole(folder), sealed))
+    records = list(_shown(read_ledger(folder).values(), sealed))
     columns = _columns(records)
     writer = csv.DictWriter(file, columns, lineterminator="\n")
     writer.writeheader()
@@ -169,13 +180,14 @@ def _row(record: CellRecord) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _parquet(records: Mapping[str, CellRecord], to: Path | None) -> int:
+def _parquet(shown: Iterable[CellRecord], to: Path | None) -> int:
     if to is None:
         raise LedgerError("parquet is no text; say with --out into which file")
     import pandas as pd
 
-    columns = _columns(records.values())
-    table = pd.DataFrame(map(_row, records.values()), columns=columns)
+    records = list(shown)
+    columns = _columns(records)
+    table = pd.DataFrame(map(_row, records), columns=columns)
     for name in columns:
         if table[name].dtype == object and len({type(value) for value in table[name].dropna()}) > 1:
             table[name] = table[name].map(str, na_action="ignore")  # a column has one type there

@@ -62,16 +62,29 @@ def ledger_group(errors: Callable[[], AbstractContextManager[None]]) -> click.Gr
     @click.option(
         "--out", type=click.Path(dir_okay=False, path_type=Path), help="Default: print it."
     )
-    def export(study: str, workdir: Path, form: str, out: Path | None) -> None:
+    @click.option(
+        "--unseal",
+        is_flag=True,
+        help="With the test metrics of an unfinished study. Every later report says so.",
+    )
+    def export(study: str, workdir: Path, form: str, out: Path | None, unseal: bool) -> None:
         """Write every finished cell for other tools, one row a cell.
 
         STUDY is a name, a file or a results folder.
+
+        Until the study is finished, test metrics and predictions are left out.
         """
-        from search import ledger_commands
+        from search import ledger_commands, seal
         from search.status import results_folder
 
         with errors():
-            count = ledger_commands.export(results_folder(study, workdir), form, out, sys.stdout)
+            folder = results_folder(study, workdir)
+            if unseal:
+                seal.unseal(folder)
+            sealed = not unseal and seal.is_sealed(folder)
+            count = ledger_commands.export(folder, form, out, sys.stdout, sealed=sealed)
+            if sealed:
+                click.echo(f"test metrics are sealed and left out; {seal.HOW_TO_OPEN}", err=True)
             if out is not None:
                 click.echo(f"{out} written, {count} cells")
 

@@ -34,6 +34,7 @@ def provenance(plan: Plan, dataset: Dataset) -> dict[str, str]:
     return {
         "data": dataset.source,
         "data sha256": plan.versions.data,
+        "utterances": _utterances(dataset),
         "training core": plan.versions.code,
         **_kept(plan, dataset),
         **{f"plugin {plugin.name}": plugin.digest for plugin in plan.study.plugins},
@@ -43,6 +44,11 @@ def provenance(plan: Plan, dataset: Dataset) -> dict[str, str]:
         "machine": f"{platform.system()} {platform.machine()}",
         **{name: _version(name) for name in DISTRIBUTIONS},
     }
+
+
+def _utterances(dataset: Dataset) -> str:
+    splits = (dataset.splits.train, dataset.splits.valid, dataset.test)
+    return ", ".join(f"{split.name} {len(split)}" for split in splits)
 
 
 def _kept(plan: Plan, dataset: Dataset) -> dict[str, str]:

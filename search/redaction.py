@@ -5,6 +5,7 @@ import re
 from urllib.parse import quote
 
 HIDDEN = "***"
+MOST_TEXT = 4000  # characters that are kept of a reason or a log; MLflow takes 8000 in a tag
 SHORTEST = 8  # characters of a value of the environment that is worth hiding
 SECRET_NAMES = ("TOKEN", "PASSWORD", "SECRET", "KEY")  # how their variables end
 _NAMED = r"(?:[a-z]+[-_])?(?:token|api[-_]?key|password|passwd|secret|secret[-_]key|access[-_]key)"
@@ -39,6 +40,22 @@ def without_password(uri: str) -> str:
     """
     bare = _QUERY_PART.sub("", _USER_AND_PASSWORD.sub(r"\1@", uri))
     return uri if bare == uri else bare.rstrip("?&")
+
+
+def first_of(text: str) -> str:
+    """A reason as every report and every store has it: the beginning of it."""
+    return _storable(text)[:MOST_TEXT]
+
+
+def last_of(text: str) -> str:
+    """A log as every report and every store has it: its end, which says most."""
+    return _storable(text)[-MOST_TEXT:]
+
+
+def _storable(text: str) -> str:
+    """A text that every database takes: PostgreSQL refuses NUL, and UTF-8 half a character."""
+    text = without_secrets(text).replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _values_of_the_environment() -> list[str]:

@@ -1,18 +1,29 @@
 """Run a study: plan + ledger -> Ray Tune -> ledger."""
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from msa_core.data.dataset import Dataset
 from msa_core.plugins import use_plugins
+from reports.results import ResultsError
 from search.dispatch import INTERRUPTED
 from search.engine import Engine
 from search.events import Events
-from search.facts import manifest_of
-from search.folder import Manifest, keep_plugins, keep_study, select_cells, write_manifest
+from search.facts import manifest_of, with_tags
+from search.folder import (
+    Manifest,
+    keep_plugins,
+    keep_study,
+    read_manifest,
+    select_cells,
+    standing_of,
+    write_manifest,
+)
 from search.history import record_killed
 from search.ledger import CellRecord, Ledger
+from search.modalities import Estimation
+from search.openings import note_seen
 from search.options import RunOptions
 from search.progress import Progress
 from search.run_log import RunLog
@@ -77,8 +88,9 @@ def run_study(
         _tell_of_the_past(ledger, progress)
         keep_plugins(folder, plan.study.plugins)
         keep_study(folder, plan.study)
-        manifest = manifest_of(plan, dataset, options.tracking_uri or local_store(folder))
+        manifest = manifest_for(plan, dataset, ledger, options)
         write_manifest(folder, manifest)
+        estimation = Estimation(folder, dataset, progress.say)
         tracking = BackgroundTracking(manifest, folder)
         engine = Engine(
             plan,
@@ -97,10 +109,33 @@ def run_study(
             engine.train()
             complete = not engine.ended
             patience = IN_A_HURRY if engine.ended == INTERRUPTED else None
+            if complete and not manifest.finished:
+                manifest = replace(manifest, finished=True)
+                with suppress(OSError):  # a full disk; the next run says it
+                    write_manifest(folder, manifest)
+            estimation.wait(patience)
         finally:
             tracking.close(complete, patience)
         cells = select_cells(manifest, ledger.records)
         return _summary(manifest, cells, engine, tracking.failure)
+
+
+def manifest_for(plan: Plan, dataset: Dataset, ledger: Ledger, options: RunOptions) -> Manifest:
+    """What the results folder of an open ledger is to remember of a plan.
+
+    Where it remembers another plan, which was finished, it is written down that its test metrics
+    were there to be seen before this one began.
+    """
+    folder = ledger.folder
+    uri = options.tracking_uri or local_store(folder)
+    manifest = with_tags(manifest_of(plan, dataset, uri), dataset)
+    with suppress(ResultsError):  # there is none, or a damaged one
+        before = read_manifest(folder)
+        if before.digest == manifest.digest:
+            return replace(manifest, finished=before.finished)
+        if standing_of(before, ledger.records).complete:
+            note_seen(folder, before.size)
+    return manifest
 
 
 def _tell_of_the_past(ledger: Ledger, progress: Progress) -> None:

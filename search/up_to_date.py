@@ -17,7 +17,9 @@ from typing import Any
 from search.facts import manifest_of
 from search.folder import PLAN, REPORT, STUDY, Manifest, manifest_text
 from search.ledger import LEDGER
+from search.modalities import MODALITIES
 from search.opening import OpenedStudy
+from search.openings import opening_sentences
 from search.options import RunOptions
 from search.tracking.marker import is_synced
 from search.tracking.tracker import local_store
@@ -53,11 +55,16 @@ class Finished:
 def made_from(opened: OpenedStudy, options: RunOptions) -> str:
     """Names all that the results folder of a study is made from.
 
-    The ledger, the plan with its claims and the versions of everything, the study file, and the
-    code that makes reports of them. To be asked before the report is written: what another run
+    The ledger, the plan with its claims and the versions of everything, the study file, what is
+    known of its modalities and of early looks at test metrics, and the code that makes reports of
+    them. To be asked before the report is written: what another run
     adds to the ledger meanwhile is then not taken for reported.
     """
-    digest = hashlib.sha256(manifest_text(_manifest(opened, options)).encode())
+    manifest = _manifest(opened, options)
+    digest = hashlib.sha256(manifest_text(manifest).encode())
+    digest.update(json.dumps(opening_sentences(opened.folder, manifest.size)).encode())
+    with suppress(FileNotFoundError):
+        digest.update((opened.folder / MODALITIES).read_bytes())
     digest.update(write_study(opened.study, []).encode())
     digest.update(_code().encode())
     with suppress(FileNotFoundError), (opened.folder / LEDGER).open("rb") as ledger:
@@ -142,7 +149,8 @@ def _code() -> str:
 
 def _files(folder: Path) -> dict[str, list[int]]:
     """The files that a run would write again, as they are."""
-    paths = [folder / PLAN, folder / STUDY, folder / JOURNAL, *(folder / REPORT).glob("[!.]*")]
+    paths = [folder / PLAN, folder / STUDY, folder / JOURNAL]
+    paths += [path for path in (folder / REPORT).rglob("*") if not path.name.startswith(".")]
     found = {}
     for path in sorted(paths):
         if path.is_file():

@@ -102,7 +102,7 @@ def test_one_field_has_one_name_from_its_declaration_to_the_report(
 
     # And so in the report's file, where a cell of the arm without it is empty, not 0.
     report = write_report(ledger_results(folder), SCHEMES["mosi"], folder / "report")
-    with report.cells.open(newline="", encoding="utf-8") as file:
+    with report.files["cells.csv"].open(newline="", encoding="utf-8") as file:
         written = {row["key"]: row[f"param.{FIELD}"] for row in csv.DictReader(file)}
     assert written == {cell.key: str(cell.config.get(FIELD, "")) for cell in cells}
 

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator, Mapping
 
+from reports.encoding import curve_of, curve_tags
+from search.folder import without_test
 from search.ledger import CellRecord
-from search.redaction import without_secrets
+from search.redaction import first_of, last_of
+from spaces.plan import CONFIRM
 
 STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
+SEALED = "triptych.sealed"  # "1": its test metrics are not there yet, as the study is unfinished
 CURVES = ("train.loss",)  # and the validation curve of the study's metric
-MOST_TEXT = 4000  # characters of a reason or a log; MLflow takes 8000 in a tag
 
 
 def cell_name(cell: CellRecord) -> str:
@@ -15,8 +18,14 @@ def cell_name(cell: CellRecord) -> str:
     return f"{cell.phase} {cell.candidate} seed {cell.seed}"
 
 
-def cell_tags(cell: CellRecord) -> dict[str, str]:
-    """What a report needs to know of a cell besides its numbers."""
+def cell_tags(cell: CellRecord, primary: str, sealed: bool = False) -> dict[str, str]:
+    """What a report needs to know of a cell besides its numbers.
+
+    Args:
+        cell: whole.
+        primary: the metric whose validation curve a report wants.
+        sealed: whether the study is unfinished.
+    """
     tags = {
         "triptych.key": cell.key,
         "triptych.arm": cell.arm,
@@ -25,14 +34,22 @@ def cell_tags(cell: CellRecord) -> dict[str, str]:
         "triptych.seed": str(cell.seed),
         "triptych.epochs": str(cell.epochs),
         **stamp(cell),
+        **curve_tags(curve_of(cell.curve.get(f"valid.{primary}", ()))),
     }
+    if sealed and is_tested(cell):
+        tags[SEALED] = "1"
     if cell.code:
         tags["triptych.code"] = cell.code
     if cell.kind:
         tags["triptych.failure"] = cell.kind
     if cell.log:
-        tags["triptych.log"] = _storable(cell.log)[-MOST_TEXT:]  # its end says most
+        tags["triptych.log"] = last_of(cell.log)
     return tags
+
+
+def is_tested(cell: CellRecord) -> bool:
+    """Whether it has test metrics, or will have them here."""
+    return cell.phase == CONFIRM and cell.status == "complete"
 
 
 def stamp(cell: CellRecord) -> dict[str, str]:
@@ -41,7 +58,7 @@ def stamp(cell: CellRecord) -> dict[str, str]:
     if cell.attempts != 1:
         tags["triptych.attempts"] = str(cell.attempts)
     if cell.reason:
-        tags["triptych.reason"] = _storable(cell.reason)[:MOST_TEXT]
+        tags["triptych.reason"] = first_of(cell.reason)
     return tags
 
 
@@ -51,9 +68,11 @@ def stamp_of_tags(tags: Mapping[str, str]) -> dict[str, str]:
     return {name: tags[name] for name in names if name in tags}
 
 
-def cell_metrics(cell: CellRecord, primary: str) -> Iterator[tuple[str, float, int]]:
+def cell_metrics(
+    cell: CellRecord, primary: str, sealed: bool = False
+) -> Iterator[tuple[str, float, int]]:
     """Name, value and step of every metric; curves are named `epoch/<name>`, from step 1."""
-    for name, value in cell.metrics.items():
+    for name, value in (without_test(cell.metrics) if sealed else cell.metrics).items():
         yield name, value, 0
     for name in (*CURVES, f"valid.{primary}"):
         for epoch, point in enumerate(cell.curve.get(name, ()), start=1):
@@ -61,7 +80,7 @@ def cell_metrics(cell: CellRecord, primary: str) -> Iterator[tuple[str, float, i
                 yield f"epoch/{name}", point, epoch
 
 
-def _storable(text: str) -> str:
-    """A text that every database takes: PostgreSQL refuses NUL, and UTF-8 half a character."""
-    text = without_secrets(text).replace("\0", "\N{REPLACEMENT CHARACTER}")
-    return text.encode("utf-8", "replace").decode("utf-8")
+def kept_back(cell: CellRecord) -> Iterator[tuple[str, float, int]]:
+    """What a sealed run lacks of them."""
+    kept = without_test(cell.metrics)
+    return ((name, value, 0) for name, value in cell.metrics.items() if name not in kept)

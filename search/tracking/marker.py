@@ -16,6 +16,7 @@ from reports.encoding import facts_to_json
 from search.folder import Manifest
 from search.ledger import LEDGER
 from search.redaction import without_password
+from search.tracking.study_files import digest_of, late_files
 
 MARKER = "tracking.json"
 
@@ -31,6 +32,7 @@ class Marker:
         study_run: the study's run.
         artifacts: where that run's artifacts are.
         report: digest of the report that is attached to it; empty if none is.
+        files: digest of the study's files that are there, see `study_files.late_files`.
     """
 
     plan: str
@@ -39,6 +41,7 @@ class Marker:
     study_run: str
     artifacts: str
     report: str = ""
+    files: str = ""
 
 
 def is_synced(folder: Path, manifest: Manifest) -> bool:
@@ -49,6 +52,7 @@ def is_synced(folder: Path, manifest: Manifest) -> bool:
         found is not None
         and found.complete
         and found.ledger_bytes == (path.stat().st_size if path.exists() else 0)
+        and found.files == digest_of(late_files(folder, manifest))
     )
 
 

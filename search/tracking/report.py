@@ -2,7 +2,6 @@
 
 import hashlib
 import shutil
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -53,8 +52,9 @@ def attach_to_server(folder: Path, manifest: Manifest) -> None:
         return
     client = open_client(manifest.tracking_uri)
     for file in _files(folder):
-        client.log_artifact(marker.study_run, str(file), REPORT)
-    mark_report(folder, manifest, _digest(_files(folder)))
+        within = file.parent.relative_to(folder).as_posix()
+        client.log_artifact(marker.study_run, str(file), within)
+    mark_report(folder, manifest, _digest(folder))
 
 
 def _copied(folder: Path, manifest: Manifest) -> bool:
@@ -64,28 +64,35 @@ def _copied(folder: Path, manifest: Manifest) -> bool:
     if artifacts is None or artifacts.scheme != "file":
         return False
     there = Path(url2pathname(artifacts.path)) / REPORT
-    there.mkdir(parents=True, exist_ok=True)
-    files = _files(folder)
-    for file in files:
-        shutil.copyfile(file, there / file.name)
-    for old in {path.name for path in there.iterdir()} - {file.name for file in files}:
-        (there / old).unlink()
-    mark_report(folder, manifest, _digest(files))
+    files = {file.relative_to(folder / REPORT): file for file in _files(folder)}
+    for name, file in files.items():
+        (there / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, there / name)
+    for old in [path for path in there.rglob("*") if path.is_file()]:
+        if old.relative_to(there) not in files:
+            old.unlink()
+    mark_report(folder, manifest, _digest(folder))
     return True
 
 
 def _is_due(folder: Path, manifest: Manifest) -> bool:
     """Whether there is a report, and a study's run without it."""
-    marker, files = read_marker(folder, manifest), _files(folder)
-    return marker is not None and bool(files) and marker.report != _digest(files)
+    marker = read_marker(folder, manifest)
+    return marker is not None and bool(_files(folder)) and marker.report != _digest(folder)
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in (folder / REPORT).glob("[!.]*") if path.is_file())
+    """The files of the report and of the folders in it, but those that are being written."""
+    return sorted(
+        path
+        for path in (folder / REPORT).rglob("*")
+        if path.is_file() and not path.name.startswith(".")
+    )
 
 
-def _digest(files: Sequence[Path]) -> str:
+def _digest(folder: Path) -> str:
     digest = hashlib.sha256()
-    for file in files:
-        digest.update(file.name.encode() + hashlib.sha256(file.read_bytes()).digest())
+    for file in _files(folder):
+        name = file.relative_to(folder / REPORT).as_posix()
+        digest.update(name.encode() + hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()[:16]

@@ -6,15 +6,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from search.folder import Manifest, read_manifest, select_cells
-from search.ledger import CellRecord, LedgerError, read_ledger
+from search.folder import Manifest, read_manifest, standing_of
+from search.ledger import LedgerError, read_ledger
 from search.lock import Lock
 from search.redaction import without_password
 from search.tracking.marker import Marker, plan_digest, read_marker, write_marker
 from search.tracking.report import attach_to_server
 from search.tracking.tracker import Tracker
 from search.tracking.upkeep import PATIENCE, Orders, Source, TrackingError, Upkeep, one_line
-from spaces.plan import CONFIRM
 
 LOCK_FOLDER = "tracking"
 POLL = 0.5  # seconds
@@ -59,8 +58,8 @@ def sync_study(
     manifest = read_manifest(folder)
     if tracking_uri is not None:
         manifest = replace(manifest, tracking_uri=tracking_uri)
-    cells = select_cells(manifest, read_ledger(folder))
-    orders = _AtOnce(_is_complete(manifest, cells), progress)
+    standing = standing_of(manifest, read_ledger(folder))
+    orders = AtOnce(standing.complete, progress)
     failure = ""
     try:
         write_all(folder, manifest, orders, patience)
@@ -70,7 +69,7 @@ def sync_study(
     return Synced(
         tracking_uri=without_password(manifest.tracking_uri),
         written=orders.written,
-        there=len(cells) - orders.written,
+        there=max(0, len(standing.cells) - orders.written),
         failure=failure,
     )
 
@@ -106,11 +105,12 @@ def write_all(folder: Path, manifest: Manifest, orders: Orders, patience: float 
             study_run=tracker.study_run,
             artifacts=tracker.artifact_uri(),
             report=known.report if known is not None and same_run else "",
+            files=tracker.files,
         )
         write_marker(folder, manifest, marker)
 
 
-class _AtOnce:
+class AtOnce:
     """Orders to write what there is, and no more."""
 
     closing, gone = True, False
@@ -121,12 +121,14 @@ class _AtOnce:
         self._heard = heard
 
     def rest(self, seconds: float) -> None:
+        """As in `Orders`."""
         time.sleep(seconds)
 
     def wait_for_news(self) -> None:
         """There is none to come."""
 
     def progress(self, written: int) -> None:
+        """As in `Orders`."""
         self.written = written
         self._heard(written)
 
@@ -150,19 +152,3 @@ def _alone(folder: Path, orders: Orders) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def _is_complete(manifest: Manifest, cells: list[CellRecord]) -> bool:
-    """Whether nothing is left to train, as far as the cells say."""
-    facts = manifest.facts
-    for arm in facts.arms:
-        own = [cell for cell in cells if cell.arm == arm]
-        confirmed = sum(cell.phase == CONFIRM for cell in own)
-        if confirmed == len(facts.confirm_seeds):
-            continue
-        tuned = len(own) - confirmed
-        planned = facts.candidates * len(facts.tune_seeds) if facts.searched[arm] else 0
-        # Where no candidate was trained to its end, there is nothing to confirm.
-        if any(cell.status == "complete" for cell in own) or tuned < max(planned, 1):
-            return False
-    return True

@@ -5,6 +5,10 @@ a cell, found again by its key. `reports.mlflow_source` reads it.
 
 A cell's run is open (`RUNNING`) until all of it is there. So whatever happened before, a run that
 is closed is whole, and one that is open is half-written, by a writer that died or lost an answer.
+
+As long as the study is unfinished, what its cells came to on the test split is not sent, and their
+runs have the tag `triptych.sealed`. At the end that is added to the same runs, the tag last: so a
+run that was opened only in part is opened again, with the same numbers.
 """
 
 import json
@@ -22,13 +26,16 @@ from search.folder import STUDY, Manifest
 from search.ledger import CellRecord
 from search.tracking.arm_run import arm_means, arm_status, best_params
 from search.tracking.cell_run import (
+    SEALED,
     STATUS,
     cell_metrics,
     cell_name,
     cell_tags,
+    kept_back,
     stamp,
     stamp_of_tags,
 )
+from search.tracking.study_files import digest_of, late_files
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -82,6 +89,10 @@ class Tracker:
     """Writes cells that the tracking server does not have yet.
 
     After an exception its picture of the server may be wrong: make a new one.
+
+    Attributes:
+        sealed: whether test metrics are to be kept back; what is open already stays so.
+        files: digest of the study's files that came late, once it has finished.
     """
 
     def __init__(self, manifest: Manifest, folder: Path, client: Any = None) -> None:
@@ -94,17 +105,27 @@ class Tracker:
         """
         self.manifest = manifest
         self.client = open_client(manifest.tracking_uri) if client is None else client
+        self.sealed = True
+        self.files = ""
+        self._folder = folder
         self.refused: dict[str, str] = {}  # key -> why the server will never take that cell
         self.arm_runs: dict[str, str] = {}
         self.cell_runs: dict[str, str] = {}
         self._stamps: dict[str, dict[str, str]] = {}
+        self._sealed: set[str] = set()  # keys of the cells whose runs are
         self.experiment = self._experiment(folder)
         self.study_run = self._study_run()
         self._study_files(folder)
 
     def lacks(self, cell: CellRecord) -> bool:
-        """Whether a cell must be written: it is not there, or trained again since."""
-        return cell.key not in self.refused and self._stamps.get(cell.key) != stamp(cell)
+        """Whether a cell must be written: it is not there, trained again since, or to be opened."""
+        if cell.key in self.refused:
+            return False
+        return self._is_other(cell) or (cell.key in self._sealed and not self.sealed)
+
+    def _is_other(self, cell: CellRecord) -> bool:
+        """Whether the server has no run of this training of a cell."""
+        return self._stamps.get(cell.key) != stamp(cell)
 
     def write(
         self, cells: Iterable[CellRecord], goes_on: Callable[[int], bool] = lambda _: True
@@ -125,8 +146,10 @@ class Tracker:
         with ThreadPoolExecutor(at_once) as pool:
             while True:
                 while len(flying) < at_once and (cell := next(missing, None)) is not None:
-                    self._prepare(cell)
-                    flying[pool.submit(self._write_cell, cell)] = cell
+                    work = self._write_cell if self._is_other(cell) else self._open_cell
+                    if work == self._write_cell:
+                        self._prepare(cell)
+                    flying[pool.submit(work, cell)] = cell
                 if not flying:
                     break
                 for done in wait(flying, return_when=FIRST_COMPLETED).done:
@@ -153,9 +176,14 @@ class Tracker:
         for key in self.cell_runs.keys() - {cell.key for cell in kept}:
             self.client.delete_run(self.cell_runs.pop(key))
             del self._stamps[key]
+            self._sealed.discard(key)
+        files = late_files(self._folder, self.manifest)
+        for name, text in files.items():
+            self._artifact(self.study_run, name, text)
+        self.files = digest_of(files)
         for arm, run in self.arm_runs.items():
             own = [cell for cell in kept if cell.arm == arm]
-            self._sum_up(run, own)
+            self._sum_up(run, own, complete)
             self.client.set_terminated(run, arm_status(own, complete))
         self.client.set_terminated(self.study_run, "FINISHED" if complete else "KILLED")
 
@@ -220,6 +248,8 @@ class Tracker:
                 continue
             self.cell_runs[key] = str(run.info.run_id)
             self._stamps[key] = stamp_of_tags(tags)
+            if tags.get(SEALED) == "1":
+                self._sealed.add(key)
             if tags.get(PARENT) != arm_run:  # of two runs of that arm, another one is kept
                 self.client.set_tag(run.info.run_id, PARENT, arm_run)
         self._delete(left_over)
@@ -247,6 +277,7 @@ class Tracker:
         if run is not None:
             self.client.delete_run(run)  # it failed, and was trained again
             del self._stamps[cell.key]
+            self._sealed.discard(cell.key)
         if cell.arm not in self.arm_runs:
             tags = {
                 "triptych.kind": "arm",
@@ -257,48 +288,70 @@ class Tracker:
             self.arm_runs[cell.arm] = self._create(cell.arm, tags, _began(cell, _now()))
 
     def _write_cell(self, cell: CellRecord) -> None:
-        from mlflow.exceptions import MlflowException
-
+        sealed = self.sealed
         tags = {
             "triptych.kind": "cell",
             "triptych.study_run": self.study_run,
             PARENT: self.arm_runs[cell.arm],
-            **cell_tags(cell),
+            **cell_tags(cell, self.manifest.facts.primary, sealed),
         }
         ended = _now()
         run = self._create(cell_name(cell), tags, _began(cell, ended))
-        try:
-            self._log(run, cell)
-        except MlflowException as error:
-            if error.error_code != "INVALID_PARAMETER_VALUE":
-                raise
-            self.refused[cell.key] = str(error).partition("\n")[0]  # it would refuse it for ever
-            self.client.delete_run(run)
+        metrics = cell_metrics(cell, self.manifest.facts.primary, sealed)
+        if not self._log(run, cell, metrics, "" if sealed else cell.predictions, params=True):
             return
         self.client.set_terminated(run, STATUS[cell.status], ended)
         self.cell_runs[cell.key] = run
         self._stamps[cell.key] = stamp(cell)
+        if SEALED in tags:
+            self._sealed.add(cell.key)
 
-    def _log(self, run: str, cell: CellRecord) -> None:
+    def _open_cell(self, cell: CellRecord) -> None:
+        """Add what was kept back; doing it twice changes nothing."""
+        run = self.cell_runs[cell.key]
+        if self._log(run, cell, kept_back(cell), cell.predictions, params=False):
+            self.client.set_tag(run, SEALED, "0")
+            self._sealed.discard(cell.key)
+
+    def _log(
+        self,
+        run: str,
+        cell: CellRecord,
+        metrics: Iterable[tuple[str, float, int]],
+        predictions: str,
+        *,
+        params: bool,
+    ) -> bool:
+        """Send numbers of a cell; False where the server would refuse them for ever."""
         from mlflow.entities import Metric, Param
+        from mlflow.exceptions import MlflowException
 
         now = _now()
-        metrics = [
-            Metric(name, value, now, step)
-            for name, value, step in cell_metrics(cell, self.manifest.facts.primary)
-        ]
-        params = [Param(name, str(value)) for name, value in cell.config.items()]
-        self.client.log_batch(run, metrics=metrics, params=params)
-        if cell.predictions:
-            predictions = {"predictions": cell.predictions}
-            self._artifact(run, "predictions.json", json.dumps(predictions))
+        config = cell.config.items() if params else ()
+        try:
+            self.client.log_batch(
+                run,
+                metrics=[Metric(name, value, now, step) for name, value, step in metrics],
+                params=[Param(name, str(value)) for name, value in config],
+            )
+            if predictions:
+                text = json.dumps({"predictions": predictions})
+                self._artifact(run, "predictions.json", text)
+        except MlflowException as error:
+            if error.error_code != "INVALID_PARAMETER_VALUE":
+                raise
+            self.refused[cell.key] = str(error).partition("\n")[0]
+            self.client.delete_run(run)
+            return False
+        return True
 
-    def _sum_up(self, run: str, cells: list[CellRecord]) -> None:
+    def _sum_up(self, run: str, cells: list[CellRecord], complete: bool) -> None:
         """An arm's run has what its confirm cells came to, to be compared in the list of runs."""
         from mlflow.entities import Metric, RunTag
 
         now = _now()
-        metrics = [Metric(name, value, now, 0) for name, value in arm_means(cells).items()]
+        means = arm_means(cells) if complete else {}
+        metrics = [Metric(name, value, now, 0) for name, value in means.items()]
         tags = [RunTag(name, value) for name, value in best_params(cells).items()]
         if metrics or tags:
             self.client.log_batch(run, metrics=metrics, tags=tags)

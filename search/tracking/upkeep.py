@@ -174,6 +174,8 @@ class Upkeep:
         if self._tracker is None:
             self._tracker = self._make_tracker()
         tracker = self._tracker
+        # Test metrics are shown once the study is finished, all at once.
+        tracker.sealed = not (closing and self._orders.complete)
         if missing := self._missing(tracker, planned):
             self._write(tracker, missing)
             if self._missing(tracker, missing) and not self._orders.gone:

@@ -76,6 +76,11 @@ def test_a_signal_ends_it_gently_and_it_goes_on_where_it_was(
     assert "no more work is handed out" in said and "the same command" in said
     assert "Traceback" not in said
     assert "not running" in run("status", "long", folder=tmp_path).stdout
+    for source in ("ledger", "mlflow"):
+        report = run("report", "long", "--from", source, folder=tmp_path)
+        assert report.returncode == 0, report.stderr
+        assert "test metrics are sealed" in report.stdout
+        assert "metric.test" not in (tmp_path / "runs/long/report/cells.csv").read_text()
     goes_on(tmp_path, uninterrupted)
 
 

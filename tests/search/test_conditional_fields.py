@@ -102,7 +102,7 @@ def test_mlflow_and_report_show_it_absent(finished: tuple[Plan, Path]) -> None:
                 for name in (RANK, MARGIN):
                     assert table.loc[key, f"param.{name}"] == cell.config.get(name)
     report = write_report(ledger_results(folder), SCHEMES["mosi"], folder / "report")
-    with report.cells.open(newline="", encoding="utf-8") as file:
+    with report.files["cells.csv"].open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             for name in (RANK, MARGIN):
                 assert row[f"param.{name}"] == str(cells[row["key"]].config.get(name, ""))

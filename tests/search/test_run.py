@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from whole_runs import wait_for
 
-from search.ledger import LEDGER, read_ledger, read_pack_sizes
+from search.folder import ledger_results, read_manifest
+from search.ledger import LEDGER, read_ledger, read_pack_sizes, read_whole
 
 TRIPTYCH = Path(sys.executable).parent / "triptych"
 TABLE_COLUMNS = "arm,metric,n,mean,sd,delta,ci_low,ci_high,p,p_holm,verdict"
@@ -49,7 +50,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 def test_a_run_writes_its_report(finished: Path) -> None:
     report = finished / "runs" / "small" / "report"
-    assert {path.name for path in report.iterdir()} == {
+    assert {path.name for path in report.iterdir()} >= {
         "report.html", "table.tex", "table.md", "table.csv", "cells.csv",
     }  # fmt: skip
     assert (report / "table.csv").read_text().splitlines()[0] == TABLE_COLUMNS
@@ -83,12 +84,42 @@ def test_a_second_run_trains_nothing(finished: Path) -> None:
 
 def test_the_report_from_mlflow_equals_the_ledgers(finished: Path) -> None:
     report = finished / "runs" / "small" / "report"
-    names = ("table.csv", "cells.csv", "table.tex", "table.md")
+
+    def files() -> dict[str, bytes]:
+        return {
+            path.relative_to(report).as_posix(): path.read_bytes()
+            for path in report.rglob("*")
+            if path.is_file()
+        }
+
     assert triptych("report", "small", folder=finished).returncode == 0
-    from_ledger = {name: (report / name).read_bytes() for name in names}
+    from_ledger = files()
+    assert {"report.html", "cells.csv"} <= from_ledger.keys()
     result = triptych("report", "small", "--from", "mlflow", folder=finished)
     assert result.returncode == 0, result.stderr
-    assert {name: (report / name).read_bytes() for name in names} == from_ledger
+    assert files() == from_ledger
+
+
+def test_a_run_leaves_what_a_report_wants_beside_the_cells(finished: Path) -> None:
+    results = ledger_results(finished / "runs" / "small")
+    assert not results.sealed and results.planned_confirm == 8
+    assert results.curves.keys() == set(results.cells["key"])
+    assert [(pair.first, pair.second) for pair in results.information] == [
+        ("text", "audio"), ("text", "vision"), ("audio", "vision"),
+    ]  # fmt: skip
+    assert results.tags.keys() >= {"sentiment strength", "text length", "text conflict"}
+    assert results.openings == ()
+    assert read_manifest(finished / "runs" / "small").finished
+
+
+def test_what_is_said_while_it_runs_has_nothing_of_the_test_split(finished: Path) -> None:
+    folder = finished / "runs" / "small"
+    cells = [cell for cell in read_whole(folder) if cell.phase == "confirm"]
+    values = {str(cell.metrics["test.mae"]) for cell in cells}
+    assert len(values) > 1
+    for name in ("events.jsonl", "live.json", "optuna.journal", "runs.jsonl"):
+        text = (folder / name).read_text(encoding="utf-8")
+        assert "test." not in text and not any(value in text for value in values), name
 
 
 def test_the_same_study_on_other_workers_gives_the_same_numbers(

@@ -142,7 +142,7 @@ def test_all_four_packages_travel_with_what_is_in_them() -> None:
     folders = [Path(folder) for folder in _packages()["py_modules"]]
     assert [folder.name for folder in folders] == ["msa_core", "spaces", "search", "reports"]
     assert (folders[1] / "studies" / "planted-quick.yaml").exists()
-    assert (folders[3] / "page.html.j2").exists()
+    assert (folders[3] / "page" / "page.html.j2").exists()
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from shaky_server import AFTER, BEFORE, LATER, ShakyServer
 from msa_core.data.dataset import Dataset
 from reports.encoding import encode_floats
 from reports.mlflow_source import read_mlflow
-from search.facts import manifest_of
+from search.facts import manifest_of, with_tags
 from search.folder import REPORT, Manifest, ledger_results, write_manifest
 from search.ledger import CellRecord, Ledger
 from search.schedule import Schedule
@@ -63,7 +63,7 @@ def study(
         records = [_whole(record, small_data) for record in train(pack)]
         schedule.receive(records)
         cells += records
-    manifest = manifest_of(plan, small_data, local_store(folder))
+    manifest = with_tags(manifest_of(plan, small_data, local_store(folder)), small_data)
     write_manifest(folder, manifest)
     return manifest, cells
 
@@ -145,7 +145,7 @@ def _check_all_once(server: ShakyServer, manifest: Manifest, cells: list[CellRec
     for cell in cells:
         run = runs[cell.key]
         assert run.info.status in CLOSED
-        assert cell_tags(cell).items() <= run.data.tags.items()
+        assert cell_tags(cell, manifest.facts.primary).items() <= run.data.tags.items()
         assert run.data.tags["mlflow.parentRunId"] == arms[cell.arm].info.run_id
         assert run.data.params == {name: str(value) for name, value in cell.config.items()}
         assert run.points == set(cell_metrics(cell, manifest.facts.primary))
@@ -253,7 +253,7 @@ def test_what_a_database_refuses_or_nobody_may_see_is_not_sent(
 ) -> None:
     monkeypatch.setenv("MY_TOKEN", "sesame-open")
     cell = _failed(study[1][0], log="a\0b \ud800 sesame-open" + "x" * 9000, reason="u:\0")
-    tags = cell_tags(cell)
+    tags = cell_tags(cell, study[0].facts.primary)
     assert "sesame" not in str(tags) and "\0" not in str(tags)
     assert len(tags["triptych.log"]) == 4000
     "".join(tags.values()).encode()
@@ -261,7 +261,8 @@ def test_what_a_database_refuses_or_nobody_may_see_is_not_sent(
 
 def test_the_local_store_has_what_the_ledger_has(study: Study, folder: Path) -> None:
     manifest, cells = study
-    cells[3] = _failed(cells[3], log="line 1\nline 2", attempts=3)
+    lost = next(place for place, cell in enumerate(cells) if cell.phase == CONFIRM)
+    cells[lost] = _failed(cells[lost], log="line 1\nline 2", attempts=3)
     with Ledger(folder) as ledger:
         ledger.append(cells[:7])
         tracking = BackgroundTracking(manifest, folder)
@@ -273,10 +274,14 @@ def test_the_local_store_has_what_the_ledger_has(study: Study, folder: Path) -> 
     read = read_mlflow(manifest.tracking_uri, "small", plan=manifest.digest)
     own = ledger_results(folder)
     pd.testing.assert_frame_equal(read.cells, own.cells)
-    assert read.kinds == own.kinds == {cells[3].key: "exception"}
-    assert read.logs == own.logs == {cells[3].key: "line 1\nline 2"}
+    assert read.kinds == own.kinds == {cells[lost].key: "exception"}
+    assert read.logs == own.logs == {cells[lost].key: "line 1\nline 2"}
     assert read.reasons == own.reasons
     assert read.predictions.keys() == own.predictions.keys() != set()
+    assert not read.sealed and not own.sealed
+    assert read.tags == own.tags != {}
+    assert read.curves.keys() == own.curves.keys() == {cell.key for cell in cells}
+    assert all(read.curves[key].tolist() == own.curves[key].tolist() for key in own.curves)
 
     before = (folder / MARKER).stat().st_mtime_ns
     BackgroundTracking(manifest, folder).close(complete=True)  # nothing to do, and nothing done
@@ -305,17 +310,24 @@ def _check_a_report_is_attached(manifest: Manifest, folder: Path) -> None:
 
     client = MlflowClient(tracking_uri=manifest.tracking_uri)
     run = json.loads((folder / MARKER).read_text(encoding="utf-8")).popitem()[1]["study_run"]
-    for names in (["claims.csv", "report.html"], ["report.html"]):
+    for names in (["claims.csv", "paper/bars.svg", "report.html"], ["report.html"]):
         shutil.rmtree(folder / REPORT, ignore_errors=True)
-        (folder / REPORT).mkdir()
         for name in names:
+            (folder / REPORT / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / REPORT / name).write_text(str(names), encoding="utf-8")
         assert attach_report(folder) is None
-        assert [Path(item.path).name for item in client.list_artifacts(run, REPORT)] == names
+        there = [
+            path
+            for place in (REPORT, f"{REPORT}/paper")
+            for item in client.list_artifacts(run, place)
+            if not item.is_dir
+            for path in [item.path.removeprefix(f"{REPORT}/")]
+        ]
+        assert sorted(there) == names
     (folder / "report" / "report.html").write_text("newer", encoding="utf-8")
     assert attach_report(folder) is None
-    there = Path(client.download_artifacts(run, "report/report.html", str(folder.parent)))
-    assert there.read_text(encoding="utf-8") == "newer"
+    found = Path(client.download_artifacts(run, "report/report.html", str(folder.parent)))
+    assert found.read_text(encoding="utf-8") == "newer"
 
 
 def test_sync_brings_another_server_up_to_date_and_can_be_repeated(

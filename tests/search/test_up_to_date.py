@@ -11,11 +11,14 @@ import pytest
 
 from search import up_to_date
 from search.facts import manifest_of
-from search.folder import REPORT, keep_study, write_manifest
+from search.folder import REPORT, keep_study, read_manifest, write_manifest
 from search.ledger import LEDGER
+from search.modalities import MODALITIES
 from search.opening import RERUN, OpenedStudy, open_study
+from search.openings import note_seen, open_early
 from search.options import RunOptions
 from search.tracking.marker import MARKER, Marker, plan_digest, write_marker
+from search.tracking.study_files import digest_of, late_files
 from search.tracking.tracker import local_store
 from search.up_to_date import (
     FINISHED,
@@ -28,7 +31,7 @@ from search.up_to_date import (
 )
 
 WriteStudy = Callable[[str], Path]
-REPORT_FILES = ("report.html", "table.tex", "cells.csv")
+REPORT_FILES = ("report.html", "table.tex", "cells.csv", "paper/bars.svg")
 
 
 def opened_from(path: Path, *overrides: str) -> OpenedStudy:
@@ -49,7 +52,7 @@ def path(write_study: WriteStudy, small_study_text: str) -> Path:
     opened = opened_from(path)
     assert opened.dataset is not None
     folder = opened.folder
-    (folder / REPORT).mkdir(parents=True)
+    (folder / REPORT / "paper").mkdir(parents=True)
     keep_study(folder, opened.study)
     manifest = manifest_of(opened.plan, opened.dataset, local_store(folder))
     write_manifest(folder, manifest)
@@ -61,6 +64,7 @@ def path(write_study: WriteStudy, small_study_text: str) -> Path:
         complete=True,
         study_run="1",
         artifacts="",
+        files=digest_of(late_files(folder, manifest)),
     )
     write_marker(folder, manifest, marker)
     name = made_from(opened, RunOptions())
@@ -92,7 +96,7 @@ def test_nothing_is_to_be_done_and_it_says_what_came_out(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [
-    "report/report.html", "report/cells.csv", "plan.json", "study.yaml", JOURNAL, "mlflow.db",
+    "report/report.html", "report/paper/bars.svg", "plan.json", "study.yaml", JOURNAL, "mlflow.db",
     LEDGER, MARKER, FINISHED,
 ])  # fmt: skip
 def test_whatever_is_gone_is_to_be_made_again(name: str, path: Path) -> None:
@@ -109,6 +113,20 @@ def test_whatever_was_changed_is_looked_at(name: str, path: Path) -> None:
 
 def test_a_new_file_in_the_report_is_looked_at(path: Path) -> None:
     (opened_from(path).folder / "report" / "claims.csv").touch()
+    assert found(path) is None
+
+
+def test_another_look_at_test_metrics_is_to_be_reported(path: Path) -> None:
+    opened = opened_from(path)
+    size = read_manifest(opened.folder).size
+    note_seen(opened.folder, size)  # of this very plan, which did not grow
+    assert found(path) is not None
+    open_early(opened.folder, size, 1, 8)
+    assert found(path) is None
+
+
+def test_what_is_known_of_the_modalities_is_part_of_a_report(path: Path) -> None:
+    (opened_from(path).folder / MODALITIES).write_text("{}")
     assert found(path) is None
 
 
