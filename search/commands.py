@@ -121,9 +121,7 @@ def write_study_report(
             "and the report is made from the ledger"
         )
     if source == "ledger":
-        if unseal_now:
-            unseal(folder)
-        results = ledger_results(folder, unseal=unseal_now)
+        results = ledger_results(folder, unseal=unseal_now and unseal(folder))
     elif tracking_uri:
         results = read_mlflow(tracking_uri, folder.name)
     else:

@@ -33,6 +33,7 @@ class RunRecord:
         ended: one of `ENDINGS`.
         estimate_seconds: wall time that was estimated for it; None if nothing was.
         training_seconds: wall time from the first moment of training to the last cell; 0 = unknown.
+        data: the feature file, absolute; empty where the data is generated, or nobody knows.
     """
 
     started: str
@@ -44,6 +45,7 @@ class RunRecord:
     ended: str
     estimate_seconds: float | None = None
     training_seconds: float = 0.0
+    data: str = ""
 
     @property
     def overhead(self) -> float | None:
@@ -175,6 +177,11 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes}:{rest:02d}"
     return f"{minutes // 60}:{minutes % 60:02d} h"
+
+
+def last_data(runs: Sequence[RunRecord]) -> Path | None:
+    """The feature file of the last run that had one."""
+    return next((Path(run.data) for run in reversed(runs) if run.data), None)
 
 
 def last_startups(runs: Sequence[RunRecord], most: int = 3) -> list[float]:

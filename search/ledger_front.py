@@ -79,9 +79,8 @@ def ledger_group(errors: Callable[[], AbstractContextManager[None]]) -> click.Gr
 
         with errors():
             folder = results_folder(study, workdir)
-            if unseal:
-                seal.unseal(folder)
-            sealed = not unseal and seal.is_sealed(folder)
+            opened = unseal and seal.unseal(folder)
+            sealed = not opened and seal.is_sealed(folder)
             count = ledger_commands.export(folder, form, out, sys.stdout, sealed=sealed)
             if sealed:
                 click.echo(f"test metrics are sealed and left out; {seal.HOW_TO_OPEN}", err=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -78,6 +79,8 @@ def run_and_report(
             raise
         finally:
             taken = log.record(ended, planned.wall_seconds if planned else None)
+            if isinstance(opened.source, Path):  # so that a cell can be trained again
+                taken = replace(taken, data=str(opened.source.resolve()))
             with suppress(OSError):  # where it could not even begin, or the disk is full
                 append_run(folder, taken)
     for line in (overhead_line(taken), truth_line(planned, taken)):

@@ -40,7 +40,7 @@ def unseal(folder: Path) -> bool:
         LedgerError: a damaged ledger.
     """
     manifest, standing = _standing(folder)
-    if standing.complete:
+    if standing.complete or not standing.confirm_done:
         return False
     try:
         open_early(folder, manifest.size, standing.confirm_done, standing.confirm_planned)

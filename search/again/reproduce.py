@@ -78,7 +78,7 @@ def reproduce(name: str, targets: Sequence[str], workdir: Path, options: Reprodu
     records = read_ledger(folder)
     wanted = find_targets(manifest, records, targets)
     study = kept_study(folder)
-    dataset = find_data(study, manifest.facts, options.data)
+    dataset = find_data(study, manifest.facts, folder, options.data)
     results = ledger_results(folder)
     devices = _devices(folder)
     device = usable_device(options.device, devices)

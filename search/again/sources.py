@@ -11,6 +11,7 @@ from msa_core.data.load import load_dataset
 from msa_core.plugins import Plugin
 from reports.results import StudyFacts
 from search.folder import STUDY, Manifest
+from search.history import last_data, read_runs
 from search.ledger import CellRecord
 from search.provenance import code_version
 from spaces.errors import StudyError
@@ -44,19 +45,20 @@ def kept_study(folder: Path) -> Study:
     return load_study(path)
 
 
-def find_data(study: Study, facts: StudyFacts, given: Path | None) -> Dataset:
+def find_data(study: Study, facts: StudyFacts, folder: Path, given: Path | None) -> Dataset:
     """The data of a study.
 
     Args:
         study: as it was run.
         facts: of the results folder.
+        folder: of the results; it remembers a file that was given on the command line.
         given: a file to use in place of the study's own.
 
     Raises:
         StudyError: nobody says where it is.
         DataError: it is not there, or wrong.
     """
-    source = given or study.data.file or study.data.planted
+    source = given or last_data(read_runs(folder)) or study.data.file or study.data.planted
     if source is None:
         name = facts.provenance.get("data", "the data")
         raise StudyError(

@@ -79,6 +79,19 @@ def test_an_early_opening_is_in_every_later_report(
     assert read_mlflow(local_store(folder), "small").openings == final.openings
 
 
+def test_before_the_first_confirm_cell_there_is_nothing_to_open(
+    tmp_path: Path, data: Dataset
+) -> None:
+    plan = plan_of(tmp_path)
+    folder = tmp_path / "runs" / "small"
+    folder.mkdir(parents=True)
+    tuned = [cell for cell in made_up_cells(plan, data) if cell.phase == "tune"]
+    filled(folder, plan, data, tuned)
+    assert not unseal(folder)
+    assert not (folder / OPENINGS).exists()
+    assert ledger_results(folder).sealed
+
+
 def test_an_opening_that_cannot_be_written_down_shows_nothing(
     unfinished: tuple[Path, list[CellRecord]],
 ) -> None:

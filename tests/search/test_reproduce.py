@@ -30,6 +30,7 @@ from search.again.judging import (
 from search.again.training import train_again
 from search.cli import main
 from search.folder import keep_plugins, keep_study, ledger_results
+from search.history import RunRecord, append_run, now
 from search.ledger import LEDGER, CellRecord, Ledger, read_ledger, read_whole
 from search.provenance import versions
 from spaces.plan import plan_study
@@ -220,6 +221,18 @@ def test_a_file_that_is_not_there_any_more_is_asked_for(copied: Path) -> None:
 def test_a_gpu_that_is_not_there_is_wrong_input(finished: Path) -> None:
     result = reproduce(finished, ARM, "--device", "cuda")
     assert result.exit_code == 2 and "finds no GPU here" in result.stderr
+
+
+def test_the_file_of_the_last_run_is_remembered(copied: Path, tmp_path: Path) -> None:
+    use_data(copied, "data: {labels: mosi}\n")
+    run = RunRecord(
+        started=now(), wall_seconds=1.0, startup_seconds=0.0, device_seconds=0.0, cells=0,
+        workers=1, ended="complete", data=str(tmp_path / "given.pkl"),
+    )  # fmt: skip
+    append_run(copied, run)
+    append_run(copied, replace(run, data=""))  # a later one that generated them, or did not say
+    result = reproduce(copied, ARM)
+    assert result.exit_code == 2 and f"{tmp_path / 'given.pkl'}: the file" in result.stderr
 
 
 def test_a_study_that_names_no_data_asks_for_them(copied: Path) -> None:
