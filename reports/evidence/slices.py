@@ -1,6 +1,6 @@
 """The primary metric on parts of the test set: short and long, weak and strong, ..."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -9,6 +9,9 @@ from reports.evidence.resampling import Contrast, Interval, two_level_intervals
 from reports.results import FloatArray, Metric, Results
 
 SLICE_DRAWS = 2_000  # fewer than of the table: slices are many, and are looked at, not tested
+# Tags that have an order, as `msa_core.analysis.slices` names them.
+_ORDER = ("neutral", "weak", "short", "medium", "long", "strong", "agreement", "conflict")
+_PLACES = {tag: place for place, tag in enumerate(_ORDER)}
 
 Confirmed = Mapping[str, Mapping[int, str]]  # arm -> seed -> key of its complete confirm cell
 
@@ -43,11 +46,16 @@ def slice_estimates(
     found = []
     for dimension, tags in results.tags.items():
         of_tag = np.array(tags)
-        for tag in dict.fromkeys(tags):
+        for tag in in_order(tags):
             chosen = np.flatnonzero(of_tag == tag)
             inside = {key: own[chosen] for key, own in terms.items()}
             found += _of_slice(results, known, metric, seed, dimension, tag, inside)
     return tuple(found)
+
+
+def in_order(tags: Iterable[str]) -> list[str]:
+    """Each tag once: those that have an order in it, the others after them by the alphabet."""
+    return sorted(set(tags), key=lambda tag: (_PLACES.get(tag, len(_PLACES)), tag))
 
 
 def _of_slice(

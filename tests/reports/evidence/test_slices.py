@@ -11,7 +11,7 @@ from reports.evidence import slices as module
 from reports.evidence.comparison import confirmed_cells
 from reports.evidence.evidence import SliceEstimate
 from reports.evidence.resampling import Contrast, two_level_intervals
-from reports.evidence.slices import slice_estimates
+from reports.evidence.slices import in_order, slice_estimates
 from reports.results import Results
 
 
@@ -102,3 +102,11 @@ def test_without_tags_or_predictions_there_are_no_slices(large: ModuleType) -> N
     kept = {k: v for k, v in results.predictions.items() if not k.startswith("c1-")}
     arms = {s.arm for s in _slices(large, replace(results, predictions=kept))}
     assert arms == set(results.facts.arms) - {results.facts.arms[1]}
+
+
+def test_tags_stand_in_their_own_order() -> None:
+    assert in_order(["strong", "weak", "medium", "neutral", "weak"]) == [
+        "neutral", "weak", "medium", "strong"
+    ]  # fmt: skip
+    assert in_order(["long", "medium", "short"]) == ["short", "medium", "long"]
+    assert in_order(["b", "conflict", "a"]) == ["conflict", "a", "b"]
