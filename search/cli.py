@@ -246,7 +246,7 @@ def run(
     from search.up_to_date import nothing_to_do, say_nothing_to_do
     from spaces.errors import StudyError
 
-    with _errors():
+    with _errors(goes_on=True):
         if rerun and keep:
             raise StudyError("--rerun and --keep contradict each other; give one of them")
         old = KEEP if keep else RERUN if rerun else ASK
@@ -351,19 +351,23 @@ def sync(study: str, workdir: Path, tracking_uri: str | None) -> None:
     """
     from search.syncing import sync_and_say
 
-    with _errors():
+    with _errors(goes_on=True):
         sys.exit(COMPLETE if sync_and_say(study, workdir, tracking_uri) else INCOMPLETE)
 
 
 @contextmanager
-def _errors() -> Iterator[None]:
-    """A user's mistake becomes one message and exit 2; Ctrl-C becomes 130."""
+def _errors(*, goes_on: bool = False) -> Iterator[None]:
+    """A user's mistake becomes one message and exit 2; Ctrl-C becomes 130.
+
+    Args:
+        goes_on: whether the command, given again, goes on from where it was.
+    """
     try:
         yield
     except KeyboardInterrupt:
         from search.engine import GOES_ON
 
-        click.echo(f"interrupted; {GOES_ON}", err=True)
+        click.echo(f"interrupted; {GOES_ON}" if goes_on else "interrupted", err=True)
         sys.exit(INTERRUPTED)
     except Exception as error:
         from search.errors import is_for_the_user

@@ -22,7 +22,7 @@ from search.opening import OpenedStudy
 from search.openings import opening_sentences
 from search.options import RunOptions
 from search.tracking.marker import is_synced
-from search.tracking.tracker import local_store
+from search.tracking.store import local_store
 from search.whole_files import write_whole
 from spaces.writing import write_study
 

@@ -3,8 +3,9 @@
 from search.tracking.background import BackgroundTracking
 from search.tracking.marker import is_synced
 from search.tracking.report import attach_report
+from search.tracking.store import local_store
 from search.tracking.sync import Synced, sync_study
-from search.tracking.tracker import Tracker, local_store
+from search.tracking.tracker import Tracker
 
 __all__ = [
     "BackgroundTracking",

@@ -10,7 +10,7 @@ from urllib.request import url2pathname
 from search.folder import REPORT, Manifest, read_manifest
 from search.tracking.background import ask_process
 from search.tracking.marker import mark_report, read_marker
-from search.tracking.tracker import open_client
+from search.tracking.store import open_client
 from search.tracking.upkeep import TrackingError, one_line
 
 MOST_SECONDS = 60.0  # for attaching a report at the end of a run

@@ -12,8 +12,6 @@ run that was opened only in part is opened again, with the same numbers.
 """
 
 import json
-import logging
-import os
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -35,6 +33,7 @@ from search.tracking.cell_run import (
     stamp,
     stamp_of_tags,
 )
+from search.tracking.store import local_store, open_client
 from search.tracking.study_files import digest_of, late_files
 
 if TYPE_CHECKING:
@@ -45,14 +44,6 @@ AT_ONCE = 4  # cells in flight to a server; a database file has one writer
 PARENT = "mlflow.parentRunId"
 NAME = "mlflow.runName"
 NOTE = "mlflow.note.content"
-MLFLOW_ENVIRONMENT = {
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
-}
-# MLflow would send a request again whose answer was lost, and so make a second run of a cell.
-NO_RETRIES = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
 
 
 class WriteFailed(Exception):
@@ -66,23 +57,6 @@ class WriteFailed(Exception):
         super().__init__(str(cause))
         self.keys = tuple(keys)
         self.cause = cause
-
-
-def local_store(folder: Path) -> str:
-    """The default tracking URI: a SQLite file in the results folder."""
-    return f"sqlite:///{(folder / 'mlflow.db').resolve()}"
-
-
-def open_client(uri: str) -> Any:
-    """An `MlflowClient` that tries everything once and says nothing; retrying is our business."""
-    for name, value in MLFLOW_ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    os.environ.update(NO_RETRIES)
-    from mlflow import MlflowClient  # 3 seconds, so only where it is needed
-
-    for name in ("mlflow", "alembic", "urllib3"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    return MlflowClient(tracking_uri=uri)
 
 
 class Tracker:

@@ -18,8 +18,8 @@ from search.opening import RERUN, OpenedStudy, open_study
 from search.openings import note_seen, open_early
 from search.options import RunOptions
 from search.tracking.marker import MARKER, Marker, plan_digest, write_marker
+from search.tracking.store import local_store
 from search.tracking.study_files import digest_of, late_files
-from search.tracking.tracker import local_store
 from search.up_to_date import (
     FINISHED,
     JOURNAL,
