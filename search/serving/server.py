@@ -115,9 +115,7 @@ class Handler(BaseHTTPRequestHandler):
             self._lead_to(self.server.beside[name])
         elif name in page.files:  # names of files that were written, not paths of a disk
             kind = KINDS.get(PurePosixPath(name).suffix, "application/octet-stream")
-            policy = (
-                REPORT_POLICY if kind == HTML else "default-src 'none'; style-src 'unsafe-inline'"
-            )
+            policy = REPORT_POLICY if kind == HTML else FILE_POLICY
             self._answer(page.files[name], kind, policy)
         else:
             self._say(HTTPStatus.NOT_FOUND, "there is no such page")
