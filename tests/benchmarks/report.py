@@ -3,8 +3,8 @@
 usage: PYTHONPATH=tests/cases report.py [--arms 143] [--candidates 60] [--seeds 10]
 
 Each part in seconds of wall time and of the processor, as a share of the whole; the largest memory
-of the process; the size of the page and of all files; and, where Chromium is there, how long it
-takes from opening the page to its first paint and until it has loaded. A row of targets follows.
+of the process; the size of the page and of all files; and, where Chromium is there, how long the
+page takes to load. A row of targets follows.
 """
 
 import argparse
@@ -69,16 +69,16 @@ def _timed(name: str, work: Callable[[], Made], whole: float | None = None) -> t
 
 
 def _opening(page: Path) -> float | None:
-    """Seconds from the start of navigation until the page has loaded; None without Chromium."""
+    """Seconds until the page has loaded; None without Chromium."""
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
         return None
-    # The page itself is asked, in a frame of the same folder, so that no start-up counts.
+    # In a frame, whose time is taken from within: so no start-up of the browser counts.
     probe = page.with_name("probe.html")
     probe.write_text(
         "<iframe id=f></iframe><script>const f=document.getElementById('f');"
-        "const t=performance.now();f.onload=()=>requestAnimationFrame(()=>setTimeout(()=>"
-        "document.title='T'+(performance.now()-t)));f.src='report.html'</script>"
+        "const t=performance.now();f.onload=()=>{document.title='T'+(performance.now()-t)};"
+        "f.src='report.html'</script>"
     )
     with tempfile.TemporaryDirectory() as profile:
         done = subprocess.run(
