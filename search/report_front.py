@@ -38,7 +38,7 @@ def _reproduce(errors: Errors) -> click.Command:
         "--data",
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="Feature file. Default: the study's own.",
+        help="Feature file. Default: that of the last run.",
     )
     @click.option(
         "--device",
