@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from search.lock import KilledRun
-from search.whole_files import write_whole
+from search.whole_files import append_line, write_whole
 
 RUNS_FILE = "runs.jsonl"
 ESTIMATE_FILE = "estimate.json"
@@ -84,13 +84,7 @@ def now() -> str:
 
 def append_run(folder: Path, record: RunRecord) -> None:
     """Add a run; a line torn by a crash before it is closed off first."""
-    path = folder / RUNS_FILE
-    line = json.dumps(asdict(record), separators=(",", ":")) + "\n"
-    with path.open("a+b") as file:
-        if file.tell() > 0:
-            file.seek(-1, 2)
-            line = line if file.read(1) == b"\n" else f"\n{line}"
-        file.write(line.encode())
+    append_line(folder / RUNS_FILE, json.dumps(asdict(record), separators=(",", ":")))
 
 
 def record_killed(folder: Path, killed: KilledRun, cells: int = 0) -> RunRecord:

@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from search.whole_files import append_line
+
 OPENINGS = "openings.jsonl"
 EARLY, SEEN = "early", "seen"
 
@@ -131,10 +133,4 @@ def _read(folder: Path) -> Iterator[Mapping[str, Any]]:
 
 def _append(folder: Path, what: str, **content: Any) -> None:
     moment = datetime.now(UTC).isoformat(timespec="seconds")
-    line = json.dumps({"time": moment, "what": what, **content}).encode() + b"\n"
-    with (folder / OPENINGS).open("a+b") as file:
-        if file.tell():
-            file.seek(-1, 2)
-            # A line that was not written to its end, as on a full disk, stays a line of its own.
-            line = line if file.read(1) == b"\n" else b"\n" + line
-        file.write(line)
+    append_line(folder / OPENINGS, json.dumps({"time": moment, "what": what, **content}))

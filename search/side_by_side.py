@@ -28,12 +28,31 @@ def write_side_by_side(folders: Sequence[Path], out: Path) -> SideBySide:
         ResultsError: no or only one folder, one twice, or no results in one.
         LedgerError: a damaged ledger.
     """
+    check_folders(folders)
+    return write_sides({folder: ledger_results(folder) for folder in folders}, out)
+
+
+def check_folders(folders: Sequence[Path]) -> None:
+    """Refuse what can't be put side by side.
+
+    Raises:
+        ResultsError: no or only one folder, or one twice.
+    """
     if len(folders) < 2:
         raise ResultsError("side by side needs at least two results folders")
     resolved = [folder.resolve() for folder in folders]
     if len(set(resolved)) < len(resolved):
         raise ResultsError("the same results folder was given twice")
-    sides = sides_of({folder: ledger_results(folder) for folder in folders})
+
+
+def write_sides(results: Mapping[Path, Results], out: Path) -> SideBySide:
+    """The same of results that are read already.
+
+    Args:
+        results: folder, for the name, -> its results, in the order of the columns.
+        out: made if it does not exist.
+    """
+    sides = sides_of(results)
     out.mkdir(parents=True, exist_ok=True)
     write_whole(out / f"{NAME}.tex", render_side_latex(sides))
     write_whole(out / f"{NAME}.md", render_side_markdown(sides))

@@ -50,7 +50,7 @@ class SharedRow:
 
 
 def main_effect_rows(evidence: Evidence, comparison: Comparison) -> tuple[DrawnRow, ...]:
-    """A row a factor, then one an interaction: estimate with interval, p and corrected p."""
+    """A row a factor: estimate with interval, p and corrected p."""
     if evidence.effects is None:
         return ()
     return _effect_rows(evidence.effects.main, comparison)

@@ -68,7 +68,7 @@ _STYLE: dict[str, Any] = {
 @contextmanager
 def style() -> Iterator[None]:
     """The look of the figures that are made and saved inside."""
-    from matplotlib import rc_context, rc_params_from_file, rcParamsDefault  # noqa: F401
+    from matplotlib import rc_context, rcParamsDefault
 
     # The defaults first: what a user's own matplotlibrc says must change no byte.
     wanted: Any = {name: rcParamsDefault[name] for name in rcParamsDefault if name != "backend"}

@@ -1,7 +1,7 @@
 """Sentences with symbols and citations, to be written as LaTeX or Markdown."""
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from reports.paper.latex_text import escape_latex, symbol_latex
@@ -44,7 +44,9 @@ def prose_latex(paragraphs: Sequence[Paragraph], known: Collection[str]) -> str:
     return "\n\n".join(
         rf"\paragraph{{{escape_latex(paragraph.heading)}.}}"
         + "\n"
-        + "\n".join(_latex(sentence, known) for sentence in paragraph.sentences)
+        + "\n".join(
+            _joined(sentence, known, escape_latex, _latex) for sentence in paragraph.sentences
+        )
         for paragraph in paragraphs
     )
 
@@ -53,12 +55,28 @@ def prose_markdown(paragraphs: Sequence[Paragraph], known: Collection[str]) -> s
     """Paragraphs with citations as pandoc reads them: `[@key; @other]`."""
     return "\n\n".join(
         f"**{escape_markdown(paragraph.heading)}.** "
-        + " ".join(_markdown(sentence, known) for sentence in paragraph.sentences)
+        + " ".join(
+            _joined(sentence, known, escape_markdown, _markdown) for sentence in paragraph.sentences
+        )
         for paragraph in paragraphs
     )
 
 
-def _latex(sentence: Sentence, known: Collection[str]) -> str:
+def _latex(keys: Sequence[str]) -> str:
+    return f"~\\cite{{{','.join(keys)}}}"
+
+
+def _markdown(keys: Sequence[str]) -> str:
+    return f" [{'; '.join(f'@{key}' for key in keys)}]"
+
+
+def _joined(
+    sentence: Sentence,
+    known: Collection[str],
+    escape: Callable[[str], str],
+    cite: Callable[[Sequence[str]], str],
+) -> str:
+    """A sentence of one format, by its way of escaping text and of citing keys."""
     text = ""
     for part in sentence:
         match part:
@@ -66,23 +84,9 @@ def _latex(sentence: Sentence, known: Collection[str]) -> str:
                 text += symbol_latex(latex)
             case Cite():
                 keys = _of(part, known)
-                text = f"{text.rstrip()}~\\cite{{{','.join(keys)}}}" if keys else text
+                text = f"{text.rstrip()}{cite(keys)}" if keys else text
             case _:
-                text += _spaced(part, escape_latex(part))
-    return text.strip()
-
-
-def _markdown(sentence: Sentence, known: Collection[str]) -> str:
-    text = ""
-    for part in sentence:
-        match part:
-            case Symbol(latex):
-                text += symbol_latex(latex)
-            case Cite():
-                keys = _of(part, known)
-                text = f"{text.rstrip()} [{'; '.join(f'@{key}' for key in keys)}]" if keys else text
-            case _:
-                text += _spaced(part, escape_markdown(part))
+                text += _spaced(part, escape(part))
     return text.strip()
 
 

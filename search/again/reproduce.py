@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 from rich.console import Console
 
 from msa_core.data.dataset import Dataset
@@ -14,7 +15,7 @@ from msa_core.metrics import SCHEMES
 from reports.evidence.comparison import compare
 from reports.evidence.paired import bca_interval
 from reports.numerals import count
-from reports.results import METRIC, FloatArray, Results
+from reports.results import METRIC, Results
 from search.again.judging import (
     INSIDE,
     NOT,
@@ -146,7 +147,7 @@ def _row(
         pass
     elif results.sealed:  # no predictions, so no utterances to draw from
         shared = [seed for seed in own if seed in baseline]
-        gaps = _array([own[seed] - baseline[seed] for seed in shared])
+        gaps = np.array([own[seed] - baseline[seed] for seed in shared], dtype=np.float64)
         interval, kind = bca_interval(gaps, SEED), "over seeds, on validation"
     else:
         interval, kind = _two_level(results, arm), "two-level, as in the report"
@@ -187,12 +188,6 @@ def _by_seed(results: Results, arm: str, split: str) -> dict[int, float]:
     ]
     own = own[own[column].notna()].sort_values("seed")
     return dict(zip(own["seed"].astype(int), own[column].astype(float), strict=True))
-
-
-def _array(values: Sequence[float]) -> FloatArray:
-    import numpy as np
-
-    return np.asarray(values, dtype=np.float64)
 
 
 def _devices(folder: Path) -> set[str]:

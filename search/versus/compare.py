@@ -12,6 +12,7 @@ from reports.evidence.versus import compare_studies
 from reports.results import Results
 from search.folder import ledger_results
 from search.progress import say
+from search.side_by_side import check_folders, write_sides
 from search.status import results_folder
 from search.versus.drawing import (
     Sheet,
@@ -47,9 +48,10 @@ def compare(names: Sequence[str], workdir: Path, out: Path | None, as_json_: boo
     """
     folders = [results_folder(name, workdir) for name in names]
     _check(folders, out)
+    check_folders(folders)
     console = Console(stderr=as_json_)
+    results = [ledger_results(folder) for folder in folders]
     if len(folders) == 2:
-        results = [ledger_results(folder) for folder in folders]
         sheet = sheet_of(folders, results)
         if as_json_:
             click.echo(json.dumps(as_json(sheet), ensure_ascii=False))
@@ -61,9 +63,7 @@ def compare(names: Sequence[str], workdir: Path, out: Path | None, as_json_: boo
                 write_whole(out / name, text)
                 say(console, f"{out / name} written")
     if out is not None:
-        from search.side_by_side import write_side_by_side
-
-        write_side_by_side(folders, out)
+        write_sides(dict(zip(folders, results, strict=True)), out)
         say(console, f"tables side by side: {out}")
 
 

@@ -85,3 +85,13 @@ def track(folder: Path, manifest: Manifest, server: ShakyServer) -> None:
     orders = AtOnce(standing.complete, lambda _: None)
     source = Source.of(folder, manifest)
     Upkeep(lambda: Tracker(manifest, folder, client=server), source, orders).run()
+
+
+def unfinished_study(folder: Path, data: Dataset) -> tuple[Path, list[CellRecord]]:
+    """A results folder below a folder, that lacks one confirm cell, and all cells."""
+    results = folder / "runs" / "small"
+    results.mkdir(parents=True)
+    plan = plan_of(folder)
+    cells = made_up_cells(plan, data)
+    filled(results, plan, data, cells[:-1])
+    return results, cells

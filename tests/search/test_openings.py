@@ -11,6 +11,7 @@ from sealed_studies import (
     filled,
     made_up_cells,
     plan_of,
+    unfinished_study,
 )
 
 from msa_core.data.dataset import Dataset
@@ -40,12 +41,7 @@ def data() -> Dataset:
 @pytest.fixture
 def unfinished(tmp_path: Path, data: Dataset) -> tuple[Path, list[CellRecord]]:
     """A folder that lacks one confirm cell, and all cells."""
-    folder = tmp_path / "runs" / "small"
-    folder.mkdir(parents=True)
-    plan = plan_of(tmp_path)
-    cells = made_up_cells(plan, data)
-    filled(folder, plan, data, cells[:-1])
-    return folder, cells
+    return unfinished_study(tmp_path, data)
 
 
 def test_an_early_opening_is_in_every_later_report(

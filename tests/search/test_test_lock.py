@@ -21,6 +21,7 @@ from sealed_studies import (
     made_up_cells,
     plan_of,
     track,
+    unfinished_study,
 )
 from shaky_server import ShakyServer
 
@@ -117,12 +118,7 @@ def data() -> Dataset:
 @pytest.fixture
 def unfinished(tmp_path: Path, data: Dataset) -> tuple[Path, list[CellRecord]]:
     """A folder that lacks one confirm cell, and all cells."""
-    folder = tmp_path / "runs" / "small"
-    folder.mkdir(parents=True)
-    plan = plan_of(tmp_path)
-    cells = made_up_cells(plan, data)
-    filled(folder, plan, data, cells[:-1])
-    return folder, cells
+    return unfinished_study(tmp_path, data)
 
 
 def test_a_study_of_failed_cells_is_finished(tmp_path: Path, data: Dataset) -> None:

@@ -1,4 +1,3 @@
-import importlib.util
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -6,6 +5,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import full_study
 import pytest
 
 from reports.evidence.comparison import compare
@@ -13,7 +13,6 @@ from reports.page.render_html import render_html
 from reports.results import Results
 from reports.tables import build_table
 
-HERE = Path(__file__).parent
 # Chromium would otherwise look for updates on its own.
 QUIET = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -24,12 +23,8 @@ QUIET = (
 
 @pytest.fixture(scope="session")
 def full() -> ModuleType:
-    """`full_study.py`, loaded by path: import mode importlib puts no folder on `sys.path`."""
-    spec = importlib.util.spec_from_file_location("reports_full_study", HERE / "full_study.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    """A study that has something for every section of the page."""
+    return full_study
 
 
 @pytest.fixture(scope="session")

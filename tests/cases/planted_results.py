@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from synthetic import make_facts
 
 from reports.encoding import cells_from_rows
 from reports.results import Results, StudyFacts
@@ -36,21 +37,8 @@ GAINS: dict[str, Any] = {"mae": Gain()}
 
 
 def facts_of(arms: Sequence[str], **changes: Any) -> StudyFacts:
-    values: dict[str, Any] = {
-        "study": "planted",
-        "question": "Which parts matter?",
-        "arms": tuple(arms),
-        "changes": {arm: {} for arm in arms},
-        "baseline": arms[0],
-        "primary": "mae",
-        "margins": {},
-        "scheme": "mosi",
-        "candidates": 3,
-        "searched": {arm: () for arm in arms},
-        "tune_seeds": (101,),
-        "confirm_seeds": (),
-    }
-    return StudyFacts(**{**values, **changes})
+    bare = {"candidates": 3, "searched": {arm: () for arm in arms}, "confirm_seeds": ()}
+    return make_facts(arms, **{**bare, **changes})
 
 
 def results_of(
