@@ -24,7 +24,7 @@ test-cluster: .venv/ready-dev
 # FEATURES: a feature file in the MMSA layout, for the comparison of whole studies.
 # MMSA_PYTHON: the interpreter of an environment with the MMSA framework, to compare its trainer and its tuner too.
 bench: .venv/ready-dev
-	PYTHONPATH=tests/cases $(BIN)/python tests/benchmarks/report.py
+	$(BIN)/python -m tests.benchmarks.report
 	$(BIN)/python tests/benchmarks/packs.py $(FEATURES)
 	$(if $(and $(FEATURES),$(MMSA_PYTHON)),$(BIN)/python tests/benchmarks/epoch.py $(FEATURES) --mmsa-python $(MMSA_PYTHON))
 	$(if $(FEATURES),$(BIN)/python tests/benchmarks/end_to_end.py $(FEATURES) $(if $(MMSA_PYTHON),--mmsa-python $(MMSA_PYTHON)))
@@ -37,11 +37,11 @@ check: .venv/ready-dev
 
 # 500 studies of placebos and 500 of a true effect, in five to ten minutes on two cores.
 calibrate: .venv/ready-dev
-	$(BIN)/python tests/calibration/calibrate.py --out docs/calibration.md
+	$(BIN)/python -m tests.calibration.calibrate --out docs/calibration.md
 
 docs: .venv/ready
-	$(BIN)/python -m msa_core.reference docs/modules.md
-	$(BIN)/python -m spaces.reference docs/studies.md
+	$(BIN)/python -m msa_core.reference.page docs/modules.md
+	$(BIN)/python -m spaces.help.reference docs/studies.md
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -11,26 +11,26 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from msa_core.config import PAIRS, Config
-from msa_core.config_alignment import aligned_pairs
-from msa_core.config_fields import used_modalities
-from msa_core.config_kinds import chosen, options_of
-from msa_core.config_rules import fused_entries, head_width, reads_frames
-from msa_core.config_unimodal import unimodal_heads
+from msa_core.config.alignment import aligned_pairs
+from msa_core.config.fields import used_modalities
+from msa_core.config.kinds import chosen, options_of
+from msa_core.config.rules import fused_entries, head_width, reads_frames
+from msa_core.config.schema import PAIRS, Config
+from msa_core.config.unimodal import unimodal_heads
 from msa_core.data.batching import Batch
-from msa_core.modules.contrast import CONTRASTS
-from msa_core.modules.draws import Draws
-from msa_core.modules.dropout import Dropout
+from msa_core.modules.alignment.pairs import PairAlignment
+from msa_core.modules.contrast.inference import INFERENCES
+from msa_core.modules.contrast.terms import CONTRASTS
 from msa_core.modules.encoders import ENCODERS
-from msa_core.modules.fusion import FUSIONS
-from msa_core.modules.inference import INFERENCES
+from msa_core.modules.fusion.simple import FUSIONS
 from msa_core.modules.labels import MULTIMODAL
-from msa_core.modules.linear import Linear
-from msa_core.modules.memory import Remembers
 from msa_core.modules.missing import FrameMask, ModalityDropout
-from msa_core.modules.pairs import PairAlignment
-from msa_core.modules.seen import Numbers, Seen, Sizes, below
-from msa_core.streams import Streams
+from msa_core.modules.parts.dropout import Dropout
+from msa_core.modules.parts.inputs import Numbers, Seen, Sizes, below
+from msa_core.modules.parts.linear import Linear
+from msa_core.modules.parts.stateful import Remembers
+from msa_core.modules.parts.stochastic import Draws
+from msa_core.tensors.random_streams import Streams
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,7 @@ class Model(nn.Module):
 
         Args:
             batch: of the data.
-            numbers: the member's `msa_core.packing.free_numbers`; not read outside training.
+            numbers: the member's `free_numbers` (`vectorised.pack_key`); not read outside training.
             only: modalities to read; None = all of the model.
         """
         seen, hidden = self._seen(batch, only)

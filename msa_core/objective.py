@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from msa_core.config import Config
-from msa_core.config_paths import get
+from msa_core.config.paths import get
+from msa_core.config.schema import Config
 from msa_core.data.batching import Batch
 from msa_core.model import Output
-from msa_core.modules.fusion_base import row_mean
-from msa_core.modules.seen import Numbers
+from msa_core.modules.fusion.base import row_mean
+from msa_core.modules.parts.inputs import Numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ def loss_terms(config: Config, output: Output, batch: Batch, numbers: Numbers) -
             configuration, and each has numbers of its own.
         output: the model's output on the batch, training mode.
         batch: rows of train.
-        numbers: the member's `msa_core.packing.free_numbers`.
+        numbers: the member's `msa_core.vectorised.pack_key.free_numbers`.
     """
     terms = {"task": Term(raw=_absolute_error(output.prediction, batch.labels), weight=1.0)}
     terms.update(_module_terms(config, output.terms, numbers, "alignment"))

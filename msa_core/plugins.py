@@ -6,6 +6,7 @@ another takes the first one's kinds back. `docs/plugins.md` has an example of ev
 Standard library only.
 """
 
+import ast
 import hashlib
 import importlib
 import linecache
@@ -17,15 +18,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
-from msa_core.config import Config
-from msa_core.config_alignment import MeasureOptions
-from msa_core.config_contrast import ContrastOptions
-from msa_core.config_encoders import EncoderOptions
-from msa_core.config_fields import ConfigError, Options, WeightedTerm, count, field, section
-from msa_core.config_fusion import FusionOptions
-from msa_core.config_kinds import FAMILIES, add_kind, remove_kind
-from msa_core.config_paths import check_value, fields_of, get
-from msa_core.config_procedure import ProcedureOptions
+from msa_core.config.alignment import MeasureOptions
+from msa_core.config.contrast import ContrastOptions
+from msa_core.config.encoders import EncoderOptions
+from msa_core.config.fields import ConfigError, Options, WeightedTerm, count, field, section
+from msa_core.config.fusion import FusionOptions
+from msa_core.config.kinds import FAMILIES, add_kind, remove_kind
+from msa_core.config.paths import check_value, fields_of, get
+from msa_core.config.procedure import ProcedureOptions
+from msa_core.config.schema import Config
 
 __all__ = [
     "ContrastOptions",
@@ -54,10 +55,26 @@ Module = TypeVar("Module", bound=Callable[..., Any])
 # they are functions). Names, not imports: those import PyTorch.
 _REGISTRIES = {
     "encoder": ("msa_core.modules.encoders", "ENCODERS", "Encoder"),
-    "fusion": ("msa_core.modules.fusion", "FUSIONS", "Fusion"),
-    "alignment": ("msa_core.modules.pairs", "MEASURES", ""),
-    "contrast": ("msa_core.modules.contrast", "CONTRASTS", "Contrast"),
-    "procedure": ("msa_core.procedures", "PROCEDURES", "Procedure"),
+    "fusion": ("msa_core.modules.fusion.simple", "FUSIONS", "Fusion"),
+    "alignment": ("msa_core.modules.alignment.pairs", "MEASURES", ""),
+    "contrast": ("msa_core.modules.contrast.terms", "CONTRASTS", "Contrast"),
+    "procedure": ("msa_core.procedures.registry", "PROCEDURES", "Procedure"),
+}
+# Modules that plugins of version 0.1 import -> where they are now.
+_MOVED = {
+    "msa_core.config_fields": "msa_core.config.fields",
+    "msa_core.modules.contrast": "msa_core.modules.contrast.base",
+    "msa_core.modules.draws": "msa_core.modules.parts.stochastic",
+    "msa_core.modules.dropout": "msa_core.modules.parts.dropout",
+    "msa_core.modules.frames": "msa_core.modules.parts.frames",
+    "msa_core.modules.fusion": "msa_core.modules.fusion.base",
+    "msa_core.modules.linear": "msa_core.modules.parts.linear",
+    "msa_core.modules.memory": "msa_core.modules.parts.stateful",
+    "msa_core.modules.rounding": "msa_core.modules.parts.rounding",
+    "msa_core.modules.seen": "msa_core.modules.parts.inputs",
+    "msa_core.modules.similarity": "msa_core.modules.parts.similarity",
+    "msa_core.procedure": "msa_core.procedures.base",
+    "msa_core.procedures": "msa_core.procedures.base",
 }
 
 _MODULE = "triptych_plugin_"  # how their names in `sys.modules` start
@@ -112,7 +129,7 @@ def encoder(name: str, options: type[EncoderOptions]) -> Callable[[Module], Modu
 
 
 def fusion(name: str, options: type[FusionOptions]) -> Callable[[Module], Module]:
-    """Declare a class derived from `msa_core.modules.fusion.Fusion` as a kind of fusion.
+    """Declare a class derived from `msa_core.modules.fusion.simple.Fusion` as a kind of fusion.
 
     Args:
         name: value of `model.fusion.kind`.
@@ -132,7 +149,7 @@ def measure(name: str, options: type[MeasureOptions]) -> Callable[[Module], Modu
 
 
 def contrast(name: str, options: type[ContrastOptions]) -> Callable[[Module], Module]:
-    """Declare a class derived from `msa_core.modules.contrast.Contrast` as a kind of contrast.
+    """Declare a class derived from `Contrast` of `msa_core.modules.contrast.base` as a kind.
 
     Args:
         name: it is switched on by `loss.contrast.<name>.use`.
@@ -142,7 +159,7 @@ def contrast(name: str, options: type[ContrastOptions]) -> Callable[[Module], Mo
 
 
 def procedure(name: str, options: type[ProcedureOptions]) -> Callable[[Module], Module]:
-    """Declare a class derived from `msa_core.procedures.Procedure` as a kind of procedure.
+    """Declare a class derived from `msa_core.procedures.registry.Procedure` as a kind of procedure.
 
     Args:
         name: value of `procedure.kind`.
@@ -213,7 +230,7 @@ def _executed(plugin: Plugin) -> list[_Kind]:
     linecache.cache[file] = (len(plugin.text), None, plugin.text.splitlines(True), file)
     _declared = []
     try:
-        exec(compile(plugin.text, file, "exec"), module.__dict__)
+        exec(compile(_with_moved_imports(plugin.text, file), file, "exec"), module.__dict__)
         found = _declared
     except (Exception, SystemExit) as error:
         raise PluginError(f"{plugin.name}{_line_of(error, file)}: {_said(error)}") from error
@@ -225,6 +242,18 @@ def _executed(plugin: Plugin) -> list[_Kind]:
             "@contrast or @procedure of msa_core.plugins"
         )
     return found
+
+
+def _with_moved_imports(text: str, file: str) -> ast.Module:
+    """Parse a plugin, with imports from where modules were in version 0.1 led to where they are.
+
+    Its text stays as it is: the text's digest is part of the keys of the cells trained with it.
+    """
+    tree = ast.parse(text, file)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level == 0:
+            node.module = _MOVED.get(node.module or "", node.module)
+    return tree
 
 
 def _add(plugin: Plugin, kind: _Kind) -> None:
@@ -253,7 +282,7 @@ def _check_module(kind: _Kind) -> None:
         return
     wanted = getattr(importlib.import_module(file), base)
     if not (isinstance(kind.module, type) and issubclass(kind.module, wanted)):
-        raise ConfigError(f"'{kind.name}' must be a class derived from {file}.{base}")
+        raise ConfigError(f"'{kind.name}' must be a class derived from {wanted.__module__}.{base}")
 
 
 def _take_back() -> None:

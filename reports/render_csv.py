@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from reports.evidence.comparison import Comparison
-from reports.evidence.evidence import Evidence
+from reports.evidence.values import Evidence
 from reports.results import CELL_COLUMNS, METRIC, PARAM, PHASES, Claim, Results
 
 ESTIMATE_COLUMNS = (

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from reports.evidence.claims import ClaimAnswer
+from reports.evidence.claims.answers import ClaimAnswer
 from reports.evidence.comparison import Comparison
 from reports.evidence.estimates import Estimate
-from reports.evidence.paired import EXACT_UP_TO
+from reports.evidence.statistics.paired import EXACT_UP_TO
 from reports.numerals import (
     choose_decimals,
     count,

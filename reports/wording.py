@@ -4,7 +4,7 @@ import shlex
 
 from reports.evidence.comparison import Comparison
 from reports.evidence.estimates import Estimate, Verdict
-from reports.evidence.paired import ALPHA
+from reports.evidence.statistics.paired import ALPHA
 from reports.numerals import choose_decimals, count, show, show_p
 from reports.results import Results
 

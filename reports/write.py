@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reports.evidence.comparison import Comparison, compare
-from reports.evidence.evidence import Evidence
-from reports.evidence.gathering import gather
+from reports.evidence.gather import gather
+from reports.evidence.values import Evidence
 from reports.loading import TABLES
 from reports.page.render_html import render_html
-from reports.paper.paper import paper_files
+from reports.paper.files import paper_files
 from reports.paper.render_latex import render_latex
 from reports.paper.render_markdown import render_markdown
 from reports.render_csv import evidence_csvs, render_cells_csv, render_claims_csv, render_csv

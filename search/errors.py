@@ -1,10 +1,16 @@
 """Which exceptions are messages to a user, and not faults of the program."""
 
-from msa_core.config import ConfigError
+from msa_core.config.schema import ConfigError
 from msa_core.data.dataset import DataError
 from reports.results import ResultsError
-from search.ledger import LedgerError
+from search.ledger.errors import LedgerError
 from spaces.errors import StudyError
+
+GOES_ON = "everything finished is kept, the same command goes on"
+REFUSED_TOKEN = (
+    "the cluster at {address} refused the token; set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN_PATH "
+    "to a file with the cluster's token (or have it in ~/.ray/auth_token)"
+)
 
 
 class RunError(RuntimeError):

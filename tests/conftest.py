@@ -9,9 +9,10 @@ import pytest
 import torch
 from hypothesis import settings
 
-from msa_core.config import PlantedConfig
+from msa_core.config.schema import PlantedConfig
 from msa_core.data.dataset import Dataset
 from msa_core.data.planted import planted
+from tests.cases.paths import SHARED_DATA
 
 # Every run of CI tries the same examples, so that what it says is about the change; at home they
 # are new ones each time. No deadline: two processes share the cores with whatever else runs.
@@ -19,8 +20,6 @@ settings.register_profile("home", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "home")
 
-REPOSITORY = Path(__file__).parents[1]
-SHARED_DATA = REPOSITORY.parent / "shared" / "data"
 
 SMALL_STUDY = """\
 study: small

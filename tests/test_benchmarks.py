@@ -1,11 +1,11 @@
 """The benchmarks run; what they measure is for a quiet machine (`make bench`)."""
 
-import os
 import subprocess
 import sys
-from pathlib import Path
 
-BENCHMARKS = Path(__file__).parent / "benchmarks"
+from tests.cases.paths import REPOSITORY
+
+BENCHMARKS = REPOSITORY / "tests" / "benchmarks"
 
 
 def test_packs_against_the_plain_loop_small() -> None:
@@ -40,12 +40,12 @@ def test_the_peers_say_how_they_are_used() -> None:
 
 def test_the_report_of_a_study_small() -> None:
     done = subprocess.run(
-        [sys.executable, BENCHMARKS / "report.py", "--arms", "5", "--candidates", "4"],
+        [sys.executable, "-m", "tests.benchmarks.report", "--arms", "5", "--candidates", "4"],
         capture_output=True,
         text=True,
         check=False,
         timeout=200,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent / "cases")},
+        cwd=REPOSITORY,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("70 cells of 5 arms")

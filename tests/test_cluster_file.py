@@ -2,14 +2,14 @@
 
 import re
 import shlex
-from pathlib import Path
 from typing import Any
 
 import pytest
 from ray.autoscaler._private.util import prepare_config, validate_config
 from ruamel.yaml import YAML
 
-REPOSITORY = Path(__file__).parents[1]
+from tests.cases.paths import REPOSITORY
+
 CLUSTER = REPOSITORY / "cluster.yaml"
 
 

@@ -10,26 +10,27 @@ import pytest
 import torch
 from rich.console import Console
 
-from msa_core.config import Config
-from msa_core.config_paths import fields_of, get, replace, symbol_of
+from msa_core.config.paths import fields_of, get, replace, symbol_of
+from msa_core.config.schema import Config
 from msa_core.data.batching import Scaler, prepare
 from msa_core.data.dataset import Dataset
 from msa_core.metrics import SCHEMES
 from msa_core.model import build_model, fresh_parameters
 from msa_core.objective import loss_terms, total
-from msa_core.packing import free_numbers
-from msa_core.streams import Streams
+from msa_core.tensors.random_streams import Streams
+from msa_core.vectorised.pack_key import free_numbers
 from reports.mlflow_source import read_mlflow
 from reports.write import write_report
-from search.folder import ledger_results, read_manifest
-from search.ledger import read_ledger
-from search.progress import Progress
-from search.proposals import Proposals
-from search.run import RunOptions, run_study
-from spaces.domains import LogUniform
-from spaces.plan import plan_study
-from spaces.planned import Versions
-from spaces.study import load_study
+from search.engine.options import RunOptions
+from search.engine.run import run_study
+from search.ledger.ledger import read_ledger
+from search.results.folder import ledger_results, read_manifest
+from search.schedule.proposals import Proposals
+from search.screen.progress import Progress
+from spaces.plan.plan import plan_study
+from spaces.plan.planned_arms import Versions
+from spaces.search_space.domains import LogUniform
+from spaces.study_file.load import load_study
 
 FIELD = "loss.alignment.text_audio.weight"
 

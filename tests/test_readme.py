@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from spaces.errors import StudyError
-from spaces.study import load_study
+from spaces.study_file.load import load_study
+from tests.cases.paths import REPOSITORY
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 (EXAMPLE,) = re.findall(r"```yaml\n(.*?)```", README, flags=re.DOTALL)
 
 

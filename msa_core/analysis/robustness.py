@@ -1,7 +1,7 @@
 """Robustness: how a metric falls as more and more frames are missing.
 
 Nothing is trained and nothing chosen; whoever holds a split and a trained model hands in a function
-that scores copies of that split (`msa_core.evaluation.robustness`).
+that scores copies of that split (`msa_core.training.evaluation.robustness`).
 Letters in shapes: N utterances, T frames, D features a frame.
 """
 

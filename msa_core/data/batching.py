@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from msa_core.config import Config
-from msa_core.config_rules import pools
+from msa_core.config.rules import pools
+from msa_core.config.schema import Config
 from msa_core.data.dataset import FloatArray, Split
-from msa_core.trees import map_tensors
+from msa_core.tensors.pytrees import map_tensors
 
 
 @dataclass(frozen=True, slots=True)

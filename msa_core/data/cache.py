@@ -27,7 +27,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from msa_core.config import LABEL_SCHEMES, MODALITIES
+from msa_core.config.schema import LABEL_SCHEMES, MODALITIES
 from msa_core.data.arrays import ids_as_text, texts_from
 from msa_core.data.dataset import DataError, Dataset, Split, Splits
 from msa_core.data.layout import (

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from msa_core.config import LABEL_SCHEMES, MODALITIES
+from msa_core.config.schema import LABEL_SCHEMES, MODALITIES
 
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
@@ -52,7 +52,7 @@ class Splits:
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """A whole data set. Only `msa_core.evaluation` reads `test`.
+    """A whole data set. Only `msa_core.training.evaluation` reads `test`.
 
     Attributes:
         source: for a person: the file's name, or `planted`.

@@ -12,8 +12,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from msa_core.config import LABEL_SCHEMES, MODALITIES
-from msa_core.config_paths import nearest
+from msa_core.config.paths import nearest
+from msa_core.config.schema import LABEL_SCHEMES, MODALITIES
 from msa_core.data.dataset import DataError, Dataset, FloatArray, IntArray, Split, assemble
 
 SPLITS = ("train", "valid", "test")

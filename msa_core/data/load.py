@@ -4,8 +4,8 @@ from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 
-from msa_core.config import PlantedConfig
-from msa_core.config_paths import nearest
+from msa_core.config.paths import nearest
+from msa_core.config.schema import PlantedConfig
 from msa_core.data.arrays import npz_values, safetensors_values
 from msa_core.data.cache import cached
 from msa_core.data.dataset import DataError, Dataset

@@ -31,7 +31,7 @@ from collections.abc import Collection
 import numpy as np
 from numpy.typing import NDArray
 
-from msa_core.config import LABEL_SCHEMES, MODALITIES, ConfigError, PlantedConfig
+from msa_core.config.schema import LABEL_SCHEMES, MODALITIES, ConfigError, PlantedConfig
 from msa_core.data.dataset import Dataset, FloatArray, Split, assemble
 
 SCHEME = "mosi"

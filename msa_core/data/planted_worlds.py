@@ -10,8 +10,8 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from msa_core.config import MODALITIES
-from msa_core.config_planted import WORLDS
+from msa_core.config.planted import WORLDS
+from msa_core.config.schema import MODALITIES
 from msa_core.data.planted import expected_r2
 
 TABLE = Path(__file__).with_name("planted_worlds.csv")

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from msa_core.config import Config
-from msa_core.config_rules import pools
+from msa_core.config.rules import pools
+from msa_core.config.schema import Config
 from msa_core.data.batching import Batch, Scaler, placed, prepared_features, whole_batch
 from msa_core.data.dataset import FloatArray, Split, Splits
 from msa_core.modules.missing import present_where_modalities_never_meet

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from msa_core.modules.attention import AttentionStack
-from msa_core.modules.dropout import Dropout
-from msa_core.modules.frames import last_frame, masked_mean, positions, valid_frames
-from msa_core.modules.linear import Linear
-from msa_core.modules.rounding import sigmoid
+from msa_core.modules.parts.attention import AttentionStack
+from msa_core.modules.parts.dropout import Dropout
+from msa_core.modules.parts.frames import last_frame, masked_mean, positions, valid_frames
+from msa_core.modules.parts.linear import Linear
+from msa_core.modules.parts.rounding import sigmoid
 
 
 class Encoder(nn.Module):

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from msa_core.config_unimodal import UlgmConfig
+from msa_core.config.unimodal import UlgmConfig
 
 MULTIMODAL = "multimodal"
 RATIO_EPSILON = 1e-8

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from msa_core.config import MODALITIES
-from msa_core.modules.draws import Draws
-from msa_core.modules.dropout import kept
+from msa_core.config.schema import MODALITIES
+from msa_core.modules.parts.dropout import kept
+from msa_core.modules.parts.stochastic import Draws
 
 
 class FrameMask(Draws):

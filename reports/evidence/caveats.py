@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from reports.evidence.paired import detectable_effect, p_floor, seeds_needed
+from reports.evidence.statistics.paired import detectable_effect, p_floor, seeds_needed
 from reports.results import METRIC, Results
 
 SPENT_ALIKE = 0.05  # of the device-seconds: within these, arms that got seconds got the same

@@ -18,10 +18,10 @@ from reports.evidence.caveats import (
     describe_limits,
     list_failures,
 )
-from reports.evidence.claims import ClaimAnswer, Pair, answer_claims, claimed_pairs
+from reports.evidence.claims.answers import ClaimAnswer, Pair, answer_claims, claimed_pairs
 from reports.evidence.estimates import Estimate, MetricFacts, estimate_arm, judge
-from reports.evidence.pareto import FrontPoint, pareto_fronts
-from reports.evidence.resampling import DRAWS, Contrast, Interval, two_level_intervals
+from reports.evidence.statistics.pareto import FrontPoint, pareto_fronts
+from reports.evidence.statistics.resampling import DRAWS, Contrast, Interval, two_level_intervals
 from reports.results import METRIC, FloatArray, Metric, Results, ResultsError, StudyFacts
 
 Confirmed = dict[str, dict[int, str]]  # arm -> seed, ascending -> key of its complete confirm cell

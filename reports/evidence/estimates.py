@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from reports.evidence.paired import (
+from reports.evidence.statistics.paired import (
     ALPHA,
     bca_interval,
     equivalence_p,
@@ -18,7 +18,7 @@ from reports.evidence.paired import (
     share_better,
     sign_flip_p,
 )
-from reports.evidence.resampling import Interval
+from reports.evidence.statistics.resampling import Interval
 
 Verdict = Literal["baseline", "better", "worse", "equivalent", "undecided"]
 NO_RESULT = "no result"

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from reports.evidence.evidence import Number, SliceEstimate
-from reports.evidence.resampling import Contrast, Interval, two_level_intervals
+from reports.evidence.statistics.resampling import Contrast, Interval, two_level_intervals
+from reports.evidence.values import Number, SliceEstimate
 from reports.results import FloatArray, Metric, Results
 
 SLICE_DRAWS = 2_000  # fewer than of the table: slices are many, and are looked at, not tested

@@ -15,8 +15,9 @@ STYLES = ("page.css", "parts.css", "print.css")
 
 
 def read(name: str) -> str:
-    """A file of this package."""
-    return files("reports.page").joinpath(name).read_text(encoding="utf-8")
+    """Read a style, a script or a template of the page."""
+    folder = "templates" if name.endswith(".j2") else "static"
+    return files("reports.page").joinpath(folder, name).read_text(encoding="utf-8")
 
 
 def styles() -> str:

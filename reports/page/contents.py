@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from reports.evidence.comparison import Comparison
-from reports.evidence.evidence import Evidence
-from reports.page.canvas import Plot
+from reports.evidence.values import Evidence
+from reports.page.figures.base import Plot
 from reports.results import Results
 from reports.tables import Table
 

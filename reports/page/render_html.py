@@ -5,7 +5,7 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from reports.evidence.comparison import Comparison
-from reports.evidence.evidence import Evidence, FactorialEffects
+from reports.evidence.values import Evidence, FactorialEffects
 from reports.numerals import MISSING, show, show_interval, show_p
 from reports.page.assets import (
     compact_json,
@@ -19,7 +19,8 @@ from reports.page.assets import (
 )
 from reports.page.cell_archive import cell_archive
 from reports.page.contents import contents
-from reports.page.drawn_rows import (
+from reports.page.figures.plots import TUNING, make_plots, plots_as_json
+from reports.page.figures.rows import (
     PARTS,
     frozen_rows,
     interaction_rows,
@@ -28,8 +29,7 @@ from reports.page.drawn_rows import (
     shapley_rows,
     shared_rows,
 )
-from reports.page.heat import interaction_table, matrix_tables, slice_table
-from reports.page.plots import TUNING, make_plots, plots_as_json
+from reports.page.heat_tables import interaction_table, matrix_tables, slice_table
 from reports.page.verdict_table import link_to_arm, verdict_table
 from reports.results import Results
 from reports.tables import Table

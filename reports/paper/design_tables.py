@@ -6,7 +6,7 @@ Need \usepackage{booktabs,graphicx,amssymb}.
 from collections.abc import Mapping, Sequence
 
 from reports.evidence.comparison import Comparison
-from reports.evidence.evidence import Effect, Evidence
+from reports.evidence.values import Effect, Evidence
 from reports.numerals import count, show_interval, show_p
 from reports.paper.latex_text import escape_latex, number, tabular
 from reports.paper.render_latex import (

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reports.evidence.comparison import Comparison
-from reports.evidence.evidence import Evidence
+from reports.evidence.values import Evidence
 from reports.numerals import count
-from reports.page.figures_arms import delta_data, learning_data, seeds_data
-from reports.page.figures_tuning import importance_data
+from reports.page.figures.arms import delta_data, learning_data, seeds_data
+from reports.page.figures.tuning import importance_data
 from reports.paper.figure_style import as_bytes, style
 from reports.paper.figures import (
     draw_delta,

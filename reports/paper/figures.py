@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from reports.evidence.evidence import Effect, Matrix, ShapleyValue
+from reports.evidence.values import Effect, Matrix, ShapleyValue
 from reports.numerals import show
-from reports.page.figures_arms import DeltaData, LearningData, SeedsData
-from reports.page.figures_tuning import ImportanceData
+from reports.page.figures.arms import DeltaData, LearningData, SeedsData
+from reports.page.figures.tuning import ImportanceData
 from reports.paper.figure_style import (
     COLOURS,
     COLUMN,

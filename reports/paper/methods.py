@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from reports.evidence.caveats import Fairness
 from reports.evidence.comparison import Comparison
-from reports.evidence.evidence import Evidence
-from reports.evidence.paired import ALPHA, EXACT_UP_TO
+from reports.evidence.statistics.paired import ALPHA, EXACT_UP_TO
+from reports.evidence.values import Evidence
 from reports.numerals import count, count_range
 from reports.paper.methods_tuning import tuning_sentences
 from reports.paper.prose import Cite, Paragraph, Sentence

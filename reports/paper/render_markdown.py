@@ -2,7 +2,7 @@
 
 import re
 
-from reports.evidence.claims import ClaimAnswer
+from reports.evidence.claims.answers import ClaimAnswer
 from reports.numerals import MISSING, show, show_interval, show_p
 from reports.tables import Row, Table
 

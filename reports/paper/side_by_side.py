@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from reports.evidence.comparison import Comparison
-from reports.evidence.datasets import DatasetTest, compare_over_datasets
 from reports.evidence.estimates import Estimate
+from reports.evidence.statistics.datasets import DatasetTest, compare_over_datasets
 from reports.tables import Heading, Rank, Table
 
 

@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import fmean
 
-from msa_core.config_kinds import options_of
-from search.brackets import REDUCTION, rungs
+from msa_core.config.kinds import options_of
 from search.estimates.cost import CellCost, proxy
 from search.estimates.probe import Probed, Steps, Trained
 from search.estimates.remaining import Remaining
-from search.ledger import CellRecord
-from spaces.plan import CONFIRM, TUNE, Plan
-from spaces.planned import PlannedArm
+from search.ledger.record import CellRecord
+from search.schedule.brackets import REDUCTION, rungs
+from spaces.plan.plan import CONFIRM, TUNE, Plan
+from spaces.plan.planned_arms import PlannedArm
 
 GOOD = 1 / 3  # of the candidates: those like which later generations and the winner are
 CURVE_BYTES = 16 / 3  # of a value: float32 as base64

@@ -7,11 +7,11 @@ import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from msa_core.config import Config
-from msa_core.config_alignment import aligned_pairs
-from msa_core.config_fields import used_modalities
-from msa_core.config_kinds import chosen
-from msa_core.config_rules import fused_entries
+from msa_core.config.alignment import aligned_pairs
+from msa_core.config.fields import used_modalities
+from msa_core.config.kinds import chosen
+from msa_core.config.rules import fused_entries
+from msa_core.config.schema import Config
 
 # Milliseconds of a step and member in a pack of 30, measured on MOSI's means (32 utterances a
 # step, d = 32, one core): what each kind adds to a model of means and a concatenation. They serve
@@ -149,7 +149,7 @@ class _Arm:
 
 
 def course(arms: Sequence[ArmWork], workers: int, gap: float = 0.0) -> Course:
-    """Let workers take packs as `search.schedule` hands them out, arms in turn.
+    """Let workers take packs as `search.schedule.schedule` hands them out, arms in turn.
 
     Args:
         arms: in the order of the plan.

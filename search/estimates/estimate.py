@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from search.estimates.arm_cost import ArmCost
 from search.estimates.cost import ArmWork, CellCost, Course, course
 from search.estimates.remaining import Remaining
-from search.sizes import UNMEASURED
-from spaces.plan import Plan
+from search.schedule.pack_sizes import UNMEASURED
+from spaces.plan.plan import Plan
 
 # Seconds on two cores of 2.6 GHz (AMD Zen 4) with nothing else to do, fitted to four studies of 110
 # to 560 cells; `Machine.slowness` scales them to another machine.

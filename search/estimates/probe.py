@@ -17,8 +17,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from msa_core.config import PlantedConfig
-from spaces.plan import Plan
+from msa_core.config.schema import PlantedConfig
+from spaces.plan.plan import Plan
 
 TRAIN_SECONDS = 8.0  # an arm
 STEPS_SECONDS = 20.0  # all arms, a process; arms that come later are not timed

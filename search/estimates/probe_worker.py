@@ -16,23 +16,23 @@ from typing import Any
 import numpy as np
 import torch
 
-from msa_core.config import Config
-from msa_core.config_kinds import options_of
-from msa_core.config_paths import replace
+from msa_core.config.kinds import options_of
+from msa_core.config.paths import replace
+from msa_core.config.schema import Config
 from msa_core.data.dataset import Split, Splits
 from msa_core.data.load import load_dataset
 from msa_core.data.prepared import PreparedSplits
-from msa_core.packing import Member, in_turn, pack_key
 from msa_core.plugins import use_plugins
-from msa_core.stack import Stack
-from search.cell_record import line_of
+from msa_core.vectorised.pack_key import Member, in_turn, pack_key
+from msa_core.vectorised.stack import Stack
 from search.estimates.probe import Failure, Opened, Opening, Steps, StepsTask, Trained, TrainTask
-from search.ledger import CellRecord, read_ledger
-from search.pack import PackCell
-from search.pack_work import PackWork, cells_of
-from search.schedule import Schedule
-from search.sizes import UNMEASURED, PackSizes
-from search.worker import Worker
+from search.ledger.ledger import read_ledger
+from search.ledger.record import CellRecord, line_of
+from search.schedule.pack import PackCell
+from search.schedule.pack_sizes import UNMEASURED, PackSizes
+from search.schedule.schedule import Schedule
+from search.worker.pack_work import PackWork, cells_of
+from search.worker.worker import Worker
 
 STEPS_BATCHES = 8  # of the part of the train split that steps are timed on
 STRUCTURES = 3  # most architectures of an arm that are timed

@@ -6,11 +6,11 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from search.ledger import CellRecord
-from search.samplers import LEARNING
-from search.selection import ArmCells, Objective, seconds_of
-from spaces.plan import CONFIRM, TUNE, Plan
-from spaces.planned import PlannedArm
+from search.ledger.record import CellRecord
+from search.results.selection import ArmCells, Objective, seconds_of
+from search.schedule.samplers import LEARNING
+from spaces.plan.plan import CONFIRM, TUNE, Plan
+from spaces.plan.planned_arms import PlannedArm
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

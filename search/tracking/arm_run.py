@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from search.ledger import CellRecord
-from spaces.plan import CONFIRM
+from search.ledger.record import CellRecord
+from spaces.plan.plan import CONFIRM
 
 
 def arm_means(cells: Sequence[CellRecord]) -> dict[str, float]:

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import IO, Any
 
-from search.folder import Manifest
+from search.results.folder import Manifest
 from search.tracking.marker import is_synced
 
 SILENCE = 90.0  # seconds without a word at the end, after which it is taken to hang

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping
 
 from reports.encoding import curve_of, curve_tags
-from search.folder import without_test
-from search.ledger import CellRecord
+from search.ledger.record import CellRecord
 from search.redaction import first_of, last_of
-from spaces.plan import CONFIRM
+from search.results.folder import without_test
+from spaces.plan.plan import CONFIRM
 
 STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
 SEALED = "triptych.sealed"  # "1": its test metrics are not there yet, as the study is unfinished

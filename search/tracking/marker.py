@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from reports.encoding import facts_to_json
-from search.folder import Manifest
-from search.ledger import LEDGER
+from search.ledger.ledger import LEDGER
 from search.redaction import without_password
+from search.results.folder import Manifest
 from search.tracking.study_files import digest_of, late_files
 
 MARKER = "tracking.json"

@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
-from search.folder import read_manifest
+from search.results.folder import read_manifest
 from search.tracking.report import attach_to_server
 from search.tracking.sync import write_all
 from search.tracking.upkeep import one_line

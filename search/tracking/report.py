@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from search.folder import REPORT, Manifest, read_manifest
+from search.results.folder import REPORT, Manifest, read_manifest
 from search.tracking.background import ask_process
 from search.tracking.marker import mark_report, read_marker
 from search.tracking.store import open_client

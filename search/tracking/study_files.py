@@ -10,9 +10,9 @@ from pathlib import Path
 
 from reports.encoding import information_to_plain, tags_to_plain
 from reports.results import ResultsError
-from search.folder import Manifest, read_manifest
-from search.modalities import read_information
-from search.openings import opening_sentences
+from search.results.folder import Manifest, read_manifest
+from search.results.shared_information import read_information
+from search.results.unblinding_log import opening_sentences
 
 
 def late_files(folder: Path, manifest: Manifest) -> dict[str, str]:

@@ -6,10 +6,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from search.folder import Manifest, read_manifest, standing_of
-from search.ledger import LedgerError, read_ledger
-from search.lock import Lock
+from search.ledger.errors import LedgerError
+from search.ledger.ledger import read_ledger
+from search.ledger.lock import Lock
 from search.redaction import without_password
+from search.results.folder import Manifest, read_manifest, standing_of
 from search.tracking.marker import Marker, plan_digest, read_marker, write_marker
 from search.tracking.report import attach_to_server
 from search.tracking.tracker import Tracker

@@ -20,8 +20,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from reports.encoding import encode_floats, facts_to_json
-from search.folder import STUDY, Manifest
-from search.ledger import CellRecord
+from search.ledger.record import CellRecord
+from search.results.folder import STUDY, Manifest
 from search.tracking.arm_run import arm_means, arm_status, best_params
 from search.tracking.cell_run import (
     SEALED,

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from search.folder import Manifest, select_cells
-from search.ledger import LEDGER, CellRecord, read_ledger, read_whole
+from search.ledger.ledger import LEDGER, read_ledger, read_whole
+from search.ledger.record import CellRecord
 from search.redaction import without_secrets
+from search.results.folder import Manifest, select_cells
 from search.tracking.tracker import Tracker, WriteFailed
 
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0  # seconds between attempts while the server is away

@@ -29,9 +29,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from search.pack import Pack, PackCell
-from search.pack_work import CELLS, MEASURED, PROGRESS, cell_record
-from search.trainable import PackTrainable
+from search.engine.trainable import PackTrainable
+from search.schedule.pack import Pack, PackCell
+from search.worker.pack_work import CELLS, MEASURED, PROGRESS, cell_record
 
 ARMS = 10
 CONFIRM_SEEDS = 10
@@ -148,20 +148,20 @@ def run_one(folder: Path, tracking: str, pack_size: int | None) -> dict[str, flo
     """Run the study of a folder in this process."""
     from rich.console import Console
 
-    import search.run
-    from search.history import append_run
-    from search.ledger import LEDGER
-    from search.opening import open_study
-    from search.options import RunOptions
-    from search.progress import Progress
-    from search.run_log import RunLog
+    import search.engine.run
+    from search.engine.options import RunOptions
+    from search.ledger.ledger import LEDGER
+    from search.results.history import append_run
+    from search.screen.progress import Progress
+    from search.screen.run_log import RunLog
+    from search.study.open import open_study
 
     if tracking == "off":
-        search.run.BackgroundTracking = NoTracking  # type: ignore[assignment,misc]
+        search.engine.run.BackgroundTracking = NoTracking  # type: ignore[assignment,misc]
     (opened,) = open_study(str(folder / "study.yaml"), (), (), folder, need_data=True)
     assert opened.dataset is not None
     log = RunLog()
-    summary = search.run.run_study(
+    summary = search.engine.run.run_study(
         opened.plan,
         opened.dataset,
         opened.folder,

@@ -21,15 +21,15 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 from plain_loop import Recipe, prepare, train_plain
 
-from msa_core.config import MODALITIES, Config, PlantedConfig
-from msa_core.config_paths import replace
+from msa_core.config.paths import replace
+from msa_core.config.schema import MODALITIES, Config, PlantedConfig
 from msa_core.data.dataset import Dataset
 from msa_core.data.load import load_dataset
 from msa_core.data.planted import planted
 from msa_core.data.prepared import PreparedSplits
-from msa_core.measuring import measure_pack_size
-from msa_core.packing import Member, in_turn
-from msa_core.training import train_pack
+from msa_core.training.pack_training import train_pack
+from msa_core.vectorised.pack_key import Member, in_turn
+from msa_core.vectorised.pack_size import measure_pack_size
 
 UTTERANCES = PlantedConfig(train=1284, valid=229, test=2, steps=1, width=91)
 SEQUENCES = PlantedConfig(train=512, valid=128, test=2, steps=25, width=64)

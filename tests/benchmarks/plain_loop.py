@@ -27,7 +27,7 @@ Scale = dict[str, tuple[np.ndarray, np.ndarray]]  # modality -> mean and standar
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
-    """One training; names and defaults follow `msa_core.config`."""
+    """One training; names and defaults follow `msa_core.config.schema`."""
 
     width: int = 64
     projection: int = 32

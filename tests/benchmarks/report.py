@@ -1,6 +1,6 @@
 """A report of a large study: 10,010 cells of 143 arms, on a test set of the size of CMU-MOSI's.
 
-usage: PYTHONPATH=tests/cases report.py [--arms 143] [--candidates 60] [--seeds 10]
+usage: python -m tests.benchmarks.report [--arms 143] [--candidates 60] [--seeds 10]
 
 Each part in seconds of wall time and of the processor, as a share of the whole; the largest memory
 of the process; the size of the page and of all files; and, where Chromium is there, how long the
@@ -17,14 +17,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from large_study import METRICS, large_results
-
 from reports.evidence.comparison import compare
-from reports.evidence.gathering import gather
+from reports.evidence.gather import gather
 from reports.page.render_html import render_html
-from reports.paper.paper import paper_files
+from reports.paper.files import paper_files
 from reports.tables import build_table
 from reports.write import write_report
+from tests.cases.results.large_study import METRICS, large_results
 
 Made = TypeVar("Made")
 MOST_SECONDS, MOST_GIGABYTES, MOST_MEGABYTES, MOST_OPENING = 20.0, 1.5, 12.0, 2.0

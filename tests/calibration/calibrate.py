@@ -1,6 +1,6 @@
 """Does the method cry wolf, and does it find what is there? Writes docs/calibration.md.
 
-`make calibrate`, or with fewer studies: python tests/calibration/calibrate.py --worlds 4
+`make calibrate`, or with fewer studies: python -m tests.calibration.calibrate --worlds 4
 """
 
 import argparse
@@ -16,9 +16,10 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import numpy as np
 import torch
-from placebo_trainings import BASE, LESS, PLACEBO, train_world
 from scipy import stats
-from verdict_rates import (
+
+from tests.calibration.placebo_trainings import BASE, LESS, PLACEBO, train_world
+from tests.calibration.verdict_rates import (
     LEVEL,
     MARGIN,
     Judged,

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from msa_core.config import Config, PlantedConfig
-from msa_core.config_paths import Value, replace
+from msa_core.config.paths import Value, replace
+from msa_core.config.schema import Config, PlantedConfig
 from msa_core.data.planted import planted
-from msa_core.evaluation import evaluate
-from msa_core.packing import Member
-from msa_core.training import train_pack
+from msa_core.training.evaluation import evaluate
+from msa_core.training.pack_training import train_pack
+from msa_core.vectorised.pack_key import Member
 
 REFERENCE, PLACEBO, LESS = "reference", "placebo", "without vision"
 BASE: Mapping[str, Value] = {

@@ -2,8 +2,15 @@
 
 import numpy as np
 import pytest
-from calibrate import calibrate, failures, page
-from verdict_rates import flip_power, judge_differences, most_false_alarms, t_power, within
+
+from tests.calibration.calibrate import calibrate, failures, page
+from tests.calibration.verdict_rates import (
+    flip_power,
+    judge_differences,
+    most_false_alarms,
+    t_power,
+    within,
+)
 
 
 @pytest.mark.slow

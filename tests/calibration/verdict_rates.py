@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from placebo_trainings import REFERENCE, World
 from scipy import stats
 
 from msa_core.metrics import SCHEMES
@@ -17,6 +16,7 @@ from reports.encoding import cells_from_rows
 from reports.evidence.comparison import compare
 from reports.evidence.estimates import Estimate
 from reports.results import Results, StudyFacts
+from tests.calibration.placebo_trainings import REFERENCE, World
 
 METRIC = "mae"
 MARGIN = 0.02

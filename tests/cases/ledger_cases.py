@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from search.ledger import CellRecord
+from search.ledger.record import CellRecord
 
 
 def record(key: str, **changes: Any) -> CellRecord:

@@ -1,12 +1,12 @@
 """One configuration for every choice of every field, and values of every field that may vary.
 
-What the contracts of the training core are bound to (`tests/msa_core/test_packs.py`). Who adds a
-choice adds a case here, and with it the whole contract. Widths are odd on purpose: vectorised loops
-then have remainders.
+What the contracts of the training core are bound to (`tests/msa_core/vectorised/test_packs.py`).
+Who adds a choice adds a case here, and with it the whole contract. Widths are odd on purpose:
+vectorised loops then have remainders.
 """
 
-from msa_core.config import MODALITIES, PAIRS, PlantedConfig
-from msa_core.config_kinds import kinds
+from msa_core.config.kinds import kinds
+from msa_core.config.schema import MODALITIES, PAIRS, PlantedConfig
 
 # A last batch of 7 rows; lengths from 0 to 5.
 RECIPE = PlantedConfig(train=39, valid=21, test=2, steps=5, width=5)

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterator
 
 import pytest
-from hosts import Hosts, can_make_hosts
+
+from tests.cases.servers.hosts import Hosts, can_make_hosts
 
 
 @pytest.fixture

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from bad_module import NAME, STUDY, TEXT
-from whole_runs import cells_of, events_of, lines_of, run
+
+from tests.cases.studies.bad_module import NAME, STUDY, TEXT
+from tests.cases.studies.whole_runs import cells_of, events_of, lines_of, run
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 HEADROOM = 2.5e9  # bytes beside what this machine needs already, for Ray, two workers and what eats

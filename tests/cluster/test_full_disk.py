@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from whole_runs import cells_of, events_of, lines_of, run, start, wait_for
+
+from tests.cases.studies.whole_runs import cells_of, events_of, lines_of, run, start, wait_for
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 MEGABYTE = 2**20

@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 
 import pytest
-from whole_runs import cells_of, lines_of, run, start
+
+from tests.cases.studies.whole_runs import cells_of, lines_of, run, start
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 KILLS = 20

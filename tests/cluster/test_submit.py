@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hosts import BIN, Hosts
-from whole_runs import cells_of, events_of, run, wait_for
+
+from tests.cases.servers.hosts import BIN, Hosts
+from tests.cases.studies.whole_runs import cells_of, events_of, run, wait_for
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hosts import BIN, Hosts
-from whole_runs import cells_of, events_of, lines_of, run, wait_for
+
+from tests.cases.servers.hosts import BIN, Hosts
+from tests.cases.studies.whole_runs import cells_of, events_of, lines_of, run, wait_for
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 # Packs of a single cell of some seconds each, so that every worker is always in the middle of one.

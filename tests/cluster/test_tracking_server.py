@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 import threading
 import time
 import urllib.request
@@ -11,16 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_up import make_plan, train
-from postgres_server import MlflowServer, Postgres, programs_path
 
 from msa_core.data.dataset import Dataset
-from search.facts import manifest_of
-from search.folder import Manifest, read_manifest, select_cells, write_manifest
-from search.ledger import CellRecord, Ledger, read_ledger
-from search.schedule import Schedule
+from search.ledger.ledger import Ledger, read_ledger
+from search.ledger.record import CellRecord
+from search.results.facts import manifest_of
+from search.results.folder import Manifest, read_manifest, select_cells, write_manifest
+from search.schedule.schedule import Schedule
 from search.tracking import BackgroundTracking, is_synced, sync_study
 from search.tracking.cell_run import STATUS, cell_metrics
+from tests.cases.paths import TRIPTYCH
+from tests.cases.servers.postgres_server import MlflowServer, Postgres, programs_path
+from tests.cases.studies.made_up import make_plan, train
 
 pytestmark = pytest.mark.cluster
 SECONDS = 130.0  # that the cells take to come, one after another
@@ -105,9 +106,8 @@ def test_a_run_whose_server_went_away_is_brought_up_to_date_by_sync(
     tmp_path: Path,
 ) -> None:
     study = write_study(small_study_text)
-    triptych = Path(sys.executable).parent / "triptych"
     run = subprocess.Popen(
-        [triptych, "run", study, "--workers", "1", "--pack-size", "1", "--workdir", tmp_path,
+        [TRIPTYCH, "run", study, "--workers", "1", "--pack-size", "1", "--workdir", tmp_path,
          "--tracking-uri", server.uri, "--set", "budget.candidates=20"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -122,7 +122,7 @@ def test_a_run_whose_server_went_away_is_brought_up_to_date_by_sync(
     said, _ = run.communicate(timeout=300)
     assert run.returncode == 0, said
     assert "`triptych sync`" in said
-    sync = [triptych, "sync", "small", "--workdir", tmp_path]
+    sync = [TRIPTYCH, "sync", "small", "--workdir", tmp_path]
     away = subprocess.run(sync, capture_output=True, text=True, timeout=120)
     assert away.returncode == 1
     assert "does not answer" in " ".join(away.stdout.split())

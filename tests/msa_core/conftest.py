@@ -5,7 +5,7 @@ import pickle
 import pytest
 import torch
 
-from msa_core.replay import Recordings
+from msa_core.tensors.recorded_ops import Recordings
 
 
 @pytest.fixture

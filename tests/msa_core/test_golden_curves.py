@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from msa_core.config import MODALITIES, PAIRS, Config, PlantedConfig
-from msa_core.config_paths import replace
+from msa_core.config.paths import replace
+from msa_core.config.schema import MODALITIES, PAIRS, Config, PlantedConfig
 from msa_core.data.planted import planted
-from msa_core.packing import Member
-from msa_core.training import train_pack
+from msa_core.training.pack_training import train_pack
+from msa_core.vectorised.pack_key import Member
 
 GOLDEN = Path(__file__).with_name("golden_curves.json")
 # Five epochs of four steps.

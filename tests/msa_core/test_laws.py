@@ -9,26 +9,26 @@ import random
 import subprocess
 import sys
 from dataclasses import replace as dataclass_replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from msa_core import stack, step, training
-from msa_core.config import MODALITIES, PAIRS, Config, PlantedConfig
-from msa_core.config_paths import fields_of, get, replace
-from msa_core.config_rules import is_active, resolve, restrict
+from msa_core.config.paths import fields_of, get, replace
+from msa_core.config.rules import is_active, resolve, restrict
+from msa_core.config.schema import MODALITIES, PAIRS, Config, PlantedConfig
 from msa_core.data.planted import planted
 from msa_core.data.prepared import PreparedSplits
 from msa_core.model import build_model, fresh_parameters
-from msa_core.modules import pairs
+from msa_core.modules.alignment import pairs
 from msa_core.objective import loss_terms
-from msa_core.packing import Member, in_turn
-from msa_core.streams import Streams
-from msa_core.training import train_pack
+from msa_core.tensors.random_streams import Streams
+from msa_core.training.pack_training import train_pack
+from msa_core.vectorised import stack, step
+from msa_core.vectorised.pack_key import Member, in_turn
+from tests.cases.paths import REPOSITORY
 
-PACKAGE = Path(training.__file__).parent
+PACKAGE = REPOSITORY / "msa_core"
 RECIPE = PlantedConfig(train=96, valid=64, test=2, steps=3, width=6)
 BASE = replace(
     Config(),
@@ -380,11 +380,11 @@ def test_training_leaves_the_data_as_they_were(splits, alone):
 def test_another_process_gives_the_same_numbers(start, train):
     code = """
 import json, torch
-from msa_core.config import Config, PlantedConfig
-from msa_core.config_paths import replace
+from msa_core.config.schema import Config, PlantedConfig
+from msa_core.config.paths import replace
 from msa_core.data.planted import planted
-from msa_core.packing import Member
-from msa_core.training import train_pack
+from msa_core.vectorised.pack_key import Member
+from msa_core.training.pack_training import train_pack
 torch.set_num_threads(1)
 splits = planted(replace(PlantedConfig(), {recipe})).splits
 (result,) = train_pack([Member(replace(Config(), {changes}), 0)], splits)

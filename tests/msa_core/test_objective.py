@@ -9,16 +9,17 @@ from dataclasses import replace as dataclass_replace
 import pytest
 import torch
 
-from msa_core.config import MODALITIES, PAIRS, Config
-from msa_core.config_alignment import aligned_pairs
-from msa_core.config_paths import replace
+from msa_core.config.alignment import aligned_pairs
+from msa_core.config.paths import replace
+from msa_core.config.schema import MODALITIES, PAIRS, Config
 from msa_core.data.batching import Batch
 from msa_core.model import Output
-from msa_core.modules import alignment, pairs
+from msa_core.modules.alignment import measures as alignment
+from msa_core.modules.alignment import pairs
+from msa_core.modules.alignment.pairs import PairAlignment
 from msa_core.modules.labels import MULTIMODAL, LabelGenerator
-from msa_core.modules.pairs import PairAlignment
 from msa_core.objective import Term, loss_terms, total, weighted
-from msa_core.packing import free_numbers
+from msa_core.vectorised.pack_key import free_numbers
 
 B, D = 6, 3
 ALL_SHARED = {f"loss.alignment.{pair}.mode": "shared" for pair in PAIRS}

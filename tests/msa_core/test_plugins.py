@@ -1,27 +1,27 @@
 """A study's own modules: what they add, what is refused, and the cookbook's examples at work."""
 
 import re
-from pathlib import Path
 
 import pytest
 
-from msa_core import groups
-from msa_core.config import MODALITIES, Config, ConfigError, PlantedConfig
-from msa_core.config_kinds import FAMILIES, added_kinds, kind_of_path, kinds, options_of
-from msa_core.config_paths import check_value, fields_of, flatten, get, replace
-from msa_core.config_rules import check_config, is_active, resolve
+from msa_core.config.kinds import FAMILIES, added_kinds, kind_of_path, kinds, options_of
+from msa_core.config.paths import check_value, fields_of, flatten, get, replace
+from msa_core.config.rules import check_config, is_active, resolve
+from msa_core.config.schema import MODALITIES, Config, ConfigError, PlantedConfig
 from msa_core.data.planted import planted
 from msa_core.data.prepared import PreparedSplits
-from msa_core.modules.contrast import CONTRASTS
+from msa_core.modules.alignment.pairs import MEASURES
+from msa_core.modules.contrast.terms import CONTRASTS
 from msa_core.modules.encoders import ENCODERS
-from msa_core.modules.fusion import FUSIONS
-from msa_core.modules.pairs import MEASURES
-from msa_core.packing import Member, free_numbers, pack_key
+from msa_core.modules.fusion.simple import FUSIONS
 from msa_core.plugins import Plugin, PluginError, kinds_added_by, read_plugin, use_plugins
-from msa_core.procedures import PROCEDURES
-from msa_core.training import train_pack
+from msa_core.procedures.registry import PROCEDURES
+from msa_core.training import groups
+from msa_core.training.pack_training import train_pack
+from msa_core.vectorised.pack_key import Member, free_numbers, pack_key
+from tests.cases.paths import DOCS
 
-PAGE = Path(__file__).parents[2] / "docs" / "plugins.md"
+PAGE = DOCS / "plugins.md"
 COOKBOOK = {
     name: text
     for name, text in re.findall(r"```python\n# (\w+\.py)\n(.*?)```", PAGE.read_text(), re.DOTALL)
@@ -57,7 +57,7 @@ SMALL = {
 HEAD = """
 from dataclasses import dataclass
 import torch
-from msa_core.modules.fusion import Fusion
+from msa_core.modules.fusion.simple import Fusion
 from msa_core.plugins import *
 """
 FUSION = (
@@ -259,7 +259,7 @@ REFUSED = {
     ),
     "no module": (
         FUSION.replace("class Mine(Fusion)", "class Mine"),
-        "mine.py: 'mine' must be a class derived from msa_core.modules.fusion.Fusion",
+        "mine.py: 'mine' must be a class derived from msa_core.modules.fusion.base.Fusion",
     ),
     "a class as a measure": (
         HEAD + '@measure("mine", MeasureOptions)\nclass Mine:\n    pass\n',
@@ -334,3 +334,21 @@ def test_a_term_of_a_plugins_fusion_is_weighed_by_its_field(splits):
     for curve, factor in ((once, 1.0), (thrice, 3.0)):
         raw, weighted = curve["train.fusion.spread"], curve["train.fusion.spread.weighted"]
         assert weighted == pytest.approx([factor * value for value in raw])
+
+
+def test_a_plugin_of_version_0_1_still_finds_what_it_imports():
+    """Its imports are led to where the modules are now; its text, and so its digest, is kept."""
+    text = """
+from msa_core.modules.dropout import Dropout
+from msa_core.modules.fusion import Fusion
+from msa_core.modules.linear import Linear
+from msa_core.plugins import FusionOptions, fusion
+
+
+@fusion("old", FusionOptions)
+class Old(Fusion):
+    pass
+"""
+    plugin = Plugin("old.py", text)
+    use_plugins([plugin])
+    assert kinds_added_by(plugin) == [("fusion", "old")]

@@ -4,7 +4,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-import synthetic as cases
+
+from tests.cases.results import synthetic as cases
 
 HERE = Path(__file__).parent
 

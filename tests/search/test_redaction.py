@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reports.results import StudyFacts
-from search.folder import PLAN, Manifest, read_manifest, write_manifest
 from search.redaction import without_password, without_secrets
-from spaces.planned import Versions
+from search.results.folder import PLAN, Manifest, read_manifest, write_manifest
+from spaces.plan.planned_arms import Versions
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,8 @@ from msa_core.analysis.pid import (
     decompose,
     interactions,
 )
-from msa_core.config import PlantedConfig
-from msa_core.config_paths import replace
+from msa_core.config.paths import replace
+from msa_core.config.schema import PlantedConfig
 from msa_core.data import planted as generator
 
 LAW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])

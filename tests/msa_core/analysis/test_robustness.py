@@ -11,12 +11,12 @@ from msa_core.analysis.robustness import (
     robustness_curve,
     without_frames,
 )
-from msa_core.config import MODALITIES, Config, PlantedConfig
-from msa_core.config_paths import replace
+from msa_core.config.paths import replace
+from msa_core.config.schema import MODALITIES, Config, PlantedConfig
 from msa_core.data.planted import planted
-from msa_core.evaluation import evaluate, robustness
-from msa_core.packing import Member
-from msa_core.training import train_pack
+from msa_core.training.evaluation import evaluate, robustness
+from msa_core.training.pack_training import train_pack
+from msa_core.vectorised.pack_key import Member
 
 SMALL = replace(
     Config(),

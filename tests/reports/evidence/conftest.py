@@ -1,8 +1,8 @@
 from types import ModuleType
 
-import large_study
-import planted_results
 import pytest
+
+from tests.cases.results import large_study, planted_results
 
 
 @pytest.fixture(scope="session")

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from reports.evidence import slices as module
 from reports.evidence.comparison import confirmed_cells
-from reports.evidence.evidence import SliceEstimate
-from reports.evidence.resampling import Contrast, two_level_intervals
 from reports.evidence.slices import in_order, slice_estimates
+from reports.evidence.statistics.resampling import Contrast, two_level_intervals
+from reports.evidence.values import SliceEstimate
 from reports.results import Results
 
 

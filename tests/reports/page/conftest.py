@@ -5,13 +5,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import full_study
 import pytest
 
 from reports.evidence.comparison import compare
 from reports.page.render_html import render_html
 from reports.results import Results
 from reports.tables import build_table
+from tests.cases.results import full_study
 
 # Chromium would otherwise look for updates on its own.
 QUIET = (

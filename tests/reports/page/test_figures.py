@@ -9,9 +9,8 @@ import plotly.graph_objects as go
 import pytest
 
 from reports.evidence.comparison import Comparison, compare
-from reports.evidence.evidence import Evidence, LearningCurve
-from reports.page.canvas import few_and_all
-from reports.page.figures_arms import (
+from reports.evidence.values import Evidence, LearningCurve
+from reports.page.figures.arms import (
     delta_data,
     draw_delta,
     draw_learning,
@@ -19,14 +18,15 @@ from reports.page.figures_arms import (
     learning_data,
     seeds_data,
 )
-from reports.page.figures_budget import anytime_data, draw_pareto, expected_data, pareto_data
-from reports.page.figures_tuning import (
+from reports.page.figures.base import few_and_all
+from reports.page.figures.budget import anytime_data, draw_pareto, expected_data, pareto_data
+from reports.page.figures.plots import make_plots
+from reports.page.figures.tuning import (
     draw_parallel,
     draw_tuning_slices,
     importance_data,
     tuning_data,
 )
-from reports.page.plots import make_plots
 from reports.results import Results
 
 Study = tuple[Results, Comparison, Evidence]

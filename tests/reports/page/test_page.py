@@ -15,11 +15,11 @@ import pytest
 
 from reports.evidence.caveats import Fairness
 from reports.evidence.comparison import compare
-from reports.evidence.evidence import Evidence
+from reports.evidence.values import Evidence
 from reports.page.contents import contents
 from reports.page.field_names import changes_from_baseline, field_names
+from reports.page.figures.plots import make_plots
 from reports.page.marks import draw_interval, draw_stack, scale_of
-from reports.page.plots import make_plots
 from reports.page.render_html import render_html
 from reports.page.verdict_table import verdict_table
 from reports.results import FieldFacts, Results

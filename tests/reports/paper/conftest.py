@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from reports.evidence.comparison import Comparison, compare
-from reports.evidence.evidence import (
+from reports.evidence.values import (
     AnytimeCurve,
     Effect,
     Evidence,
@@ -25,7 +25,7 @@ from reports.evidence.evidence import (
     SliceEstimate,
     TuningPoint,
 )
-from reports.paper.paper import paper_files
+from reports.paper.files import paper_files
 from reports.results import FieldFacts, Results
 from reports.tables import Table, build_table
 

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from reports.evidence.comparison import compare
-from reports.evidence.evidence import Evidence
+from reports.evidence.values import Evidence
 from reports.paper.bibliography import is_entry
 from reports.paper.design_tables import render_modules
+from reports.paper.files import paper_files
 from reports.paper.latex_text import escape_latex, symbol_latex
-from reports.paper.paper import paper_files
 from reports.paper.render_latex import fitting_metrics, render_latex
 from reports.tables import SPREAD, build_table
 

@@ -133,5 +133,5 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
 def test_importing_the_package_stays_light() -> None:
     code = "import sys, reports; sys.exit('pandas' in sys.modules or 'matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
-    code = "import sys, reports.paper.paper; sys.exit('matplotlib' in sys.modules)"
+    code = "import sys, reports.paper.files; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from reports.evidence.caveats import Failure
-from reports.evidence.evidence import Evidence
+from reports.evidence.values import Evidence
 from reports.paper.methods import methods
 from reports.paper.methods_tuning import _domain
 from reports.paper.prose import Cite, Paragraph, Symbol, cited, prose_latex, prose_markdown

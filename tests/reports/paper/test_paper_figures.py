@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from reports.evidence.comparison import compare
-from reports.evidence.evidence import Evidence
+from reports.evidence.values import Evidence
 from reports.paper.drawings import drawings, farthest, figure_files
 from reports.paper.figure_style import COLOURS, DASHES, LINES, MARKERS, OPEN, PAGE, style, wrap
 from reports.tables import build_table

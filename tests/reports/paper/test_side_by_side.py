@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from reports.evidence.comparison import Comparison, compare
-from reports.evidence.datasets import DatasetTest
+from reports.evidence.statistics.datasets import DatasetTest
 from reports.paper.render_side import (
     render_side_csv,
     render_side_latex,

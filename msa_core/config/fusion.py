@@ -1,0 +1,270 @@
+"""Fusion operators and their options. Standard library only."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from msa_core.config.fields import (
+    Options,
+    WeightedTerm,
+    count,
+    field,
+    section,
+    share,
+    used_modalities,
+    weight,
+)
+from msa_core.config.unimodal import unimodal_heads
+
+MOST_FUSED = 2**20  # entries of a tensor-product fusion: a head of 64 units then has 256 MiB
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FusionOptions(Options):
+    """What must be known of every fusion.
+
+    Attributes:
+        needs_frames: it reads the encoders' frames, not only their vectors.
+        in_turn_on_a_cpu: why its members train one after another on a CPU; empty if together.
+    """
+
+    changes: ClassVar[str] = "model"
+    needs_frames: ClassVar[bool] = False
+    in_turn_on_a_cpu: ClassVar[str] = ""
+
+    def fused_width(self, width: int, modalities: int) -> int:
+        """Entries of the fused vector.
+
+        Args:
+            width: of each projected modality.
+            modalities: how many the model reads.
+        """
+        return width
+
+    def multiple(self) -> int:
+        """The projection's width must be a multiple of this."""
+        return 1
+
+    def refusal(self, config: Any) -> str:
+        """A width that does not divide into heads."""
+        if config.model.projection.width % self.multiple():
+            return (
+                f"'model.projection.width' is {config.model.projection.width}, but it is divided "
+                f"into {self.multiple()} heads: choose a multiple of {self.multiple()}"
+            )
+        return ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConcatOptions(FusionOptions):
+    """The vectors side by side."""
+
+    def fused_width(self, width: int, modalities: int) -> int:
+        """As wide as all of them."""
+        return width * modalities
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SumOptions(FusionOptions):
+    """The mean of the vectors."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GatedOptions(FusionOptions):
+    """A weighted sum whose weights depend on the vectors."""
+
+    gate: str = field(
+        "softmax",
+        "softmax: the modalities' weights add up to 1; sigmoid: each has its own",
+        "gate",
+        choices=("softmax", "sigmoid"),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TfnOptions(FusionOptions):
+    """All products of entries of different modalities."""
+
+    def fused_width(self, width: int, modalities: int) -> int:
+        """Every modality has a constant 1 besides its entries."""
+        return int((width + 1) ** modalities)
+
+    def refusal(self, config: Any) -> str:
+        """A product that no head could read."""
+        width = config.model.projection.width
+        used = len(used_modalities(config))
+        fused = self.fused_width(width, used)
+        if fused <= MOST_FUSED:
+            return ""
+        fitting = int(MOST_FUSED ** (1 / used)) - 1
+        return (
+            f"it multiplies {used} modalities to {fused:,} entries, more than {MOST_FUSED:,}; "
+            f"lower 'model.projection.width' from {width} to {fitting}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LmfOptions(FusionOptions):
+    """The tensor product read through a sum of rank-1 weights."""
+
+    rank: int = count(4, "terms of the sum", "rank", 64, unit="terms", searched=(3, 6, "linear"))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MultOptions(FusionOptions):
+    """Every modality attends to the frames of every other.
+
+    In a pack of 8 a member's step took .97 of its time in turn, at 50 frames and width 32.
+    """
+
+    needs_frames: ClassVar[bool] = True
+    layers: int = count(
+        2, "layers of each cross-attention, and of the self-attention after it", "levels", 8,
+        unit="layers", searched=(2, 4, "linear"),
+    )  # fmt: skip
+    heads: int = count(
+        4, "heads of each layer", "heads", 32, unit="heads", searched=(2, 10, "linear")
+    )
+    dropout: float = share(
+        0.1, "share of each layer's outputs dropped in training", "attention dropout"
+    )
+
+    def fused_width(self, width: int, modalities: int) -> int:
+        """Each modality as seen with each other one; alone it is itself."""
+        return width * modalities * max(1, modalities - 1)
+
+    def multiple(self) -> int:
+        """Each head has its part of the width."""
+        return self.heads
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SimilarityTerm(WeightedTerm):
+    """Shared codes of two modalities are alike."""
+
+    weight: float = weight(
+        0.3, "how alike the modalities' shared codes are to be (CMD)", "similarity weight",
+        searched=(0.3, 1.0, "linear"),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DifferenceTerm(WeightedTerm):
+    """Private codes say something else."""
+
+    weight: float = weight(
+        0.1, "how different private codes are to be from all others", "difference weight",
+        searched=(0.1, 0.5, "linear"),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReconstructionTerm(WeightedTerm):
+    """Both codes together give the modality back."""
+
+    weight: float = weight(
+        0.5, "how well both codes are to give the modality back", "reconstruction weight",
+        searched=(0.5, 1.0, "linear"),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MisaOptions(FusionOptions):
+    """A shared and a private code of every modality, and attention between them."""
+
+    heads: int = count(2, "heads of the attention between codes", "heads", 32, unit="heads")
+    similarity: SimilarityTerm = section(SimilarityTerm)
+    difference: DifferenceTerm = section(DifferenceTerm)
+    reconstruction: ReconstructionTerm = section(ReconstructionTerm)
+
+    def fused_width(self, width: int, modalities: int) -> int:
+        """Two codes a modality."""
+        return 2 * width * modalities
+
+    def multiple(self) -> int:
+        """Each head has its part of the width."""
+        return self.heads
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LabelCurveTerm(WeightedTerm):
+    """Reorganised modalities lie where their label is."""
+
+    weight: float = weight(
+        0.001, "how near each modality is to lie to a learned point of its label",
+        "label alignment weight", searched=(1e-4, 1e-1, "log"),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PseudoTerm(WeightedTerm):
+    """A second prediction follows the unimodal heads."""
+
+    weight: float = weight(
+        0.0, "how near a second prediction is to follow the unimodal heads'", "pseudo weight",
+        searched=(0.1, 1.0, "log"),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReorgSumOptions(FusionOptions):
+    """Frames sorted into slots that are the same for every modality, then added up."""
+
+    needs_frames: ClassVar[bool] = True
+    slots: int = count(
+        8,
+        "slots that frames are sorted into",
+        "slots",
+        512,
+        unit="slots",
+        only_with=("reorganise", True),
+    )
+    layers: int = count(
+        1, "layers of attention between frames, and between slots", "layers", 12, unit="layers"
+    )
+    heads: int = count(4, "heads of each layer", "heads", 32, unit="heads")
+    reorganise: bool = field(True, "false: the mean of the frames instead of slots", "reorganise")
+    pool: str = field(
+        "sum", "how modalities are put together", "slot pooling", choices=("sum", "mean")
+    )
+    label_curve: LabelCurveTerm = section(LabelCurveTerm)
+    pseudo: PseudoTerm = section(PseudoTerm)
+
+    def multiple(self) -> int:
+        """Each head has its part of the width."""
+        return self.heads
+
+    def refusal(self, config: Any) -> str:
+        """A width that does not divide into heads, or nobody for the pseudo branch to follow."""
+        if self.pseudo.weight > 0 and not unimodal_heads(config):
+            return (
+                "its pseudo branch follows the predictions of unimodal heads, and there are none; "
+                "set 'loss.unimodal.kind: fixed', or 'model.fusion.reorg_sum.pseudo.weight: 0'"
+            )
+        return FusionOptions.refusal(self, config)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FusionConfig:
+    """How the projected modalities become one vector, and the head on top of it."""
+
+    kind: str = field("concat", "fusion operator", "fusion", family="fusion")
+    head: str = field(
+        "mlp",
+        "what reads the fused vector; mlp: a hidden layer; linear: nothing but a weighted sum, so "
+        "that only the fusion can combine modalities",
+        "head",
+        choices=("mlp", "linear"),
+        quiet=True,
+    )
+    width: int = count(
+        64, "units of the hidden layer after fusion", "head width", 4096, unit="units"
+    )
+    dropout: float = share(0.1, "share of that layer's outputs dropped in training", "head dropout")
+    concat: ConcatOptions = section(ConcatOptions)
+    sum: SumOptions = section(SumOptions)
+    gated: GatedOptions = section(GatedOptions)
+    tfn: TfnOptions = section(TfnOptions)
+    lmf: LmfOptions = section(LmfOptions)
+    mult: MultOptions = section(MultOptions)
+    misa: MisaOptions = section(MisaOptions)
+    reorg_sum: ReorgSumOptions = section(ReorgSumOptions)

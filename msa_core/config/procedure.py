@@ -1,0 +1,150 @@
+"""Procedures: what a step of the training moves, and in which order. Standard library only."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from msa_core.config.fields import (
+    Options,
+    WeightedTerm,
+    count,
+    field,
+    positive,
+    section,
+    used_modalities,
+    weight,
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProcedureOptions(Options):
+    """What must be known of every procedure.
+
+    Attributes:
+        one_modality: a step sees one modality, and so has no term of several.
+        plans_epochs: what an epoch does depends on how many there are to be, so that members of a
+            pack have equally many.
+        keeps_last: the model of the last epoch is the result, and nothing stops it early.
+    """
+
+    changes: ClassVar[str] = "loop"
+    one_modality: ClassVar[bool] = False
+    plans_epochs: ClassVar[bool] = False
+    keeps_last: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JointOptions(ProcedureOptions):
+    """Every step moves the whole model."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MlaOptions(ProcedureOptions):
+    """Modalities take turns through one shared head."""
+
+    one_modality: ClassVar[bool] = True
+    gradient: str = field(
+        "rls",
+        "off; rls: what earlier modalities rely on is taken out of the head's gradient",
+        "gradient modification",
+        choices=("off", "rls"),
+    )
+    weights: str = field(
+        "fixed",
+        "how modalities are weighted in the prediction; fixed: text .40, audio .35, vision .25; "
+        "entropy: the surer, the more",
+        "test-time weights",
+        choices=("fixed", "entropy"),
+    )
+    order: str = field(
+        "text_first", "whose turn is first", "order", choices=("text_first", "text_last")
+    )
+    bins_weight: float = positive(  # not 0: entropies of what was never learned say nothing
+        0.1, "entropy only: weight of the loss on binned sentiment", "bins weight", 1e6,
+        searched=(0.01, 1.0, "log"), only_with=("weights", "entropy"),
+    )  # fmt: skip
+
+    def refusal(self, config: Any) -> str:
+        """A single modality, or a head that can't read one."""
+        used = used_modalities(config)
+        if len(used) < 2:
+            return f"modalities take turns, but 'model.*.use' leaves {', '.join(used)} alone"
+        if config.model.fusion.kind != "sum":
+            return (
+                "its head reads one modality at a time, so it needs 'model.fusion.kind: sum', not "
+                f"'{config.model.fusion.kind}'"
+            )
+        if config.missing.modalities > 0:
+            return "a step sees one modality, which can't be missing; set 'missing.modalities: 0'"
+        return ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TwoStageOptions(ProcedureOptions):
+    """Each epoch first fits the estimators of information, then the rest of the model."""
+
+    def refusal(self, config: Any) -> str:
+        """Nothing to fit in the first stage."""
+        if not (config.loss.contrast.bound.use and config.loss.contrast.bound.weight > 0):
+            return (
+                "its first stage fits estimators of information, and there are none; set "
+                "'loss.contrast.bound.use: true' and a weight above 0"
+            )
+        return ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReplayTerm(WeightedTerm):
+    """The loss on utterances of earlier tasks."""
+
+    weight: float = weight(1.0, "weight of the loss on replayed utterances", "replay weight",
+                           searched=(0.1, 2.0, "log"))  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConsistencyTerm(WeightedTerm):
+    """Outputs on replayed utterances stay what they were."""
+
+    weight: float = weight(
+        1.0, "how near outputs on replayed utterances are to stay to the best stored one",
+        "consistency weight", searched=(0.1, 2.0, "log"),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StreamOptions(ProcedureOptions):
+    """Tasks come one after another, with replay of what was seen."""
+
+    plans_epochs: ClassVar[bool] = True
+    keeps_last: ClassVar[bool] = True
+    tasks: int = field(
+        3, "tasks, by rising sentiment; each has its share of the epochs", "tasks", minimum=2,
+        maximum=20, unit="tasks",
+    )  # fmt: skip
+    buffer: int = count(200, "utterances kept for replay", "buffer", 65536, unit="utterances")
+    replay: ReplayTerm = section(ReplayTerm)
+    consistency: ConsistencyTerm = section(ConsistencyTerm)
+
+    def refusal(self, config: Any) -> str:
+        """Fewer epochs than tasks."""
+        if config.train.epochs < self.tasks:
+            return (
+                f"{self.tasks} tasks need as many epochs, but 'train.epochs' is "
+                f"{config.train.epochs}; raise it, or lower 'procedure.stream.tasks'"
+            )
+        if config.loss.unimodal.kind == "ulgm":
+            return (
+                "generated labels need epochs that visit every utterance, and an epoch of a "
+                "stream sees one task; set 'loss.unimodal.kind' to none or fixed"
+            )
+        return ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProcedureConfig:
+    """What a step of the training moves."""
+
+    kind: str = field("joint", "what a step moves", "procedure", family="procedure", quiet=True)
+    joint: JointOptions = section(JointOptions)
+    mla: MlaOptions = section(MlaOptions)
+    two_stage: TwoStageOptions = section(TwoStageOptions)
+    stream: StreamOptions = section(StreamOptions)

@@ -1,0 +1,180 @@
+"""Every field of a configuration: its default, bounds, label and LaTeX symbol.
+
+A `Config` says how one model is built and trained. The dotted name of a field, for example
+`loss.alignment.text_audio.weight`, is its name in study files, in the sampler, in the ledger,
+in MLflow and in reports. Standard library only, so that reading a study never imports torch.
+
+Families of modules are declared beside this file: `config_encoders`, `config_fusion`,
+`config_alignment`, `config_contrast`, `config_unimodal`, `config_procedure` and `config_missing`. A
+new module is an entry there. This file is the front door: import from here.
+"""
+
+from dataclasses import dataclass
+
+from msa_core.config.alignment import AlignmentConfig, PairConfig
+from msa_core.config.contrast import ContrastConfig
+from msa_core.config.encoders import EncodersConfig, ModalityConfig
+from msa_core.config.fields import (
+    LABEL_SCHEMES,
+    METRICS_LOWER_IS_BETTER,
+    MODALITIES,
+    PAIRS,
+    ConfigError,
+    FieldInfo,
+    LabelScheme,
+    Options,
+    count,
+    field,
+    section,
+)
+from msa_core.config.fusion import FusionConfig
+from msa_core.config.missing import MissingConfig
+from msa_core.config.planted import PlantedConfig
+from msa_core.config.procedure import ProcedureConfig
+from msa_core.config.unimodal import UnimodalConfig
+
+__all__ = [
+    "LABEL_SCHEMES",
+    "METRICS_LOWER_IS_BETTER",
+    "MODALITIES",
+    "PAIRS",
+    "Config",
+    "ConfigError",
+    "FieldInfo",
+    "FusionConfig",
+    "LabelScheme",
+    "ModalityConfig",
+    "Options",
+    "PairConfig",
+    "PlantedConfig",
+]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FeaturesConfig:
+    """What is done to the features before a model sees them."""
+
+    standardise: bool = field(
+        True, "zero mean and unit variance of every feature, fitted on train only", "standardise"
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProjectionConfig:
+    """The common space into which every modality is projected."""
+
+    width: int = count(
+        32, "width of each projected modality", "projection width", 1024, symbol="d", unit="entries"
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelConfig:
+    """The network."""
+
+    text: ModalityConfig = section(ModalityConfig)
+    audio: ModalityConfig = section(ModalityConfig)
+    vision: ModalityConfig = section(ModalityConfig)
+    encoder: EncodersConfig = section(EncodersConfig)
+    projection: ProjectionConfig = section(ProjectionConfig)
+    fusion: FusionConfig = section(FusionConfig)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LossConfig:
+    """The terms beside the task loss, which is the mean absolute error."""
+
+    alignment: AlignmentConfig = section(AlignmentConfig)
+    contrast: ContrastConfig = section(ContrastConfig)
+    unimodal: UnimodalConfig = section(UnimodalConfig)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainConfig:
+    """One training: Adam with early stopping that restores the best epoch."""
+
+    learning_rate: float = field(
+        1e-3,
+        "step size of Adam",
+        "learning rate",
+        symbol=r"\eta",
+        above=0.0,
+        maximum=1.0,
+        varies=True,
+        searched=(1e-4, 1e-2, "log"),
+    )
+    weight_decay: float = field(
+        0.0, "L2 penalty inside Adam", "weight decay", minimum=0.0, maximum=1.0, varies=True
+    )
+    precision: str = field(
+        "float32",
+        "how products are rounded; tf32: on a GPU to 10 bits before they are added up in float32, "
+        "elsewhere as float32; bf16: 8 bits, kept in float32 between steps",
+        "precision",
+        choices=("float32", "tf32", "bf16"),
+    )
+    batch_size: int = field(
+        32, "utterances a step", "batch size", unit="utterances", minimum=2, maximum=65536
+    )
+    epochs: int = count(40, "epochs at most", "epochs", 100_000, unit="epochs", varies=True)
+    patience: int = count(
+        8,
+        "epochs without improvement before it stops",
+        "patience",
+        100_000,
+        unit="epochs",
+        varies=True,
+    )
+    monitor: str = field(
+        "mae",
+        "validation metric that picks the best epoch and stops the training",
+        "monitor",
+        varies=True,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ControlConfig:
+    """Controls: what must not matter, or must destroy what is there to learn."""
+
+    placebo: str = field(
+        "off",
+        "off, or any name: salts every random stream; same model, other noise, no real effect",
+        "placebo",
+        varies=True,
+    )
+    unused: int = field(
+        0,
+        "units of a layer that nothing reads; no number of the rest may change",
+        "unused units",
+        unit="units",
+        minimum=0,
+        maximum=4096,
+        quiet=True,
+    )
+    shuffled_labels: bool = field(
+        False,
+        "train on labels of other utterances: what a model then still knows is chance, and what "
+        "choosing its epoch on valid gives",
+        "shuffled labels",
+        quiet=True,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Config:
+    """How one model is built and trained.
+
+    Attributes:
+        plugins: the fields of the study's own modules that differ from their defaults, as pairs of
+            path and value (`msa_core.config.kinds`).
+    """
+
+    features: FeaturesConfig = section(FeaturesConfig)
+    model: ModelConfig = section(ModelConfig)
+    loss: LossConfig = section(LossConfig)
+    procedure: ProcedureConfig = section(ProcedureConfig)
+    missing: MissingConfig = section(MissingConfig)
+    train: TrainConfig = section(TrainConfig)
+    control: ControlConfig = section(ControlConfig)
+    plugins: tuple[tuple[str, bool | int | float | str], ...] = ()

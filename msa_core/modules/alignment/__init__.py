@@ -1,0 +1,1 @@
+"""Alignment of modality pairs: distances between two representations, and the pairs they act on."""

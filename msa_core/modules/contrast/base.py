@@ -1,0 +1,78 @@
+"""What every contrast is, and the small networks that several of them have.
+
+Shapes: B utterances, D and E = widths, H = width of a hidden layer.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from msa_core.modules.contrast.densities import Gaussian
+from msa_core.modules.parts.inputs import Numbers, Seen, Sizes
+from msa_core.modules.parts.linear import Linear
+
+# A variance lies within e^-4 and e^4: neither a division by 0 nor a square that overflows.
+LARGEST_LOG_VARIANCE = 4.0
+
+
+class Contrast(nn.Module):
+    """Base of the contrasts: each gives one term of the loss."""
+
+    def __init__(self, options: Any, sizes: Sizes) -> None:
+        """Build it.
+
+        Args:
+            options: of the contrast (`msa_core.config.contrast`).
+            sizes: of the model that it is part of.
+        """
+        super().__init__()
+        self.options = options
+        self.sizes = sizes
+
+    def forward(self, seen: Seen, numbers: Numbers) -> Tensor:
+        """The raw term, a scalar.
+
+        Args:
+            seen: a batch of train, `fused` included.
+            numbers: the member's own values of the options that may vary, by their names.
+        """
+        raise NotImplementedError
+
+
+class Predictor(nn.Module):
+    """One ReLU layer and a linear one: [B, D] -> [B, E]."""
+
+    def __init__(self, features: int, hidden: int, outputs: int) -> None:
+        super().__init__()
+        self.hidden = Linear(features, hidden)
+        self.output = Linear(hidden, outputs)
+
+    def forward(self, rows_BD: Tensor) -> Tensor:
+        """[B, E]."""
+        predicted_BE: Tensor = self.output(torch.relu(self.hidden(rows_BD)))
+        return predicted_BE
+
+
+class GaussianPredictor(nn.Module):
+    """A normal distribution of each row, predicted: [B, D] -> mean and log variance, [B, E] both.
+
+    Log variances are kept within +-4 by tanh.
+    """
+
+    def __init__(self, features: int, hidden: int, outputs: int) -> None:
+        super().__init__()
+        self.hidden = Linear(features, hidden)
+        self.mean = Linear(hidden, outputs)
+        self.log_variance = Linear(hidden, outputs)
+
+    def forward(self, rows_BD: Tensor) -> Gaussian:
+        """Mean and log variance, [B, E]."""
+        hidden_BH = torch.relu(self.hidden(rows_BD))
+        log_variance_BE = self.log_variance(hidden_BH) / LARGEST_LOG_VARIANCE
+        return Gaussian(self.mean(hidden_BH), LARGEST_LOG_VARIANCE * torch.tanh(log_variance_BE))
+
+
+def mean_of(terms: list[Tensor]) -> Tensor:
+    """The mean of some scalars."""
+    return torch.stack(terms).mean()

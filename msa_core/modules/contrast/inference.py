@@ -1,0 +1,94 @@
+"""Predictions of a model whose modalities were trained one at a time.
+
+Shapes: B utterances, D = width of a projected modality, H = hidden layer of the head, M
+modalities, C = 7 bins of sentiment.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from msa_core.modules.contrast.estimators import entropy, entropy_weights
+from msa_core.modules.contrast.terms import SENTIMENTS, sentiment_bins
+from msa_core.modules.parts.inputs import Seen
+from msa_core.modules.parts.linear import Linear
+
+BINS = "bins"
+FIXED = {"text": 0.40, "audio": 0.35, "vision": 0.25}
+
+Head = Callable[[Tensor], tuple[Tensor, Tensor]]
+
+
+class WeightedVote(nn.Module):
+    """Outside training, the weighted sum of what a shared head says of each modality.
+
+    Fixed weights are text .40, audio .35, vision .25, renormalised over the modalities that are
+    there. A regression has no entropy: weights from entropies are of the logits of 7 bins of
+    sentiment, a layer beside the head's output that only then exists.
+
+    Formula: yhat = sum_m w_m g(z_m), w fixed or w_m ~ exp(-H_m), H_m = entropy of bins(g's hidden).
+    Source: Zhang et al. 2024 (MLA), its public code, whose entropies are of one utterance's
+        logits as here; the bins are ours.
+    """
+
+    def __init__(self, options: Any, modalities: Sequence[str], hidden: int) -> None:
+        """Build it.
+
+        Args:
+            options: `msa_core.config.procedure.MlaOptions`.
+            modalities: of the model.
+            hidden: H.
+        """
+        super().__init__()
+        self.fixed = {name: FIXED[name] for name in modalities}
+        self.bins = Linear(hidden, 2 * SENTIMENTS + 1) if options.weights == "entropy" else None
+
+    def logits(self, hidden_BH: Tensor) -> dict[str, Tensor]:
+        """What has to be learned for it: `bins` -> [B, C], or nothing."""
+        return {} if self.bins is None else {BINS: self.bins(hidden_BH)}
+
+    def forward(self, head: Head, seen: Seen) -> Tensor:
+        """The prediction [B]; 0 for an utterance without any modality.
+
+        Args:
+            head: vectors [B, D] -> predictions [B] and its hidden layer [B, H].
+            seen: the projected modalities, and which of them are there.
+        """
+        said = {name: head(vectors_BD) for name, vectors_BD in seen.projected.items()}
+        predictions_MB = torch.stack([prediction_B for prediction_B, _ in said.values()])
+        if self.bins is None:
+            fixed_M = [self.fixed[name] for name in said]
+            weights_MB = torch.stack([torch.full_like(predictions_MB[0], one) for one in fixed_M])
+        else:
+            weights_MB = entropy_weights(
+                torch.stack([entropy(self.bins(hidden_BH)) for _, hidden_BH in said.values()])
+            )
+        if seen.present:
+            weights_MB = weights_MB * torch.stack([seen.present[name] for name in said])
+        total_B = weights_MB.sum(dim=0)
+        votes_B = (weights_MB * predictions_MB).sum(dim=0)
+        return votes_B / torch.where(total_B > 0, total_B, 1.0)
+
+
+def binned_cross_entropy(logits_BC: Tensor, labels_B: Tensor, bound: float) -> Tensor:
+    """Cross-entropy of the bin that an utterance's sentiment is in.
+
+    Formula: -mean_b log softmax(logits_b)[bin of y_b].
+
+    Args:
+        logits_BC: of the 7 bins, the most negative first.
+        labels_B: in [-bound, bound].
+        bound: 3 for MOSI, 1 for SIMS.
+
+    Returns:
+        Scalar >= 0; ln 7 where nothing is known.
+    Source: own, in place of the classes that MLA's code has.
+    """
+    places_B1 = (sentiment_bins(labels_B, bound) + SENTIMENTS).long()[:, None]
+    return -logits_BC.log_softmax(dim=1).gather(1, places_B1).mean()
+
+
+# Procedures whose models predict otherwise than they train.
+INFERENCES: dict[str, type[WeightedVote]] = {"mla": WeightedVote}

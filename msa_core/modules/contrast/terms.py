@@ -1,0 +1,312 @@
+"""Contrast modules: terms of the loss that tell utterances apart.
+
+Shapes: B utterances, T frames, F features a frame, D = width of a projected modality, M modalities,
+N = B // 2 pairs of utterances.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from msa_core.modules.contrast.base import Contrast, Predictor, mean_of
+from msa_core.modules.contrast.mmim import Bound, Cpc
+from msa_core.modules.contrast.rbc import Rbc
+from msa_core.modules.contrast.uncertainty import uncertainty_weighted
+from msa_core.modules.parts import similarity
+from msa_core.modules.parts.dropout import Dropout
+from msa_core.modules.parts.frames import masked_mean, valid_frames
+from msa_core.modules.parts.inputs import Numbers, Seen, Sizes
+from msa_core.modules.parts.linear import Linear
+from msa_core.modules.parts.similarity import Number
+from msa_core.modules.parts.stochastic import Noise
+
+__all__ = ["CONTRASTS", "Contrast"]
+
+SENTIMENTS = 3  # bins on each side of neutral, whatever the labels' own bound
+
+
+class Anchor(Contrast):
+    """Every modality is pulled to a frozen vector of its utterance.
+
+    The vector is the mean over the valid frames of the text's features as the model gets them, or
+    of each modality's own: no parameter is in it. Utterances of equal labels push each other away.
+
+    Formula: mean_m InfoNCE(W_m z_m, stopgrad c_m), c_m = mean frame of the text, or of m.
+    Source: after the public CLFA code (2024), whose anchors are frozen CLIP embeddings of the same
+        modality; one modality's features for all is our choice.
+    """
+
+    def __init__(self, options: Any, sizes: Sizes) -> None:
+        """See `Contrast`."""
+        super().__init__(options, sizes)
+        self.anchors = {
+            name: name if options.anchor == "own" else "text" for name in sizes.modalities
+        }
+        self.towards = nn.ModuleDict(
+            {
+                name: Linear(sizes.projected, sizes.features[anchor])
+                for name, anchor in self.anchors.items()
+            }
+        )
+
+    def forward(self, seen: Seen, numbers: Numbers) -> Tensor:
+        """See `Contrast`."""
+        return mean_of(
+            [
+                similarity.anchored_contrast(
+                    towards(seen.projected[name]),
+                    mean_frame(seen, self.anchors[name]),
+                    numbers["temperature"],
+                )
+                for name, towards in self.towards.items()
+            ]
+        )
+
+
+def mean_frame(seen: Seen, modality: str) -> Tensor:
+    """The mean over the valid frames, [B, F]; zeros where there is none."""
+    features = seen.features[modality]
+    if features.dim() == 2:  # taken before the training
+        return features
+    return masked_mean(features, seen.lengths[modality])
+
+
+class Views(Contrast):
+    """Two views of an audio or vision sequence are one utterance.
+
+    A view lacks some of the features, in all of its frames, and has noise on the others, the same
+    in all frames. Both views go through the modality's own encoder, with the same dropout there.
+
+    Formula: mean_m InfoNCE(z_m(view 1), z_m(view 2)), view = features kept / (1 - p) + s noise.
+    Source: after arXiv:2210.14556 (MMCL), whose full text was not at hand.
+    """
+
+    def __init__(self, options: Any, sizes: Sizes) -> None:
+        """See `Contrast`."""
+        super().__init__(options, sizes)
+        self.viewed = [name for name in sizes.modalities if name != "text"]
+        self.views = nn.ModuleDict(
+            {
+                f"{name}_{side}": View(options.dropped, sizes.features[name])
+                for name in self.viewed
+                for side in (1, 2)
+            }
+        )
+
+    def forward(self, seen: Seen, numbers: Numbers) -> Tensor:
+        """See `Contrast`."""
+        return mean_of(
+            [
+                similarity.info_nce(
+                    self._seen(name, 1, seen, numbers),
+                    self._seen(name, 2, seen, numbers),
+                    numbers["temperature"],
+                )
+                for name in self.viewed
+            ]
+        )
+
+    def _seen(self, name: str, side: int, seen: Seen, numbers: Numbers) -> Tensor:
+        """One view of a modality, encoded and projected, [B, D]."""
+        assert seen.encode is not None  # of a model in training
+        view = self.views[f"{name}_{side}"]
+        features = view(seen.features[name], seen.lengths.get(name), numbers["noise"])
+        return seen.encode(name, features)
+
+
+class View(nn.Module):
+    """One random view of some features."""
+
+    def __init__(self, dropped: float, features: int) -> None:
+        super().__init__()
+        self.kept = Dropout(dropped, features)
+        self.noise = Noise(features)
+
+    def forward(self, features: Tensor, lengths_B: Tensor | None, deviation: Number) -> Tensor:
+        """As the features, [B, F] or [B, T, F]; padding stays zero."""
+        noise = deviation * self.noise.drawn
+        if lengths_B is not None:
+            noise = noise[:, None, :] * valid_frames(features, lengths_B)[:, :, None]
+        moved: Tensor = self.kept(features) + noise
+        return moved
+
+
+class Instance(Contrast):
+    """Each modality predicts every other of its utterance.
+
+    Formula: mean over p != q of InfoNCE(P_pq(z_p), stopgrad z_q).
+    Source: after arXiv:2210.14556 (MMCL), whose full text was not at hand.
+    """
+
+    def __init__(self, options: Any, sizes: Sizes) -> None:
+        """See `Contrast`."""
+        super().__init__(options, sizes)
+        names = sizes.modalities
+        self.pairs = {f"{q}_from_{p}": (p, q) for p in names for q in names if p != q}
+        self.predictors = nn.ModuleDict(
+            {
+                pair: Predictor(sizes.projected, options.width, sizes.projected)
+                for pair in self.pairs
+            }
+        )
+
+    def forward(self, seen: Seen, numbers: Numbers) -> Tensor:
+        """See `Contrast`."""
+        stops = self.options.stop_gradient
+        contrast = similarity.anchored_contrast if stops else similarity.info_nce
+        terms = []
+        for pair, predictor in self.predictors.items():
+            source, target = self.pairs[pair]
+            predicted_BD = predictor(seen.projected[source])
+            terms.append(contrast(predicted_BD, seen.projected[target], numbers["temperature"]))
+        return mean_of(terms)
+
+
+class Sentiment(Contrast):
+    """Utterances of one sentiment are alike, in whatever modality.
+
+    Formula: SupCon over the M B vectors, bin = round(clip(3 y / bound, -3, 3)), 7 bins.
+    Source: Khosla et al. 2020 eq. 2; on sentiment after arXiv:2210.14556 (MMCL), whose full text
+        was not at hand.
+    """
+
+    def forward(self, seen: Seen, numbers: Numbers) -> Tensor:
+        """See `Contrast`."""
+        rows_RD = torch.cat(list(seen.projected.values()))
+        bins_R = sentiment_bins(seen.labels, self.sizes.bound).repeat(len(seen.projected))
+        return similarity.supervised_contrast(rows_RD, bins_R, numbers["temperature"])
+
+
+def sentiment_bins(labels_B: Tensor, bound: float) -> Tensor:
+    """Seven bins, -3 to 3: the label, scaled to them and rounded half to even."""
+    return (labels_B * (SENTIMENTS / bound)).clamp(-SENTIMENTS, SENTIMENTS).round()
+
+
+class Paired(Contrast):
+    """Base of the contrasts in which an utterance has a partner of like sentiment.
+
+    Their terms, one a modality, are averaged, or weighted by learned uncertainties and added up;
+    the sum may be negative.
+    """
+
+    def __init__(self, options: Any, sizes: Sizes) -> None:
+        """See `Contrast`."""
+        super().__init__(options, sizes)
+        if options.uncertainty:
+            self.log_variances = nn.Parameter(torch.zeros(len(sizes.modalities)))
+
+    def initial(self, name: str, drawn: Tensor) -> Tensor:
+        """Every weight is the same at the start."""
+        return torch.zeros_like(drawn)
+
+    def combined(self, losses: list[Tensor]) -> Tensor:
+        """One term from each modality's."""
+        if self.options.uncertainty:
+            return uncertainty_weighted(torch.stack(losses), self.log_variances)
+        return mean_of(losses)
+
+
+def paired(rows: Mapping[str, Tensor], labels_B: Tensor) -> list[dict[str, Tensor]]:
+    """Utterances in pairs of neighbouring labels: the first of all pairs, and the second.
+
+    Each is in one pair; of an odd number that of the largest label is in none. (Were each given
+    its nearest, a row would be its partner's partner, and so a negative of itself.)
+
+    Args:
+        rows: modality -> [B, D].
+        labels_B: equal ones are neighbours in the order of the batch.
+
+    Returns:
+        Modality -> [N, D], twice.
+    """
+    pairs = len(labels_B) // 2
+    order_N2 = labels_B.argsort(stable=True)[: 2 * pairs].reshape(pairs, 2)
+    return [
+        {name: vectors_BD[side_N] for name, vectors_BD in rows.items()}
+        for side_N in order_N2.unbind(1)
+    ]
+
+
+class Icl(Paired):
+    """Within each modality an utterance finds its partner of like sentiment.
+
+    Of two or three utterances there is one pair, nothing to tell it from, and the term is 0.
+
+    Formula: sum_m exp(-s_m) ICL_m + s_m, or mean_m ICL_m; ICL: partner among 2 N - 1 candidates.
+    Source: Lin et al. 2022 (MCLEA), as in its public code; partners by sentiment are our choice.
+    """
+
+    def forward(self, seen: Seen, numbers: Numbers) -> Tensor:
+        """See `Contrast`."""
+        first, second = paired(seen.projected, seen.labels)
+        return self.combined(
+            [_icl(first[name], second[name], numbers["temperature"]) for name in first]
+        )
+
+
+def _icl(first_ND: Tensor, second_ND: Tensor, temperature: Number) -> Tensor:
+    if len(first_ND) < 2:
+        return first_ND.sum() * 0.0
+    return similarity.icl(first_ND, second_ND, temperature)
+
+
+class Ial(Paired):
+    """Each modality's similarities follow those of all modalities together.
+
+    The joint vector has every modality at length 1, times its share softmax(w)_m. As it is only
+    followed, the term could not move w; so learned shares come with the joint's own ICL.
+
+    Formula: sum_m exp(-s_m) KL_m + s_m, or mean_m KL_m; + ICL(joint) if shares are learned.
+    Source: Lin et al. 2022 (MCLEA), as in its public code; partners by sentiment are our choice.
+    """
+
+    def __init__(self, options: Any, sizes: Sizes) -> None:
+        """See `Contrast`."""
+        super().__init__(options, sizes)
+        if options.joint == "learned":
+            self.shares = nn.Parameter(torch.zeros(len(sizes.modalities)))
+
+    def forward(self, seen: Seen, numbers: Numbers) -> Tensor:
+        """See `Contrast`."""
+        sides = paired(seen.projected, seen.labels)
+        first, second = sides
+        joint_NE, other_NE = (self._joint(side) for side in sides)
+        term = self.combined(
+            [
+                _ial(first[name], second[name], joint_NE, other_NE, numbers["temperature"])
+                for name in first
+            ]
+        )
+        if self.options.joint == "learned":
+            term = term + _icl(joint_NE, other_NE, numbers["joint_temperature"])
+        return term
+
+    def _joint(self, side: Mapping[str, Tensor]) -> Tensor:
+        """The modalities side by side, [N, M D]."""
+        units_MND = torch.stack([similarity.unit_rows(vectors) for vectors in side.values()])
+        if self.options.joint == "learned":
+            units_MND = units_MND * self.shares.softmax(dim=0)[:, None, None]
+        return torch.cat(list(units_MND.unbind(0)), dim=1)
+
+
+def _ial(
+    first_ND: Tensor, second_ND: Tensor, joint_NE: Tensor, other_NE: Tensor, temperature: Any
+) -> Tensor:
+    if len(first_ND) < 2:
+        return first_ND.sum() * 0.0
+    return similarity.ial(first_ND, second_ND, joint_NE, other_NE, temperature)
+
+
+CONTRASTS: dict[str, type[Contrast]] = {
+    "anchor": Anchor,
+    "views": Views,
+    "instance": Instance,
+    "sentiment": Sentiment,
+    "icl": Icl,
+    "ial": Ial,
+    "rbc": Rbc,
+    "bound": Bound,
+    "cpc": Cpc,
+}

@@ -1,0 +1,1 @@
+"""Fusions: from the vectors of the modalities to one vector."""

@@ -1,0 +1,69 @@
+"""What every fusion operator is.
+
+Shapes: B utterances, T steps, D = width of a projected modality.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from msa_core.modules.parts.inputs import Seen
+
+Terms = dict[str, Tensor]
+
+
+class Fusion(nn.Module):
+    """Base of the operators.
+
+    An operator may bring terms of the loss along: name -> raw value, a scalar. The weight of each
+    is an option `<name>.weight` of the operator.
+    """
+
+    def __init__(self, modalities: Sequence[str], width: int, options: Any) -> None:
+        """Build it.
+
+        Args:
+            modalities: of the model, in the field's order.
+            width: D.
+            options: of the operator (`msa_core.config.fusion`).
+        """
+        super().__init__()
+        self.modalities = list(modalities)
+        self.width = width
+        self.options = options
+
+    def forward(self, seen: Seen) -> tuple[Tensor, Terms]:
+        """The fused vector [B, F] and the operator's own terms."""
+        raise NotImplementedError
+
+
+def present_lengths(seen: Seen) -> dict[str, Tensor]:
+    """Modality -> valid frames [B]: none of what is not there, whatever its length."""
+    lengths = {name: seen.lengths[name] for name in seen.frames}
+    return {
+        name: (of * seen.present[name]).to(of.dtype) if name in seen.present else of
+        for name, of in lengths.items()
+    }
+
+
+def mean_over(values: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
+    """The mean over the modalities that are there: name -> [B, ...] give [B, ...].
+
+    Args:
+        values: zero where a modality is not there.
+        present: name -> 1 or 0, [B]; empty = all are.
+    """
+    stacked_MB = torch.stack(list(values.values()))
+    if not present:
+        return stacked_MB.mean(dim=0)
+    count_B = torch.stack([present[name] for name in values]).sum(dim=0).clamp(min=1.0)
+    return stacked_MB.sum(dim=0) / count_B.reshape(-1, *[1] * (stacked_MB.dim() - 2))
+
+
+def row_mean(values_B: Tensor, counts_B: Tensor | None) -> Tensor:
+    """The mean over the rows whose count is 1 and not 0; over all if there is none to say."""
+    if counts_B is None:
+        return values_B.mean()
+    return (values_B * counts_B).sum() / counts_B.sum().clamp(min=1.0)

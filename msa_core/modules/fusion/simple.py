@@ -1,0 +1,146 @@
+"""Fusion operators: the projected modalities become one vector.
+
+Those of vectors are here; those of frames and of codes are in the files beside this one.
+Shapes: B utterances, M modalities of the model, D = width of a projected modality, F = entries of
+the fused vector, as `fused_width` of the operator's options says, R = rank.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from msa_core.modules.fusion.base import Fusion, Terms, mean_over
+from msa_core.modules.fusion.misa import Misa
+from msa_core.modules.fusion.mult import CrossModal
+from msa_core.modules.fusion.reorg import ReorganisedSum
+from msa_core.modules.parts.attention import masked_softmax
+from msa_core.modules.parts.inputs import Seen
+from msa_core.modules.parts.linear import Linear, Product
+from msa_core.modules.parts.rounding import sigmoid
+
+__all__ = ["FUSIONS", "Fusion", "Terms"]
+
+
+class Concat(Fusion):
+    """The M vectors side by side.
+
+    Formula: f = [z_1; ...; z_M].
+    Source: common practice (late fusion).
+    """
+
+    def forward(self, seen: Seen) -> tuple[Tensor, Terms]:
+        """M times [B, D] -> [B, M D]."""
+        return torch.cat(list(seen.projected.values()), dim=1), {}
+
+
+class Average(Fusion):
+    """The mean of the vectors of the modalities that are there.
+
+    The field calls it sum fusion; dividing by the number of modalities keeps the scale when one is
+    left out.
+
+    Formula: f = sum_m mu_m z_m / sum_m mu_m.
+    Source: common practice (late fusion).
+    """
+
+    def forward(self, seen: Seen) -> tuple[Tensor, Terms]:
+        """M times [B, D] -> [B, D]."""
+        return mean_over(seen.projected, seen.present), {}
+
+
+class Gated(Fusion):
+    """A weighted sum of the vectors, whose weights all of them decide on.
+
+    Formula: f = sum_m g_m U_m z_m, g = softmax(W [z_1; ...; z_M] + b) or its sigmoid.
+    A softmax is over the modalities that are there. Equal gates of a softmax give the mean.
+    Source: after Arevalo et al. 2017 (gated multimodal units), with one gate a modality.
+    """
+
+    def __init__(self, modalities: Sequence[str], width: int, options: Any) -> None:
+        super().__init__(modalities, width, options)
+        self.gate = Linear(width * len(modalities), len(modalities))
+        self.values = nn.ModuleDict({name: Product(width, width) for name in modalities})
+
+    def forward(self, seen: Seen) -> tuple[Tensor, Terms]:
+        """M times [B, D] -> [B, D]."""
+        rows = list(seen.projected.values())
+        scores_BM = self.gate(torch.cat(rows, dim=1))
+        if self.options.gate == "sigmoid":
+            gates_BM = sigmoid(scores_BM)
+        elif seen.present:
+            there_BM = torch.stack([seen.present[name] for name in seen.projected], dim=1) > 0
+            gates_BM = masked_softmax(scores_BM, there_BM)
+        else:
+            gates_BM = torch.softmax(scores_BM, dim=1)
+        values = [self.values[name](rows_BD) for name, rows_BD in seen.projected.items()]
+        return (torch.stack(values, dim=1) * gates_BM[:, :, None]).sum(dim=1), {}
+
+
+class TensorProduct(Fusion):
+    """All products of entries of different modalities.
+
+    Each vector gets a leading 1, so the products of fewer modalities are in it too.
+
+    Formula: f = vec([1; z_1] x ... x [1; z_M]); z = (1), (2), (3) gives {1, 1, 2, 2, 3, 3, 6, 6}.
+    Source: Zadeh et al. 2017 (Tensor Fusion Network), eq. 5.
+    """
+
+    def forward(self, seen: Seen) -> tuple[Tensor, Terms]:
+        """M times [B, D] -> [B, (D + 1)^M]."""
+        first_BD, *others = seen.projected.values()
+        ones_B1 = torch.ones_like(first_BD[:, :1])
+        fused_BF = torch.cat([ones_B1, first_BD], dim=1)
+        for vector_BD in others:
+            extended_BE = torch.cat([ones_B1, vector_BD], dim=1)
+            fused_BF = (fused_BF[:, :, None] * extended_BE[:, None, :]).flatten(start_dim=1)
+        return fused_BF, {}
+
+
+class LowRank(Fusion):
+    """The tensor product read through a sum of R weights, each a product of one a modality.
+
+    It equals `TensorProduct` times the matrix sum_r w_r F_1^r x ... x F_M^r, which is never built.
+
+    Formula: f = sum_r w_r prod_m (F_m^r [1; z_m]).
+    Source: Liu et al. 2018 (Low-rank Multimodal Fusion), eq. 6, with the public code's w; its
+        bias is the next layer's.
+    """
+
+    def __init__(self, modalities: Sequence[str], width: int, options: Any) -> None:
+        super().__init__(modalities, width, options)
+        self.rank = options.rank
+        shape = (self.rank * width, width + 1)
+        self.factors = [f"factor_{name}" for name in modalities]
+        for name in self.factors:
+            self.register_parameter(name, nn.Parameter(torch.empty(shape)))
+        self.weights = nn.Parameter(torch.empty(self.rank))
+
+    def initial(self, name: str, drawn: Tensor) -> Tensor:
+        """Variance 1 / fan-in, so that a product of M does not start near 0."""
+        return drawn * math.sqrt(3.0 / drawn.shape[-1])
+
+    def forward(self, seen: Seen) -> tuple[Tensor, Terms]:
+        """M times [B, D] -> [B, D]."""
+        product_BV: Tensor | None = None  # V = R D
+        for name, vectors_BD in zip(self.factors, seen.projected.values(), strict=True):
+            extended_BE = torch.cat([torch.ones_like(vectors_BD[:, :1]), vectors_BD], dim=1)
+            read_BV = extended_BE @ getattr(self, name).T
+            product_BV = read_BV if product_BV is None else product_BV * read_BV
+        assert product_BV is not None
+        product_BRD = product_BV.reshape(-1, self.rank, self.width)
+        return (product_BRD * self.weights[:, None]).sum(dim=1), {}
+
+
+FUSIONS: dict[str, type[Fusion]] = {
+    "concat": Concat,
+    "sum": Average,
+    "gated": Gated,
+    "tfn": TensorProduct,
+    "lmf": LowRank,
+    "mult": CrossModal,
+    "misa": Misa,
+    "reorg_sum": ReorganisedSum,
+}

@@ -1,0 +1,1 @@
+"""Parts that several modules are built from: attention, dropout, linear layers, similarities."""

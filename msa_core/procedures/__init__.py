@@ -1,0 +1,1 @@
+"""Training algorithms: which loss updates which parameters, in which order."""

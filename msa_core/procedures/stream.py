@@ -1,0 +1,230 @@
+"""A stream of tasks: utterances come by rising sentiment, and a few earlier ones are seen again.
+
+Shapes: N utterances of train, B of a batch, R replayed ones, H heads.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from msa_core.config.schema import Config
+from msa_core.config.unimodal import unimodal_heads
+from msa_core.data.dataset import FloatArray
+from msa_core.model import Output
+from msa_core.objective import Term, loss_terms, total
+from msa_core.procedures.base import CPU, Move, Procedure, StepView
+from msa_core.tensors.random_streams import Streams
+
+STORED = "stream.outputs"
+
+
+class Stream(Procedure):
+    """Tasks come one after another; a buffer of earlier utterances is seen again beside each batch.
+
+    A task is a range of labels between quantiles of train, with its share of the epochs. When it
+    ends, its utterances pass by a reservoir, so that the buffer is a fair sample of all that came
+    so far. From the second task on each batch has as many rows of the buffer beside it, and the
+    loss two more terms: `replay`, the task and unimodal losses on them, and `consistency`, which
+    keeps every head's outputs on them near the output stored for the head that is now nearest to
+    the label. What is stored is the output at the row's last visit in its task.
+
+    Left out of SAMM: the calibration of temperatures after each task and the weighting of
+    predictions by calibrated confidence (a regression has no confidence), and alignment on
+    replayed rows; its relational loss and its unimodal heads are switches of their own. SAMM's
+    reservoir also takes rows while their task lasts.
+
+    Formula: L + w_r L(replayed) + w_c sum_h r_h mean_i (yhat_h,i - stored_h*(i),i)^2, h*(i) =
+        argmin_h |yhat_h,i - y_i|, r = 1 for the multimodal head, else the weight of its loss.
+    Source: Sarfraz et al. 2024 (SAMM), after its public code; its confidence is on the true class.
+    """
+
+    def __init__(self, config: Config, labels_N: Tensor, bound: float) -> None:
+        """See `Procedure`.
+
+        Raises:
+            ValueError: a task without utterances.
+        """
+        super().__init__(config, labels_N, bound)
+        count = self.options.tasks
+        shares = torch.arange(1, count, dtype=torch.float64) / count
+        self.edges = torch.quantile(labels_N.double(), shares)
+        task_N = self._task_of(labels_N)
+        self.rows = [torch.nonzero(task_N == task)[:, 0] for task in range(count)]
+        for task, rows in enumerate(self.rows, start=1):
+            if not len(rows):
+                raise ValueError(
+                    f"procedure.stream.tasks is {count}, but task {task} has no utterance: too "
+                    "many have the same label; choose fewer tasks"
+                )
+        self.heads = unimodal_heads(config)
+        self.replays = self.options.replay.weight > 0
+        self.is_consistent = self.options.consistency.weight > 0
+        self._buffers: dict[Streams, list[Tensor]] = {}
+
+    def task(self, epoch: int) -> int:
+        """The task of an epoch, from 0."""
+        count: int = self.options.tasks
+        return min((epoch - 1) * count // self.config.train.epochs, count - 1)
+
+    def passes(self, epoch: int) -> Sequence[Sequence[Move]]:
+        """One move, which replays once there is something to replay."""
+        return ((Move(replays=self.task(epoch) > 0 and (self.replays or self.is_consistent)),),)
+
+    def order(self, epoch: int, move: Move, streams: Streams) -> Tensor:
+        """The rows of the epoch's task."""
+        rows = self.rows[self.task(epoch)]
+        generator = streams.generator("batches", epoch, device=CPU)
+        return rows[torch.randperm(len(rows), generator=generator)]
+
+    def replayed(
+        self, epoch: int, move: Move, sizes: Sequence[int], streams: Streams
+    ) -> list[Tensor]:
+        """As many rows of the buffer as the batch has, or all of it."""
+        buffer = self.buffer(self.task(epoch), streams)
+        generator = streams.generator("replay", epoch, device=CPU)
+        return [buffer[torch.randperm(len(buffer), generator=generator)[:size]] for size in sizes]
+
+    def buffer(self, tasks: int, streams: Streams) -> Tensor:
+        """The rows kept after the first so many tasks."""
+        if streams not in self._buffers:
+            generator = streams.generator("buffer", device=CPU)
+            self._buffers[streams] = reservoirs(self.rows, self.options.buffer, generator)
+        return self._buffers[streams][tasks - 1]
+
+    def terms(self, move: Move, terms: Mapping[str, Term], view: StepView) -> dict[str, Term]:
+        """Those of the batch, and those on replayed rows."""
+        found = dict(terms)
+        if view.replayed is None:
+            return found
+        batch, output = view.replayed
+        if self.replays:
+            again = total(loss_terms(self.config, output, batch, view.numbers))
+            found["replay"] = Term(raw=again, weight=view.numbers["procedure.stream.replay.weight"])
+        if self.is_consistent:
+            weights = [
+                1.0, *(view.numbers[f"loss.unimodal.{name}.weight"] for name in self.heads)
+            ]  # fmt: skip
+            raw = consistency(
+                self._outputs(output),
+                view.kept[STORED].index_select(0, batch.rows),
+                batch.labels,
+                weights,
+            )
+            found["consistency"] = Term(
+                raw=raw, weight=view.numbers["procedure.stream.consistency.weight"]
+            )
+        return found
+
+    def fresh(self) -> dict[str, Tensor]:
+        """The stored outputs, [N, H]; nothing where no term reads them."""
+        if not self.is_consistent:
+            return {}
+        return {STORED: torch.zeros(len(self.labels), 1 + len(self.heads))}
+
+    def witness(self, move: Move, view: StepView) -> dict[str, Tensor]:
+        """The outputs of this step, and of which rows."""
+        if not self.is_consistent:
+            return {}
+        return {"rows": view.batch.rows, "outputs": self._outputs(view.output)}
+
+    def modified(
+        self,
+        move: Move,
+        gradients: dict[str, Tensor],
+        witness: Mapping[str, Tensor],
+        kept: dict[str, Tensor],
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Gradients as they are; the outputs are stored."""
+        stored_NH = kept[STORED].index_copy(0, witness["rows"], witness["outputs"])
+        return gradients, {**kept, STORED: stored_NH}
+
+    def watched(
+        self,
+        epoch: int,
+        predictions_N: FloatArray,
+        labels_N: FloatArray,
+        curve: Mapping[str, Sequence[float]],
+    ) -> dict[str, float]:
+        """The error on valid within each task's range, and how much of the best was forgotten.
+
+        `valid.forgetting` is the mean, over the tasks that are over, of the error now less the
+        smallest in any epoch before; below 0 they got better still.
+        """
+        task_N = self._task_of(torch.from_numpy(labels_N)).numpy()
+        error_N = np.abs(predictions_N - labels_N)
+        found: dict[str, float] = {}
+        forgotten = []
+        for task in range(self.options.tasks):
+            own = error_N[task_N == task]
+            if len(own):
+                name = f"valid.task_{task + 1}.mae"
+                found[name] = float(own.mean(dtype=np.float64))
+                if task < self.task(epoch):
+                    forgotten.append(found[name] - min(curve[name]))
+        if forgotten:
+            found["valid.forgetting"] = float(np.mean(forgotten))
+        return found
+
+    def _task_of(self, labels_N: Tensor) -> Tensor:
+        return torch.bucketize(labels_N.double(), self.edges, right=True)
+
+    def _outputs(self, output: Output) -> Tensor:
+        """[B, H], the multimodal head first."""
+        heads = [output.prediction, *(output.unimodal[name] for name in self.heads)]
+        return torch.stack(heads, dim=1)
+
+
+def reservoirs(tasks: Sequence[Tensor], size: int, generator: torch.Generator) -> list[Tensor]:
+    """What a reservoir holds after each task: a fair sample of all rows that came so far.
+
+    Args:
+        tasks: rows of each task, in the order in which they come.
+        size: of the reservoir.
+        generator: draws one number a row.
+
+    Returns:
+        For each task min(size, rows so far) rows; one that left never comes back.
+    Source: Vitter 1985, algorithm R.
+    """
+    count = sum(len(rows) for rows in tasks)
+    drawn = torch.rand(count, dtype=torch.float64, generator=generator).tolist()
+    held: list[int] = []
+    after = []
+    seen = 0
+    for rows in tasks:
+        for row in rows.tolist():
+            place = int(drawn[seen] * (seen + 1))
+            seen += 1
+            if len(held) < size:
+                held.append(row)
+            elif place < size:
+                held[place] = row
+        after.append(torch.tensor(held))
+    return after
+
+
+def consistency(
+    outputs_RH: Tensor, stored_RH: Tensor, labels_R: Tensor, weights: Sequence[Tensor | float]
+) -> Tensor:
+    """How far the heads have moved from the stored output of the head that is now best.
+
+    Formula: sum_h r_h mean_i (yhat_h,i - stored_h*(i),i)^2, h*(i) = argmin_h |yhat_h,i - y_i|.
+
+    Args:
+        outputs_RH: of every head now.
+        stored_RH: of every head, as stored; no gradient reaches them.
+        labels_R: of the rows.
+        weights: r of each head.
+
+    Returns:
+        Scalar >= 0; 0 with one head whose outputs are the stored ones.
+    Source: Sarfraz et al. 2024 (SAMM), its public code; nearest to the label in place of most
+        confident on the true class.
+    """
+    nearest_R = (outputs_RH.detach() - labels_R[:, None]).abs().argmin(dim=1)
+    target_R1 = stored_RH.detach().gather(1, nearest_R[:, None])
+    errors_H = (outputs_RH - target_R1).square().mean(dim=0)
+    terms = [error * weight for error, weight in zip(errors_H.unbind(), weights, strict=True)]
+    return torch.stack(terms).sum()

@@ -1,0 +1,1 @@
+"""Where the modules come from: citations, formulas, and the generated page `docs/modules.md`."""

@@ -1,0 +1,1 @@
+"""Tensor plumbing: parameters, pytrees, random streams and recorded operations."""

@@ -1,0 +1,1 @@
+"""Training of a pack: epochs, early stopping, failures, evaluation."""

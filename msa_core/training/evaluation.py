@@ -1,0 +1,96 @@
+"""Evaluation: the only code that reads a test split."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from msa_core.analysis.robustness import REPETITIONS, SHARES, RobustnessScore, robustness_curve
+from msa_core.data.batching import prepare
+from msa_core.data.dataset import FloatArray, Split
+from msa_core.metrics import score
+from msa_core.tensors.parameters import Parameters
+from msa_core.training.pack_training import MemberResult
+from msa_core.vectorised.network import Network
+from msa_core.vectorised.pack_key import in_turn
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What a trained member does on test.
+
+    Attributes:
+        metrics: name -> value, unrounded; an undefined metric is absent.
+        predictions: float32 [N], in the order of the split.
+    """
+
+    metrics: Mapping[str, float]
+    predictions: FloatArray
+
+
+def evaluate(
+    result: MemberResult, test: Split, *, device: torch.device | str = "cpu"
+) -> Evaluation:
+    """Predict the test split with the member's best epoch and score it.
+
+    Raises:
+        ValueError: the member did not complete.
+    """
+    if result.status != "complete" or result.trained is None:
+        raise ValueError(f"only a complete member can be evaluated, this one is {result.status}")
+    trained = result.trained
+    place = torch.device(device)
+    vmapped = not in_turn(trained.config, place.type)
+    # As in training, a stack of one has a twin: the same predictions to the last bit.
+    copies = 2 if vmapped else 1
+    parameters = Parameters.stack([trained.state] * copies, place, transposed=vmapped)
+    network = Network(trained.config, trained.features, vmapped=vmapped)
+    whole = prepare(test, trained.scaler, trained.config, place)
+    predictions = network.predict(parameters, whole)[0]
+    return Evaluation(
+        metrics=score(trained.scheme, predictions, test.labels), predictions=predictions
+    )
+
+
+def robustness(
+    result: MemberResult,
+    test: Split,
+    *,
+    rng: np.random.Generator,
+    modalities: Collection[str] | None = None,
+    shares: Sequence[float] = SHARES,
+    repetitions: int = REPETITIONS,
+    device: torch.device | str = "cpu",
+) -> tuple[RobustnessScore, ...]:
+    """The metrics of a member against the share of test frames that it misses.
+
+    A missing frame is the mean of train where features are standardised and zeros elsewhere, as in
+    a training with `missing.frames`: zero, as the model sees it.
+
+    Args:
+        result: of a complete member.
+        test: with all its frames.
+        rng: of the masks.
+        modalities: those that lose frames; None = all that the model reads.
+        shares: of frames missing, ascending, each in 0..1.
+        repetitions: draws of the masks at each share.
+        device: where it is predicted.
+
+    Returns:
+        A row for each share, repetition and metric; `area_under_curve` sums a metric's up.
+
+    Raises:
+        ValueError: the member did not complete; see also `robustness_curve`.
+    """
+    if result.trained is None:
+        raise ValueError(f"only a complete member can be evaluated, this one is {result.status}")
+    return robustness_curve(
+        lambda split: evaluate(result, split, device=device).metrics,
+        test,
+        result.trained.scaler.mean,
+        rng=rng,
+        modalities=modalities,
+        shares=shares,
+        repetitions=repetitions,
+    )

@@ -1,0 +1,1 @@
+"""Many cells in one step: pack keys, stacked parameters, the vectorised step, checkpoints."""

@@ -1,0 +1,1 @@
+"""Claims of a study, answered from paired differences."""

@@ -1,0 +1,1 @@
+"""Evidence of designs with factors: effects, Shapley values, matrices, the ablation path."""

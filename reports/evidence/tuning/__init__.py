@@ -1,0 +1,1 @@
+"""Evidence of the tuning: candidates, importance of fields, best so far, learning curves."""

@@ -1,0 +1,206 @@
+"""Which plots the page has, and the views of each that a reader can choose."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from reports.evidence.comparison import Comparison
+from reports.evidence.values import Evidence
+from reports.page.figures.arms import (
+    delta_data,
+    draw_delta,
+    draw_learning,
+    draw_seeds,
+    learning_data,
+    seeds_data,
+)
+from reports.page.figures.base import MOST_LINES, MOST_ROWS, Figure, Plot, Variant, few_and_all
+from reports.page.figures.budget import (
+    anytime_data,
+    draw_budget,
+    draw_pareto,
+    expected_data,
+    pareto_data,
+)
+from reports.page.figures.tuning import (
+    TuningData,
+    draw_importance,
+    draw_parallel,
+    draw_tuning_slices,
+    importance_data,
+    tuning_data,
+)
+
+TUNING = "tuning-arm"  # the chooser of the arm whose tuning is shown
+
+
+def make_plots(comparison: Comparison, evidence: Evidence) -> dict[str, Plot]:
+    """Id -> plot, of those that have something to show."""
+    plots = [*_arm_plots(comparison, evidence), *_tuning_plots(comparison, evidence)]
+    return {plot.id: plot for plot in plots}
+
+
+def plots_as_json(plots: dict[str, Plot]) -> dict[str, Any]:
+    """What `figures.js` reads."""
+    return {
+        plot.id: {
+            "chooser": plot.chooser,
+            "variants": [{"name": v.name, "figures": v.figures} for v in plot.variants],
+        }
+        for plot in plots.values()
+    }
+
+
+def _arm_plots(comparison: Comparison, evidence: Evidence) -> list[Plot]:
+    label = comparison.primary.label
+    views = _Views(comparison)
+    compared = [e.arm for e in comparison.estimates if e.delta is not None]
+    shown = [a for a in comparison.facts.arms if comparison.seed_values.get(a)]
+    found = []
+    if compared:
+        found.append(
+            views.plot(
+                "delta",
+                f"Forest plot: difference in {label} of each arm from the baseline, with 95 % "
+                "intervals. The verdict table has the same numbers.",
+                shown,
+                MOST_ROWS,
+                lambda arms: draw_delta(delta_data(comparison, arms)),
+            )
+        )
+    if shown:
+        found.append(
+            views.plot(
+                "seeds",
+                f"Dot plot: {label} of every confirm seed, by arm. The cells panel has the same "
+                "numbers.",
+                shown,
+                MOST_ROWS,
+                lambda arms: draw_seeds(seeds_data(comparison, arms)),
+            )
+        )
+    if evidence.learning:
+        found.append(_learning_plot(comparison, evidence))
+    if comparison.fronts:
+        found.append(
+            views.plot(
+                "pareto",
+                f"Scatter plot: {label} against {comparison.fronts[0].second_label} of the "
+                "candidates on the fronts. The table below has the same numbers.",
+                [point.arm for point in comparison.fronts],
+                MOST_LINES,
+                lambda arms: draw_pareto(pareto_data(comparison, arms)),
+            )
+        )
+    return found
+
+
+def _learning_plot(comparison: Comparison, evidence: Evidence) -> Plot:
+    """All arms' means; and each arm beside the baseline, where there is room for bands."""
+    baseline = comparison.facts.baseline
+
+    def draw(arms: Sequence[str]) -> Figure:
+        return draw_learning(learning_data(evidence, comparison, arms))
+
+    curved = [curve.arm for curve in evidence.learning]
+    plot = _Views(comparison).plot(
+        "learning",
+        f"Line plot: validation {comparison.primary.label} by epoch, a line an arm.",
+        curved,
+        MOST_LINES,
+        draw,
+    )
+    alone = tuple(
+        Variant(name=f"{arm}, with its band", figures=(draw([baseline, arm]),))
+        for arm in comparison.facts.arms
+        if arm in set(curved) and arm != baseline
+    )
+    return replace(plot, variants=(*plot.variants, *alone))
+
+
+def _tuning_plots(comparison: Comparison, evidence: Evidence) -> list[Plot]:
+    label = comparison.primary.label
+    views = _Views(comparison)
+    found = []
+    if evidence.anytime:
+        found.append(
+            views.plot(
+                "anytime",
+                f"Step plot: best validation {label} so far against device-seconds, by arm.",
+                [curve.arm for curve in evidence.anytime],
+                MOST_LINES,
+                lambda arms: draw_budget(anytime_data(evidence, comparison, arms)),
+            )
+        )
+    if evidence.expected:
+        found.append(
+            views.plot(
+                "expected",
+                f"Line plot: expected validation {label} of the best of n candidates, by arm.",
+                [curve.arm for curve in evidence.expected],
+                MOST_LINES,
+                lambda arms: draw_budget(expected_data(evidence, comparison, arms)),
+            )
+        )
+    tuning = tuning_data(evidence, comparison)
+    if tuning:
+        found.append(
+            Plot(
+                id="parallel",
+                alt="Parallel coordinates: a line a candidate through the values of its searched "
+                f"fields to its validation {label}. The cells panel has the same numbers.",
+                variants=_by_arm(tuning, lambda data: (draw_parallel(data),)),
+                chooser=TUNING,
+            )
+        )
+        found.append(
+            Plot(
+                id="fields",
+                alt=f"Scatter plots: validation {label} against the value of each searched field.",
+                variants=_by_arm(tuning, draw_tuning_slices),
+                chooser=TUNING,
+            )
+        )
+    if importance := importance_data(evidence, comparison.facts):
+        found.append(
+            Plot(
+                id="importance",
+                alt="Bar plot: share of the spread of validation values that each searched field "
+                "explains.",
+                variants=tuple(
+                    Variant(name=data.arm, figures=(draw_importance(data),)) for data in importance
+                ),
+                chooser=TUNING,
+            )
+        )
+    return found
+
+
+def _by_arm(
+    tuning: Sequence[TuningData], draw: Callable[[TuningData], tuple[Figure, ...]]
+) -> tuple[Variant, ...]:
+    return tuple(Variant(name=data.arm, figures=draw(data)) for data in tuning)
+
+
+class _Views:
+    """Makes a plot with the most different arms first where there are many."""
+
+    def __init__(self, comparison: Comparison) -> None:
+        self._comparison = comparison
+
+    def plot(
+        self,
+        name: str,
+        alt: str,
+        arms: Sequence[str],
+        most: int,
+        draw: Callable[[Sequence[str]], Figure],
+    ) -> Plot:
+        return Plot(
+            id=name,
+            alt=alt,
+            variants=tuple(
+                Variant(name=view, figures=(draw(shown),))
+                for view, shown in few_and_all(self._comparison, arms, most)
+            ),
+        )

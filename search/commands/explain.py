@@ -1,0 +1,23 @@
+"""`triptych explain`."""
+
+import click
+
+from search.commands.shared import report_errors
+
+
+@click.command()
+@click.argument("field", required=False)
+@click.option("--study", help="Study file whose own modules have fields too.")
+def explain(field: str | None, study: str | None) -> None:
+    """Say what a field of a study means.
+
+    FIELD is a field such as train.epochs, a group of them such as model.fusion, a field of the
+    study such as budget.candidates, a design, a domain or a sampler; without it, all are listed.
+    """
+    from search.help.explain import show_field, show_fields
+    from spaces.study_file.load import find_study, load_study
+
+    with report_errors():
+        if study:
+            load_study(find_study(study))
+        show_field(field) if field else show_fields()

@@ -1,0 +1,64 @@
+"""Tune's ASHA for packs of one candidate: each arm has its own, so that arms never compete.
+
+Which candidates it stops depends on what has finished when, and so on the number of workers.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
+
+from search.schedule.brackets import EPOCH, REDUCTION, RUNGS, VALUE, rungs
+from spaces.plan.plan import Plan
+from spaces.plan.planned_arms import PlannedArm
+from spaces.search_space.domains import Choice, Int
+
+
+class ArmsAsha(FIFOScheduler):  # type: ignore[misc]  # Ray ships no types for it
+    """Hands every trial to the ASHA of its arm; confirm packs are nobody's."""
+
+    def __init__(self, plan: Plan) -> None:
+        """No trial yet."""
+        super().__init__()
+        self._arms = {arm.key: _asha(most_epochs(arm)) for arm in plan.arms}
+
+    def on_trial_add(self, controller: Any, trial: Any) -> None:
+        """Called by Tune."""
+        if self._is_tuning(trial):
+            self._of(trial).on_trial_add(controller, trial)
+
+    def on_trial_result(self, controller: Any, trial: Any, result: Mapping[str, Any]) -> str:
+        """Called by Tune: whether the candidate goes on."""
+        if not self._is_tuning(trial) or VALUE not in result:
+            decision: str = TrialScheduler.CONTINUE
+        else:
+            decision = self._of(trial).on_trial_result(controller, trial, result)
+        return decision
+
+    def _is_tuning(self, trial: Any) -> bool:
+        pack = trial.config["pack"]
+        return pack is not None and bool(pack.scheduler == "asha")
+
+    def _of(self, trial: Any) -> AsyncHyperBandScheduler:
+        return self._arms[trial.config["pack"].arm_key]
+
+
+def _asha(epochs: int) -> AsyncHyperBandScheduler:
+    return AsyncHyperBandScheduler(
+        time_attr=EPOCH,
+        metric=VALUE,
+        mode="min",
+        max_t=epochs,
+        grace_period=min((*rungs(epochs, RUNGS), epochs)),
+        reduction_factor=REDUCTION,
+    )
+
+
+def most_epochs(arm: PlannedArm) -> int:
+    """The most epochs that a candidate of an arm can train."""
+    match arm.space.get("train.epochs"):
+        case Int(_, high):
+            return high
+        case Choice(options):
+            return max(int(option) for option in options)
+    return arm.config.train.epochs

@@ -1,0 +1,110 @@
+"""A running Ray, on this machine alone or at an address. The only file that starts it."""
+
+import importlib
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Thread
+
+from search.engine.loopback import on_loopback
+from search.engine.nodes import Resources, choose, cluster_resources, ray_nodes
+from search.errors import REFUSED_TOKEN, RunError
+from search.redaction import without_secrets
+
+# Read by Ray when it is imported or started.
+RAY_ENVIRONMENT = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the ledger and MLflow keep the results
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is ours: it stops the run gently
+    "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # nothing is ever restored from Tune's snapshots
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # a failure is ours to tell
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",  # the new output prints a banner even at verbose=0
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Session:
+    """The workers that a running Ray has room for.
+
+    Attributes:
+        resources: what a worker gets, and how many there are.
+        nodes: that are alive.
+        logs: folder of the workers' logs on this machine; None = unknown.
+    """
+
+    resources: Resources
+    nodes: int
+    logs: Path | None
+
+
+@contextmanager
+def ray_session(
+    address: str | None, workers: int | None, gpus_a_worker: float | None
+) -> Iterator[Session]:
+    """Start Ray on this machine, or connect to a cluster; end with it.
+
+    Args:
+        address: of a cluster; None = this machine alone.
+        workers: packs at once; None = as many as there is room for.
+        gpus_a_worker: share of a GPU for each; None = as fits what is there.
+
+    Raises:
+        RunError: Ray could not start, or has no room for a worker.
+    """
+    os.environ.update({**RAY_ENVIRONMENT, **os.environ})
+    with nullcontext() if address else on_loopback():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import ray
+
+        # A lost worker is ours to tell, in one line; Tune would print its traceback.
+        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+        # A second of imports, done while Ray's processes come up.
+        torch_too = Thread(
+            target=importlib.import_module, args=("msa_core.training.pack_training",)
+        )
+        torch_too.start()
+        try:
+            # Without "local", ray.init attaches to any cluster that happens to run here.
+            ray.init(
+                address=address or "local",
+                num_cpus=None if address else workers,
+                include_dashboard=None if address else False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+        except Exception as error:
+            raise RunError(_why(error, address)) from error
+        finally:
+            torch_too.join()
+    try:
+        nodes = ray_nodes()
+        yield Session(
+            resources=cluster_resources(workers, gpus_a_worker)
+            if address
+            else choose(nodes, workers=workers, gpus_a_worker=gpus_a_worker),
+            nodes=sum(node.alive for node in nodes),
+            logs=_logs_here(),
+        )
+    finally:
+        ray.shutdown()
+
+
+def _why(error: Exception, address: str | None) -> str:
+    """Ray's own words, unless it was the token; of that only the cause's text tells."""
+    if address and "InvalidAuthToken" in str(error.__cause__ or error):
+        return REFUSED_TOKEN.format(address=address)
+    return f"Ray could not start: {without_secrets(str(error))}"
+
+
+def _logs_here() -> Path | None:
+    from ray._private.worker import global_worker
+
+    node = getattr(global_worker, "node", None)
+    return Path(node.get_logs_dir_path()) if node is not None else None

@@ -1,0 +1,1 @@
+"""Help for writing a study file: `init`, `schema` and `explain`."""

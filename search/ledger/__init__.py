@@ -1,0 +1,1 @@
+"""The ledger: its lines, its lock, and what is repaired in it."""

@@ -1,0 +1,285 @@
+"""`triptych reproduce`: train rows or cells again, and say whether they are what they were."""
+
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from rich.console import Console
+
+from msa_core.data.dataset import Dataset
+from msa_core.metrics import SCHEMES
+from reports.evidence.comparison import compare
+from reports.evidence.statistics.paired import bca_interval
+from reports.numerals import count
+from reports.results import METRIC, Results
+from search.console import say
+from search.ledger.ledger import read_ledger, read_pack_sizes, read_whole
+from search.ledger.record import CellRecord
+from search.reproduce.judging import (
+    INSIDE,
+    NOT,
+    SAME,
+    TEST,
+    CellOutcome,
+    RowOutcome,
+    judge_cell,
+    judge_row,
+)
+from search.reproduce.origin import Change, changes, find_data, kept_study
+from search.reproduce.retrain import train_again, usable_device
+from search.reproduce.targets import Targets, find_targets
+from search.results.events import EVENTS
+from search.results.folder import Manifest, ledger_results, read_manifest, results_folder
+from spaces.plan.plan import CONFIRM
+
+SEED = 0  # of the resampling, as in the report
+WORDS = {SAME: "the same to the bit", INSIDE: "inside the interval", NOT: "not the same"}
+SEALED = (
+    "the study is unfinished and its test metrics are sealed: cells are compared on validation only"
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReproduceOptions:
+    """How `triptych reproduce` goes about it.
+
+    Attributes:
+        data: feature file; None = the study's own.
+        device: `cpu` or `cuda`; None = where the cells were trained, if that is here.
+        as_json: print JSON.
+    """
+
+    data: Path | None = None
+    device: str | None = None
+    as_json: bool = False
+
+
+def reproduce(name: str, targets: Sequence[str], workdir: Path, options: ReproduceOptions) -> bool:
+    """Train rows or cells of a study again and print how they compare; writes nothing.
+
+    Args:
+        name: of the study, its file or its results folder.
+        targets: arms, or keys of cells or how those begin.
+        workdir: results are below it.
+        options: how.
+
+    Returns:
+        Whether every row and every single cell is the same, or inside its interval.
+
+    Raises:
+        StudyError, DataError, ResultsError, LedgerError: nothing to train again, or nothing to
+            train it on.
+    """
+    folder = results_folder(name, workdir)
+    manifest = read_manifest(folder)
+    records = read_ledger(folder)
+    wanted = find_targets(manifest, records, targets)
+    study = kept_study(folder)
+    dataset = find_data(study, manifest.facts, folder, options.data)
+    results = ledger_results(folder)
+    devices = _devices(folder)
+    device = usable_device(options.device, devices)
+    whole = {record.key: record for record in read_whole(folder, wanted.keys)}
+    changed = changes(manifest, whole.values(), dataset, study.plugins, devices, device)
+
+    console = Console(stderr=options.as_json)
+    say(console, f"training {count(len(whole), 'cell')} again on the {_device_name(device)}")
+    for line in _changed_lines(changed, results.sealed):
+        say(console, line)
+    outcomes: dict[str, CellOutcome] = {}
+    for outcome in _outcomes(
+        manifest, records, list(whole.values()), dataset, results.sealed, device
+    ):
+        outcomes[outcome.key] = outcome
+        for line in _cell_lines(outcome):
+            say(console, line)
+    rows = [_row(arm, keys, outcomes, results) for arm, keys in wanted.rows.items()]
+    for row in rows:
+        say(console, _row_line(row, manifest.facts.baseline))
+    if options.as_json:
+        click.echo(json.dumps(_json(folder, wanted, outcomes, rows, changed, results.sealed)))
+    return _passes(wanted, outcomes, rows)
+
+
+def _outcomes(
+    manifest: Manifest,
+    records: Mapping[str, CellRecord],
+    whole: Sequence[CellRecord],
+    dataset: Dataset,
+    sealed: bool,
+    device: str,
+) -> Iterator[CellOutcome]:
+    primary = manifest.facts.primary
+    then = {record.key: record for record in whole}
+    for pack in train_again(whole, dataset, metric=primary, device=device, test=not sealed):
+        for now in sorted(pack, key=lambda record: record.seed):
+            others = _other_seeds(then[now.key], records.values())
+            yield judge_cell(then[now.key], now, others, primary=primary, sealed=sealed)
+
+
+def _other_seeds(cell: CellRecord, records: Iterable[CellRecord]) -> list[CellRecord]:
+    """The finished cells that differ from one in nothing but the seed."""
+    return [
+        record
+        for record in records
+        if (record.arm_key, record.phase, record.candidate)
+        == (cell.arm_key, cell.phase, cell.candidate)
+        and record.config == cell.config
+        and record.seed != cell.seed
+    ]
+
+
+def _row(
+    arm: str, keys: Sequence[str], outcomes: Mapping[str, CellOutcome], results: Results
+) -> RowOutcome:
+    facts = results.facts
+    split = "valid." if results.sealed else TEST
+    is_baseline = arm == facts.baseline
+    own = _by_seed(results, arm, split)
+    baseline = _by_seed(results, facts.baseline, split)
+    interval: tuple[float, float] | None = None
+    kind = ""
+    if is_baseline:
+        pass
+    elif results.sealed:  # no predictions, so no utterances to draw from
+        shared = [seed for seed in own if seed in baseline]
+        gaps = np.array([own[seed] - baseline[seed] for seed in shared], dtype=np.float64)
+        interval, kind = bca_interval(gaps, SEED), "over seeds, on validation"
+    else:
+        interval, kind = _two_level(results, arm), "two-level, as in the report"
+    return judge_row(
+        arm,
+        [outcomes[key] for key in keys],
+        metric=f"{split}{facts.primary}",
+        is_baseline=is_baseline,
+        baseline=baseline,
+        interval=interval,
+        kind=kind,
+    )
+
+
+def _two_level(results: Results, arm: str) -> tuple[float, float] | None:
+    """The report's interval of an arm's difference: it depends on the cells of the two alone."""
+    facts = results.facts
+    metric = SCHEMES[facts.scheme][facts.primary]
+    arms = (facts.baseline, arm)
+    few = replace(
+        results,
+        facts=replace(facts, arms=arms, claims=(), frozen={}, second_metric=""),
+        cells=results.cells[results.cells["arm"].isin(arms)],
+    )
+    found = compare(few, {facts.primary: metric}, seed=SEED).of(arm, facts.primary)
+    if found.ci_low is None or found.ci_high is None:
+        return None
+    return found.ci_low, found.ci_high
+
+
+def _by_seed(results: Results, arm: str, split: str) -> dict[int, float]:
+    """Seed -> value of an arm's complete confirm cells, where it is defined."""
+    cells, column = results.cells, f"{METRIC}{split}{results.facts.primary}"
+    if column not in cells.columns:
+        return {}
+    own = cells[
+        (cells["arm"] == arm) & (cells["phase"] == CONFIRM) & (cells["status"] == "complete")
+    ]
+    own = own[own[column].notna()].sort_values("seed")
+    return dict(zip(own["seed"].astype(int), own[column].astype(float), strict=True))
+
+
+def _devices(folder: Path) -> set[str]:
+    """On which devices the folder's runs have trained, as far as they say so."""
+    found = {size.device for size in read_pack_sizes(folder)}
+    try:
+        lines = (folder / EVENTS).read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return found
+    for line in lines:
+        if '"device"' in line:
+            try:
+                found.add(str(json.loads(line)["device"]))
+            except (ValueError, KeyError, TypeError):
+                continue  # the last line may not be written to its end
+    return found
+
+
+def _passes(
+    wanted: Targets, outcomes: Mapping[str, CellOutcome], rows: Collection[RowOutcome]
+) -> bool:
+    """A row answers for its cells; cells that were named one by one answer for themselves."""
+    verdicts = [row.verdict for row in rows] + [outcomes[key].verdict for key in wanted.cells]
+    return NOT not in verdicts
+
+
+def _device_name(device: str) -> str:
+    return {"cpu": "CPU", "cuda": "GPU"}.get(device, device)
+
+
+def _changed_lines(changed: Sequence[Change], sealed: bool) -> list[str]:
+    lines = [f"note: {SEALED}"] if sealed else []
+    if not changed:
+        return [*lines, "code, data, versions and device are as they were"]
+    return [*lines, *(f"differs: {c.what}: {_short(c.then)} then, {_short(c.now)} now"
+                      for c in changed)]  # fmt: skip
+
+
+def _short(text: str) -> str:
+    """A digest needs no 64 characters."""
+    return text[:16] if len(text) == 64 and text.isalnum() else text
+
+
+def _cell_lines(outcome: CellOutcome) -> list[str]:
+    head = (
+        f"{outcome.key[:12]}  {outcome.arm}, {outcome.phase}, candidate {outcome.candidate}, "
+        f"seed {outcome.seed}: {WORDS[outcome.verdict]}"
+    )
+    if outcome.verdict == SAME:
+        alike = f"; it fails alike ({outcome.fails})" if outcome.fails else ""
+        return [f"{head}{_value(outcome)}{alike}"]
+    lines = [head, *(f"    {difference}" for difference in outcome.differences)]
+    if outcome.low is None or outcome.high is None:
+        why = f"only {count(outcome.others, 'other seed')}"
+        lines.append(f"    no interval of a new seed: {why} of it has {outcome.metric}")
+    else:
+        lines.append(
+            f"    a new seed is expected in [{outcome.low:.6g}, {outcome.high:.6g}], from "
+            f"{count(outcome.others, 'other seed')}"
+        )
+    return lines
+
+
+def _value(outcome: CellOutcome) -> str:
+    return "" if outcome.now is None else f" ({outcome.metric} {outcome.now!r})"
+
+
+def _row_line(row: RowOutcome, baseline: str) -> str:
+    head = (
+        f"row '{row.arm}': {WORDS[row.verdict]}; {row.same} of {count(row.cells, 'cell')} the same"
+    )
+    if row.then is None or row.now is None:
+        return head
+    said = f"{head}; {row.metric} against '{baseline}' {row.then:+.6g}, now {row.now:+.6g}"
+    if row.low is None or row.high is None:
+        return f"{said}, no interval"
+    return f"{said}, 95 % interval [{row.low:+.6g}, {row.high:+.6g}] ({row.interval})"
+
+
+def _json(
+    folder: Path,
+    wanted: Targets,
+    outcomes: Mapping[str, CellOutcome],
+    rows: Sequence[RowOutcome],
+    changed: Sequence[Change],
+    sealed: bool,
+) -> dict[str, Any]:
+    return {
+        "folder": str(folder),
+        "sealed": sealed,
+        "differs": [asdict(change) for change in changed],
+        "cells": [asdict(outcomes[key]) for key in wanted.keys],
+        "rows": [asdict(row) for row in rows],
+        "reproduced": _passes(wanted, outcomes, rows),
+    }

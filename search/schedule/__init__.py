@@ -1,0 +1,1 @@
+"""What is trained next: arms, candidates, budgets, retries. Free of Ray."""

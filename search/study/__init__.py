@@ -1,0 +1,1 @@
+"""From the name of a study to its plans, data and results folder."""

@@ -1,0 +1,1 @@
+"""Studies on a Ray cluster: staged, submitted as jobs, mirrored to storage."""

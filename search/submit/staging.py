@@ -1,0 +1,129 @@
+"""What of a study travels to a cluster: its file, its own modules, small feature files."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from search.errors import RunError
+from search.study.given_files import files_by_set
+from spaces.errors import StudyError
+from spaces.study_file.load import Study, find_study, load_study
+
+STUDY = "study.yaml"
+PLUGINS = "plugins"
+DATA = "data"
+# Ray takes packages up to 500 MB through its control plane; more than this belongs in a storage.
+MOST_BYTES = 100 * 1024**2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Staged:
+    """A study in a folder that a job can start in.
+
+    Attributes:
+        study: as read here.
+        arguments: of `triptych run` in that folder.
+    """
+
+    study: Study
+    arguments: tuple[str, ...]
+
+
+def stage(
+    name: str,
+    folder: Path,
+    *,
+    data: Sequence[str] = (),
+    data_there: Sequence[str] = (),
+    overrides: Sequence[str] = (),
+) -> Staged:
+    """Check a study and put it into a folder with what it needs.
+
+    Args:
+        name: a study file, or a shipped study.
+        folder: an empty one.
+        data: feature files of this machine, as given to `--data`.
+        data_there: feature files by their paths on the cluster, as given to `--data-there`.
+        overrides: as given to `--set`.
+
+    Raises:
+        StudyError: a mistake in the study.
+        RunError: feature files that are not here, or too large to travel.
+    """
+    path = find_study(name)
+    study = load_study(path, overrides)
+    shutil.copyfile(path, folder / STUDY)
+    arguments = [STUDY]
+    for override in overrides:
+        if not override.startswith("plugins="):
+            arguments += ["--set", override]
+    if study.plugins:
+        (folder / PLUGINS).mkdir()
+        for plugin in study.plugins:
+            (folder / PLUGINS / plugin.name).write_text(plugin.text, encoding="utf-8", newline="")
+        names = ", ".join(f"{PLUGINS}/{plugin.name}" for plugin in study.plugins)
+        arguments += ["--set", f"plugins=[{names}]"]
+    here, there = (
+        files_by_set(study, data, "--data"),
+        files_by_set(study, data_there, "--data-there"),
+    )
+    if both := sorted(here.keys() & there.keys()):
+        raise StudyError(
+            f"--data and --data-there both name the data{_of(both[0])}; give one of them"
+        )
+    travelling = {**_own_files(study, {*here, *there}), **{k: Path(v) for k, v in here.items()}}
+    _check_sizes(travelling)
+    for name, file in travelling.items():
+        place = Path(DATA) / name / file.name if name else Path(DATA) / file.name
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, folder / place)
+        arguments += ["--data", _given(name, place.as_posix())]
+    for name, file_there in there.items():
+        arguments += ["--data", _given(name, file_there)]
+    return Staged(study=study, arguments=tuple(arguments))
+
+
+def _own_files(study: Study, given: set[str]) -> Mapping[str, Path]:
+    """The files that the study itself names, of the data sets for which nothing else was given."""
+    files: dict[str, Path] = {}
+    for name, source in study.sets.items():
+        if source.text_model is not None:
+            raise RunError(
+                f"{study.place}: data.text_model{_of(name)} is a folder of this machine, and "
+                "`triptych submit` does not send language models; make the text features first"
+            )
+        if name in given or source.planted is not None:
+            continue
+        if source.file is None:
+            raise StudyError(
+                f"{study.place}: the study names no data{_of(name)}; give a file of this machine "
+                "with --data, or one of the cluster with --data-there"
+            )
+        files[name] = source.file
+    return files
+
+
+def _check_sizes(files: Mapping[str, Path]) -> None:
+    for name, file in files.items():
+        if not file.is_file():
+            raise RunError(
+                f"{file}: no such file here; if the cluster has it, name it with "
+                f"--data-there {_given(name, 'FILE')}"
+            )
+    total = sum(file.stat().st_size for file in files.values())
+    if total > MOST_BYTES:
+        named = ", ".join(str(file) for file in files.values())
+        raise RunError(
+            f"{named}: {total / 1024**2:.0f} MB do not travel with a study (at most "
+            f"{MOST_BYTES // 1024**2} MB do); copy them to the head once (`ray rsync-up`, scp, or "
+            "a shared file system) and name the place there with --data-there FILE"
+        )
+
+
+def _given(name: str, file: str) -> str:
+    return f"{name}={file}" if name else file
+
+
+def _of(name: str) -> str:
+    return f" of '{name}'" if name else ""

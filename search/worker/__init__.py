@@ -1,0 +1,1 @@
+"""A worker at work: opens the data, trains a pack, reports its cells. Free of Ray."""

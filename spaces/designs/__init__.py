@@ -1,0 +1,1 @@
+"""Designs: from components and factors to the arms of a study."""

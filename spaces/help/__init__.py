@@ -1,0 +1,1 @@
+"""Help made from declarations: JSON Schema, topics, the generated page `docs/studies.md`."""

@@ -1,0 +1,1 @@
+"""The plan: arms on the data at hand, tunings, budgets, seeds; and what seeds can show."""

@@ -1,0 +1,289 @@
+"""Arms on the data at hand: which are left, which are the same, what they search, their keys."""
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from dataclasses import replace as changed
+
+from msa_core.config.kinds import is_added, kind_of_path
+from msa_core.config.paths import Value, flatten, get, replace
+from msa_core.config.rules import resolve, restrict
+from msa_core.config.schema import MODALITIES, Config, ConfigError
+from msa_core.plugins import kinds_added_by
+from spaces.designs.designs import Arm
+from spaces.designs.resolution import (
+    combinations_an_arm,
+    feasible_share,
+    possible_plugin_kinds,
+    possible_space,
+    refusal,
+    signature,
+)
+from spaces.errors import at
+from spaces.search_space.domains import Domain, contains, describe
+from spaces.study_file.load import Study
+from spaces.syntax.constraints import Condition
+
+FROZEN = ", frozen"  # behind the name of an arm that is there re-tuned too
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Versions:
+    """What besides the study decides the numbers.
+
+    Attributes:
+        data: fingerprint of the data.
+        code: digest of the training core's source.
+    """
+
+    data: str
+    code: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlannedArm:
+    """An arm on the data at hand.
+
+    Attributes:
+        changes: field -> value that it fixes over the base.
+        config: its configuration; modalities that the data lacks are off.
+        space: the fields searched in it; empty = nothing to tune.
+        constraints: what every candidate must satisfy.
+        start: candidates that are tried first; what one leaves open the sampler fills in.
+        frozen: the arm that is tuned for it; empty = it is tuned itself, or has nothing to tune.
+        inherits: the fields whose value it takes from that arm's best candidate.
+        key: digest of all that decides which candidates it is given and how they train. Cells
+            of another key are another arm's, even under the same name.
+        levels: factor -> its level in this arm, see `spaces.designs.designs.Arm`.
+    """
+
+    name: str
+    changes: Mapping[str, Value]
+    config: Config
+    space: Mapping[str, Domain]
+    constraints: tuple[Condition, ...] = ()
+    start: tuple[Mapping[str, Value], ...] = ()
+    frozen: str = ""
+    inherits: tuple[str, ...] = ()
+    key: str
+    levels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Candidate:
+    """An arm of the study on its way to a planned one."""
+
+    arm: Arm
+    config: Config
+    space: Mapping[str, Domain]
+
+
+def arms_on_data(
+    study: Study, versions: Versions, modalities: Sequence[str]
+) -> tuple[list[PlannedArm], dict[str, str], list[str]]:
+    """The arms that are left, which others they stand for, and why."""
+    absent = [name for name in MODALITIES if name not in modalities]
+    notes = [f"the data has no {name}: it is switched off in every arm" for name in absent]
+    most = combinations_an_arm(len(study.arms))
+    alike: dict[object, list[_Candidate]] = {}
+    for arm in study.arms:
+        config = replace(study.base, arm.changes)
+        search = {**study.search, **arm.search}
+        if absent:
+            config = restrict(config, modalities)
+            if reason := refusal(
+                config, search, arm.changes, study.data.scheme, study.constraints, most
+            ):
+                if arm.name == study.baseline:
+                    raise ConfigError(f"arm '{arm.name}' on this data: {reason}")
+                notes.append(f"arm '{arm.name}' is left out: on this data {reason}")
+                continue
+        # Sorted, as candidates are drawn field by field: the order of a file means nothing.
+        space = dict(sorted(possible_space(config, search, arm.changes).items()))
+        candidate = _Candidate(arm=arm, config=config, space=space)
+        alike.setdefault(signature(config, space), []).append(candidate)
+    merged: dict[str, str] = {}
+    kept: dict[str, PlannedArm] = {}
+    for same in alike.values():
+        first = min(same, key=lambda candidate: _claim_to_the_name(study, candidate.arm))
+        # What designs call the same arm: a union of two has it by the factors of both.
+        levels = {
+            factor: level
+            for candidate in (*(one for one in same if one is not first), first)
+            for factor, level in candidate.arm.levels.items()
+        }
+        kept[first.arm.name] = changed(_planned(study, first, versions), levels=levels)
+        others = [candidate.arm.name for candidate in same if candidate is not first]
+        merged |= dict.fromkeys(others, first.arm.name)
+        if others:
+            notes.append(_merged_note(others, first.arm.name, bool(absent)))
+    return [kept[arm.name] for arm in study.arms if arm.name in kept], merged, notes
+
+
+def _claim_to_the_name(study: Study, arm: Arm) -> tuple[object, ...]:
+    """Of arms that are the same the smallest keeps its name: the baseline, or the plainest.
+
+    It does not depend on the order of the file, and rarely on what else is in it.
+    """
+    different = sum(get(study.base, path) != value for path, value in arm.changes.items())
+    is_other = arm.name != study.baseline
+    return (is_other, different, len(arm.changes), len(arm.name), arm.name)
+
+
+def _merged_note(others: Sequence[str], first: str, on_data: bool) -> str:
+    are = "are" if len(others) > 1 else "is"
+    here = "on this data " if on_data else ""
+    return f"{named(others)} {are} merged into '{first}': {here}the same configuration"
+
+
+def _planned(study: Study, candidate: _Candidate, versions: Versions) -> PlannedArm:
+    arm, config, space = candidate.arm, candidate.config, candidate.space
+    own_kinds = possible_plugin_kinds(config, {**study.search, **arm.search}, arm.changes)
+    constraints = study.constraints if space else ()
+    start = tuple(
+        point
+        for given in study.start
+        if (point := {n: v for n, v in given.items() if n in space and contains(space[n], v)})
+    )
+    # The whole configuration and not only its active part: a searched choice may switch a
+    # field on whose value then matters.
+    decides = {
+        "arm": arm.name,
+        "config": _whole(config, own_kinds) if space else resolve(config),
+        "space": {path: describe(domain) for path, domain in sorted(space.items())},
+        "tuning": _tuning(study) if space else [],
+        "tune_seeds": study.budget.tune_seeds if space else 0,
+        "data": versions.data,
+        "code": versions.code,
+    }
+    if constraints:
+        decides["constraints"] = sorted(condition.text for condition in constraints)
+    if start:
+        decides["start"] = [dict(sorted(point.items())) for point in start]
+    if digests := _plugin_digests(study, own_kinds):
+        decides["plugins"] = digests
+    if constraints and feasible_share(config, space, constraints) == 0:
+        raise at(
+            arm.where,
+            f"arms: '{arm.name}': of a thousand random candidates none satisfies the constraints "
+            f"({'; '.join(condition.text for condition in constraints)}); widen the domains or "
+            "drop a constraint",
+        )
+    return PlannedArm(
+        name=arm.name,
+        changes=arm.changes,
+        config=config,
+        space=space,
+        constraints=constraints,
+        start=start,
+        key=digest(decides),
+    )
+
+
+def retuned(study: Study, arms: Sequence[PlannedArm]) -> tuple[list[PlannedArm], list[str]]:
+    """The arms with frozen hyperparameters instead of, or beside, the tuned ones."""
+    reference = next(arm for arm in arms if arm.name == study.baseline)
+    if study.retune == "each" or not reference.space:
+        note = f"'{reference.name}' has nothing to tune, so there is nothing to freeze"
+        return list(arms), [note] if study.retune != "each" else []
+    found: list[PlannedArm] = []
+    kept: dict[str, list[str]] = {}  # what the reference does not search -> in which arms
+    names = {arm.name for arm in arms}
+    for arm in arms:
+        if study.retune == "both" and arm.name + FROZEN in names:
+            raise ConfigError(
+                f"arm '{arm.name}{FROZEN}': 'retune: both' needs this name; give the arm another"
+            )
+        if arm is reference or not arm.space:
+            found.append(arm)
+            continue
+        if study.retune == "both":
+            found.append(arm)
+        frozen = _frozen(arm, reference, arm.name + (FROZEN if study.retune == "both" else ""))
+        found.append(frozen)
+        if own := sorted(arm.space.keys() - reference.space.keys()):
+            values = ", ".join(f"{path} = {get(arm.config, path)}" for path in own)
+            kept.setdefault(values, []).append(frozen.name)
+    return found, [
+        f"{named(arms)}: '{reference.name}' does not search {values}; kept so"
+        for values, arms in kept.items()
+    ]
+
+
+def named(arms: Sequence[str], most: int = 3) -> str:
+    """Some arms by name, and how many more."""
+    more = f" and {len(arms) - most} more" if len(arms) > most else ""
+    return ", ".join(f"'{name}'" for name in arms[:most]) + more
+
+
+def _frozen(arm: PlannedArm, reference: PlannedArm, name: str) -> PlannedArm:
+    inherits = tuple(path for path in reference.space if path in arm.space)
+    decides = {"arm": name, "frozen": arm.key, "from": reference.key, "inherits": list(inherits)}
+    return PlannedArm(
+        name=name,
+        changes=arm.changes,
+        config=arm.config,
+        space={},
+        frozen=reference.name,
+        inherits=inherits,
+        key=digest(decides),
+        levels=arm.levels,
+    )
+
+
+def _whole(config: Config, own_kinds: Collection[tuple[str, str]]) -> dict[str, Value]:
+    """Every field, without those of plugins' kinds that the arm can't use."""
+    return {
+        path: value
+        for path, value in flatten(config).items()
+        if (option := kind_of_path(path)) is None
+        or not is_added(*option[:2])
+        or option[:2] in own_kinds
+    }
+
+
+def _plugin_digests(study: Study, own_kinds: Collection[tuple[str, str]]) -> list[str]:
+    """Of the plugins that an arm can use: the others are no part of its cells."""
+    return sorted(
+        plugin.digest
+        for plugin in study.plugins
+        if any(kind in own_kinds for kind in kinds_added_by(plugin))
+    )
+
+
+def _tuning(study: Study) -> list[str | int]:
+    """What decides which candidates an arm is given and how long each trains."""
+    budget = study.budget
+    decides: list[str | int] = [study.sampler, budget.seed, budget.generation, study.metric]
+    if budget.scheduler != "none":
+        decides += [budget.scheduler, budget.bracket]
+    if study.second_metric:
+        decides.append(study.second_metric)
+    return decides
+
+
+def check_annotations(arm: PlannedArm, annotated: Sequence[str]) -> None:
+    """Whether the data has the unimodal labels that an arm asks for.
+
+    Raises:
+        ConfigError: it has not.
+    """
+    unimodal = arm.config.loss.unimodal
+    searched = arm.space.get("loss.unimodal.target")
+    wanted = searched is not None or unimodal.target == "annotated"
+    lacking = [
+        name for name in MODALITIES if getattr(arm.config.model, name).use and name not in annotated
+    ]
+    may_be_fixed = unimodal.kind == "fixed" or "loss.unimodal.kind" in arm.space
+    if wanted and may_be_fixed and lacking:
+        raise ConfigError(
+            f"arm '{arm.name}': 'loss.unimodal.target: annotated' needs unimodal labels "
+            f"(regression_labels_T, _A, _V), but the data has none of {', '.join(lacking)}"
+        )
+
+
+def digest(value: object) -> str:
+    """Names a value of plain parts."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:24]

@@ -1,0 +1,1 @@
+"""Search spaces: domains, conditional fields, candidates."""

@@ -1,0 +1,220 @@
+"""The candidates that an arm can have: which fields each has, and all of a finite space."""
+
+import functools
+import itertools
+import math
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from msa_core.config.paths import Value, fields_of, get, replace
+from msa_core.config.rules import is_active
+from msa_core.config.schema import Config, ConfigError
+from spaces.search_space.domains import Choice, Domain, at, size_of, values_of
+from spaces.syntax.constraints import Condition
+
+Params = Mapping[str, Value]
+MOST_POINTS = 100_000  # of a grid
+
+
+class ArmSpace:
+    """The searched fields of an arm, and which of them a candidate has.
+
+    A field is searched where it means something and its own `when` holds. What means something
+    depends on switches (words, and true or false) alone, never on a number.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        space: Mapping[str, Domain],
+        constraints: Sequence[Condition] = (),
+        taken_to_hold: frozenset[str] = frozenset(),
+    ) -> None:
+        """Nothing is picked yet.
+
+        Args:
+            config: of the arm; what is not picked has its value there.
+            space: the searched fields.
+            constraints: what every candidate must satisfy.
+            taken_to_hold: searched fields whose `when` is not looked at.
+
+        Raises:
+            ConfigError: fields whose `when`s wait for one another.
+        """
+        self.config = config
+        self.space = space
+        self.constraints = tuple(constraints)
+        self.order = in_order(space)
+        self._taken_to_hold = taken_to_hold
+        whens = [domain.when for domain in space.values() if domain.when]
+        self._unpicked = {
+            path: get(config, path)
+            for condition in (*whens, *self.constraints)
+            for path in condition.paths
+        }
+        self._switches = [path for path in self.order if is_switch(path)]
+        self._active: dict[tuple[Value | None, ...], tuple[Config, dict[str, bool]]] = {}
+
+    def settle(self, pick: Callable[[str], Value]) -> dict[str, Value]:
+        """A candidate: values for the fields that are searched in it, and for no others.
+
+        Args:
+            pick: the value of a field; asked in order, once a field, and only if it is searched
+                as far as is known by then.
+        """
+        picked: dict[str, Value] = {}
+        params: dict[str, Value] = {}
+        for _ in range(2 * len(self.order) + 1):
+            before = list(params)
+            for path in self.order:
+                if path not in params and self._is_searched(path, params):
+                    if path not in picked:
+                        picked[path] = pick(path)
+                    params[path] = picked[path]
+            # What was picked later can switch off what was picked earlier.
+            params = {p: value for p, value in params.items() if self._is_searched(p, params)}
+            if list(params) == before:
+                break
+        return params
+
+    def draw(self, draw: random.Random) -> dict[str, Value]:
+        """A candidate at random; it need not satisfy the constraints."""
+        return self.settle(lambda path: at(self.space[path], draw.random()))
+
+    def is_read(self, path: str) -> bool:
+        """Whether a `when` or a constraint reads a field."""
+        return path in self._unpicked
+
+    def violated(self, params: Params) -> Condition | None:
+        """The first constraint that a candidate does not satisfy."""
+        if not self.constraints:
+            return None
+        values = {**self._unpicked, **params}
+        return next((held for held in self.constraints if not held.holds_for(values)), None)
+
+    def _is_searched(self, path: str, params: Params) -> bool:
+        when = self.space[path].when
+        looked_at = when is not None and path not in self._taken_to_hold
+        if when and looked_at and not when.holds_for({**self._unpicked, **params}):
+            return False
+        return self._means_something(path, params)
+
+    def _means_something(self, path: str, params: Params) -> bool:
+        switched = tuple(params.get(switch) for switch in self._switches)
+        if switched not in self._active:
+            switches = {switch: params[switch] for switch in self._switches if switch in params}
+            self._active[switched] = (replace(self.config, switches), {})
+        config, known = self._active[switched]
+        if path not in known:
+            known[path] = is_active(config, path)
+        return known[path]
+
+
+def is_switch(path: str) -> bool:
+    """Whether what a field holds can decide whether others mean anything."""
+    return fields_of(Config)[path][1] in (bool, str)
+
+
+def in_order(space: Mapping[str, Domain]) -> tuple[str, ...]:
+    """The searched fields as they are picked: choices first, and each after what its `when` reads.
+
+    Raises:
+        ConfigError: fields whose `when`s wait for one another.
+    """
+    waiting = sorted(space, key=lambda path: not isinstance(space[path], Choice))
+    order: list[str] = []
+    while waiting:
+        for path in waiting:
+            when = space[path].when
+            if when is None or not any(read in waiting for read in when.paths):
+                order.append(path)
+                waiting.remove(path)
+                break
+        else:
+            raise ConfigError(
+                f"the 'when' of {' and '.join(repr(path) for path in waiting)} wait for one "
+                "another; remove one of them"
+            )
+    return tuple(order)
+
+
+def grid_size(
+    config: Config, space: Mapping[str, Domain], constraints: Sequence[Condition] = ()
+) -> int:
+    """How many candidates an arm can have at all.
+
+    Raises:
+        ConfigError: infinitely many, or more than `MOST_POINTS`.
+    """
+    return sum(count for _, _, count in _grid(config, tuple(space.items()), tuple(constraints)))
+
+
+def grid_points(
+    config: Config, space: Mapping[str, Domain], constraints: Sequence[Condition], seed: int
+) -> Iterator[dict[str, Value]]:
+    """Every candidate that an arm can have, once, in an order that the seed alone decides.
+
+    Raises:
+        ConfigError: see `grid_size`.
+    """
+    blocks = _grid(config, tuple(space.items()), tuple(constraints))
+    starts = [0, *itertools.accumulate(count for _, _, count in blocks)]
+    places = list(range(starts[-1]))
+    random.Random(f"{seed}/grid").shuffle(places)
+    for place in places:
+        block = next(number for number, end in enumerate(starts[1:]) if place < end)
+        yield _nth_point(space, blocks[block], place - starts[block])
+
+
+# What was picked of the fields that decide, the others that are searched with it, their product.
+_Block = tuple[dict[str, Value], tuple[str, ...], int]
+
+
+@functools.lru_cache(maxsize=1024)
+def _grid(
+    config: Config, space: tuple[tuple[str, Domain], ...], constraints: tuple[Condition, ...]
+) -> tuple[_Block, ...]:
+    """The grid in blocks: where what decides about others and constraints is picked alike."""
+    domains = dict(space)
+    for path, domain in domains.items():
+        if size_of(domain) is None:
+            raise ConfigError(
+                f"a grid needs a number of values for '{path}'; give its domain a 'step', or a "
+                "'choice' of values"
+            )
+    arm = ArmSpace(config, domains, constraints)
+    deciding = [path for path in arm.order if is_switch(path) or arm.is_read(path)]
+    _check_size(math.prod(size_of(domains[path]) or 0 for path in deciding))
+    blocks: dict[tuple[tuple[str, Value], ...], _Block] = {}
+    total = 0
+    for values in itertools.product(*(values_of(domains[path]) or () for path in deciding)):
+        picked = dict(zip(deciding, values, strict=True))
+        params = arm.settle(lambda path, picked=picked: picked.get(path, 0))  # type: ignore[misc]
+        own = {path: value for path, value in params.items() if path in picked}
+        name = tuple(own.items())
+        if name in blocks or arm.violated(own):
+            continue
+        others = tuple(path for path in params if path not in picked)
+        count = math.prod(size_of(domains[path]) or 0 for path in others)
+        blocks[name] = (own, others, count)
+        total += count
+        _check_size(total)
+    return tuple(blocks.values())
+
+
+def _check_size(points: int) -> None:
+    if points > MOST_POINTS:
+        raise ConfigError(
+            f"the grid has more than {MOST_POINTS:,} points; use larger steps or another sampler"
+        )
+
+
+def _nth_point(space: Mapping[str, Domain], block: _Block, place: int) -> dict[str, Value]:
+    picked, others, _ = block
+    point = dict(picked)
+    for path in others:
+        values = values_of(space[path])
+        assert values is not None
+        place, own = divmod(place, len(values))
+        point[path] = values[own]
+    return point

@@ -1,0 +1,351 @@
+"""A study file becomes a `Study`; every rule of a study file is checked here."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from msa_core.config import paths as config_paths
+from msa_core.config.paths import Value, nearest
+from msa_core.config.schema import LABEL_SCHEMES, Config
+from msa_core.plugins import Plugin
+from spaces.designs.components import study_components
+from spaces.designs.designs import Arm
+from spaces.designs.fraction import MOST_ARMS
+from spaces.designs.parse import Excluded, study_arms
+from spaces.designs.resolution import combinations_an_arm, refusal
+from spaces.errors import StudyError, at, located
+from spaces.search_space.candidates import in_order
+from spaces.search_space.config_fields import (
+    conditions,
+    fixed_fields,
+    searched_fields,
+    start_points,
+)
+from spaces.search_space.domains import Domain, values_of
+from spaces.study_file.claims import Claim, parse_claim
+from spaces.study_file.data_source import NAME, DataSource, data_sources
+from spaces.study_file.overrides import apply_overrides
+from spaces.study_file.plugin_files import study_plugins
+from spaces.study_file.study_fields import (
+    PARAMETERS,
+    STUDY_FIELDS,
+    TWO_OBJECTIVES,
+    Budget,
+    StudyFields,
+    checked_shape,
+)
+from spaces.syntax.constraints import Condition
+from spaces.syntax.document import Node, read_document
+
+SHIPPED = Path(__file__).parents[1] / "studies"
+LONGEST_NAME = 200  # of an arm
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Study:
+    """One question: what is compared, what is searched, and with which budget.
+
+    Two studies are equal if they ask the same, wherever they were written.
+
+    Attributes:
+        place: the file's name, for messages.
+        data: of this study; the first one of several.
+        sets: name -> data set; the name is empty where there is one alone.
+        base: the configuration that every arm starts from.
+        search: field -> domain, the same for every arm in which the field means something.
+        constraints: what every candidate satisfies.
+        start: candidates that are tried first.
+        arms: as the designs list them, each name once; a plan merges those that are the same.
+        notes: what the designs did that a reader should know.
+        plugins: the author's own modules; in use in this process since the study was loaded, and
+            until another is.
+        metric: the primary metric: tuned on validation, verdicts on test.
+        second_metric: the second objective of the tuning; empty = one objective.
+        margins: metric -> smallest difference that the author cares about.
+        retune: `each` arm, `reference` alone, or `both` ways.
+    """
+
+    name: str
+    question: str
+    place: str = field(compare=False)
+    data: DataSource
+    sets: Mapping[str, DataSource]
+    base: Config
+    search: Mapping[str, Domain]
+    constraints: tuple[Condition, ...] = ()
+    start: tuple[Mapping[str, Value], ...] = ()
+    arms: tuple[Arm, ...]
+    notes: tuple[str, ...] = field(default=(), compare=False)
+    baseline: str
+    metric: str
+    second_metric: str = ""
+    margins: Mapping[str, float]
+    sampler: str
+    retune: str = "each"
+    claims: tuple[Claim, ...] = ()
+    budget: Budget
+    plugins: tuple[Plugin, ...] = ()
+
+    def on_sets(self) -> list["Study"]:
+        """One study a data set, named after both where there are several."""
+        return [
+            replace(
+                self,
+                name=f"{self.name}.{name}" if name else self.name,
+                data=source,
+                sets={"": source},
+            )
+            for name, source in self.sets.items()
+        ]
+
+
+def find_study(name: str) -> Path:
+    """A study file by its path, or a shipped one by its name.
+
+    Raises:
+        StudyError: neither.
+    """
+    path = Path(name)
+    if path.is_file():
+        return path
+    shipped = {found.stem: found for found in sorted(SHIPPED.glob("*.yaml"))}
+    if name in shipped:
+        return shipped[name]
+    raise StudyError(
+        f"{name}: no such file, and no shipped study of that name{nearest(name, shipped)}; "
+        f"shipped are {', '.join(shipped)}"
+    )
+
+
+def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
+    """Read and check a study file.
+
+    Args:
+        path: the file.
+        overrides: `field=value` texts, as given to `--set`.
+
+    Raises:
+        StudyError: the first mistake, with file, line, dotted path, what is allowed and the
+            nearest valid name.
+    """
+    root = read_document(path)
+    of_plugins = [override for override in overrides if override.startswith("plugins=")]
+    root = apply_overrides(root, of_plugins, STUDY_FIELDS)
+    # First of all: what is a field of the rest depends on them.
+    plugins = study_plugins(root, path.parent)
+    others = [override for override in overrides if override not in of_plugins]
+    root = apply_overrides(root, others, STUDY_FIELDS)
+    fields = checked_shape(root)
+    _check_budget(root, fields)
+    base, search = _base_and_search(root)
+    sets = data_sources(root, fields.data, path.parent)
+    arms, notes = _arms(root, base)
+    baseline = _baseline(root, fields, arms)
+    everywhere = dict(search)
+    for arm in arms:
+        everywhere |= {name: domain for name, domain in arm.search.items() if name not in search}
+    study = Study(
+        name=fields.study,
+        question=fields.question,
+        place=path.name,
+        data=next(iter(sets.values())),
+        sets=sets,
+        base=base,
+        search=search,
+        constraints=conditions(root.value.get("constraints"), "constraints"),
+        start=start_points(root.value.get("start"), everywhere),
+        arms=arms,
+        notes=notes,
+        baseline=baseline,
+        metric=fields.metric,
+        second_metric=fields.second_metric or "",
+        margins=fields.margin,
+        sampler=fields.sampler,
+        retune={True: "each", False: "reference"}.get(fields.retune, "both"),  # type: ignore[arg-type]
+        claims=(),
+        budget=fields.budget,
+        plugins=plugins,
+    )
+    if not re.fullmatch(NAME, study.name):
+        raise at(
+            root.find(("study",)).where,
+            f"study: {study.name!r} names a folder; use letters, digits, '.', '_' and '-'",
+        )
+    _check_metrics(root, study)
+    _check_arms(study)
+    _check_sampler(root, study)
+    return replace(study, claims=_claims(root, study))
+
+
+def _check_budget(root: Node, fields: StudyFields) -> None:
+    given = fields.budget.model_fields_set
+    where = root.find(("budget",)).where
+    if {"candidates", "device_seconds"} <= given and fields.budget.device_seconds is not None:
+        raise at(
+            where,
+            "budget: every arm gets the same 'candidates' or the same 'device_seconds'; "
+            "remove one of the two",
+        )
+    if fields.budget.device_seconds is not None and fields.budget.scheduler == "asha":
+        raise at(
+            where,
+            "budget: under 'scheduler: asha' an arm's seconds depend on what has finished when; "
+            "with 'device_seconds' use none or bracket",
+        )
+
+
+def _base_and_search(root: Node) -> tuple[Config, dict[str, Domain]]:
+    changes = fixed_fields(root.value["base"], "base") if "base" in root.value else {}
+    search = searched_fields(root.value["search"], "search") if "search" in root.value else {}
+    for name in search.keys() & changes.keys():
+        raise at(
+            root.value["search"].where
+            if name not in root.value["search"].value
+            else root.value["search"].value[name].where,
+            f"search: '{name}' is searched here and fixed in 'base'; remove one of the two",
+        )
+    return config_paths.replace(Config(), changes), search
+
+
+def _arms(root: Node, base: Config) -> tuple[tuple[Arm, ...], tuple[str, ...]]:
+    """The arms, each name once, and what was left out."""
+
+    def configure(arm: Arm) -> Config:
+        return located(arm.where, "arms", config_paths.replace, base, arm.changes)
+
+    excluded = Excluded()
+    components = study_components(root.value.get("components"))
+    listed = study_arms(root.value["arms"], components, configure, excluded)
+    rules = conditions(root.value.get("exclude"), "exclude")
+    kept = excluded.keep(listed, rules, configure)
+    notes = [
+        f"exclude '{rule}' leaves out {count} {'arm' if count == 1 else 'arms'}"
+        for rule, count in excluded.counts.items()
+    ]
+    seen: dict[str, Arm] = {}
+    for arm in kept:
+        if not arm.name.strip() or len(arm.name) > LONGEST_NAME or not arm.name.isprintable():
+            raise at(
+                arm.where,
+                f"arms: {arm.name[:LONGEST_NAME]!r} is no name for a row of a table; use 1 to "
+                f"{LONGEST_NAME} letters, digits and signs, or shorter names of components",
+            )
+        known = seen.setdefault(arm.name, arm)
+        if known != arm:
+            raise at(
+                arm.where,
+                f"arms: '{arm.name}' is there twice, with different fields; first at "
+                f"{known.where}; rename one (the first of a design by a 'reference' beside it)",
+            )
+        if arm is not known:
+            seen[arm.name] = replace(
+                arm if arm.reference else known, levels={**arm.levels, **known.levels}
+            )
+    if len(seen) > MOST_ARMS:
+        raise at(
+            root.find(("arms",)).where,
+            f"arms: {len(seen):,} of them, but at most {MOST_ARMS:,} are allowed; leave some out",
+        )
+    if not seen:
+        left = " that no rule excludes" if rules or excluded.counts else ""
+        raise at(root.find(("arms",)).where, f"arms: needs at least one arm{left}")
+    return tuple(seen.values()), tuple(notes)
+
+
+def _baseline(root: Node, fields: StudyFields, arms: Sequence[Arm]) -> str:
+    names = [arm.name for arm in arms]
+    if fields.baseline is None:
+        reference = next((arm.name for arm in arms if arm.reference), None)
+        if reference is None and "full" in names:
+            reference = "full"
+        if reference is None:
+            raise at(
+                root.find(("arms",)).where,
+                f"'baseline' is missing: no design has a reference; name one of {_some(names)}",
+            )
+        return reference
+    if fields.baseline not in names:
+        raise at(
+            root.find(("baseline",)).where,
+            f"baseline: '{fields.baseline}' is not an arm{nearest(fields.baseline, names)}; "
+            f"the arms are {_some(names)}",
+        )
+    return fields.baseline
+
+
+def _some(names: Sequence[str], most: int = 12) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def _check_metrics(root: Node, study: Study) -> None:
+    for scheme in dict.fromkeys(source.scheme for source in study.sets.values()):
+        metrics = LABEL_SCHEMES[scheme].metrics
+        named = [(("metric",), study.metric)]
+        if study.second_metric:
+            named.append((("second_metric",), study.second_metric))
+        for path, name in named + [(("margin", name), name) for name in study.margins]:
+            allowed = (*metrics, PARAMETERS) if path[0] == "second_metric" else metrics
+            if name not in allowed:
+                raise at(
+                    root.find(path).where,
+                    f"{path[0]}: '{name}' is not a metric of the '{scheme}' labels"
+                    f"{nearest(name, allowed)}; allowed are {', '.join(allowed)}",
+                )
+    if study.second_metric == study.metric:
+        raise at(
+            root.find(("second_metric",)).where,
+            f"second_metric: '{study.metric}' is the first already; name another or leave it out",
+        )
+
+
+def _check_arms(study: Study) -> None:
+    most = combinations_an_arm(len(study.arms))
+    for arm in study.arms:
+        config = located(arm.where, "arms", config_paths.replace, study.base, arm.changes)
+        search = {**study.search, **arm.search}
+        located(arm.where, f"arms: '{arm.name}'", in_order, search)
+        for scheme in dict.fromkeys(source.scheme for source in study.sets.values()):
+            if reason := refusal(config, search, arm.changes, scheme, study.constraints, most):
+                raise at(arm.where, f"arms: '{arm.name}': {reason}")
+
+
+def _check_sampler(root: Node, study: Study) -> None:
+    where = root.find(("sampler",)).where
+    if study.second_metric and study.sampler not in TWO_OBJECTIVES:
+        raise at(
+            where,
+            f"sampler: '{study.sampler}' knows one objective; with 'second_metric' use one of "
+            f"{', '.join(TWO_OBJECTIVES)}",
+        )
+    if study.sampler != "grid":
+        return
+    searches = [study.search, *(arm.search for arm in study.arms)]
+    for name, domain in ((name, domain) for search in searches for name, domain in search.items()):
+        if values_of(domain) is None:
+            raise at(
+                where,
+                f"sampler: a grid needs a number of values for '{name}'; give its domain a 'step', "
+                "or a 'choice' of values",
+            )
+
+
+def _claims(root: Node, study: Study) -> tuple[Claim, ...]:
+    node = root.value.get("claims")
+    if node is None:
+        return ()
+    return tuple(
+        located(
+            entry.where,
+            "claims",
+            parse_claim,
+            entry.plain(),
+            arms=[arm.name for arm in study.arms],
+            baseline=study.baseline,
+            primary=study.metric,
+            metrics=LABEL_SCHEMES[study.data.scheme].metrics,
+            margins=study.margins,
+        )
+        for entry in node.value
+    )

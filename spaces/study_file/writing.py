@@ -1,0 +1,87 @@
+"""A study as a study file, every arm written out; `load_study` reads it back."""
+
+from collections.abc import Sequence
+from io import StringIO
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from msa_core.config.paths import Value, flatten
+from msa_core.config.schema import Config, PlantedConfig
+from spaces.designs.designs import Arm
+from spaces.search_space.config_fields import SEARCH
+from spaces.search_space.domains import Domain, written
+from spaces.study_file.data_source import DataSource
+from spaces.study_file.load import Study
+
+RETUNE = {"each": True, "reference": False, "both": "both"}
+
+
+def write_study(study: Study, plugins: Sequence[str] | None = None) -> str:
+    """The text of a study file that asks the same.
+
+    Args:
+        study: what is asked.
+        plugins: where its plugins are, from the new file's folder on; None = beside it.
+    """
+    document: dict[str, Any] = {
+        "study": study.name,
+        "question": study.question,
+        "data": _data(study),
+        "plugins": list(plugins or (plugin.name for plugin in study.plugins)),
+        "base": _changed(study.base),
+        "search": _search(study.search),
+        "start": [dict(point) for point in study.start],
+        "constraints": [condition.text for condition in study.constraints],
+        "arms": [{"explicit": {arm.name: _arm(arm) for arm in study.arms}}],
+        "baseline": study.baseline,
+        "metric": study.metric,
+        "second_metric": study.second_metric,
+        "margin": dict(study.margins),
+        "sampler": study.sampler,
+        "retune": RETUNE[study.retune],
+        "claims": [claim.text for claim in study.claims],
+        "budget": study.budget.model_dump(exclude_unset=True),
+    }
+    said = {name: part for name, part in document.items() if part not in ("", [], {})}
+    stream = StringIO()
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    yaml.allow_unicode = True
+    yaml.width = 120
+    yaml.dump(said, stream)
+    return stream.getvalue()
+
+
+def _data(study: Study) -> dict[str, Any]:
+    if set(study.sets) == {""}:
+        return _source(study.data)
+    return {"sets": {name: _source(source) for name, source in study.sets.items()}}
+
+
+def _source(source: DataSource) -> dict[str, Any]:
+    if source.planted is not None:
+        default = flatten(PlantedConfig())
+        settings = flatten(source.planted)
+        return {"planted": {n: value for n, value in settings.items() if value != default[n]}}
+    said: dict[str, Any] = {"labels": source.scheme}
+    if source.file is not None:
+        said["file"] = str(source.file.absolute())  # the new file may be in another folder
+    if source.text_model is not None:
+        said["text_model"] = str(source.text_model.absolute())
+    return said
+
+
+def _changed(config: Config) -> dict[str, Value]:
+    default = flatten(Config())
+    return {path: value for path, value in flatten(config).items() if value != default[path]}
+
+
+def _search(search: Any) -> dict[str, Any]:
+    return {path: written(domain) for path, domain in search.items()}
+
+
+def _arm(arm: Arm) -> dict[str, Any]:
+    own: dict[str, Domain] = dict(arm.search)
+    return {**arm.changes, **({SEARCH: _search(own)} if own else {})}

@@ -1,0 +1,1 @@
+"""Benchmarks: programs that print ratios of one run; those of peers run in their environments."""

@@ -1,0 +1,1 @@
+"""Made-up studies, results, files and servers that several tests share."""

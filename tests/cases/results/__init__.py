@@ -1,0 +1,1 @@
+"""Results tables made without a training."""

@@ -1,0 +1,1 @@
+"""Servers and hosts that tests start, break and stop."""

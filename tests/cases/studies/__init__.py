@@ -1,0 +1,1 @@
+"""Studies, packs and ledgers made for tests."""

@@ -1,0 +1,46 @@
+"""The whole way of a study in this process: what Ray does, without Ray."""
+
+from pathlib import Path
+
+from msa_core.data.dataset import Dataset
+from msa_core.metrics import SCHEMES
+from reports.write import Report, write_report
+from search.ledger.ledger import Ledger
+from search.ledger.record import CellRecord
+from search.provenance import code_version
+from search.results.facts import manifest_of
+from search.results.folder import ledger_results, write_manifest
+from search.schedule.schedule import Schedule
+from search.worker.pack_work import train_cells
+from search.worker.worker import Worker
+from spaces.plan.plan import Plan
+
+
+def run_here(plan: Plan, dataset: Dataset, folder: Path, packs: int | None = None) -> int:
+    """Train what is missing; returns how many cells that were.
+
+    Args:
+        plan: what to train.
+        dataset: its data.
+        folder: of the results.
+        packs: after so many packs it stops, as if it were killed; None = it goes on to the end.
+    """
+    trained: list[CellRecord] = []
+    with Ledger(folder) as ledger:
+        write_manifest(folder, manifest_of(plan, dataset, tracking_uri=""))
+        schedule = Schedule(plan, list(ledger.records.values()))
+        while (packs is None or packs > 0) and (pack := schedule.next_pack()):
+            packs = None if packs is None else packs - 1
+            records = train_cells(pack, Worker.of(dataset, code=code_version()))
+            assert {record.reason for record in records if record.status == "failed"} == set()
+            ledger.append(records)
+            schedule.receive(records)
+            trained += records
+        assert packs is not None or schedule.finished
+    return len(trained)
+
+
+def report_of(folder: Path) -> Report:
+    """The written report of a folder."""
+    results = ledger_results(folder)
+    return write_report(results, SCHEMES[results.facts.scheme], folder / "report")

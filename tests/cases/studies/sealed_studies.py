@@ -1,0 +1,98 @@
+"""Small studies with made-up cells, whose test metrics are known by their size."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from msa_core.config.schema import PlantedConfig
+from msa_core.data.dataset import Dataset
+from msa_core.metrics import SCHEMES
+from reports.encoding import encode_floats
+from search.ledger.ledger import Ledger, read_ledger
+from search.ledger.record import CellRecord
+from search.results.facts import manifest_of, with_tags
+from search.results.folder import Manifest, standing_of, write_manifest
+from search.schedule.schedule import Schedule
+from search.tracking import Tracker, local_store
+from search.tracking.sync import AtOnce
+from search.tracking.upkeep import Source, Upkeep
+from spaces.plan.plan import CONFIRM, Plan, plan_study
+from spaces.plan.planned_arms import Versions
+from spaces.study_file.load import load_study
+from tests.cases.servers.shaky_server import ShakyServer
+from tests.cases.studies.made_up import train
+
+STUDY = """\
+study: small
+question: Does text matter?
+data:
+  planted: {train: 96, valid: 64, test: 64, steps: 3, width: 6}
+base: {train.epochs: 3}
+search:
+  train.learning_rate: {log_uniform: [1e-3, 1e-1]}
+arms:
+  - leave_one_out:
+      text: {model.text.use: false}
+margin: {mae: 0.05}
+budget: {candidates: 3, tune_seeds: 2, confirm_seeds: 4}
+"""
+DATA = PlantedConfig(train=96, valid=64, test=64, steps=3, width=6)
+# No other number begins like this, so whoever prints one has looked at the test split.
+SECRET = 777.0
+SECRETS = re.compile(r"(?<![\d.])77[5-9]\.\d|(?<![\d.])78\d\.\d")
+
+
+def plan_of(folder: Path, text: str = STUDY, *overrides: str) -> Plan:
+    """The plan of a study."""
+    path = folder / "study.yaml"
+    path.write_text(text, encoding="utf-8")
+    return plan_study(load_study(path, overrides), Versions(data="", code=""))
+
+
+def made_up_cells(plan: Plan, data: Dataset, before: Iterable[CellRecord] = ()) -> list[CellRecord]:
+    """What a plan lacks, with test metrics that are known by their size."""
+    schedule = Schedule(plan, list(before))
+    cells: list[CellRecord] = []
+    while pack := schedule.next_pack():
+        records = [_tested(record, data) for record in train(pack)]
+        schedule.receive(records)
+        cells += records
+    return cells
+
+
+def _tested(record: CellRecord, data: Dataset) -> CellRecord:
+    if record.phase != CONFIRM:
+        return record
+    tested = {f"test.{name}": SECRET + record.seed / 7 for name in SCHEMES["mosi"]}
+    wrong = np.full(len(data.test.labels), SECRET + record.seed / 7)
+    return replace(record, predictions=encode_floats(wrong), metrics={**record.metrics, **tested})
+
+
+def filled(folder: Path, plan: Plan, data: Dataset, cells: Iterable[CellRecord]) -> Manifest:
+    """A results folder with some cells."""
+    manifest = with_tags(manifest_of(plan, data, local_store(folder)), data)
+    write_manifest(folder, manifest)
+    with Ledger(folder) as ledger:
+        ledger.append(cells)
+    return manifest
+
+
+def track(folder: Path, manifest: Manifest, server: ShakyServer) -> None:
+    """Bring a server up to date, as `sync_study` does with a real one."""
+    standing = standing_of(manifest, read_ledger(folder))
+    orders = AtOnce(standing.complete, lambda _: None)
+    source = Source.of(folder, manifest)
+    Upkeep(lambda: Tracker(manifest, folder, client=server), source, orders).run()
+
+
+def unfinished_study(folder: Path, data: Dataset) -> tuple[Path, list[CellRecord]]:
+    """A results folder below a folder, that lacks one confirm cell, and all cells."""
+    results = folder / "runs" / "small"
+    results.mkdir(parents=True)
+    plan = plan_of(folder)
+    cells = made_up_cells(plan, data)
+    filled(results, plan, data, cells[:-1])
+    return results, cells

@@ -1,0 +1,67 @@
+"""A full disk: the run waits, says so, and loses nothing."""
+
+import errno
+
+import pytest
+
+from search.engine.durable import TRY_SECONDS, Keeper, is_full
+from search.engine.stopping import Stop
+from search.ledger.errors import LedgerError
+from search.ledger.ledger import NoSpace
+from search.ledger.record import CellRecord
+from search.results.events import Event, Events
+
+
+class FakeLedger:
+    """A ledger whose disk is full, or broken, for some attempts."""
+
+    def __init__(self, *faults: type[LedgerError]) -> None:
+        self.faults = list(faults)
+        self.held: list[list[CellRecord]] = []
+
+    def append(self, records: list[CellRecord], measured: object = None) -> list[CellRecord]:
+        if self.faults:
+            raise self.faults.pop(0)("ledger.jsonl: no")
+        self.held.append(records)
+        return records
+
+
+def keeper_on(
+    ledger: FakeLedger, heard: list[Event], stop: Stop | None = None
+) -> tuple[Keeper, list[float]]:
+    naps: list[float] = []
+    events = Events(listeners=[heard.append])
+    waits = Stop() if stop is None else stop
+    return Keeper(ledger, events, waits, sleep=naps.append), naps  # type: ignore[arg-type]
+
+
+def test_it_waits_for_room_and_says_it_once() -> None:
+    heard: list[Event] = []
+    ledger = FakeLedger(NoSpace, NoSpace, NoSpace)
+    keep, naps = keeper_on(ledger, heard)
+    assert keep([], None) == []
+    assert ledger.held == [[]]
+    assert naps == [TRY_SECONDS] * 3
+    assert [event.what for event in heard] == ["paused", "went on"]
+    assert "make room" in heard[0].details["reason"]
+
+
+def test_another_fault_ends_the_run() -> None:
+    keep, naps = keeper_on(FakeLedger(LedgerError), [])
+    with pytest.raises(LedgerError):
+        keep([], None)
+    assert not naps
+
+
+def test_it_waits_no_longer_than_a_stopped_run_may() -> None:
+    stop = Stop()
+    stop.until = 0.0
+    keep, naps = keeper_on(FakeLedger(NoSpace), [], stop)
+    with pytest.raises(NoSpace):
+        keep([], None)
+    assert not naps
+
+
+def test_a_full_disk_is_told_from_other_faults() -> None:
+    assert is_full(OSError(errno.ENOSPC, "full")) and is_full(OSError(errno.EDQUOT, "quota"))
+    assert not is_full(OSError(errno.EIO, "broken"))

@@ -1,0 +1,36 @@
+"""Ctrl-C and SIGTERM."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from search.engine.stopping import GRACE_SECONDS, Stop
+
+
+@pytest.mark.parametrize("number", list(GRACE_SECONDS))
+def test_once_is_gentle_and_twice_is_at_once(number: signal.Signals) -> None:
+    said: list[str] = []
+    stop = Stop(said.append)
+    with stop.on_signals():
+        assert not stop and stop.until == float("inf")
+        os.kill(os.getpid(), number)
+        assert stop and "is waited for" in said[0]
+        assert 0 < stop.until - time.monotonic() <= GRACE_SECONDS[number]
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), number)
+    assert len(said) == 1
+
+
+def test_the_grace_can_be_given() -> None:
+    stop = Stop(grace_seconds=2.0)
+    stop.ask(signal.SIGTERM)
+    assert 0 < stop.until - time.monotonic() <= 2.0
+
+
+def test_afterwards_signals_are_what_they_were() -> None:
+    before = [signal.getsignal(number) for number in GRACE_SECONDS]
+    with Stop().on_signals():
+        pass
+    assert [signal.getsignal(number) for number in GRACE_SECONDS] == before

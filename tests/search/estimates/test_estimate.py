@@ -1,0 +1,330 @@
+"""What a study will take: known answers on made-up costs, and micro-runs of a small study."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from msa_core.config.paths import replace as with_values
+from msa_core.config.schema import Config
+from search.estimates.arm_cost import ArmCost, ledger_costs, seed_sd
+from search.estimates.cost import ArmWork, CellCost, course, proxy
+from search.estimates.estimate import CURVES, TAGS, Estimate, Machine, Measurement, estimate
+from search.estimates.measure import estimate_json, estimate_lines, kept, smallest_difference
+from search.estimates.remaining import identity, remaining
+from search.ledger.record import CellRecord
+from spaces.plan.plan import CONFIRM, TUNE, Plan, plan_study
+from spaces.plan.planned_arms import PlannedArm, Versions
+from spaces.study_file.load import load_study
+
+WriteStudy = Callable[[str], Path]
+HERE = Machine(workers=2, cores=None)
+
+STUDY = """\
+study: small
+search:
+  train.learning_rate: {log_uniform: [1e-4, 1e-1]}
+arms:
+  - leave_one_out:
+      text: {model.text.use: false}
+      audio: {model.audio.use: false}
+budget: {candidates: 20, tune_seeds: 3, confirm_seeds: 10, generation: 10}
+"""
+
+
+@pytest.fixture
+def plan_of(write_study: WriteStudy) -> Callable[..., Plan]:
+    def make(*overrides: str, text: str = STUDY) -> Plan:
+        return plan_study(load_study(write_study(text), overrides), Versions(data="", code=""))
+
+    return make
+
+
+def a_cell(plan: Plan, arm: PlannedArm, phase: str, candidate: int, seed: int) -> CellRecord:
+    return CellRecord(
+        key=f"{arm.name}/{phase}/{candidate}/{seed}",
+        arm=arm.name,
+        arm_key=arm.key,
+        phase=phase,
+        candidate=candidate,
+        seed=seed,
+        params={},
+        config={"a": 1},
+        status="complete",
+        epochs=10,
+        best_epoch=5,
+        metrics={"valid.mae": 1 + candidate, "seconds": 0.5 if phase == TUNE else 0.8},
+        curve={"valid.mae": [1.0] * 10},
+    )
+
+
+def cells_of(plan: Plan, arms: Iterable[PlannedArm], candidates: int) -> list[CellRecord]:
+    """The tuning cells of some candidates, and the confirm cells of the first, which is best."""
+    cells = []
+    for arm in arms:
+        for number in range(candidates):
+            cells += [a_cell(plan, arm, TUNE, number, seed) for seed in plan.tune_seeds]
+        cells += [a_cell(plan, arm, CONFIRM, 0, seed) for seed in plan.confirm_seeds]
+    return cells
+
+
+def made_up(plan: Plan, fixed: float = 0.0) -> Measurement:
+    cost = ArmCost(
+        tune=CellCost(fixed=fixed, each=0.5),
+        confirm=CellCost(fixed=fixed, each=0.8),
+        pack=32,
+        epochs=10.0,
+        record_bytes=1000.0,
+        fields=20.0,
+        metrics=10.0,
+    )
+    return Measurement(
+        basis="probe",
+        measured="made up",
+        costs={arm.key: cost for arm in plan.arms},
+        doubt=1.2,
+        seed_sd=0.01,
+    )
+
+
+def estimated(
+    plan: Plan,
+    records: Sequence[CellRecord] = (),
+    machine: Machine = HERE,
+    measurement: Measurement | None = None,
+) -> Estimate:
+    left = remaining(plan, records)
+    measurement = measurement or made_up(plan)
+    return estimate(plan, left, identity(plan, left), measurement, machine, test_rows=100)
+
+
+def test_what_the_ledger_holds_costs_nothing(plan_of: Callable[..., Plan]) -> None:
+    plan = plan_of()
+    found = estimated(plan, cells_of(plan, plan.arms, 20))
+    assert (found.device_seconds, found.cells, found.mlflow_runs) == (0.0, 0, 0)
+    assert found.basis == "nothing"
+    assert "nothing is left to train" in estimate_lines(found, plan)[0]
+
+
+def test_an_arm_that_is_finished_costs_nothing_and_the_others_what_they_did(
+    plan_of: Callable[..., Plan],
+) -> None:
+    plan = plan_of()
+    whole = estimated(plan)
+    rest = estimated(plan, cells_of(plan, plan.arms[:1], 20))
+    assert rest.arms[plan.arms[0].name] == 0
+    for arm in plan.arms[1:]:
+        assert rest.arms[arm.name] == pytest.approx(whole.arms[arm.name])
+    assert rest.wall_seconds < whole.wall_seconds
+
+
+def test_the_device_seconds_are_those_of_the_cells(plan_of: Callable[..., Plan]) -> None:
+    plan = plan_of()
+    found = estimated(plan)
+    assert found.cells == plan.cells() == 3 * (60 + 10)
+    assert found.device_seconds == pytest.approx(3 * (60 * 0.5 + 10 * 0.8))
+    assert found.low < found.wall_seconds < found.high
+
+
+def test_twice_the_candidates_are_twice_the_tuning(plan_of: Callable[..., Plan]) -> None:
+    confirm = 3 * 10 * 0.8
+    once = estimated(plan_of()).device_seconds - confirm
+    twice = estimated(plan_of("budget.candidates=40")).device_seconds - confirm
+    assert twice == pytest.approx(2 * once)
+
+
+def test_a_raised_budget_costs_the_new_candidates_and_the_chance_of_another_winner(
+    plan_of: Callable[..., Plan],
+) -> None:
+    plan = plan_of("budget.candidates=40")
+    left = remaining(plan, cells_of(plan, plan.arms, 20))
+    assert [one.tune for one in left] == [(30, 30)] * 3
+    assert [one.confirm for one in left] == [5] * 3  # half of the candidates are new
+
+
+@pytest.mark.parametrize("fixed", [0.0, 2.0])
+@pytest.mark.parametrize("candidates", [1, 7, 20, 100])
+def test_more_workers_are_never_slower(
+    plan_of: Callable[..., Plan], candidates: int, fixed: float
+) -> None:
+    plan = plan_of(f"budget.candidates={candidates}")
+    walls = [
+        estimated(plan, (), replace(HERE, workers=workers), made_up(plan, fixed)).wall_seconds
+        for workers in (1, 2, 4, 8, 16)
+    ]
+    assert walls == sorted(walls, reverse=True)
+
+
+def test_generations_wait_for_one_another_and_random_candidates_do_not(
+    plan_of: Callable[..., Plan],
+) -> None:
+    plan, free = plan_of(), plan_of("sampler=random")
+    assert [one.tune for one in remaining(plan, ())] == [(30, 30)] * 3
+    assert [one.tune for one in remaining(free, ())] == [(60,)] * 3
+    many = replace(HERE, workers=60)
+    walls = [estimated(p, (), many, made_up(p, 20.0)).wall_seconds for p in (free, plan)]
+    assert walls[0] < walls[1] - 20
+
+
+def test_a_course_has_the_length_that_one_counts_by_hand() -> None:
+    arm = ArmWork(
+        tune=(30, 30),
+        confirm=10,
+        tune_cost=CellCost(fixed=1.0, each=0.1, extra=0.01),
+        confirm_cost=CellCost(each=0.2),
+        pack=32,
+        whole=3,
+        measuring=0.5,
+    )
+    alone = course([arm], workers=1)
+    assert alone.packs == 3
+    assert list(alone.device_seconds) == pytest.approx([4.0 + 4.0 + 2.0])
+    assert alone.wall_seconds == pytest.approx(10.0 + 0.6 + 0.5)
+    # Shared by two, of three seeds a candidate: 15 and 15, again, then 5 and 5.
+    both = course([arm], workers=2)
+    assert both.packs == 6
+    assert both.wall_seconds == pytest.approx(2 * (1.0 + 1.5 + 0.15) + 0.5 + 1.0)
+    two = course([arm, arm], workers=2)
+    assert two.wall_seconds == pytest.approx(alone.wall_seconds)
+
+
+def test_a_frozen_arm_waits_for_the_one_that_is_tuned_for_it(
+    plan_of: Callable[..., Plan],
+) -> None:
+    plan = plan_of("retune=false")
+    found = estimated(plan, (), replace(HERE, workers=50))
+    assert found.cells == 60 + 3 * 10
+    tuning = 2 * 3 * 0.5  # two generations, each cell of a candidate after the other at most
+    assert found.wall_seconds > found.startup_seconds + tuning
+
+
+def test_brackets_train_less(plan_of: Callable[..., Plan]) -> None:
+    left = remaining(plan_of("budget.scheduler=bracket"), ())
+    assert [one.tune for one in left] == [(54, 6)] * 3  # whole brackets of nine
+
+
+def test_a_budget_in_seconds_is_spent(plan_of: Callable[..., Plan]) -> None:
+    text = STUDY.replace("candidates: 20", "device_seconds: 60")
+    plan = plan_of(text=text)
+    found = estimated(plan)
+    assert found.device_seconds == pytest.approx(3 * (60 + 10 * 0.8), rel=0.02)
+
+
+def test_the_driver_shares_the_cores_with_the_workers(plan_of: Callable[..., Plan]) -> None:
+    plan = plan_of()
+    shared = estimated(plan, (), Machine(workers=2, cores=2)).wall_seconds
+    spare = estimated(plan, (), Machine(workers=2, cores=16)).wall_seconds
+    assert shared > spare
+
+
+def test_what_earlier_runs_took_to_start_is_believed(plan_of: Callable[..., Plan]) -> None:
+    plan = plan_of()
+    slow = estimated(plan, (), replace(HERE, startup=30.0))
+    assert slow.startup_seconds > 30 > estimated(plan).startup_seconds
+
+
+def test_from_the_ledger_an_arm_costs_what_its_cells_did(plan_of: Callable[..., Plan]) -> None:
+    plan = plan_of("budget.candidates=40")
+    records = cells_of(plan, plan.arms[:2], 20)
+    left = remaining(plan, records)
+    costs = ledger_costs(plan, left, {})
+    first, second, third = (costs[arm.key] for arm in plan.arms)
+    assert first.tune.each == second.tune.each == pytest.approx(0.5)
+    assert first.confirm.each == pytest.approx(0.8)
+    assert 0.25 < third.tune.each < 1.0  # no cell of its own: by its configuration
+    assert ledger_costs(plan, remaining(plan, ()), {}) == {}
+
+
+def test_an_estimate_is_of_one_plan_and_of_what_is_left_of_it(
+    plan_of: Callable[..., Plan],
+) -> None:
+    plan = plan_of()
+    assert estimated(plan).plan == estimated(plan_of()).plan == kept(estimated(plan)).plan
+    others = [
+        estimated(plan_of("budget.candidates=21")),
+        estimated(plan_of(text=STUDY.replace("learning_rate", "weight_decay"))),
+        estimated(plan, cells_of(plan, plan.arms[:1], 3)),
+    ]
+    assert len({one.plan for one in others} | {estimated(plan).plan}) == 4
+
+
+def test_rows_are_counted_as_tracking_writes_them(plan_of: Callable[..., Plan]) -> None:
+    plan = plan_of()
+    found = estimated(plan)
+    assert found.mlflow_runs == plan.cells() + len(plan.arms) + 1
+    assert found.mlflow_rows == plan.cells() * (20 + 10 + TAGS + CURVES * 10)
+
+
+def test_dearer_configurations_have_a_larger_proxy() -> None:
+    aligned = {"loss.alignment.text_audio.mode": "shared"}
+    for less, more in (
+        ({"model.text.use": False}, {}),
+        ({}, aligned),
+        ({}, {"model.fusion.kind": "tfn"}),
+        ({}, {"model.text.encoder": "lstm"}),
+        ({}, {"model.fusion.width": 1024}),
+        ({"train.batch_size": 128}, {}),
+        (aligned, {"loss.contrast.rbc.use": True}),
+    ):
+        assert proxy(with_values(Config(), less)) < proxy(with_values(Config(), more))
+
+
+def test_the_scatter_over_seeds_is_that_within_candidates() -> None:
+    # Within each candidate a variance of 2; between them anything.
+    assert seed_sd([[(0, 1.0), (0, 3.0), (1, 10.0), (1, 12.0)]]) == pytest.approx(2**0.5)
+    # Of the worse half nothing is counted, nor of what has no value.
+    values = [(0, 1.0), (0, 3.0), (1, 0.0), (1, 50.0), (2, None), (2, 1.0)]
+    assert seed_sd([values]) == pytest.approx(2**0.5)
+    assert seed_sd([[(0, 1.0), (1, 2.0)]]) is None
+
+
+def test_the_smallest_difference_is_in_the_metrics_own_unit(
+    plan_of: Callable[..., Plan],
+) -> None:
+    plan = plan_of()
+    assert smallest_difference(estimated(plan), plan) == pytest.approx(
+        1.00 * 2**0.5 * 0.01, rel=0.01
+    )
+    assert smallest_difference(replace(estimated(plan), seed_sd=None), plan) is None
+
+
+def test_an_estimate_is_said_in_one_line_and_as_json(plan_of: Callable[..., Plan]) -> None:
+    plan = plan_of()
+    line = estimate_lines(estimated(plan), plan)[0]
+    assert line.startswith("about ") and "on 2 workers (0.032 device-hours; " in line
+    assert "214 MLflow runs with 13,000 rows; made up" in line
+    assert json.loads(json.dumps(estimate_json(estimated(plan), plan)))["cells"] == 210
+
+
+def test_micro_runs_of_a_small_study_leave_nothing_and_import_no_torch(
+    small_study_text: str, tmp_path: Path
+) -> None:
+    (tmp_path / "study.yaml").write_text(small_study_text, encoding="utf-8")
+    code = """
+import json, sys
+from pathlib import Path
+from search.estimates.measure import estimate_for, estimate_json
+from search.study.open import open_study
+
+(opened,) = open_study("study.yaml", [], [], Path(), need_data=True)
+arguments = opened.plan, opened.dataset, opened.folder
+assert estimate_for(*arguments, probe_first=False) is None
+found = estimate_for(*arguments, workers=2, seconds=1.0)
+print(json.dumps([estimate_json(found, opened.plan), "torch" in sys.modules]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    found, torch_is_here = json.loads(done.stdout)
+    assert not torch_is_here
+    assert [path.name for path in tmp_path.iterdir()] == ["study.yaml"]
+    assert (found["basis"], found["cells"]) == ("probe", 20)
+    assert 0.01 < found["device_seconds"] < 60
+    assert 2 < found["wall_seconds"] < 120
+    assert found["seed_sd"] > 0 and found["parameters"] > 0
+    assert "'full'" in found["measured"] and "'without text'" in found["measured"]
