@@ -22,11 +22,9 @@ def test_the_example_study_is_a_study(tmp_path: Path) -> None:
 
 def test_the_message_for_a_misspelt_field_is_the_one_shown(tmp_path: Path) -> None:
     path = tmp_path / "pairs.yaml"
-    lines = EXAMPLE.splitlines()
-    (place,) = (number for number, line in enumerate(lines) if "text_audio.weight" in line)
-    lines[place] = lines[place].replace("text_audio", "text_audo")
-    path.write_text("\n".join(lines), encoding="utf-8")
+    (searched,) = re.findall(r"  loss.alignment.text_audio.weight: {.*", EXAMPLE)
+    misspelt = searched.replace("text_audio", "text_audo")
+    path.write_text(EXAMPLE.replace(searched, misspelt), encoding="utf-8")
     with pytest.raises(StudyError) as caught:
         load_study(path)
-    shown = " ".join(README.split())
-    assert re.sub(r":\d+:", ":14:", str(caught.value), count=1) in shown
+    assert str(caught.value) in README.splitlines()
