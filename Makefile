@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Two processes take the test files in turn, the longest first (`testpaths` in pyproject.toml).
 TEST_PROCESSES ?= -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test test-slow test-cluster check docs bench calibrate clean
+.PHONY: demo test test-slow test-cluster check house docs bench calibrate clean
 
 demo: .venv/ready
 	$(BIN)/triptych run planted-quick
@@ -34,6 +34,10 @@ check: .venv/ready-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The house in numbers. AGAINST: a commit to put beside the working tree.
+house: .venv/ready-dev
+	$(BIN)/python tests/house.py $(if $(AGAINST),--against $(AGAINST))
 
 # 500 studies of placebos and 500 of a true effect, in five to ten minutes on two cores.
 calibrate: .venv/ready-dev

@@ -17,7 +17,7 @@ import tempfile
 import tokenize
 import tomllib
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -79,9 +79,7 @@ def measure_house(root: Path) -> House:
     entries = [first for tree in trees.values() for first in entry_first_words(tree)]
     length = {path: text.count("\n") for path, text in modules.items()}
     return House(
-        lines={
-            name: sum(n for path, n in length.items() if path.parts[0] == name) for name in PACKAGES
-        },
+        lines={package: lines_of(package, length) for package in PACKAGES},
         largest_folder=largest,
         largest_folder_files=most,
         longest_file=max(length.values()),
@@ -95,6 +93,11 @@ def measure_house(root: Path) -> House:
         comments=100 * sum(map(comment_lines, modules.values())) / sum(length.values()),
         readme_words=len((root / "README.md").read_text(encoding="utf-8").split()),
     )
+
+
+def lines_of(package: str, length: Mapping[PurePosixPath, int]) -> int:
+    """Sum the lengths of a package's files."""
+    return sum(lines for path, lines in length.items() if path.parts[0] == package)
 
 
 def tracked_files(root: Path) -> list[PurePosixPath]:
@@ -206,41 +209,33 @@ def arrows_against_layers(root: Path, arrows: dict[str, set[tuple[str, str]]]) -
         for container in contract.get("containers", [""]):
             for source, target in sorted(arrows.get(container, set())):
                 if source in height and target in height and height[source] < height[target]:
-                    yield f"{container}.{source} -> {container}.{target}".replace(" .", " ").lstrip(
-                        "."
-                    )
+                    yield f"{container or 'packages'}: {source} -> {target}"
 
 
 def rows(house: House) -> list[tuple[str, str, str]]:
     """Lay the numbers out as rows of (what, value, bar)."""
-    share = 100 * house.one_word_functions / house.functions
-    going_on = 100 * house.continuations / max(house.entries, 1)
     total = sum(house.lines.values())
+    largest = f"{house.largest_folder_files} ({house.largest_folder})"
+    one_word = share_of(house.one_word_functions, house.functions)
+    continuing = share_of(house.continuations, house.entries)
     return [
         ("lines of Python", f"{total:,}", ""),
         *((f"  {name}", f"{count:,}", "") for name, count in house.lines.items() if count),
         ("longest file, lines", str(house.longest_file), "400"),
-        (
-            "code files in the largest folder",
-            f"{house.largest_folder_files} ({house.largest_folder})",
-            "16",
-        ),
+        ("code files in the largest folder", largest, "16"),
         ("arrows between nodes of one level", str(house.arrows), ""),
         ("circles", "; ".join(house.circles) or "0", "0"),
         ("arrows up", "; ".join(house.arrows_up) or "0", "0"),
-        (
-            "functions with a one-word name",
-            f"{house.one_word_functions} of {house.functions} ({share:.1f} %)",
-            "30 %",
-        ),
-        (
-            "entries that continue their name",
-            f"{house.continuations} of {house.entries} ({going_on:.1f} %)",
-            "5 %",
-        ),
+        ("functions with a one-word name", one_word, "30 %"),
+        ("entries that continue their name", continuing, "5 %"),
         ("comments per 100 lines", f"{house.comments:.2f}", "3"),
         ("README, words", str(house.readme_words), "about 900"),
     ]
+
+
+def share_of(part: int, whole: int) -> str:
+    """Write a part of a whole as both numbers and per cent."""
+    return f"{part} of {whole} ({100 * part / whole:.1f} %)"
 
 
 def checked_out(revision: str, folder: Path) -> Path:

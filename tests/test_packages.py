@@ -3,6 +3,7 @@
 import importlib
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -45,3 +46,21 @@ def test_no_source_file_is_longer_than_400_lines() -> None:
                for path in (REPOSITORY / folder).rglob("*.py")]  # fmt: skip
     long = {path.name: len(path.read_text().splitlines()) for path in sources}
     assert {name: lines for name, lines in long.items() if lines > 400} == {}
+
+
+def test_every_file_that_is_no_module_is_installed_too() -> None:
+    """Templates, styles, studies, references: each matches a pattern of `package-data`."""
+    config = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
+    patterns = config["tool"]["setuptools"]["package-data"]
+    installed = {
+        path
+        for package, globs in patterns.items()
+        for pattern in globs
+        for path in REPOSITORY.joinpath(*package.split(".")).glob(pattern)
+    }
+    listed = subprocess.run(
+        ["git", "-C", REPOSITORY, "ls-files", "msa_core", "spaces", "reports", "search"],
+        capture_output=True, text=True, check=True,
+    ).stdout.split()  # fmt: skip
+    there = {REPOSITORY / path for path in listed if (REPOSITORY / path).exists()}
+    assert {path for path in there if path.suffix != ".py"} - installed == set()
