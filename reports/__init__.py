@@ -15,7 +15,8 @@ __all__ = ["load"]
 
 
 def load(folder: str | Path, table: str = "cells") -> pd.DataFrame:
-    """A table of a written report, as `reports.loading.load` explains."""
-    from reports.loading import load  # pandas takes its time, and few need it
+    """Read a table of a written report, as `reports.loading.load` explains."""
+    # Inside the function: importing pandas takes long, and few importers of `reports` need it.
+    from reports.loading import load
 
     return load(folder, table)

@@ -1,4 +1,4 @@
-"""How results are written as text, so that a writer and a reader share one definition."""
+"""Text forms of results: one definition for every writer and every reader."""
 
 import base64
 import binascii
@@ -18,26 +18,25 @@ from reports.results import (
     METRIC,
     PARAM,
     Amount,
-    Claim,
     FieldFacts,
     ResultsError,
     SharedInformation,
+    StatedClaim,
     StudyFacts,
 )
 
 Scalar = bool | int | float | str | None
 CURVE_TAG = "triptych.curve"
-MOST_TEXT = 4000  # characters of a tag; MLflow takes 8000
+MOST_TEXT = 4000  # characters per tag; MLflow takes 8000
 TAG_EPOCHS = MOST_TEXT // 4 * 3 // 4  # of a curve in one tag: base64 of float32
-MOST_EPOCHS = 20 * TAG_EPOCHS  # a longer curve is kept nowhere
+MOST_EPOCHS = 20 * TAG_EPOCHS  # longer curves are dropped, in the ledger and in MLflow alike
 
 
 def facts_to_json(facts: StudyFacts) -> str:
-    """The facts as JSON; tuples become lists, and empty descriptions are left out.
-
-    So the facts of a study without claims, say, stay as they were before there were any.
-    """
+    """Write the facts as JSON; tuples become lists, and empty descriptions are left out."""
     raw = asdict(facts)
+    # Left out, so that the facts of a study without claims, say, are the bytes that they were
+    # before claims existed: digests are made from them.
     for name in DESCRIPTIONS[2:]:
         if not raw[name]:
             del raw[name]
@@ -45,10 +44,10 @@ def facts_to_json(facts: StudyFacts) -> str:
 
 
 def facts_from_json(text: str) -> StudyFacts:
-    """The inverse of `facts_to_json`; lists become tuples where the facts hold tuples.
+    """Read what `facts_to_json` wrote; lists become tuples where the facts hold tuples.
 
     Raises:
-        ResultsError: not JSON, or not these facts.
+        ResultsError: The text is not JSON, or has unknown or missing parts.
     """
     try:
         raw = json.loads(text)
@@ -65,7 +64,7 @@ def facts_from_json(text: str) -> StudyFacts:
         raw["searched"] = {arm: tuple(names) for arm, names in raw["searched"].items()}
     try:
         if "claims" in raw:
-            raw["claims"] = tuple(Claim(**claim) for claim in raw["claims"])
+            raw["claims"] = tuple(StatedClaim(**claim) for claim in raw["claims"])
         if "fields" in raw:
             raw["fields"] = {path: FieldFacts(**item) for path, item in raw["fields"].items()}
         if "methods" in raw:
@@ -76,10 +75,10 @@ def facts_from_json(text: str) -> StudyFacts:
 
 
 def code_notes(codes: Iterable[str]) -> tuple[str, ...]:
-    """What a reader must know where not every cell was trained by the same training core.
+    """Return a note for the reader if cells were trained by different training cores, else none.
 
     Args:
-        codes: digest of the core that trained it, for each cell; empty if unknown.
+        codes: Digest of the training core of each cell; empty if unknown.
     """
     counts = Counter(code for code in codes if code)
     if len(counts) < 2:
@@ -89,15 +88,15 @@ def code_notes(codes: Iterable[str]) -> tuple[str, ...]:
 
 
 def encode_floats(values: NDArray[Any]) -> str:
-    """A vector as base64 of little-endian float32."""
+    """Encode a vector as base64 of little-endian float32."""
     return base64.b64encode(np.asarray(values, dtype="<f4").tobytes()).decode("ascii")
 
 
 def decode_floats(text: str) -> NDArray[np.float32]:
-    """The inverse of `encode_floats`.
+    """Decode a text of `encode_floats`.
 
     Raises:
-        ResultsError: not base64 of whole float32 values.
+        ResultsError: The text is not base64 of whole float32 values.
     """
     try:
         raw = base64.b64decode(text, validate=True)
@@ -106,30 +105,32 @@ def decode_floats(text: str) -> NDArray[np.float32]:
         raise ResultsError(f"not base64 of little-endian float32 values: {error}") from error
 
 
-def curve_of(values: Sequence[float | None]) -> NDArray[np.float32]:
-    """A curve as `Results` holds it, whoever kept it; empty if it is too long for one of them.
+def encode_curve(values: Sequence[float | None]) -> NDArray[np.float32]:
+    """Convert a curve to the form of `Results.curves`; empty if it is longer than `MOST_EPOCHS`.
 
     Args:
-        values: one an epoch; None where undefined.
+        values: One value per epoch; None where undefined.
     """
+    # The limit of MLflow's tags holds for the ledger too: both must give the same report.
     if len(values) > MOST_EPOCHS:
         return np.empty(0, dtype=np.float32)
     numbers = np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+    # Beyond the range of float32 the cast would warn and give infinity.
     numbers[np.abs(numbers) > np.finfo(np.float32).max] = np.nan
     return numbers.astype(np.float32)
 
 
 def curve_tags(curve: NDArray[np.float32]) -> dict[str, str]:
-    """A curve as tags of a run, each short enough; no tag if it is empty."""
+    """Split a curve into tags of a run, each short enough for MLflow; no tag if it is empty."""
     parts = [curve[start : start + TAG_EPOCHS] for start in range(0, len(curve), TAG_EPOCHS)]
     return {_curve_tag(number): encode_floats(part) for number, part in enumerate(parts)}
 
 
 def curve_from_tags(tags: Mapping[str, str]) -> NDArray[np.float32]:
-    """The inverse of `curve_tags`, among other tags.
+    """Read the curve that `curve_tags` wrote among other tags; empty if there is none.
 
     Raises:
-        ResultsError: not base64 of whole float32 values.
+        ResultsError: A tag is not base64 of whole float32 values.
     """
     parts: list[NDArray[np.float32]] = []
     while (name := _curve_tag(len(parts))) in tags:
@@ -142,25 +143,25 @@ def _curve_tag(number: int) -> str:
 
 
 def tags_to_plain(tags: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """Tags of utterances, small, as what JSON holds: the names, and a byte an utterance.
+    """Encode tags of utterances for JSON: the names, and one byte per utterance.
 
     Args:
-        tags: dimension -> tag of every utterance; at most 256 different ones.
+        tags: Dimension -> tag of every utterance; at most 256 different ones per dimension.
     """
     plain = {}
     for dimension, values in tags.items():
         names = sorted(set(values))
-        places = {name: place for place, name in enumerate(names)}
-        codes = bytes(places[value] for value in values)
+        code_of = {name: code for code, name in enumerate(names)}
+        codes = bytes(code_of[value] for value in values)
         plain[dimension] = {"names": names, "codes": base64.b64encode(codes).decode("ascii")}
     return plain
 
 
 def tags_from_plain(plain: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    """The inverse of `tags_to_plain`.
+    """Decode what `tags_to_plain` made.
 
     Raises:
-        ResultsError: not that.
+        ResultsError: The value has another form.
     """
     try:
         return {
@@ -174,23 +175,23 @@ def tags_from_plain(plain: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
 
 
 def information_to_plain(information: Iterable[SharedInformation]) -> list[dict[str, Any]]:
-    """What pairs of modalities say of the label, as what JSON holds."""
+    """Encode the information of pairs of modalities for JSON."""
     return [asdict(pair) for pair in information]
 
 
 def information_from_plain(plain: Iterable[Mapping[str, Any]]) -> tuple[SharedInformation, ...]:
-    """The inverse of `information_to_plain`.
+    """Decode what `information_to_plain` made.
 
     Raises:
-        ResultsError: not that.
+        ResultsError: The value has another form.
     """
     try:
-        return tuple(_information(dict(pair)) for pair in plain)
+        return tuple(_parse_information(dict(pair)) for pair in plain)
     except (AttributeError, TypeError) as error:
         raise ResultsError(f"what the modalities say is damaged: {error}") from error
 
 
-def _information(raw: dict[str, Any]) -> SharedInformation:
+def _parse_information(raw: dict[str, Any]) -> SharedInformation:
     for name, value in raw.items():
         if isinstance(value, Mapping):
             raw[name] = Amount(**value)
@@ -198,10 +199,7 @@ def _information(raw: dict[str, Any]) -> SharedInformation:
 
 
 def parse_param(text: str) -> Scalar:
-    """The value whose `str` is `text`: None, bool, int, float, or else the text itself.
-
-    Only an exact round trip counts, so `1e5` or `007`, which no number prints as, stay text.
-    """
+    """Return the value whose `str` is `text`: None, bool, int, float, or else the text itself."""
     named: dict[str, Scalar] = {"None": None, "True": True, "False": False}
     if text in named:
         return named[text]
@@ -210,13 +208,14 @@ def parse_param(text: str) -> Scalar:
             value = kind(text)
         except ValueError:
             continue
+        # Only an exact round trip counts: `1e5` or `007`, which no number prints as, stay text.
         if str(value) == text:
             return value
     return text
 
 
 def cells_from_rows(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
-    """The cells of `Results` from one mapping a cell, whatever the order of rows and keys.
+    """Make the cells of `Results` from one mapping per cell, in any order of rows and keys.
 
     Columns: `CELL_COLUMNS`, then `metric.*`, then `param.*`, sorted; params keep their Python
     types (dtype object). A value that a row lacks is missing.
@@ -233,5 +232,6 @@ def cells_from_rows(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
         elif name in ("candidate", "seed", "epochs"):
             columns[name] = pd.Series(values, dtype="int64")
         else:
+            # Parameters of one column may differ in type between arms; pandas would convert them.
             columns[name] = pd.Series(values, dtype="object")
     return pd.DataFrame(columns)

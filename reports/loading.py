@@ -1,4 +1,4 @@
-"""A study's results as a data frame, for notebooks: `reports.load(folder)`."""
+"""Written reports as data frames, for notebooks: `reports.load(folder)`."""
 
 import csv
 import re
@@ -12,7 +12,7 @@ from reports.render_csv import FORMULA
 from reports.results import METRIC, PARAM, ResultsError
 
 REPORT = "report"
-# Name of a table -> its file; the others are there where the study has such evidence.
+# Table -> its file. Only `cells` and `arms` are in every report.
 TABLES = {
     "cells": "cells.csv",
     "arms": "table.csv",
@@ -25,6 +25,7 @@ TABLES = {
         )
     },
 }
+# Types are fixed by name, so that a column without any value has its type too.
 _WHOLE = (
     *("candidate", "seed", "epochs", "n", "pairs", "seeds_to_decide", "step", "considered"),
     *("candidates", "utterances", "epoch", "cells", "order", "arms", "seeds"),
@@ -39,12 +40,13 @@ _NUMBERS = (
 
 
 def load(folder: str | Path, table: str = "cells") -> pd.DataFrame:
-    """A table of a written report.
+    """Read a table of a written report.
 
     Args:
-        folder: of the study's results, as `triptych run` names it at its end; or its `report`.
-        table: `cells`, a row a training; `arms`, a row an (arm, metric); `claims`; or a kind of
-            evidence, e.g. `importance`.
+        folder: Results folder of the study, as `triptych run` names it at its end; or the folder
+            `report` in it.
+        table: `cells`, one row per training; `arms`, one row per (arm, metric); `claims`; or a kind
+            of evidence, e.g. `importance`.
 
     Returns:
         The table, in the report's order. Whole numbers are `Int64`, other numbers `Float64`,
@@ -52,16 +54,18 @@ def load(folder: str | Path, table: str = "cells") -> pd.DataFrame:
         whole numbers, numbers or truths only where all of its values are.
 
     Raises:
-        ResultsError: no such table, or no report there.
+        ResultsError: The table is unknown, damaged or not in this report, or there is no report.
     """
     if table not in TABLES:
         raise ResultsError(f"there is no table '{table}'; there are {', '.join(TABLES)}")
-    path = _path(Path(folder), table)
+    path = _find_table(Path(folder), table)
     try:
         with path.open(encoding="utf-8", newline="") as file:
             header, *rows = csv.reader(file, strict=True)
         columns = list(zip(*rows, strict=True)) if rows else [()] * len(header)
-        typed = {name: _typed(name, values) for name, values in zip(header, columns, strict=True)}
+        typed = {
+            name: _typed_column(name, values) for name, values in zip(header, columns, strict=True)
+        }
     except (OSError, UnicodeError, csv.Error, ValueError) as error:
         raise ResultsError(
             f"{path} can't be read ({error}); `triptych report` writes it again"
@@ -69,7 +73,7 @@ def load(folder: str | Path, table: str = "cells") -> pd.DataFrame:
     return pd.DataFrame(typed, columns=header)
 
 
-def _path(folder: Path, table: str) -> Path:
+def _find_table(folder: Path, table: str) -> Path:
     name = TABLES[table]
     for path in (folder / REPORT / name, folder / name):
         if path.is_file():
@@ -81,35 +85,39 @@ def _path(folder: Path, table: str) -> Path:
     )
 
 
-def _typed(name: str, values: Iterable[str]) -> "pd.Series[Any]":
+def _typed_column(name: str, values: Iterable[str]) -> "pd.Series[Any]":
     known = [None if value == "" else value for value in values]
     if name in _TRUTH:
-        return _truths(known)
+        return _boolean_column(known)
     if name in _WHOLE:
         return pd.Series([None if v is None else int(v) for v in known], dtype="Int64")
     if name.startswith(METRIC) or name in _NUMBERS:
         return pd.Series([None if v is None else float(v) for v in known], dtype="Float64")
     if name.startswith(PARAM):
-        return _parameter(known)
-    return _texts(known)
+        return _parameter_column(known)
+    return _text_column(known)
 
 
-def _parameter(values: list[str | None]) -> "pd.Series[Any]":
-    """The narrowest type that all values have."""
+def _parameter_column(values: list[str | None]) -> "pd.Series[Any]":
+    """Choose the narrowest type that all values have."""
+    # A parameter may be of several types over the arms, so it is the one kind that is guessed.
     present = [value for value in values if value is not None]
     if present and all(value in ("True", "False") for value in present):
-        return _truths(values)
-    if present and all(re.fullmatch(r"-?\d{1,18}", value) for value in present):
+        return _boolean_column(values)
+    if present and all(
+        re.fullmatch(r"-?\d{1,18}", value) for value in present
+    ):  # 18 digits fit Int64
         return pd.Series([None if v is None else int(v) for v in values], dtype="Int64")
     if present and all(_NUMBER.fullmatch(value) for value in present):
         return pd.Series([None if v is None else float(v) for v in values], dtype="Float64")
-    return _texts(values)
+    return _text_column(values)
 
 
-def _truths(values: list[str | None]) -> "pd.Series[Any]":
+def _boolean_column(values: list[str | None]) -> "pd.Series[Any]":
     return pd.Series([None if v is None else v == "True" for v in values], dtype="boolean")
 
 
-def _texts(values: list[str | None]) -> "pd.Series[Any]":
+def _text_column(values: list[str | None]) -> "pd.Series[Any]":
+    # The apostrophe that `render_csv` put before formulas is no part of the text.
     read = [v[1:] if v and v.startswith("'") and FORMULA.match(v) else v for v in values]
     return pd.Series(read, dtype="string")

@@ -1,7 +1,8 @@
 """Results from an MLflow tracking server. The only file of this package that imports mlflow.
 
-What is read: experiment `triptych/<study>` > run `triptych.kind=study` > arms > cells. A cell is
-found by its tag `triptych.study_run`, so the arms' runs, which only group cells, are not needed.
+Runs are read from the experiment `triptych/<study>`: the run with `triptych.kind=study`, and its
+cells, which have its id in their tag `triptych.study_run`. The arms' runs only group cells and are
+not needed.
 """
 
 import json
@@ -25,49 +26,53 @@ from reports.encoding import (
     parse_param,
     tags_from_plain,
 )
-from reports.results import METRIC, PARAM, Results, ResultsError
+from reports.results import METRIC, PARAM, CellPhase, CellStatus, Results, ResultsError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-PAGE = 1000
-CURVE = "epoch/"  # metrics with one value an epoch, for people; a report is made from the others
-TEST = "test."  # metrics that stay sealed until the study is finished
+PAGE = 1000  # runs per request
+CURVE = "epoch/"  # prefix of metrics with one value per epoch; reports read curves from tags
+TEST = "test."  # prefix of metrics that are under embargo until the study is finished
 CONNECT_SECONDS = 5.0
 FINISHED_STATES = ("FINISHED", "FAILED", "KILLED")  # a run that still trains has no result yet
 
 
 def read_mlflow(tracking_uri: str, study: str, *, plan: str | None = None) -> Results:
-    """The results of one study as a tracking server has them; the same numbers as the ledger's.
+    """Read the results of one study from a tracking server; the same numbers as the ledger's.
 
-    Those of a study that is not finished there are sealed.
+    A study that is not finished there is under embargo.
 
     Args:
-        tracking_uri: e.g. `http://localhost:5000` or `sqlite:///mlflow.db`.
-        study: the study's name.
-        plan: digest of one plan of the study; None = the newest finished one.
+        tracking_uri: Address of the server or database, e.g. `http://localhost:5000` or
+            `sqlite:///mlflow.db`.
+        study: Name of the study.
+        plan: Digest of one plan of the study; None takes the newest finished one.
 
     Raises:
-        ResultsError: no such server, study or artifact; the message says which and what to try.
+        ResultsError: The server, study or artifact is missing; the message names it and what to
+            try.
     """
     _check_reachable(tracking_uri)
+    # A progress bar per artifact would fill the terminal.
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
     try:
         client = MlflowClient(tracking_uri=tracking_uri)
-        return _read(client, tracking_uri, study, plan)
+        return _read_study_run(client, tracking_uri, study, plan)
     except MlflowException as error:
         reason = str(error).splitlines()[0]
         raise ResultsError(
-            f"{tracking_uri}: cannot read study '{study}': {reason}; {_advice(reason)}"
+            f"{tracking_uri}: cannot read study '{study}': {reason}; {_suggest_fix(reason)}"
         ) from error
 
 
-def _advice(reason: str) -> str:
+def _suggest_fix(reason: str) -> str:
     if re.search(r"\b40[13]\b|authentication|password", reason):
+        # Passwords are removed from the tracking URI before it is written to the results folder.
         return (
             "passwords are not kept with the results: set MLFLOW_TRACKING_USERNAME and "
             "MLFLOW_TRACKING_PASSWORD, or give --tracking-uri"
@@ -75,7 +80,9 @@ def _advice(reason: str) -> str:
     return "check the tracking URI"
 
 
-def _read(client: "MlflowClient", tracking_uri: str, study: str, plan: str | None) -> Results:
+def _read_study_run(
+    client: "MlflowClient", tracking_uri: str, study: str, plan: str | None
+) -> Results:
     experiment = client.get_experiment_by_name(f"triptych/{study}")
     if experiment is None:
         known = sorted(
@@ -92,32 +99,36 @@ def _read(client: "MlflowClient", tracking_uri: str, study: str, plan: str | Non
             f"{f'the plan {plan}' if plan else 'a plan'}; `triptych run` writes it"
         )
     study_id = study_run.info.run_id
-    facts = facts_from_json(_artifact(client, study_id, "facts.json"))
+    facts = facts_from_json(_read_artifact(client, study_id, "facts.json"))
     runs = [
         run
-        for run in _search(
+        for run in _search_runs(
             client,
             experiment.experiment_id,
             f"tags.`triptych.kind` = 'cell' and tags.`triptych.study_run` = '{study_id}'",
         )
         if run.info.status in FINISHED_STATES
     ]
-    sealed = study_run.info.status != "FINISHED"
-    rows = [_row(run, sealed) for run in runs]
+    # Whatever the server holds, an unfinished study shows no test metric, as from the ledger.
+    embargoed = study_run.info.status != "FINISHED"
+    rows = [_cell_row(run, embargoed) for run in runs]
     confirmed = [
         run
         for run, row in zip(runs, rows, strict=True)
-        if row["phase"] == "confirm" and row["status"] == "complete" and not sealed
+        if row["phase"] == CellPhase.CONFIRM
+        and row["status"] == CellStatus.COMPLETE
+        and not embargoed
     ]
     labels = None
     if confirmed:
         labels = decode_floats(
-            json.loads(_artifact(client, study_id, "test_labels.json"))["labels"]
+            json.loads(_read_artifact(client, study_id, "test_labels.json"))["labels"]
         )
     predictions = {
         run.data.tags["triptych.key"]: decode_floats(json.loads(text)["predictions"])
         for run in confirmed
-        if (text := _optional_artifact(client, run.info.run_id, "predictions.json")) is not None
+        if (text := _read_optional_artifact(client, run.info.run_id, "predictions.json"))
+        is not None
     }
     notes = code_notes(run.data.tags.get("triptych.code", "") for run in runs)
     return Results(
@@ -125,39 +136,41 @@ def _read(client: "MlflowClient", tracking_uri: str, study: str, plan: str | Non
         cells=cells_from_rows(rows),
         predictions=predictions,
         labels=labels,
-        reasons=_tagged(runs, "triptych.reason"),
-        kinds=_tagged(runs, "triptych.failure"),
-        logs=_tagged(runs, "triptych.log"),
+        reasons=_tag_by_key(runs, "triptych.reason"),
+        kinds=_tag_by_key(runs, "triptych.failure"),
+        logs=_tag_by_key(runs, "triptych.log"),
         curves={
             run.data.tags["triptych.key"]: curve
             for run in runs
             if len(curve := curve_from_tags(run.data.tags))
         },
-        tags=tags_from_plain(_said(client, study_id, "tags.json", {})),
-        information=information_from_plain(_said(client, study_id, "modalities.json", [])),
-        sealed=sealed,
+        tags=tags_from_plain(_read_optional_json(client, study_id, "tags.json", {})),
+        information=information_from_plain(
+            _read_optional_json(client, study_id, "modalities.json", [])
+        ),
+        embargoed=embargoed,
         planned_confirm=len(facts.arms) * len(facts.confirm_seeds),
-        openings=tuple(_said(client, study_id, "openings.json", [])),
+        unblindings=tuple(_read_optional_json(client, study_id, "openings.json", [])),
     )
 
 
-def _said(client: "MlflowClient", run_id: str, name: str, nothing: Any) -> Any:
-    """What an artifact says that is there only where there is something to say."""
-    text = _optional_artifact(client, run_id, name)
+def _read_optional_json(client: "MlflowClient", run_id: str, name: str, nothing: Any) -> Any:
+    """Read an artifact that not every study has; `nothing` where it is missing."""
+    text = _read_optional_artifact(client, run_id, name)
     return nothing if text is None else json.loads(text)
 
 
 def _newest_study_run(client: "MlflowClient", experiment_id: str, plan: str | None) -> "Run | None":
-    """The newest finished study run, or else the newest."""
+    """Return the newest finished study run, or else the newest; None without one."""
     query = "tags.`triptych.kind` = 'study'"
     if plan is not None:
         query += f" and tags.`triptych.plan` = '{plan}'"
-    runs = _search(client, experiment_id, query)
+    runs = _search_runs(client, experiment_id, query)
     runs.sort(key=lambda run: (run.info.status == "FINISHED", run.info.start_time, run.info.run_id))
     return runs[-1] if runs else None
 
 
-def _search(client: "MlflowClient", experiment_id: str, query: str) -> "list[Run]":
+def _search_runs(client: "MlflowClient", experiment_id: str, query: str) -> "list[Run]":
     runs: list[Run] = []
     token = None
     while True:
@@ -168,7 +181,7 @@ def _search(client: "MlflowClient", experiment_id: str, query: str) -> "list[Run
             return runs
 
 
-def _row(run: "Run", sealed: bool) -> dict[str, Any]:
+def _cell_row(run: "Run", embargoed: bool) -> dict[str, Any]:
     tags = run.data.tags
     try:
         row: dict[str, Any] = {
@@ -187,27 +200,27 @@ def _row(run: "Run", sealed: bool) -> dict[str, Any]:
     row |= {
         f"{METRIC}{name}": value
         for name, value in run.data.metrics.items()
-        if not name.startswith(CURVE) and not (sealed and name.startswith(TEST))
+        if not name.startswith(CURVE) and not (embargoed and name.startswith(TEST))
     }
     row |= {f"{PARAM}{name}": parse_param(text) for name, text in run.data.params.items()}
     return row
 
 
-def _tagged(runs: "list[Run]", tag: str) -> dict[str, str]:
-    """Key of each cell that has a tag -> its value."""
+def _tag_by_key(runs: "list[Run]", tag: str) -> dict[str, str]:
+    """Return the value of a tag by the key of the cell, for cells that have the tag."""
     return {
         run.data.tags["triptych.key"]: run.data.tags[tag] for run in runs if tag in run.data.tags
     }
 
 
-def _artifact(client: "MlflowClient", run_id: str, name: str) -> str:
-    text = _optional_artifact(client, run_id, name)
+def _read_artifact(client: "MlflowClient", run_id: str, name: str) -> str:
+    text = _read_optional_artifact(client, run_id, name)
     if text is None:
         raise ResultsError(f"MLflow run {run_id}: the artifact {name} is missing")
     return text
 
 
-def _optional_artifact(client: "MlflowClient", run_id: str, name: str) -> str | None:
+def _read_optional_artifact(client: "MlflowClient", run_id: str, name: str) -> str | None:
     if name not in {item.path for item in client.list_artifacts(run_id)}:
         return None
     with tempfile.TemporaryDirectory() as folder:
@@ -217,6 +230,7 @@ def _optional_artifact(client: "MlflowClient", run_id: str, name: str) -> str | 
 def _check_reachable(tracking_uri: str) -> None:
     """Fail in seconds where MLflow would retry for minutes, or make a new, empty database."""
     parts = urlsplit(tracking_uri)
+    # Behind a proxy a direct connection proves nothing, so MLflow is left to try.
     if parts.scheme in ("http", "https") and parts.hostname and not getproxies():
         port = parts.port or (443 if parts.scheme == "https" else 80)
         try:
@@ -226,6 +240,7 @@ def _check_reachable(tracking_uri: str) -> None:
                 f"{tracking_uri}: no tracking server answers ({error}); is it running?"
             ) from error
     path = None
+    # MLflow makes a missing database or folder anew, and would then find no study in it.
     if parts.scheme == "sqlite":
         path = Path(tracking_uri.removeprefix("sqlite:///"))
     elif parts.scheme in ("", "file"):

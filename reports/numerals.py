@@ -1,7 +1,7 @@
-"""Numbers as a person reads them; every sentence, table and figure writes them this way."""
+"""Text of numbers for readers; every sentence, table and figure takes it from here."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -10,43 +10,52 @@ MINUS = "\N{MINUS SIGN}"
 
 
 def choose_decimals(sds: Iterable[float | None]) -> int:
-    """Decimals that show two digits of the median sd, between 1 and 4; 3 without one."""
+    """Return the decimals that show two digits of the median sd, between 1 and 4; 3 without one."""
+    # An sd of 0, of a metric that never varies, would ask for endless decimals.
     known = [sd for sd in sds if sd]
     if not known:
         return 3
     return min(4, max(1, 1 - math.floor(math.log10(float(np.median(known))))))
 
 
-def show(value: float | None, decimals: int, *, signed: bool = False) -> str:
-    """A number for a person, with a true minus sign; a dash where it is missing."""
+def format_number(value: float | None, decimals: int, *, signed: bool = False) -> str:
+    """Format a number with a true minus sign; a dash where it is missing."""
     if value is None:
         return MISSING
     text = f"{value:+.{decimals}f}" if signed else f"{value:.{decimals}f}"
+    # A small negative number would round to `-0.0`.
     if float(text) == 0:
         text = text.lstrip("+-")
     return text.replace("-", MINUS)
 
 
-def show_interval(low: float | None, high: float | None, decimals: int) -> str:
-    """An interval of a difference for a person."""
+def format_interval(low: float | None, high: float | None, decimals: int) -> str:
+    """Format an interval of a difference, with the signs of its ends."""
     if low is None or high is None:
         return MISSING
-    return f"[{show(low, decimals, signed=True)}, {show(high, decimals, signed=True)}]"
+    ends = (format_number(end, decimals, signed=True) for end in (low, high))
+    return f"[{', '.join(ends)}]"
 
 
-def show_p(p: float | None) -> str:
-    """A p value for a person: three decimals, and never `0.000`."""
+def format_p(p: float | None) -> str:
+    """Format a p value with three decimals, and never as `0.000`."""
     if p is None:
         return MISSING
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def count(number: int, noun: str) -> str:
-    """`1 seed`, `1,200 seeds`."""
+def format_count(number: int, noun: str) -> str:
+    """Format a number with its noun: `1 seed`, `1,200 seeds`."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
-def count_range(numbers: Iterable[int], noun: str) -> str:
-    """`10 seeds`, or `8 to 10 seeds` where the numbers differ."""
+def format_count_range(numbers: Iterable[int], noun: str) -> str:
+    """Format numbers with their noun: `10 seeds`, or `8 to 10 seeds` where they differ."""
     low, high = min(known := list(numbers)), max(known)
-    return count(high, noun) if low == high else f"{low:,} to {count(high, noun)}"
+    return format_count(high, noun) if low == high else f"{low:,} to {format_count(high, noun)}"
+
+
+def name_some(names: Sequence[str], most: int = 3) -> str:
+    """List the first names, and the number of the others: `A, B, C and 2 more`."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -1,7 +1,7 @@
 """Results, comparisons and evidence as CSV: every digit kept, empty where missing.
 
-A text that a spreadsheet would take for a formula, `=1+1`, is written with an apostrophe in front,
-`'=1+1`; `reports.loading` takes it off again.
+Text that a spreadsheet would take for a formula, `=1+1`, gets an apostrophe in front, `'=1+1`;
+`reports.loading` takes it off again.
 """
 
 import csv
@@ -16,7 +16,7 @@ import pandas as pd
 
 from reports.evidence.comparison import Comparison
 from reports.evidence.values import Evidence
-from reports.results import CELL_COLUMNS, METRIC, PARAM, PHASES, Claim, Results
+from reports.results import CELL_COLUMNS, METRIC, PARAM, PHASES, Results, StatedClaim
 
 ESTIMATE_COLUMNS = (
     "arm",
@@ -31,7 +31,8 @@ ESTIMATE_COLUMNS = (
     "p_holm",
     "verdict",
 )
-# What a spreadsheet computes, and what already begins like an escaped one.
+# Text that a spreadsheet computes. Also text that begins like an escaped one: without a second
+# apostrophe `reports.loading` would take its own off.
 FORMULA = re.compile(r"'*[=+\-@\t\r]")
 CLAIM_COLUMNS = (
     "verdict",
@@ -48,14 +49,14 @@ CLAIM_COLUMNS = (
 
 
 def render_csv(comparison: Comparison) -> str:
-    """One row an (arm, metric); `p_holm` and `verdict` on the primary metric's rows."""
+    """Write one row per (arm, metric); `p_holm` and `verdict` on the primary metric's rows."""
     rows = ([getattr(e, name) for name in ESTIMATE_COLUMNS] for e in comparison.estimates)
     return csv_text(ESTIMATE_COLUMNS, rows)
 
 
 def render_claims_csv(comparison: Comparison) -> str:
-    """One row a claim: what it says, then its answer."""
-    stated = [item.name for item in fields(Claim)]
+    """Write one row per claim: its parts, then its answer."""
+    stated = [item.name for item in fields(StatedClaim)]
     header = ["claim" if name == "text" else name for name in stated]
     rows = (
         [
@@ -68,15 +69,16 @@ def render_claims_csv(comparison: Comparison) -> str:
 
 
 def render_cells_csv(results: Results) -> str:
-    """One row a cell: by arm as in the facts, tuning before confirming, candidate, seed."""
+    """Write one row per cell, in the order of arms, phases, candidates and seeds."""
     cells = results.cells
     columns = [
         *CELL_COLUMNS,
         *sorted(name for name in cells.columns if str(name).startswith(METRIC)),
         *sorted(name for name in cells.columns if str(name).startswith(PARAM)),
     ]
-    arms = {arm: place for place, arm in enumerate(results.facts.arms)}
+    arms = {arm: position for position, arm in enumerate(results.facts.arms)}
     rows = cells[columns].to_dict("records")
+    # The order of the source, ledger or MLflow, must not show: both give the same bytes.
     rows.sort(
         key=lambda row: (
             arms[row["arm"]],
@@ -90,17 +92,17 @@ def render_cells_csv(results: Results) -> str:
 
 
 def evidence_csvs(evidence: Evidence) -> dict[str, str]:
-    """File name -> what there is beyond the table, a file a kind; only of kinds that are there.
+    """Return file name -> CSV of one kind of evidence, for the kinds that the study has.
 
-    Rows keep the order of the evidence. Curves have a row a point.
+    Rows keep the order of the evidence. Curves have one row per point.
     """
     named = {
-        "effects.csv": _effects(evidence),
-        "shapley.csv": [_row(value) for value in evidence.shapley],
-        "matrices.csv": _matrices(evidence),
-        "path.csv": [{"step": step, **_row(at)} for step, at in enumerate(evidence.path)],
-        "frozen.csv": [_row(pair) for pair in evidence.frozen],
-        "importance.csv": [_row(share) for share in evidence.importance],
+        "effects.csv": _effect_rows(evidence),
+        "shapley.csv": [_fields_of(value) for value in evidence.shapley],
+        "matrices.csv": _matrix_rows(evidence),
+        "path.csv": [{"step": step, **_fields_of(at)} for step, at in enumerate(evidence.path)],
+        "frozen.csv": [_fields_of(pair) for pair in evidence.frozen],
+        "importance.csv": [_fields_of(share) for share in evidence.importance],
         "anytime.csv": [
             {"arm": curve.arm, "seconds": seconds, "best": best}
             for curve in evidence.anytime
@@ -111,31 +113,31 @@ def evidence_csvs(evidence: Evidence) -> dict[str, str]:
             for curve in evidence.expected
             for number, value in enumerate(curve.values, 1)
         ],
-        "slices.csv": [_row(part) for part in evidence.slices],
-        "learning.csv": _learning(evidence),
-        "tuning.csv": _tuning(evidence),
+        "slices.csv": [_fields_of(part) for part in evidence.slices],
+        "learning.csv": _learning_rows(evidence),
+        "tuning.csv": _tuning_rows(evidence),
     }
-    return {name: _table(rows) for name, rows in named.items() if rows}
+    return {name: _rows_as_csv(rows) for name, rows in named.items() if rows}
 
 
-def _row(value: Any) -> dict[str, Any]:
-    """The fields of a value without nested ones."""
+def _fields_of(value: Any) -> dict[str, Any]:
+    """Return the fields of a frozen value that has no nested ones."""
     return {item.name: getattr(value, item.name) for item in fields(value)}
 
 
-def _effects(evidence: Evidence) -> list[dict[str, Any]]:
+def _effect_rows(evidence: Evidence) -> list[dict[str, Any]]:
     effects = evidence.effects
     if effects is None:
         return []
     counted = {"arms": effects.arms, "seeds": effects.seeds}
     return [
-        {"order": len(effect.factors), **_row(effect), "factors": " x ".join(effect.factors)}
+        {"order": len(effect.factors), **_fields_of(effect), "factors": " x ".join(effect.factors)}
         | counted
         for effect in (*effects.main, *effects.interactions)
     ]
 
 
-def _matrices(evidence: Evidence) -> list[dict[str, Any]]:
+def _matrix_rows(evidence: Evidence) -> list[dict[str, Any]]:
     return [
         {
             "row_factor": matrix.row_factor,
@@ -151,7 +153,7 @@ def _matrices(evidence: Evidence) -> list[dict[str, Any]]:
     ]
 
 
-def _learning(evidence: Evidence) -> list[dict[str, Any]]:
+def _learning_rows(evidence: Evidence) -> list[dict[str, Any]]:
     return [
         {"arm": curve.arm, "epoch": epoch, "mean": mean, "low": low, "high": high, "cells": cells}
         for curve in evidence.learning
@@ -161,7 +163,7 @@ def _learning(evidence: Evidence) -> list[dict[str, Any]]:
     ]
 
 
-def _tuning(evidence: Evidence) -> list[dict[str, Any]]:
+def _tuning_rows(evidence: Evidence) -> list[dict[str, Any]]:
     paths = sorted({path for point in evidence.tuning for path in point.params})
     return [
         {
@@ -176,24 +178,26 @@ def _tuning(evidence: Evidence) -> list[dict[str, Any]]:
     ]
 
 
-def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+def _rows_as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
     return csv_text(list(rows[0]), (list(row.values()) for row in rows))
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A CSV of rows of values: numbers with every digit, no formulas."""
+    """Write rows of values as CSV: numbers with every digit, no formulas."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
-    writer.writerows([_exact(value) for value in row] for row in rows)
+    writer.writerows([_exact_text(value) for value in row] for row in rows)
     return text.getvalue()
 
 
-def _exact(value: Any) -> str:
+def _exact_text(value: Any) -> str:
     if isinstance(value, np.generic):
         value = value.item()
+    # `pd.isna` of a list is a list, so only scalars are asked.
     if value is None or (pd.api.types.is_scalar(value) and pd.isna(value)):
         return ""
     if isinstance(value, str):
         return f"'{value}" if FORMULA.match(value) else value
+    # `repr` is the shortest text that reads back as the same float.
     return repr(value) if isinstance(value, float) else str(value)

@@ -1,25 +1,32 @@
-"""The table as a person sees it in a terminal."""
+"""The table of a report for the terminal."""
 
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from reports.numerals import show, show_interval, show_p
+from reports.evidence.outcomes import Verdict
+from reports.numerals import format_interval, format_number, format_p
 from reports.tables import Heading, Table, TableCell
 
-STYLES = {"better": "green", "worse": "red", "baseline": "dim", "equivalent": "cyan"}
+STYLES: dict[str, str] = {
+    Verdict.BETTER: "green",
+    Verdict.WORSE: "red",
+    Verdict.BASELINE: "dim",
+    Verdict.EQUIVALENT: "cyan",
+}
 RANK_STYLES = {"best": "bold", "second": "underline"}
-NARROW = 110  # columns; what does not fit beside the verdicts is left to the files
-COLUMNS_A_METRIC = 20
+NARROW = 110  # columns of the terminal that the verdicts need; more room shows more metrics
+COLUMNS_PER_METRIC = 20
 
 
 def terminal_table(table: Table, width: int) -> RichTable:
-    """Arm, primary metric with its delta, interval, p and verdict, then the means that fit.
+    """Draw arm, primary metric, delta, interval, p and verdict, then the means that fit.
 
     Args:
-        table: what every renderer draws.
-        width: of the terminal, in columns.
+        table: Table of the report.
+        width: Width of the terminal, in columns.
     """
-    shown = 1 + max(0, (width - NARROW) // COLUMNS_A_METRIC)
+    # Metrics are left out and not wrapped: the files of the report have all of them.
+    shown = 1 + max(0, (width - NARROW) // COLUMNS_PER_METRIC)
     drawn = RichTable(box=None, pad_edge=False, title=None)
     primary, *others = table.header[:shown]
     drawn.add_column("arm", overflow="fold", min_width=12)
@@ -33,22 +40,22 @@ def terminal_table(table: Table, width: int) -> RichTable:
         verdict = estimate.verdict or ""
         drawn.add_row(
             Text(row.arm),
-            _mean(row.cells[0], primary),
-            show(estimate.delta, primary.decimals, signed=True),
-            show_interval(estimate.ci_low, estimate.ci_high, primary.decimals),
-            show_p(estimate.p_holm),
+            _mean_text(row.cells[0], primary),
+            format_number(estimate.delta, primary.decimals, signed=True),
+            format_interval(estimate.ci_low, estimate.ci_high, primary.decimals),
+            format_p(estimate.p_holm),
             Text(verdict, style=STYLES.get(verdict, "")),
             *(
-                _mean(cell, heading)
+                _mean_text(cell, heading)
                 for cell, heading in zip(row.cells[1:shown], others, strict=True)
             ),
         )
     return drawn
 
 
-def _mean(cell: TableCell, heading: Heading) -> Text:
+def _mean_text(cell: TableCell, heading: Heading) -> Text:
     estimate = cell.estimate
-    text = show(estimate.mean, heading.decimals)
+    text = format_number(estimate.mean, heading.decimals)
     if estimate.sd is not None:
-        text += f" ± {show(estimate.sd, heading.decimals)}"
+        text += f" ± {format_number(estimate.sd, heading.decimals)}"
     return Text(text, style=RANK_STYLES.get(cell.rank or "", ""))

@@ -1,7 +1,8 @@
-"""THE CONTRACT: what a report is made from. Every source of results produces these values."""
+"""THE CONTRACT: the values that every source of results produces and a report is made from."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -11,50 +12,68 @@ from numpy.typing import NDArray
 CELL_COLUMNS = ("key", "arm", "phase", "candidate", "seed", "status", "epochs")
 METRIC = "metric."  # metric.valid.<name>, metric.test.<name> (confirm only), metric.seconds
 PARAM = "param."  # param.<dotted path>; missing where the field means nothing in that arm
-PHASES = ("tune", "confirm")
-STATUSES = ("complete", "pruned", "failed")
 
 FloatArray = NDArray[np.float64]
 
 
+class CellPhase(StrEnum):
+    """Phase of a cell, in the order in which a study runs them."""
+
+    TUNE = "tune"
+    CONFIRM = "confirm"
+
+
+class CellStatus(StrEnum):
+    """End of a cell's training; a cell that still trains is not in the results."""
+
+    COMPLETE = "complete"
+    PRUNED = "pruned"
+    FAILED = "failed"
+
+
+# Plain text, because messages and data frames show the values and not the members.
+PHASES = tuple(phase.value for phase in CellPhase)
+STATUSES = tuple(status.value for status in CellStatus)
+
+
 class ResultsError(ValueError):
-    """Results that break the contract; the message names the column and the row."""
+    """Error of results that break the contract; the message names the column and the row."""
 
 
-class Metric(Protocol):
-    """A metric as a function of a mean over utterances: `combine(mean of terms)`.
+class MetricDefinition(Protocol):
+    """Metric as a function of a mean over utterances: `combine(mean of terms)`.
 
-    Being one formula for the sample and for any reweighted (bootstrapped) sample of it is what
-    makes 10,000 bootstrap draws a matrix product.
+    One formula serves the sample and any reweighted (bootstrapped) sample of it, so that 10,000
+    bootstrap draws are one matrix product.
     """
 
     @property
     def name(self) -> str:
-        """As in the column `metric.test.<name>`."""
+        """Name, as in the column `metric.test.<name>`."""
 
     @property
     def label(self) -> str:
-        """As a person reads it."""
+        """Name for readers."""
 
     @property
     def higher_is_better(self) -> bool:
-        """The direction of the metric."""
+        """Direction of the metric."""
 
     def terms(self, predictions: NDArray[Any], labels: NDArray[Any]) -> FloatArray:
-        """Per-utterance statistics [N, k] of predictions [N] and labels [N]."""
+        """Return statistics per utterance, [N, k], of predictions [N] and labels [N]."""
 
     def combine(self, means: FloatArray) -> FloatArray:
-        """Metric values [...] from means over utterances [..., k]; NaN where undefined."""
+        """Return metric values [...] of means over utterances [..., k]; NaN where undefined."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Claim:
-    """What the study's author expects: `arm` is `relation` than (to) `other` on `metric`.
+class StatedClaim:
+    """Expectation of the study's author: `arm` is `relation` than (to) `other` on `metric`.
 
     Attributes:
-        text: as the author wrote it.
-        arm, relation, other, metric: see above.
-        amount: better or worse by at least this, >= 0; equivalent within this, > 0.
+        text: The claim in the author's words.
+        arm, relation, other, metric: Parts of the sentence above.
+        amount: Least difference of a better or worse arm, >= 0; bound of an equivalence, > 0.
     """
 
     text: str
@@ -67,13 +86,13 @@ class Claim:
 
 @dataclass(frozen=True, kw_only=True)
 class FieldFacts:
-    """A field of the configuration, for a person.
+    """Description of a field of the configuration, for readers.
 
     Attributes:
-        label: short name for tables and plots.
-        symbol: LaTeX, without dollar signs; empty if the field has none.
-        domain: where it was searched, as a study file says it; empty = nowhere.
-        log: whether it was searched by orders of magnitude.
+        label: Short name for tables and plots.
+        symbol: LaTeX without dollar signs; empty if the field has none.
+        domain: Searched range or choices in the words of a study file; empty if not searched.
+        log: Whether the search was on a logarithmic scale.
     """
 
     label: str
@@ -84,13 +103,13 @@ class FieldFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class Amount:
-    """An amount of information in bits, and how sure it is.
+    """Amount of information in bits, with its uncertainty.
 
     Attributes:
-        value: corrected for the bias of few utterances; may be slightly negative.
-        low, high: 95 % bootstrap interval.
-        null_high: 95 % quantile of the same with shuffled labels.
-        p: of the permutation test against labels that know nothing.
+        value: Estimate, corrected for the bias of few utterances; may be slightly negative.
+        low, high: Ends of the 95 % bootstrap interval.
+        null_high: 95 % quantile of the estimate under shuffled labels.
+        p: Permutation p against labels that are independent of the features.
     """
 
     value: float
@@ -102,13 +121,15 @@ class Amount:
 
 @dataclass(frozen=True, kw_only=True)
 class SharedInformation:
-    """What two modalities say of the label: alone, alike, and only together.
+    """Information of two modalities about the label: alone, alike, and only together.
 
     Attributes:
-        first, second: the modalities.
-        redundancy, unique_first, unique_second, synergy, total: see `msa_core.analysis.pid`.
-        utterances: that it was estimated from, and of which split.
-        method: how the features were made discrete, in a few words.
+        first, second: Names of the modalities.
+        redundancy, unique_first, unique_second, synergy, total: Parts of the decomposition that
+            `msa_core.analysis.pid` makes.
+        utterances: Number of utterances in the estimate.
+        split: Split that the utterances come from.
+        method: Discretisation of the features, in a few words.
     """
 
     first: str
@@ -125,30 +146,30 @@ class SharedInformation:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyFacts:
-    """What a report needs to know of the study.
+    """Description of a study, apart from its cells.
 
     Attributes:
-        arms: in the order of the table; includes the baseline.
-        changes: arm -> field -> value: what the arm fixes over the base configuration.
-        primary: the metric that carries verdicts.
-        margins: metric -> smallest difference the author cares about.
-        scheme: `mosi` or `sims`: which metrics exist.
-        candidates: tuning budget of every arm with searched fields.
-        searched: arm -> the fields searched in it; empty = nothing to tune.
-        tune_seeds, confirm_seeds: the seeds of the two phases.
-        notes: what happened that a reader should know, e.g. arms left out for lack of data.
-        provenance: name -> value, for a person: versions, git commit, data fingerprint.
-        claims: what the report answers, in the order of the study file.
-        frozen: arm -> the arm whose best candidate's values it takes, instead of being tuned.
-        device_seconds: of training in each arm's tuning, where arms are given these and not a
-            number of candidates (`candidates` is then 0).
-        second_metric: the second objective of the tuning; empty = one objective.
-        levels: arm -> factor -> its level in that arm (`on` and `off` of a component), for arms
-            that come from a design of factors.
-        fields: path of every searched or changed field -> what a person calls it.
-        sampler: that drew the candidates; only those of `random` are independent.
-        methods: arm -> keys of `references` that it is built from.
-        references: key -> BibTeX entry.
+        arms: Names in the order of the table; includes the baseline.
+        changes: Arm -> field -> value that the arm fixes over the base configuration.
+        primary: Name of the metric that carries verdicts.
+        margins: Metric -> smallest difference that the author cares about.
+        scheme: `mosi` or `sims`; decides which metrics exist.
+        candidates: Tuning budget of every arm with searched fields, in candidates.
+        searched: Arm -> fields searched in it; empty if there is nothing to tune.
+        tune_seeds, confirm_seeds: Seeds of the two phases.
+        notes: Events that a reader should know of, e.g. arms left out for lack of data.
+        provenance: Name -> value, for readers: versions, git commit, data fingerprint.
+        claims: Claims that the report answers, in the order of the study file.
+        frozen: Arm -> arm whose best candidate's values it takes, instead of being tuned.
+        device_seconds: Seconds of training in the tuning of each arm, where these are the budget
+            and not a number of candidates (`candidates` is then 0).
+        second_metric: Second objective of the tuning; empty if there is one objective.
+        levels: Arm -> factor -> level in that arm (`on` and `off` of a component), for arms that
+            come from a design of factors.
+        fields: Path of every searched or changed field -> its description.
+        sampler: Sampler of the candidates; only those of `random` are independent.
+        methods: Arm -> keys of `references` that it is built from.
+        references: Key -> BibTeX entry.
     """
 
     study: str
@@ -165,7 +186,7 @@ class StudyFacts:
     confirm_seeds: tuple[int, ...]
     notes: tuple[str, ...] = ()
     provenance: Mapping[str, str] = field(default_factory=dict)
-    claims: tuple[Claim, ...] = ()
+    claims: tuple[StatedClaim, ...] = ()
     frozen: Mapping[str, str] = field(default_factory=dict)
     device_seconds: float | None = None
     second_metric: str = ""
@@ -176,7 +197,7 @@ class StudyFacts:
     references: Mapping[str, str] = field(default_factory=dict)
 
 
-# What is said of a study and does not decide which cells it has.
+# Facts that describe a study and do not decide which cells it has.
 DESCRIPTIONS = (
     "notes", "provenance", "claims", "levels", "fields", "sampler", "methods", "references",
 )  # fmt: skip
@@ -184,24 +205,24 @@ DESCRIPTIONS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """One study's results.
+    """Results of one study.
 
     Attributes:
-        cells: one row a cell: `CELL_COLUMNS`, then `metric.*`, then `param.*`; an unknown or
+        cells: One row per cell: `CELL_COLUMNS`, then `metric.*`, then `param.*`; an unknown or
             undefined value is missing (NaN / None), never 0.
-        predictions: key of a complete confirm cell -> its test predictions, float32 [N].
-        labels: test labels, float32 [N]; None if no confirm cell is complete yet.
-        reasons: key of a failed or pruned cell -> one line that says why.
-        kinds: key of a failed cell -> the kind of its failure, in a word or two.
-        logs: key of a failed cell -> the last lines that its training said.
-        curves: key -> validation curve of the primary metric, float32 [epochs], one value an
-            epoch, NaN where undefined; of cells that have one.
-        tags: dimension -> tag of every test utterance [N], by which slices are told apart.
-        information: what each pair of modalities says of the label; empty if nobody asked.
-        sealed: the study is unfinished and its test metrics are kept shut: there are no test
-            metrics, predictions or labels here.
-        planned_confirm: confirm cells that the plan has; 0 = unknown.
-        openings: what a reader must know of test metrics that were seen before the end.
+        predictions: Key of a complete confirm cell -> its test predictions, float32 [N].
+        labels: Test labels, float32 [N]; None if no confirm cell is complete yet.
+        reasons: Key of a failed or pruned cell -> reason in one line.
+        kinds: Key of a failed cell -> kind of the failure, in a word or two.
+        logs: Key of a failed cell -> last lines that its training printed.
+        curves: Key -> validation curve of the primary metric, float32 [epochs], NaN where
+            undefined; only of cells that have one.
+        tags: Dimension -> tag of every test utterance [N]; a slice is all utterances of one tag.
+        information: Information of each pair of modalities; empty if the study did not ask for it.
+        embargoed: Whether the study is unfinished and its test metrics are under embargo: there are
+            then no test metrics, predictions or labels here.
+        planned_confirm: Number of confirm cells in the plan; 0 if unknown.
+        unblindings: Sentences about test metrics that were unblinded before the end.
     """
 
     facts: StudyFacts
@@ -214,21 +235,26 @@ class Results:
     curves: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     tags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     information: tuple[SharedInformation, ...] = ()
-    sealed: bool = False
+    embargoed: bool = False
     planned_confirm: int = 0
-    openings: tuple[str, ...] = ()
+    unblindings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse results that break the contract.
 
         Raises:
-            ResultsError: names the column and the row.
+            ResultsError: Some value breaks it; the message names the column and the row.
         """
         _check_columns(self.cells)
         _check_values(self.cells, self.facts)
         _check_predictions(self)
         _check_tags(self)
-        _check_seal(self)
+        _check_embargo(self)
+
+
+def select_complete(cells: pd.DataFrame, phase: CellPhase) -> pd.DataFrame:
+    """Return the rows of the complete cells of a phase, in the order of the table."""
+    return cells[(cells["phase"] == phase) & (cells["status"] == CellStatus.COMPLETE)]
 
 
 def _check_columns(cells: pd.DataFrame) -> None:
@@ -245,6 +271,7 @@ def _check_columns(cells: pd.DataFrame) -> None:
 
 
 def _check_values(cells: pd.DataFrame, facts: StudyFacts) -> None:
+    # A repeated key would make one training count as two seeds.
     repeated = cells["key"][cells["key"].duplicated()]
     if len(repeated):
         raise ResultsError(f"cell {repeated.iloc[0]} is in the results more than once")
@@ -256,7 +283,8 @@ def _check_values(cells: pd.DataFrame, facts: StudyFacts) -> None:
                 f"cell {row['key']}: {column} '{row[column]}' is not one of {allowed}"
             )
     tests = [name for name in cells.columns if str(name).startswith(f"{METRIC}test.")]
-    leaked = cells[(cells["phase"] == "tune") & cells[tests].notna().any(axis=1)]
+    # A tuning cell with a test metric would let the choice of candidates depend on the test set.
+    leaked = cells[(cells["phase"] == CellPhase.TUNE) & cells[tests].notna().any(axis=1)]
     if len(leaked):
         raise ResultsError(f"cell {leaked.iloc[0]['key']}: a tuning cell has a test metric")
 
@@ -269,11 +297,13 @@ def _check_predictions(results: Results) -> None:
 
 def _check_tags(results: Results) -> None:
     for dimension, tags in results.tags.items():
+        # Without labels nothing is sliced, so tags of an unfinished study are not compared.
         if results.labels is not None and len(tags) != len(results.labels):
             raise ResultsError(f"dimension '{dimension}': not one tag a test utterance")
 
 
-def _check_seal(results: Results) -> None:
+def _check_embargo(results: Results) -> None:
     tested = any(str(name).startswith(f"{METRIC}test.") for name in results.cells.columns)
-    if results.sealed and (tested or results.predictions or results.labels is not None):
+    # The embargo holds by leaving data out, so that no renderer can show it by mistake.
+    if results.embargoed and (tested or results.predictions or results.labels is not None):
         raise ResultsError("the results are sealed, and hold test metrics or predictions")

@@ -1,4 +1,4 @@
-"""The one frozen value that every renderer draws, and the text of its numbers."""
+"""The frozen value that every renderer of a table draws, and its caption."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,23 +10,23 @@ from reports.evidence.estimates import Estimate
 from reports.evidence.statistics.paired import EXACT_UP_TO
 from reports.numerals import (
     choose_decimals,
-    count,
-    count_range,
+    format_count,
+    format_count_range,
 )
 
 Rank = Literal["best", "second"]
-SPREAD = "mean ± sd"  # how the caption calls what a metric's cell holds
+SPREAD = "mean ± sd"  # content of a metric's cell in the words of the caption
 
 
 @dataclass(frozen=True, kw_only=True)
 class Heading:
-    """The head of one metric's columns.
+    """Heading of one metric's columns.
 
     Attributes:
-        metric, label: name and what a person reads.
-        arrow: up where higher is better, down where lower is.
-        decimals: of every value of this metric in the table.
-        primary: whether it carries the verdicts.
+        metric, label: Name of the metric, and its name for readers.
+        arrow: Up where higher is better, down where lower is.
+        decimals: Decimals of every value of this metric in the table.
+        primary: Whether this metric carries the verdicts.
     """
 
     metric: str
@@ -38,7 +38,7 @@ class Heading:
 
 @dataclass(frozen=True, kw_only=True)
 class TableCell:
-    """One arm's estimate of one metric, and its rank by unrounded mean; ties share a rank."""
+    """Estimate of one arm on one metric, and its rank by unrounded mean; ties share a rank."""
 
     estimate: Estimate
     rank: Rank | None
@@ -46,7 +46,7 @@ class TableCell:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One arm. `changes` is what it fixes over the base configuration, one `field: value` each."""
+    """Row of one arm. `changes` has a `field: value` for each change of the base configuration."""
 
     arm: str
     changes: tuple[str, ...]
@@ -54,21 +54,21 @@ class Row:
 
     @property
     def primary(self) -> Estimate:
-        """The estimate that carries the verdict."""
+        """Estimate that carries the verdict."""
         return self.cells[0].estimate
 
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """What every renderer draws: plain text, unescaped, and unrounded numbers.
+    """Content of a table: plain, unescaped text and unrounded numbers.
 
     Attributes:
-        title: the study's question.
-        caption: what the numbers are: n, test, correction, fairness.
-        header: one heading a metric, the primary one first.
-        rows: one row an arm, in the order of the facts.
-        notes: what a reader should know beside.
-        claims: the study's claims, answered.
+        title: Question of the study.
+        caption: Meaning of the numbers: n, test, correction, fairness.
+        header: One heading per metric, the primary one first.
+        rows: One row per arm, in the order of the facts.
+        notes: Remarks for the reader.
+        claims: Claims of the study with their answers.
     """
 
     title: str
@@ -80,7 +80,7 @@ class Table:
 
 
 def build_table(comparison: Comparison) -> Table:
-    """The table of a comparison."""
+    """Build the table of a comparison."""
     facts = comparison.facts
     header = tuple(
         Heading(
@@ -94,7 +94,8 @@ def build_table(comparison: Comparison) -> Table:
     )
     ranks = {
         metric.name: rank_means(
-            [comparison.of(arm, metric.name).mean for arm in facts.arms], metric.higher_is_better
+            [comparison.estimate_of(arm, metric.name).mean for arm in facts.arms],
+            metric.higher_is_better,
         )
         for metric in comparison.metrics
     }
@@ -102,18 +103,22 @@ def build_table(comparison: Comparison) -> Table:
         Row(
             arm=arm,
             changes=tuple(
-                f"{name}: {_written(value)}" for name, value in facts.changes.get(arm, {}).items()
+                f"{name}: {_format_value(value)}"
+                for name, value in facts.changes.get(arm, {}).items()
             ),
             cells=tuple(
-                TableCell(estimate=comparison.of(arm, metric.name), rank=ranks[metric.name][place])
+                TableCell(
+                    estimate=comparison.estimate_of(arm, metric.name),
+                    rank=ranks[metric.name][index],
+                )
                 for metric in comparison.metrics
             ),
         )
-        for place, arm in enumerate(facts.arms)
+        for index, arm in enumerate(facts.arms)
     )
     return Table(
         title=facts.question,
-        caption=_caption(comparison),
+        caption=_write_caption(comparison),
         header=header,
         rows=rows,
         notes=comparison.notes,
@@ -121,13 +126,14 @@ def build_table(comparison: Comparison) -> Table:
     )
 
 
-def _written(value: object) -> str:
-    """A value as a study file has it."""
+def _format_value(value: object) -> str:
+    """Format a value as a study file has it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def rank_means(means: Sequence[float | None], higher_is_better: bool) -> list[Rank | None]:
-    """Best and second of the unrounded means; equal means share a rank, a lone arm has none."""
+    """Rank unrounded means as best and second; equal means share a rank, a lone arm has none."""
+    # Ranks of rounded means would call arms equal that the files tell apart.
     distinct = sorted({m for m in means if m is not None}, reverse=higher_is_better)
     if len(distinct) < 2:
         return [None] * len(means)
@@ -135,37 +141,39 @@ def rank_means(means: Sequence[float | None], higher_is_better: bool) -> list[Ra
     return [None if m is None else names.get(m) for m in means]
 
 
-def _caption(comparison: Comparison) -> str:
+def _write_caption(comparison: Comparison) -> str:
     facts, primary = comparison.facts, comparison.primary
-    estimates = [comparison.of(arm, primary.name) for arm in facts.arms]
+    estimates = [comparison.estimate_of(arm, primary.name) for arm in facts.arms]
     compared = comparison.limits.arms
     if not any(e.n for e in estimates):
-        return f"No confirm cell is complete yet. {_budget(comparison)}"
-    seeds = count_range((e.n for e in estimates), "confirm seed")
+        return f"No confirm cell is complete yet. {_describe_budget(comparison)}"
+    seeds = format_count_range((e.n for e in estimates), "confirm seed")
     parts = [f"Test metrics, {SPREAD} over {seeds}."]
     if compared:
+        # One arm with sampled sign flips is enough: the caption is about all p values.
         exact = "exact" if max(e.pairs for e in estimates) <= EXACT_UP_TO else "sampled"
         parts.append(
             f"Δ: mean {primary.label} difference from {facts.baseline}, paired by seed, with a "
             "95 % two-level bootstrap interval (seeds and test utterances). "
             f"p: {exact} two-sided sign-flip test over seeds, Holm-corrected over "
-            f"{count(compared, 'arm')}. Verdicts are on {primary.label} only."
+            f"{format_count(compared, 'arm')}. Verdicts are on {primary.label} only."
         )
-    parts.append(_budget(comparison))
+    parts.append(_describe_budget(comparison))
     return " ".join(parts)
 
 
-def _budget(comparison: Comparison) -> str:
+def _describe_budget(comparison: Comparison) -> str:
     facts = comparison.facts
     tuned = [row for row in comparison.fairness if row.searched]
     if not tuned:
         return "No arm has anything to tune."
-    tried = count_range((row.candidates for row in tuned), "candidate")
-    seeds = count_range((row.tune_seeds for row in tuned), "tuning seed")
+    tried = format_count_range((row.candidates for row in tuned), "candidate")
+    seeds = format_count_range((row.tune_seeds for row in tuned), "tuning seed")
+    # Frozen arms are not tuned either, and have a sentence of their own.
     rest = len(comparison.fairness) - len(tuned) - len(facts.frozen)
-    untuned = f"; {count(rest, 'arm')} had nothing to tune" if rest else ""
+    untuned = f"; {format_count(rest, 'arm')} had nothing to tune" if rest else ""
     if facts.frozen:
-        untuned += f"; {count(len(facts.frozen), 'arm')} took the values of {facts.baseline}"
+        untuned += f"; {format_count(len(facts.frozen), 'arm')} took the values of {facts.baseline}"
     if comparison.unequal_budgets:
         return f"Budgets are unequal: tuned arms tried {tried} on {seeds}{untuned}."
     if facts.device_seconds is not None:

@@ -1,23 +1,24 @@
-"""The sentences of a report: the answer on top, and what must be said below."""
+"""Sentences of a report: the answer on top, and the limits of the study below."""
 
 import shlex
 
 from reports.evidence.comparison import Comparison
-from reports.evidence.estimates import Estimate, Verdict
+from reports.evidence.estimates import Estimate
+from reports.evidence.outcomes import Verdict
 from reports.evidence.statistics.paired import ALPHA
-from reports.numerals import choose_decimals, count, show, show_p
-from reports.results import Results
+from reports.numerals import choose_decimals, format_count, format_number, format_p
+from reports.results import CellPhase, CellStatus, Results, select_complete
 
-NAMED = 4  # arms named one by one in a sentence; the table has the others
+NAMED = 4  # arms that a sentence names one by one; the table has all of them
 FAILED = "no result: all cells failed"
 PENDING = "no result yet"
 
 
-def answer(comparison: Comparison) -> tuple[str, str]:
-    """The answer to the study's question in two plain sentences."""
+def answer_sentences(comparison: Comparison) -> tuple[str, str]:
+    """Answer the study's question in two plain sentences."""
     facts, primary = comparison.facts, comparison.primary
-    baseline = comparison.of(facts.baseline, primary.name)
-    compared = [comparison.of(a, primary.name) for a in facts.arms if a != facts.baseline]
+    baseline = comparison.estimate_of(facts.baseline, primary.name)
+    compared = [comparison.estimate_of(a, primary.name) for a in facts.arms if a != facts.baseline]
     decimals = primary_decimals(comparison)
     if baseline.n == 0:
         return (
@@ -27,25 +28,26 @@ def answer(comparison: Comparison) -> tuple[str, str]:
             "failed.",
         )
     if not compared:
-        spread = f" ± {show(baseline.sd, decimals)}" if baseline.sd is not None else ""
+        spread = f" ± {format_number(baseline.sd, decimals)}" if baseline.sd is not None else ""
         return (
-            f"“{facts.baseline}” has {primary.label} {show(baseline.mean, decimals)}{spread} "
-            f"over {count(baseline.n, 'seed')}.",
+            f"“{facts.baseline}” has {primary.label} {format_number(baseline.mean, decimals)}"
+            f"{spread} over {format_count(baseline.n, 'seed')}.",
             "The study has no other arm, so nothing is compared.",
         )
-    return _decided(comparison, compared, decimals), _rest(comparison, compared, decimals)
+    decided = _decided_arms_sentence(comparison, compared, decimals)
+    return decided, _other_arms_sentence(comparison, compared)
 
 
-def sealed_sentences(results: Results) -> tuple[str, ...]:
-    """Why a report shows no test metric, and how to see them; empty where nothing is sealed."""
-    if not results.sealed:
+def embargo_sentences(results: Results) -> tuple[str, ...]:
+    """Explain an embargo of test metrics and how to end it; empty where there is none."""
+    if not results.embargoed:
         return ()
-    cells = results.cells
-    complete = (cells["phase"] == "confirm") & (cells["status"] == "complete")
-    done = int(complete.sum())
+    done = len(select_complete(results.cells, CellPhase.CONFIRM))
     planned = results.planned_confirm
     so_far = (
-        f"{done:,} of {count(planned, 'confirm cell')}" if planned else count(done, "confirm cell")
+        f"{done:,} of {format_count(planned, 'confirm cell')}"
+        if planned
+        else format_count(done, "confirm cell")
     )
     name = shlex.quote(results.facts.study)
     return (
@@ -58,81 +60,87 @@ def sealed_sentences(results: Results) -> tuple[str, ...]:
 
 
 def verdict_words(comparison: Comparison, arm: str) -> str:
-    """The verdict on an arm, or why it has none."""
-    estimate = comparison.of(arm, comparison.primary.name)
+    """Return the verdict on an arm, or the reason why it has none."""
+    estimate = comparison.estimate_of(arm, comparison.primary.name)
     if estimate.n == 0 and arm != comparison.facts.baseline:
         return FAILED if _all_failed(comparison, arm) else PENDING
-    return estimate.verdict or "undecided"
+    return estimate.verdict or Verdict.UNDECIDED
 
 
 def primary_decimals(comparison: Comparison) -> int:
-    """Decimals of the primary metric, as in the table."""
+    """Return the decimals of the primary metric, as in the table."""
     name = comparison.primary.name
     return choose_decimals(e.sd for e in comparison.estimates if e.metric == name)
 
 
 def claim_sentences(comparison: Comparison) -> tuple[str, ...]:
-    """Each claim with its answer and the sentence for the paper."""
+    """Write each claim with its answer and the sentence for the paper."""
     return tuple(
         f"{answer.verdict}: {answer.claim.text}. {answer.sentence}" for answer in comparison.claims
     )
 
 
 def limit_sentences(comparison: Comparison) -> tuple[str, ...]:
-    """What the size of the study allows it to say."""
+    """Describe the limits that the size of the study sets to its conclusions."""
     limits, primary = comparison.limits, comparison.primary
-    said = []
+    sentences = []
     if limits.arms:
         enough = limits.seeds >= limits.seeds_needed
-        said.append(
-            f"With {count(limits.seeds, 'seed')} the smallest possible p is "
-            f"{limits.p_floor:.2g}. Over {count(limits.arms, 'arm')}, a Holm-corrected p ≤ .05 "
-            f"needs at least {count(limits.seeds_needed, 'seed')}"
+        sentences.append(
+            f"With {format_count(limits.seeds, 'seed')} the smallest possible p is "
+            f"{limits.p_floor:.2g}. Over {format_count(limits.arms, 'arm')}, a Holm-corrected "
+            f"p ≤ .05 needs at least {format_count(limits.seeds_needed, 'seed')}"
             + ("." if enough else ": this study cannot call any arm better or worse.")
         )
         if limits.detectable is not None:
+            # The power is that of a t test, and the sign-flip test has none below its floor.
             how = (
                 "with 80 % power before correction; smaller ones would often be missed."
                 if limits.p_floor <= ALPHA
                 else "by a paired t test with 80 % power; the exact test that is used here finds "
                 "none of any size with so few seeds."
             )
-            said.append(
-                f"A true difference of {_significant(limits.detectable)} {primary.label} "
-                f"({show(limits.detectable_sd, 2)} sd of the paired differences) would be found "
-                + how
+            sentences.append(
+                f"A true difference of {_two_digits(limits.detectable)} {primary.label} "
+                f"({format_number(limits.detectable_sd, 2)} sd of the paired differences) would be "
+                f"found {how}"
             )
         if primary.margin is None:
-            said.append(
+            sentences.append(
                 f"The study file gives no margin for {primary.label}, so no arm can be called "
                 "equivalent."
             )
         else:
-            said.append(f"Equivalent means: within ±{primary.margin:g} {primary.label}.")
+            sentences.append(f"Equivalent means: within ±{primary.margin:g} {primary.label}.")
     if any(comparison.facts.searched.values()):
-        said.append(
+        sentences.append(
             "Each arm was tuned once. Luck in tuning is in none of these intervals; "
             "the same study with another budget.seed shows how much there is."
         )
     if limits.test_size is not None:
-        size = f"The test set has {count(limits.test_size, 'utterance')}"
+        size = f"The test set has {format_count(limits.test_size, 'utterance')}"
         if limits.accuracy_error is not None:
             label = next(m.label for m in comparison.metrics if m.name == limits.accuracy_metric)
             size += (
                 f"; its size alone gives {label} a standard error of "
                 f"{100 * limits.accuracy_error:.1f} points"
             )
-        said.append(size + ".")
-    return tuple(said)
+        sentences.append(size + ".")
+    return tuple(sentences)
 
 
-def _decided(comparison: Comparison, compared: list[Estimate], decimals: int) -> str:
+def _decided_arms_sentence(comparison: Comparison, compared: list[Estimate], decimals: int) -> str:
     label = comparison.primary.label
     phrases = [
-        _join([_clause(e, decimals, first=place == 0) for place, e in enumerate(found[:NAMED])])
+        _join_words(
+            [
+                _verdict_clause(e, decimals, first=index == 0)
+                for index, e in enumerate(found[:NAMED])
+            ]
+        )
         + (f" (and {len(found) - NAMED} more arms)" if len(found) > NAMED else "")
-        for verdict in ("worse", "better")
-        if (found := _of(compared, verdict))
+        for verdict in (Verdict.WORSE, Verdict.BETTER)
+        if (found := _with_verdict(compared, verdict))
     ]
     if not phrases:
         return (
@@ -144,80 +152,82 @@ def _decided(comparison: Comparison, compared: list[Estimate], decimals: int) ->
     )
 
 
-def _clause(estimate: Estimate, decimals: int, *, first: bool) -> str:
-    # A decided interval lies on one side of 0, so sizes say it all; the verdict is the sign.
+def _verdict_clause(estimate: Estimate, decimals: int, *, first: bool) -> str:
+    # A decided interval lies on one side of 0, so sizes are enough; the verdict is the sign.
     ends = sorted(abs(end) for end in (estimate.ci_low, estimate.ci_high) if end is not None)
-    low, high = (show(end, decimals) for end in ends)
-    size = show(abs(estimate.delta or 0.0), decimals)
+    low, high = (format_number(end, decimals) for end in ends)
+    size = format_number(abs(estimate.delta or 0.0), decimals)
     verb = f"is {estimate.verdict} by" if first else "by"
     return f"“{estimate.arm}” {verb} {size} ({low} to {high})"
 
 
-def _rest(comparison: Comparison, compared: list[Estimate], decimals: int) -> str:
+def _other_arms_sentence(comparison: Comparison, compared: list[Estimate]) -> str:
     parts = []
-    if found := _of(compared, "equivalent"):
+    if found := _with_verdict(compared, Verdict.EQUIVALENT):
         parts.append(
-            f"{_names(found)} {'is' if len(found) == 1 else 'are'} equivalent within "
-            f"±{comparison.primary.margin:g}"
+            f"{_with_verb(found, 'is', 'are')} equivalent within ±{comparison.primary.margin:g}"
         )
-    undecided = [e for e in _of(compared, "undecided") if e.n]
+    undecided = [e for e in _with_verdict(compared, Verdict.UNDECIDED) if e.n]
+    # The test over seeds decides these, and the two-level interval does not: they get the reason
+    # of their own, because more seeds would not help.
     unsettled = [e for e in undecided if e.p_holm is not None and e.p_holm <= ALPHA]
     if unsettled:
         parts.append(
-            f"{_names(unsettled)} {'differs' if len(unsettled) == 1 else 'differ'} over the seeds, "
-            "but the interval over other test utterances includes 0: the test set is too small to "
-            "decide"
+            f"{_with_verb(unsettled, 'differs', 'differ')} over the seeds, but the interval over "
+            "other test utterances includes 0: the test set is too small to decide"
         )
     if found := [e for e in undecided if e not in unsettled]:
-        text = f"{_names(found)} {'is' if len(found) == 1 else 'are'} undecided"
+        text = f"{_with_verb(found, 'is', 'are')} undecided"
         if comparison.limits.detectable is not None:
             text += (
-                f": {count(comparison.limits.seeds, 'seed')} would often miss a difference below "
-                f"{_significant(comparison.limits.detectable)}"
+                f": {format_count(comparison.limits.seeds, 'seed')} would often miss a difference "
+                f"below {_two_digits(comparison.limits.detectable)}"
             )
         parts.append(text)
     parts += _without_result(comparison, compared)
     if not parts:
         corrected = [e.p_holm for e in compared if e.p_holm is not None]
-        return f"Every arm is decided; the largest corrected p is {show_p(max(corrected))}."
+        return f"Every arm is decided; the largest corrected p is {format_p(max(corrected))}."
     return "; ".join(parts) + "."
 
 
 def _without_result(comparison: Comparison, compared: list[Estimate]) -> list[str]:
-    said = []
+    phrases = []
     empty = [e for e in compared if e.n == 0]
     for words, reason in ((FAILED, ": all cells failed"), (PENDING, " yet")):
         if found := [e for e in empty if verdict_words(comparison, e.arm) == words]:
-            said.append(f"{_names(found)} {'has' if len(found) == 1 else 'have'} no result{reason}")
-    return said
+            phrases.append(f"{_with_verb(found, 'has', 'have')} no result{reason}")
+    return phrases
 
 
 def _all_failed(comparison: Comparison, arm: str) -> bool:
-    """Whether nothing of an arm without a result is still to come: its cells failed."""
+    """Check whether an arm without a result can get none any more, because its cells failed."""
     given = next((row for row in comparison.fairness if row.arm == arm), None)
     if given is None or not given.failed:
         return False
+    # An arm whose tuning failed has no confirm cells, so both phases are counted.
     confirm = sum(
-        f.arm == arm and f.phase == "confirm" and f.status == "failed" for f in comparison.failures
+        f.arm == arm and f.phase == CellPhase.CONFIRM and f.status == CellStatus.FAILED
+        for f in comparison.failures
     )
     if confirm:
         return confirm >= given.missing
     return given.failed >= given.candidates * given.tune_seeds
 
 
-def _of(compared: list[Estimate], verdict: Verdict) -> list[Estimate]:
+def _with_verdict(compared: list[Estimate], verdict: Verdict) -> list[Estimate]:
     return [e for e in compared if e.verdict == verdict]
 
 
-def _names(found: list[Estimate]) -> str:
+def _with_verb(found: list[Estimate], one: str, several: str) -> str:
     if len(found) > NAMED:
-        return f"{len(found)} arms"
-    return _join([f"“{e.arm}”" for e in found])
+        return f"{len(found)} arms {several}"
+    return f"{_join_words([f'“{e.arm}”' for e in found])} {one if len(found) == 1 else several}"
 
 
-def _join(words: list[str]) -> str:
+def _join_words(words: list[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
-def _significant(value: float) -> str:
+def _two_digits(value: float) -> str:
     return f"{value:.2g}"

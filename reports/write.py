@@ -1,4 +1,4 @@
-"""The report as files."""
+"""A report as files: page, tables, evidence and paper."""
 
 import os
 import tempfile
@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from reports.evidence.comparison import Comparison, compare
-from reports.evidence.gather import gather
+from reports.evidence.comparison import Comparison, compare_arms
+from reports.evidence.gather import gather_evidence
 from reports.evidence.values import Evidence
 from reports.loading import TABLES
 from reports.page.render_html import render_html
@@ -15,7 +15,7 @@ from reports.paper.files import paper_files
 from reports.paper.render_latex import render_latex
 from reports.paper.render_markdown import render_markdown
 from reports.render_csv import evidence_csvs, render_cells_csv, render_claims_csv, render_csv
-from reports.results import Metric, Results
+from reports.results import MetricDefinition, Results
 from reports.tables import Table, build_table
 
 PAGE = "report.html"
@@ -24,12 +24,12 @@ PAPER = "paper"
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """A written report: the files, and the values that they were drawn from.
+    """Written report: the files, and the values that they were drawn from.
 
     Attributes:
-        html: the page.
-        files: all of them, the page too, by their names in the report's folder.
-        comparison, evidence, table: for whoever shows the result elsewhere, e.g. in a terminal.
+        html: Path of the page.
+        files: Name in the report's folder -> path, for all files with the page.
+        comparison, evidence, table: Values for other output of the same result, e.g. a terminal.
     """
 
     html: Path
@@ -41,29 +41,29 @@ class Report:
 
 def write_report(
     results: Results,
-    metrics: Mapping[str, Metric],
+    metrics: Mapping[str, MetricDefinition],
     folder: Path,
     *,
     seed: int = 0,
     paper: bool = True,
 ) -> Report:
-    """Write the page, the tables, what the numbers come from, and `paper/`.
+    """Write the page, the tables, the data behind the numbers, and `paper/`.
 
-    Each file is written whole or not at all, the page last; files of an earlier report that this
-    one does not have are removed.
+    Each file is an atomic write, the page last; files of an earlier report that this one does not
+    have are removed.
 
     Args:
-        results: complete or not; the report says what is missing.
-        metrics: name, as in `metric.test.<name>`, -> its definition.
-        folder: made if it does not exist.
-        seed: of all resampling; same results and seed, same files.
-        paper: whether to write `paper/` too, whose figures take seconds.
+        results: Results of a study, complete or not; the report lists what is missing.
+        metrics: Name, as in `metric.test.<name>` -> definition.
+        folder: Folder of the report; made if it does not exist.
+        seed: Seed of all resampling; same results and seed give the same files.
+        paper: Whether to write `paper/`, whose figures take seconds.
 
     Raises:
-        ResultsError: the results do not fit the metrics.
+        ResultsError: The results do not fit the metrics.
     """
-    comparison = compare(results, metrics, seed=seed)
-    evidence = gather(results, comparison, metrics, seed=seed)
+    comparison = compare_arms(results, metrics, seed=seed)
+    evidence = gather_evidence(results, comparison, metrics, seed=seed)
     table = build_table(comparison)
     contents: dict[str, str | bytes] = {
         "cells.csv": render_cells_csv(results),
@@ -72,11 +72,12 @@ def write_report(
         **evidence_csvs(evidence),
         "table.md": render_markdown(table),
         "table.tex": render_latex(table),
-        **(_paper(results, comparison, evidence, table) if paper else {}),
+        **(_paper_contents(results, comparison, evidence, table) if paper else {}),
         PAGE: render_html(results, comparison, evidence, table),
     }
+    # The page is the last entry: it sends readers to `cells.csv`, which is then the new one.
     for name, content in contents.items():
-        _replace(folder / name, content)
+        _write_atomically(folder / name, content)
     _remove_others(folder, contents)
     return Report(
         html=folder / PAGE,
@@ -87,17 +88,18 @@ def write_report(
     )
 
 
-def _paper(
+def _paper_contents(
     results: Results, comparison: Comparison, evidence: Evidence, table: Table
 ) -> dict[str, str | bytes]:
     made = paper_files(results, comparison, evidence, table)
     return {f"{PAPER}/{name}": content for name, content in made.items()}
 
 
-def _replace(path: Path, content: str | bytes) -> None:
-    """Write beside the file, then rename: a reader sees the old file or the new one."""
+def _write_atomically(path: Path, content: str | bytes) -> None:
+    """Write to a temporary file, then rename: a reader sees the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     raw = content.encode("utf-8") if isinstance(content, str) else content
+    # In the same folder, because a rename is atomic within one file system only.
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     part = Path(name)
     try:
@@ -111,7 +113,8 @@ def _replace(path: Path, content: str | bytes) -> None:
 
 
 def _remove_others(folder: Path, contents: Mapping[str, str | bytes]) -> None:
-    """What a report can have, an earlier one had, and this one has not."""
+    """Remove files of an earlier report that this one does not have."""
+    # Only names that a report can write: users may keep files of their own beside them.
     possible = [folder / name for name in TABLES.values()]
     possible += [*(folder / PAPER).glob("*.tex"), *(folder / PAPER / "figures").glob("*.*")]
     for path in possible:

@@ -1,4 +1,4 @@
-"""What must be said rather than hidden: the limits of a design, its fairness, its failures."""
+"""Caveats of a study: limits of the design, fairness of the tuning budgets, failed cells."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -8,25 +8,27 @@ import numpy as np
 import pandas as pd
 
 from reports.evidence.statistics.paired import detectable_effect, p_floor, seeds_needed
-from reports.results import METRIC, Results
+from reports.results import METRIC, CellPhase, CellStatus, Results, select_complete
 
-SPENT_ALIKE = 0.05  # of the device-seconds: within these, arms that got seconds got the same
+# Share of the device-seconds within which arms count as equal: training stops between epochs, so
+# no arm spends its seconds exactly.
+SPENT_ALIKE = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What this many seeds and utterances can and cannot show.
+    """Limits that the numbers of seeds and utterances set to the conclusions of a study.
 
     Attributes:
-        seeds: confirm seeds that arms share with the baseline (planned ones before any is done).
-        arms: arms compared with the baseline, so the tests that Holm corrects for.
-        p_floor: smallest two-sided p that `seeds` can give.
-        seeds_needed: fewest seeds with which a Holm-corrected p <= .05 is possible at all.
-        detectable_sd: smallest detectable effect in sd of the paired differences; 80 % power.
-        detectable: the same in the primary metric's unit, by the median sd over arms.
-        test_size: test utterances.
-        accuracy_metric: the accuracy whose sampling error is given.
-        accuracy_error: standard error of that accuracy of the baseline, from test size alone.
+        seeds: Confirm seeds that arms share with the baseline (planned ones before any is done).
+        arms: Arms compared with the baseline, which is the number of tests that Holm corrects for.
+        p_floor: Smallest two-sided p that `seeds` can give.
+        seeds_needed: Fewest seeds with which a Holm-corrected p <= .05 is possible at all.
+        detectable_sd: Smallest effect found with 80 % power, in sd of the paired differences.
+        detectable: Same effect in the unit of the primary metric, by the median sd over arms.
+        test_size: Number of test utterances.
+        accuracy_metric: Name of the accuracy whose sampling error is given.
+        accuracy_error: Standard error of that accuracy of the baseline, from test size alone.
     """
 
     seeds: int
@@ -42,19 +44,19 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class Fairness:
-    """What one arm was given.
+    """Budget that one arm was given, and what came of it.
 
     Attributes:
-        arm: its name.
-        searched: number of searched fields; with 0 there is nothing to tune.
-        candidates: distinct candidates tried.
-        tune_seeds: distinct seeds in tuning.
-        epochs: epochs trained in tuning, all cells.
-        seconds: seconds spent in tuning; None where no cell says.
-        complete: confirm seeds with a complete cell.
-        missing: planned confirm seeds without one.
-        failed, pruned: cells of both phases with that status.
-        unequal: whether its tuning budget is another than that of most tuned arms.
+        arm: Name of the arm.
+        searched: Number of searched fields; with 0 there is nothing to tune.
+        candidates: Number of distinct candidates tried.
+        tune_seeds: Number of distinct seeds in tuning.
+        epochs: Epochs trained in tuning, over all cells.
+        seconds: Seconds spent in tuning; None where no cell has a time.
+        complete: Number of confirm seeds with a complete cell.
+        missing: Number of planned confirm seeds without one.
+        failed, pruned: Number of cells of both phases with that status.
+        unequal: Whether the tuning budget differs from that of most tuned arms.
     """
 
     arm: str
@@ -71,12 +73,12 @@ class Fairness:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Failure:
-    """A cell that failed, or was stopped early in the confirm phase, and why.
+class FailedCell:
+    """Cell that failed, or was stopped early in the confirm phase, with the reason.
 
     Attributes:
-        kind: of a failure, in a word or two; empty if unknown.
-        log: the last lines that the training said; empty if there are none.
+        kind: Kind of the failure, in a word or two; empty if unknown.
+        log: Last lines that the training printed; empty if there are none.
     """
 
     key: str
@@ -91,7 +93,7 @@ class Failure:
 
     @property
     def group(self) -> str:
-        """What it is listed under."""
+        """Kind, or else status, under which a report lists the cell."""
         return self.kind or self.status
 
 
@@ -103,20 +105,21 @@ def describe_limits(
     test_size: int | None,
     baseline_means: Mapping[str, float | None],
 ) -> Limits:
-    """The limits of a design.
+    """Compute the limits of a design.
 
     Args:
-        seeds: as in `Limits`.
-        arms: as in `Limits`.
-        difference_sds: per arm, the sd of its paired differences on the primary metric.
-        test_size: as in `Limits`.
-        baseline_means: metric -> mean of the baseline; the first `acc2*` gives the accuracy.
+        seeds: Confirm seeds that arms share with the baseline.
+        arms: Arms compared with the baseline.
+        difference_sds: Sd of the paired differences on the primary metric, one per arm.
+        test_size: Number of test utterances; None if unknown.
+        baseline_means: Metric -> mean of the baseline; the first `acc2*` gives the accuracy.
     """
     effect = detectable_effect(seeds)
     spread = float(np.median(difference_sds)) if len(difference_sds) else None
     accuracy = next((name for name in baseline_means if name.startswith("acc2")), None)
     share = baseline_means[accuracy] if accuracy else None
     error = None
+    # The formula is that of a share; an accuracy on another scale has none here.
     if share is not None and test_size and 0 <= share <= 1:
         error = float(np.sqrt(share * (1 - share) / test_size))
     return Limits(
@@ -133,7 +136,7 @@ def describe_limits(
 
 
 def describe_fairness(results: Results) -> tuple[Fairness, ...]:
-    """What every arm was given, in the order of the facts."""
+    """Collect the budgets of all arms, in the order of the facts."""
     rows = results.cells.groupby("arm", sort=False).indices
     nothing = results.cells.iloc[:0]
     found = [
@@ -142,14 +145,16 @@ def describe_fairness(results: Results) -> tuple[Fairness, ...]:
     ]
     seconds = results.facts.device_seconds
     tried = Counter(row.candidates for row in found if row.searched)
+    # The most frequent number; of several such numbers the largest, so that ties are decided.
     usual = max(tried, key=lambda number: (tried[number], number), default=0)
     return tuple(
-        replace(row, unequal=bool(row.searched) and _deviates(row, usual, seconds)) for row in found
+        replace(row, unequal=bool(row.searched) and _budget_deviates(row, usual, seconds))
+        for row in found
     )
 
 
-def _deviates(row: Fairness, usual: int, device_seconds: float | None) -> bool:
-    """Whether a tuned arm's budget is not the usual number of candidates, or not the seconds."""
+def _budget_deviates(row: Fairness, usual: int, device_seconds: float | None) -> bool:
+    """Check whether a tuned arm had another budget than the usual one, in candidates or seconds."""
     if device_seconds is None:
         return row.candidates != usual
     return abs((row.seconds or 0.0) - device_seconds) > SPENT_ALIKE * device_seconds
@@ -157,24 +162,23 @@ def _deviates(row: Fairness, usual: int, device_seconds: float | None) -> bool:
 
 def _fairness_of(results: Results, arm: str, own: pd.DataFrame) -> Fairness:
     facts = results.facts
-    tuning = own[own["phase"] == "tune"]
-    complete = own[(own["phase"] == "confirm") & (own["status"] == "complete")]
-    done = {int(seed) for seed in complete["seed"]}
+    tuning = own[own["phase"] == CellPhase.TUNE]
+    done = {int(seed) for seed in select_complete(own, CellPhase.CONFIRM)["seed"]}
     return Fairness(
         arm=arm,
         searched=len(facts.searched.get(arm, ())),
         candidates=int(tuning["candidate"].nunique()),
         tune_seeds=int(tuning["seed"].nunique()),
         epochs=int(tuning["epochs"].fillna(0).sum()),
-        seconds=_seconds(tuning),
+        seconds=_tuning_seconds(tuning),
         complete=len(done),
         missing=len(set(facts.confirm_seeds) - done),
-        failed=int((own["status"] == "failed").sum()),
-        pruned=int((own["status"] == "pruned").sum()),
+        failed=int((own["status"] == CellStatus.FAILED).sum()),
+        pruned=int((own["status"] == CellStatus.PRUNED).sum()),
     )
 
 
-def _seconds(tuning: pd.DataFrame) -> float | None:
+def _tuning_seconds(tuning: pd.DataFrame) -> float | None:
     name = f"{METRIC}seconds"
     if name not in tuning.columns or not tuning[name].notna().any():
         return None
@@ -182,16 +186,17 @@ def _seconds(tuning: pd.DataFrame) -> float | None:
     return float(np.sum(np.sort(tuning[name].dropna().to_numpy(dtype=np.float64))))
 
 
-def list_failures(results: Results) -> tuple[Failure, ...]:
-    """Failed cells, and confirm cells stopped early. Pruned tuning cells are the plan, not news."""
+def list_failures(results: Results) -> tuple[FailedCell, ...]:
+    """List failed cells, and confirm cells that were stopped early."""
     cells = results.cells
+    # Pruned tuning cells are part of the plan; a pruned confirm cell is a seed that is missing.
     wrong = cells[
-        (cells["status"] == "failed")
-        | ((cells["status"] == "pruned") & (cells["phase"] == "confirm"))
+        (cells["status"] == CellStatus.FAILED)
+        | ((cells["status"] == CellStatus.PRUNED) & (cells["phase"] == CellPhase.CONFIRM))
     ]
-    order = {arm: place for place, arm in enumerate(results.facts.arms)}
+    order = {arm: position for position, arm in enumerate(results.facts.arms)}
     found = [
-        Failure(
+        FailedCell(
             key=str(row["key"]),
             arm=str(row["arm"]),
             phase=str(row["phase"]),
@@ -204,6 +209,6 @@ def list_failures(results: Results) -> tuple[Failure, ...]:
         )
         for row in wrong.to_dict("records")
     ]
-    # "tune" sorts after "confirm"; it happened before it.
-    found.sort(key=lambda f: (order[f.arm], f.phase != "tune", f.candidate, f.seed, f.key))
+    # By name "tune" would sort after "confirm", which it precedes in time.
+    found.sort(key=lambda f: (order[f.arm], f.phase != CellPhase.TUNE, f.candidate, f.seed, f.key))
     return tuple(found)

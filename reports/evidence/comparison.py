@@ -1,4 +1,4 @@
-"""Every arm against the baseline: paired by seed, and by utterance.
+"""Comparison of every arm with the baseline: paired by seed and by utterance.
 
 A missing or undefined quantity is None here, never 0 and never NaN.
 """
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from reports.evidence.caveats import (
-    Failure,
+    FailedCell,
     Fairness,
     Limits,
     describe_fairness,
@@ -19,28 +19,37 @@ from reports.evidence.caveats import (
     list_failures,
 )
 from reports.evidence.claims.answers import ClaimAnswer, Pair, answer_claims, claimed_pairs
-from reports.evidence.estimates import Estimate, MetricFacts, estimate_arm, judge
+from reports.evidence.estimates import Estimate, MetricFacts, estimate_arm, judge_arms
 from reports.evidence.statistics.pareto import FrontPoint, pareto_fronts
-from reports.evidence.statistics.resampling import DRAWS, Contrast, Interval, two_level_intervals
-from reports.results import METRIC, FloatArray, Metric, Results, ResultsError, StudyFacts
+from reports.evidence.statistics.resampling import DRAWS, Interval, PairedCells, two_level_intervals
+from reports.results import (
+    METRIC,
+    CellPhase,
+    FloatArray,
+    MetricDefinition,
+    Results,
+    ResultsError,
+    StudyFacts,
+    select_complete,
+)
 
 Confirmed = dict[str, dict[int, str]]  # arm -> seed, ascending -> key of its complete confirm cell
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Everything a report says, as data.
+    """Results of a study as estimates, verdicts and caveats.
 
     Attributes:
-        facts: of the study.
-        metrics: the primary one first.
-        estimates: arms in the order of the facts, within them metrics in the order above.
-        seed_values: arm -> seed -> value of the primary metric, defined ones only.
-        limits, fairness, failures: what must be said.
-        unequal_budgets: tuned arms were given different budgets.
-        notes: what a reader should know, the study's own notes first.
-        claims: the study's claims, answered, in the order of the facts.
-        fronts: of the arms' candidates, where the study has two objectives.
+        facts: Facts of the study.
+        metrics: Metrics, the primary one first.
+        estimates: Arms in the order of the facts, within them metrics in the order above.
+        seed_values: Arm -> seed -> value of the primary metric, defined ones only.
+        limits, fairness, failures: Caveats of the comparison.
+        unequal_budgets: Whether tuned arms were given different budgets.
+        notes: Remarks for the reader, the study's own notes first.
+        claims: Claims of the study with their answers, in the order of the facts.
+        fronts: Pareto fronts of the arms' candidates, where the study has two objectives.
     """
 
     facts: StudyFacts
@@ -49,39 +58,40 @@ class Comparison:
     seed_values: Mapping[str, Mapping[int, float]]
     limits: Limits
     fairness: tuple[Fairness, ...]
-    failures: tuple[Failure, ...]
+    failures: tuple[FailedCell, ...]
     unequal_budgets: bool
     notes: tuple[str, ...]
     claims: tuple[ClaimAnswer, ...] = ()
     fronts: tuple[FrontPoint, ...] = ()
 
-    def of(self, arm: str, metric: str) -> Estimate:
-        """The estimate of one arm on one metric."""
+    def estimate_of(self, arm: str, metric: str) -> Estimate:
+        """Return the estimate of one arm on one metric."""
         return self._by_name[arm, metric]
 
+    # Cached: renderers ask for every arm and metric, and a search would make that quadratic.
     @cached_property
     def _by_name(self) -> dict[tuple[str, str], Estimate]:
         return {(e.arm, e.metric): e for e in self.estimates}
 
     @property
     def primary(self) -> MetricFacts:
-        """The metric that carries verdicts."""
+        """Metric that carries verdicts."""
         return self.metrics[0]
 
 
-def compare(
-    results: Results, metrics: Mapping[str, Metric], *, seed: int, draws: int = DRAWS
+def compare_arms(
+    results: Results, metrics: Mapping[str, MetricDefinition], *, seed: int, draws: int = DRAWS
 ) -> Comparison:
     """Compare every arm with the baseline on every test metric.
 
     Args:
-        results: complete or not; what is missing is said.
-        metrics: name, as in `metric.test.<name>`, -> its definition.
-        seed: of all resampling. Same seed, same digits, in whatever order arms and cells come.
-        draws: of the two-level bootstrap.
+        results: Results of a study, complete or not; notes list what is missing.
+        metrics: Name, as in `metric.test.<name>` -> definition.
+        seed: Seed of all resampling. The order of arms and cells changes no digit.
+        draws: Number of draws of the two-level bootstrap.
 
     Raises:
-        ResultsError: the primary metric is not among the metrics, or a seed was confirmed twice.
+        ResultsError: The primary metric is not among the metrics, or a seed was confirmed twice.
     """
     facts = results.facts
     if facts.primary not in metrics:
@@ -90,28 +100,28 @@ def compare(
             "set `primary` of the study to one of these"
         )
     names = [facts.primary, *(name for name in metrics if name != facts.primary)]
-    described = tuple(_describe(name, metrics[name], facts) for name in names)
+    described = tuple(_describe_metric(name, metrics[name], facts) for name in names)
     confirmed = confirmed_cells(results)
     values = {name: _values_by_key(results.cells, name) for name in names}
     definitions = [metrics[name] for name in names]
-    intervals, notes = _intervals(results, confirmed, definitions, values, seed, draws)
+    intervals, notes = _intervals_of_pairs(results, confirmed, definitions, values, seed, draws)
     by_seed = {
         (arm, name): {s: values[name][k] for s, k in cells.items() if k in values[name]}
         for arm, cells in confirmed.items()
         for name in names
     }
-    estimates = judge(
+    estimates = judge_arms(
         [
             estimate_arm(
                 arm,
                 metric,
                 by_seed[arm, metric.name],
                 None if arm == facts.baseline else by_seed[facts.baseline, metric.name],
-                intervals[pair][place] if (pair := (arm, facts.baseline)) in intervals else None,
+                intervals[pair][index] if (pair := (arm, facts.baseline)) in intervals else None,
                 seed,
             )
             for arm in facts.arms
-            for place, metric in enumerate(described)
+            for index, metric in enumerate(described)
         ],
         described[0],
         facts.baseline,
@@ -125,6 +135,7 @@ def compare(
         estimates=tuple(estimates),
         seed_values={arm: by_seed[arm, facts.primary] for arm in facts.arms},
         limits=describe_limits(
+            # Before any cell is done, the planned seeds show what the design can find.
             seeds=max((e.pairs for e in compared), default=0) or len(facts.confirm_seeds),
             arms=len(compared),
             difference_sds=[e.delta_sd for e in compared if e.delta_sd is not None],
@@ -138,7 +149,8 @@ def compare(
             *facts.notes,
             *_missing_notes(facts, fairness),
             *notes,
-            *([] if results.sealed else _undefined_notes(described, confirmed, values)),
+            # Under embargo no cell has a test metric, which is no defect of the cells.
+            *([] if results.embargoed else _undefined_notes(described, confirmed, values)),
         ),
         fronts=pareto_fronts(results, metrics),
         claims=answer_claims(
@@ -148,12 +160,12 @@ def compare(
             values=by_seed,
             intervals=intervals,
             seed=seed,
-            sealed=results.sealed,
+            embargoed=results.embargoed,
         ),
     )
 
 
-def _describe(name: str, metric: Metric, facts: StudyFacts) -> MetricFacts:
+def _describe_metric(name: str, metric: MetricDefinition, facts: StudyFacts) -> MetricFacts:
     return MetricFacts(
         name=name,
         label=metric.label,
@@ -163,14 +175,14 @@ def _describe(name: str, metric: Metric, facts: StudyFacts) -> MetricFacts:
 
 
 def confirmed_cells(results: Results) -> Confirmed:
-    """Every arm's complete confirm cells, by seed.
+    """Return the complete confirm cells of every arm by seed, ascending.
 
     Raises:
-        ResultsError: a seed was confirmed twice.
+        ResultsError: A seed was confirmed twice.
     """
-    cells = results.cells
-    complete = cells[(cells["phase"] == "confirm") & (cells["status"] == "complete")]
+    complete = select_complete(results.cells, CellPhase.CONFIRM)
     confirmed: Confirmed = {arm: {} for arm in results.facts.arms}
+    # Sorted by key too, so that an error names the same two cells whatever the order of the table.
     for row in complete.sort_values(["seed", "key"]).to_dict("records"):
         arm, seed, key = str(row["arm"]), int(row["seed"]), str(row["key"])
         if seed in confirmed[arm]:
@@ -183,7 +195,7 @@ def confirmed_cells(results: Results) -> Confirmed:
 
 
 def _values_by_key(cells: pd.DataFrame, metric: str) -> dict[str, float]:
-    """Key -> value, where the test metric is defined."""
+    """Return the value of a test metric by the key of the cell, where it is defined."""
     column = f"{METRIC}test.{metric}"
     if column not in cells.columns:
         return {}
@@ -191,17 +203,18 @@ def _values_by_key(cells: pd.DataFrame, metric: str) -> dict[str, float]:
     return {str(key): float(value) for key, value in pairs if np.isfinite(value)}
 
 
-def _intervals(
+def _intervals_of_pairs(
     results: Results,
     confirmed: Confirmed,
-    metrics: Sequence[Metric],
+    metrics: Sequence[MetricDefinition],
     values: Mapping[str, Mapping[str, float]],
     seed: int,
     draws: int,
 ) -> tuple[dict[Pair, list[Interval | None]], list[str]]:
-    """Two-level intervals of the pairs that have them, and why other arms have none."""
+    """Compute two-level intervals of pairs of arms, and notes for arms that have none."""
     facts, labels = results.facts, results.labels
-    contrasts: dict[Pair, Contrast] = {}
+    # Pairs of claims join those with the baseline, so that all share the draws of utterances.
+    contrasts: dict[Pair, PairedCells] = {}
     notes: list[str] = []
     against_baseline = [(arm, facts.baseline) for arm in facts.arms if arm != facts.baseline]
     for arm, other in dict.fromkeys([*against_baseline, *claimed_pairs(facts.claims)]):
@@ -209,7 +222,7 @@ def _intervals(
         shared = [s for s in own if s in others]
         if not shared:
             continue
-        contrast = Contrast(
+        contrast = PairedCells(
             arm_keys=tuple(own[s] for s in shared),
             baseline_keys=tuple(others[s] for s in shared),
         )
@@ -217,6 +230,7 @@ def _intervals(
         lacking = sorted(needed - results.predictions.keys())
         if not lacking and labels is not None:
             contrasts[arm, other] = contrast
+        # The answer to a claim gives the reason itself, so notes are for the baseline's pairs only.
         elif other == facts.baseline:
             notes.append(
                 f"{arm}: no two-level interval and no verdict, because the test predictions of "
@@ -226,14 +240,15 @@ def _intervals(
         return {}, notes
     wrong: dict[str, dict[str, str]] = {name: {} for name in values}
 
+    # Checked while terms are at hand: to make all of them first would need memory for every cell.
     def terms_of(key: str) -> list[FloatArray]:
         terms = [
             np.asarray(metric.terms(results.predictions[key], labels), dtype=np.float64)
             for metric in metrics
         ]
         for metric, (name, stored), own in zip(metrics, values.items(), terms, strict=True):
-            if key in stored and (said := _disagreement(metric, stored[key], own)):
-                wrong[name][key] = said
+            if key in stored and (text := _describe_disagreement(metric, stored[key], own)):
+                wrong[name][key] = text
         return terms
 
     intervals = two_level_intervals(contrasts, terms_of, metrics, seed, draws=draws)
@@ -248,10 +263,11 @@ def _intervals(
     return intervals, notes
 
 
-def _disagreement(metric: Metric, stored: float, terms: FloatArray) -> str:
-    """What is said if a stored value is not what the predictions give; empty if it is."""
+def _describe_disagreement(metric: MetricDefinition, stored: float, terms: FloatArray) -> str:
+    """Describe how a stored value differs from that of the predictions; empty if it does not."""
     with np.errstate(divide="ignore", invalid="ignore"):
         again = float(metric.combine(terms.mean(axis=0)))
+    # Predictions are float32, so the two agree only up to rounding.
     if abs(again - stored) <= 1e-4 + 1e-3 * abs(stored):
         return ""
     return f"{stored:.6g} stored, {again:.6g} from its predictions"
@@ -262,7 +278,7 @@ def _undefined_notes(
     confirmed: Confirmed,
     values: Mapping[str, Mapping[str, float]],
 ) -> list[str]:
-    """Which complete confirm cells have no value of a metric, e.g. a correlation of constants."""
+    """Note complete confirm cells without a value of a metric, e.g. a correlation of constants."""
     notes = []
     for metric in metrics:
         for arm, cells in confirmed.items():

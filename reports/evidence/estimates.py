@@ -1,32 +1,31 @@
-"""The estimate of one arm on one metric, paired by seed with the baseline, and its verdict.
+"""Estimate of one arm on one metric, paired by seed with the baseline, and its verdict.
 
 A missing or undefined quantity is None here, never 0 and never NaN.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
+from reports.evidence.outcomes import Verdict
 from reports.evidence.statistics.paired import (
     ALPHA,
     bca_interval,
     equivalence_p,
     hedges_g,
-    holm,
-    share_better,
+    holm_correction,
+    share_of_wins,
     sign_flip_p,
 )
 from reports.evidence.statistics.resampling import Interval
 
-Verdict = Literal["baseline", "better", "worse", "equivalent", "undecided"]
-NO_RESULT = "no result"
+NO_RESULT = "no result"  # in place of a verdict
 
 
 @dataclass(frozen=True, kw_only=True)
 class MetricFacts:
-    """What a table says of a metric itself. `margin` is None where the author gave none."""
+    """Description of a metric for tables. `margin` is None where the author gave none."""
 
     name: str
     label: str
@@ -36,23 +35,24 @@ class MetricFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """One arm on one test metric; all but `n` to `sd` against the baseline.
+    """Estimate of one arm on one test metric; all after `sd` is against the baseline.
 
     Attributes:
-        arm, metric: which.
-        n: the arm's confirm seeds with a defined value.
-        mean, sd: over those seeds; sd with ddof 1.
-        pairs: seeds shared with the baseline; everything below is over these.
-        delta: mean of arm - baseline.
-        delta_sd: sd of arm - baseline.
+        arm, metric: Names of both.
+        n: Number of the arm's confirm seeds with a defined value.
+        mean, sd: Mean and sd (ddof 1) over those seeds.
+        pairs: Number of seeds shared with the baseline; all that follows is over these.
+        delta: Mean of arm - baseline.
+        delta_sd: Sd of arm - baseline.
         ci_low, ci_high: 95 % two-level interval of delta (new seeds and new utterances).
         bca_low, bca_high: 95 % BCa interval of delta (new seeds, these utterances).
-        p: exact sign-flip; `p_holm` corrects it over the arms, on the primary metric only.
-        p_better: share of seeds where the arm beats the baseline, ties half.
-        hedges_g: delta over sd of the differences, small-sample corrected.
-        p_equivalent: two one-sided tests within the margin, over seeds; None without one.
-        within_margin: whether the 90 % two-level interval lies inside the margin; None without.
-        verdict: on the primary metric only.
+        p: Sign-flip p, exact for up to 16 seeds.
+        p_holm: Same p, Holm-corrected over the arms; on the primary metric only.
+        p_better: Share of seeds where the arm beats the baseline; a tie counts half.
+        hedges_g: Delta over the sd of the differences, corrected for small samples.
+        p_equivalent: P of two one-sided tests within the margin, over seeds; None without a margin.
+        within_margin: Whether the 90 % two-level interval lies inside the margin; None without one.
+        verdict: Verdict on the arm; on the primary metric only.
     """
 
     arm: str
@@ -82,8 +82,10 @@ class Estimate:
 
     @property
     def outcome(self) -> str:
-        """The verdict as a person reads it; `no result` where no confirm cell gave a value."""
-        return NO_RESULT if self.no_result and self.verdict != "baseline" else self.verdict or ""
+        """Verdict for readers; `no result` where no confirm cell gave a value."""
+        return (
+            NO_RESULT if self.no_result and self.verdict != Verdict.BASELINE else self.verdict or ""
+        )
 
 
 def estimate_arm(
@@ -94,17 +96,18 @@ def estimate_arm(
     interval: Interval | None,
     seed: int,
 ) -> Estimate:
-    """One arm on one metric, without a verdict yet.
+    """Estimate one arm on one metric, without a verdict yet.
 
     Args:
-        arm: its name.
-        metric: which.
-        own: seed, ascending -> the arm's value, where defined.
-        baseline: the same of the baseline; None for the baseline itself.
-        interval: two-level, of the difference.
-        seed: of the resampling over seeds.
+        arm: Name of the arm.
+        metric: Description of the metric.
+        own: Seed, ascending -> value of the arm, where defined.
+        baseline: Seed -> value of the baseline; None for the baseline itself.
+        interval: Two-level interval of the difference; None where there is none.
+        seed: Seed of the resampling over seeds.
     """
     values = np.array(list(own.values()), dtype=np.float64)
+    # Over all seeds of the arm: mean and sd describe it whether or not the baseline has them.
     alone = Estimate(
         arm=arm,
         metric=metric.name,
@@ -128,7 +131,7 @@ def estimate_arm(
         bca_low=bca_low,
         bca_high=bca_high,
         p=sign_flip_p(differences, seed),
-        p_better=share_better(differences if metric.higher_is_better else -differences),
+        p_better=share_of_wins(differences if metric.higher_is_better else -differences),
         hedges_g=hedges_g(differences),
         p_equivalent=equivalence_p(differences, margin) if margin is not None else None,
         within_margin=(
@@ -139,31 +142,36 @@ def estimate_arm(
     )
 
 
-def judge(estimates: Sequence[Estimate], primary: MetricFacts, baseline: str) -> list[Estimate]:
+def judge_arms(
+    estimates: Sequence[Estimate], primary: MetricFacts, baseline: str
+) -> list[Estimate]:
     """Add Holm's correction and the verdicts on the primary metric; the rest stays as it is."""
     family = [e for e in estimates if e.metric == primary.name and e.arm != baseline]
     # An arm without a p stays in the family as p = 1: a failed arm must not ease the correction.
-    corrected = holm([1.0 if e.p is None else e.p for e in family])
+    corrected = holm_correction([1.0 if e.p is None else e.p for e in family])
     p_holm = {e.arm: p for e, p in zip(family, corrected, strict=True) if e.p is not None}
     judged = []
     for estimate in estimates:
         if estimate.metric == primary.name and estimate.arm == baseline:
-            estimate = replace(estimate, verdict="baseline")
+            estimate = replace(estimate, verdict=Verdict.BASELINE)
         elif estimate.metric == primary.name:
             estimate = replace(estimate, p_holm=p_holm.get(estimate.arm))
-            estimate = replace(estimate, verdict=_verdict(estimate, primary.higher_is_better))
+            estimate = replace(
+                estimate, verdict=_decide_verdict(estimate, primary.higher_is_better)
+            )
         judged.append(estimate)
     return judged
 
 
-def _verdict(estimate: Estimate, higher_is_better: bool) -> Verdict:
+def _decide_verdict(estimate: Estimate, higher_is_better: bool) -> Verdict:
     low, high = estimate.ci_low, estimate.ci_high
     if low is None or high is None:
-        return "undecided"
+        return Verdict.UNDECIDED
     if estimate.p_holm is not None and estimate.p_holm <= ALPHA and (low > 0 or high < 0):
-        return "better" if (low > 0) == higher_is_better else "worse"
-    # The test over seeds knows nothing of other utterances, so the two-level interval must agree.
+        return Verdict.BETTER if (low > 0) == higher_is_better else Verdict.WORSE
+    # The test over seeds says nothing of other utterances, so the two-level interval must agree: by
+    # seeds alone an arm of MOSI was "equivalent" whose interval reached beyond the margin.
     over_seeds = estimate.p_equivalent is not None and estimate.p_equivalent <= ALPHA
     if over_seeds and estimate.within_margin:
-        return "equivalent"
-    return "undecided"
+        return Verdict.EQUIVALENT
+    return Verdict.UNDECIDED

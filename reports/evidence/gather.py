@@ -1,43 +1,45 @@
-"""All evidence beyond the table, from one results table."""
+"""All evidence of a study beyond the comparison of arms with the baseline."""
 
 from collections.abc import Mapping
 
-from reports.evidence.claims.answers import SEALED
+from reports.evidence.claims.answers import UNDER_EMBARGO
 from reports.evidence.comparison import Comparison, confirmed_cells
 from reports.evidence.factorial.ablation_path import ablation_path
 from reports.evidence.factorial.effects import factorial_effects
-from reports.evidence.factorial.factors import design_of
+from reports.evidence.factorial.factors import find_two_level_design
 from reports.evidence.factorial.matrices import factor_matrices
 from reports.evidence.factorial.shapley import shapley_values
+from reports.evidence.outcomes import Declined
 from reports.evidence.slices import slice_estimates
 from reports.evidence.statistics.datasets import compare_over_datasets
 from reports.evidence.tuning.anytime import anytime_curves, expected_curves
-from reports.evidence.tuning.candidates import candidates_of, tuning_points
+from reports.evidence.tuning.candidates import collect_candidates, tuning_points
 from reports.evidence.tuning.frozen import frozen_pairs
-from reports.evidence.tuning.importance import importances
+from reports.evidence.tuning.importance import estimate_importances
 from reports.evidence.tuning.learning_curves import learning_curves
 from reports.evidence.values import Evidence, FactorialEffects, PathStep, ShapleyValue
-from reports.results import Metric, Results
+from reports.results import MetricDefinition, Results
 
 
-def gather(
-    results: Results, comparison: Comparison, metrics: Mapping[str, Metric], *, seed: int
+def gather_evidence(
+    results: Results, comparison: Comparison, metrics: Mapping[str, MetricDefinition], *, seed: int
 ) -> Evidence:
-    """Everything beyond arms against the baseline; what can't be said is in `declined`.
+    """Gather all evidence of a study; the reasons for missing evidence are in `declined`.
 
     Args:
-        results: complete or not, sealed or not.
-        comparison: of the same results.
-        metrics: name -> its definition.
-        seed: of all resampling.
+        results: Results of a study, complete or not, under embargo or not.
+        comparison: Comparison of the same results.
+        metrics: Name -> definition.
+        seed: Seed of all resampling.
     """
     facts, higher = results.facts, comparison.primary.higher_is_better
-    effects, shapley, path, declined = _of_factors(results, comparison, seed)
-    candidates = candidates_of(results)
+    effects, shapley, path, declined = _factor_evidence(results, comparison, seed)
+    candidates = collect_candidates(results)
     expected, why_not_expected = expected_curves(candidates, facts.sampler, higher_is_better=higher)
-    important, why_not_important = importances(
+    important, why_not_important = estimate_importances(
         candidates, facts.fields, higher_is_better=higher, seed=seed
     )
+    # One study is one data set, so this test is always declined: the page tells readers why.
     means = {e.arm: e.mean for e in comparison.estimates if e.metric == facts.primary}
     one = compare_over_datasets(
         {facts.study: {arm: mean for arm, mean in means.items() if mean is not None}},
@@ -46,7 +48,7 @@ def gather(
     declined |= {
         "expected": why_not_expected,
         "importance": why_not_important,
-        "datasets": one if isinstance(one, str) else "",
+        "datasets": one.reason if isinstance(one, Declined) else "",
     }
     return Evidence(
         effects=effects,
@@ -66,29 +68,30 @@ def gather(
     )
 
 
-def _of_factors(
+def _factor_evidence(
     results: Results, comparison: Comparison, seed: int
 ) -> tuple[FactorialEffects | None, tuple[ShapleyValue, ...], tuple[PathStep, ...], dict[str, str]]:
-    """Effects, Shapley values and the ablation path, and why there are none."""
+    """Compute effects, Shapley values and the ablation path, with reasons for what is missing."""
     names = ("effects", "shapley", "path")
     if not results.facts.levels:
-        return None, (), (), {}  # nobody asked
-    if results.sealed:
-        return None, (), (), dict.fromkeys(names, SEALED)
-    design = design_of(results.facts, comparison.seed_values)
-    if isinstance(design, str):
-        return None, (), (), dict.fromkeys(names, design)
+        return None, (), (), {}  # without a design there is nothing to decline
+    # Effects are of test metrics: without a check the reason would be that no arm has a value.
+    if results.embargoed:
+        return None, (), (), dict.fromkeys(names, UNDER_EMBARGO)
+    design = find_two_level_design(results.facts, comparison.seed_values)
+    if isinstance(design, Declined):
+        return None, (), (), dict.fromkeys(names, design.reason)
     effects = factorial_effects(design)
     shapley = shapley_values(design, seed)
     path = ablation_path(design, higher_is_better=comparison.primary.higher_is_better, seed=seed)
     declined = {
-        name: found
+        name: found.reason
         for name, found in zip(names, (effects, shapley, path), strict=True)
-        if isinstance(found, str)
+        if isinstance(found, Declined)
     }
     return (
-        None if isinstance(effects, str) else effects,
-        () if isinstance(shapley, str) else shapley,
-        () if isinstance(path, str) else path,
+        None if isinstance(effects, Declined) else effects,
+        () if isinstance(shapley, Declined) else shapley,
+        () if isinstance(path, Declined) else path,
         declined,
     )

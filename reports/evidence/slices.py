@@ -1,35 +1,35 @@
-"""The primary metric on parts of the test set: short and long, weak and strong, ..."""
+"""Primary metric on slices of the test set: short and long, weak and strong, ..."""
 
 from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from reports.evidence.statistics.resampling import Contrast, Interval, two_level_intervals
+from reports.evidence.statistics.resampling import Interval, PairedCells, two_level_intervals
 from reports.evidence.values import Number, SliceEstimate
-from reports.results import FloatArray, Metric, Results
+from reports.results import FloatArray, MetricDefinition, Results
 
-SLICE_DRAWS = 2_000  # fewer than of the table: slices are many, and are looked at, not tested
-# Tags that have an order, as `msa_core.analysis.slices` names them.
+SLICE_DRAWS = 2_000  # fewer than for the table: slices are many, and none of them is tested
+# Tags with an order, by their names in `msa_core.analysis.slices`, which reports may not import.
 _ORDER = ("neutral", "weak", "short", "medium", "long", "strong", "agreement", "conflict")
-_PLACES = {tag: place for place, tag in enumerate(_ORDER)}
+_POSITION = {tag: position for position, tag in enumerate(_ORDER)}
 
 Confirmed = Mapping[str, Mapping[int, str]]  # arm -> seed -> key of its complete confirm cell
 
 
 def slice_estimates(
-    results: Results, confirmed: Confirmed, metric: Metric, seed: int
+    results: Results, confirmed: Confirmed, metric: MetricDefinition, seed: int
 ) -> tuple[SliceEstimate, ...]:
-    """Every arm on the utterances of every tag; arms in their order within a tag.
+    """Estimate every arm on the utterances of every tag; arms in their order within a tag.
 
     The n-weighted mean of an arm's slices is its value on all utterances where the metric is a mean
     over utterances (the mean absolute error is). Intervals are those of the table, with utterances
     drawn within the slice, by 2,000 draws.
 
     Args:
-        results: with tags and predictions; otherwise there is nothing to estimate.
-        confirmed: the cells, seeds ascending.
-        metric: the primary one.
-        seed: of all resampling.
+        results: Results of a study; without tags or predictions there are no estimates.
+        confirmed: Complete confirm cells, seeds ascending.
+        metric: Primary metric.
+        seed: Seed of all resampling.
     """
     labels = results.labels
     if labels is None or not results.tags:
@@ -38,6 +38,7 @@ def slice_estimates(
         arm: {s: key for s, key in cells.items() if key in results.predictions}
         for arm, cells in confirmed.items()
     }
+    # Terms are made once per cell and cut per slice: each slice is a selection of utterances.
     terms = {
         key: np.asarray(metric.terms(results.predictions[key], labels), dtype=np.float64)
         for cells in known.values()
@@ -46,28 +47,29 @@ def slice_estimates(
     found = []
     for dimension, tags in results.tags.items():
         of_tag = np.array(tags)
-        for tag in in_order(tags):
+        for tag in order_tags(tags):
             chosen = np.flatnonzero(of_tag == tag)
             inside = {key: own[chosen] for key, own in terms.items()}
-            found += _of_slice(results, known, metric, seed, dimension, tag, inside)
+            found += _estimate_slice(results, known, metric, seed, dimension, tag, inside)
     return tuple(found)
 
 
-def in_order(tags: Iterable[str]) -> list[str]:
-    """Each tag once: those that have an order in it, the others after them by the alphabet."""
-    return sorted(set(tags), key=lambda tag: (_PLACES.get(tag, len(_PLACES)), tag))
+def order_tags(tags: Iterable[str]) -> list[str]:
+    """Return each tag once: those with an order in it, then the others by the alphabet."""
+    return sorted(set(tags), key=lambda tag: (_POSITION.get(tag, len(_POSITION)), tag))
 
 
-def _of_slice(
+def _estimate_slice(
     results: Results,
     known: Confirmed,
-    metric: Metric,
+    metric: MetricDefinition,
     seed: int,
     dimension: str,
     tag: str,
     terms: Mapping[str, FloatArray],
 ) -> list[SliceEstimate]:
-    values = {key: _value(metric, own) for key, own in terms.items()}
+    values = {key: _metric_value(metric, own) for key, own in terms.items()}
+    # Cells without predictions have no slices, so pairs are formed anew from those that are left.
     baseline = known.get(results.facts.baseline, {})
     shared = {
         arm: [s for s in cells if s in baseline]
@@ -76,7 +78,7 @@ def _of_slice(
     }
     intervals: dict[str, list[Interval | None]] = two_level_intervals(
         {
-            arm: Contrast(
+            arm: PairedCells(
                 arm_keys=tuple(known[arm][s] for s in seeds),
                 baseline_keys=tuple(baseline[s] for s in seeds),
             )
@@ -100,8 +102,8 @@ def _of_slice(
                 dimension=dimension,
                 tag=tag,
                 utterances=len(next(iter(terms.values()))),
-                mean=_mean([values[key] for key in known[arm].values()]),
-                delta=_mean(differences),
+                mean=_mean_of_defined([values[key] for key in known[arm].values()]),
+                delta=_mean_of_defined(differences),
                 low=interval.low if interval else None,
                 high=interval.high if interval else None,
             )
@@ -109,12 +111,12 @@ def _of_slice(
     return found
 
 
-def _value(metric: Metric, terms: FloatArray) -> float:
+def _metric_value(metric: MetricDefinition, terms: FloatArray) -> float:
     with np.errstate(divide="ignore", invalid="ignore"):
         return float(metric.combine(terms.mean(axis=0)))
 
 
-def _mean(values: list[float]) -> Number:
-    """Over the defined ones; None without."""
+def _mean_of_defined(values: list[float]) -> Number:
+    """Average the defined values; None without one."""
     known = [value for value in values if np.isfinite(value)]
     return float(np.mean(known)) if known else None

@@ -1,4 +1,4 @@
-"""The values of a report beyond arms against the baseline; `gathering.gather` makes them.
+"""Values of a report beyond arms against the baseline, made by `gather.gather_evidence`.
 
 All estimates are of the primary test metric unless it says otherwise. A missing or undefined
 quantity is None, never 0 and never NaN.
@@ -7,21 +7,22 @@ quantity is None, never 0 and never NaN.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from reports.evidence.estimates import Verdict
+from reports.evidence.outcomes import Verdict
 
 Number = float | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Effect:
-    """A main effect of one factor, or the interaction of two, of a factorial design.
+    """Main effect of one factor, or interaction of two, of a factorial design.
 
     Attributes:
-        factors: one, or two.
-        estimate: a main effect is mean(on) - mean(off); an interaction is half of how much the
-            effect of the first grows when the second is switched on.
-        low, high: 95 % confidence interval.
-        p: two-sided; `p_holm` corrects it over the effects of the same order.
+        factors: Names of one or two factors.
+        estimate: Main effect, mean(on) - mean(off); or interaction, half of how much the effect of
+            the first factor grows when the second is switched on.
+        low, high: Ends of the 95 % confidence interval.
+        p: Two-sided p.
+        p_holm: Same p, Holm-corrected over the effects of the same order.
     """
 
     factors: tuple[str, ...]
@@ -37,12 +38,12 @@ class FactorialEffects:
     """OLS with seed as a block over the arms of a two-level design.
 
     Attributes:
-        factors: in the order of the design.
-        arms, seeds: that it was fitted to.
-        main, interactions: the effects; an interaction that the design mixes with other effects
-            is not among them.
-        levels: for each factor the level that counts as off and the one that counts as on.
-        mixed: what the design can't tell apart, a phrase each: `A with B x C`.
+        factors: Names in the order of the design.
+        arms, seeds: Numbers of arms and seeds in the fit.
+        main, interactions: Effects; an interaction that the design mixes with other effects is not
+            among them.
+        levels: Level that counts as off and level that counts as on, per factor.
+        mixed: Effects that the design can't tell apart, one phrase each: `A with B x C`.
     """
 
     factors: tuple[str, ...]
@@ -56,7 +57,7 @@ class FactorialEffects:
 
 @dataclass(frozen=True, kw_only=True)
 class ShapleyValue:
-    """A module's share of v(all on) - v(all off); interval by resampling seeds."""
+    """Share of one module in v(all on) - v(all off); interval by resampling seeds."""
 
     factor: str
     value: float
@@ -66,11 +67,11 @@ class ShapleyValue:
 
 @dataclass(frozen=True, kw_only=True)
 class Matrix:
-    """Two factors against each other: arms that differ in nothing else.
+    """Matrix of two factors: arms that differ in nothing else.
 
     Attributes:
-        rows, columns: levels.
-        arms, means: [row][column]; None where no such arm was confirmed.
+        rows, columns: Levels of the two factors.
+        arms, means: Entries [row][column]; None where no such arm was confirmed.
         beside: `factor: level` of every other factor that varies in the study.
     """
 
@@ -85,16 +86,16 @@ class Matrix:
 
 @dataclass(frozen=True, kw_only=True)
 class PathStep:
-    """A step of the greedy ablation path: of the trained arms one flip away, the best.
+    """Step of the greedy ablation path: of the trained arms one flip away, the best.
 
     Attributes:
-        arm: reached; the first step is where the path begins, and has no flip.
+        arm: Arm that the step reaches; the first step is the beginning of the path.
         flip: `factor: level`; empty at the beginning.
-        mean: of the arm.
-        delta, low, high: from the step before, paired by seed, with its BCa interval.
-        considered: arms that this step chose among.
-        left: of these, how many were still in the race when the seeds ran out, the chosen one
-            among them; with more than one the choice is by mean alone.
+        mean: Mean of the arm.
+        delta, low, high: Difference from the step before, paired by seed, and its BCa interval.
+        considered: Number of arms that the step chose among.
+        left: Number of these that the seeds do not show to be worse, with the chosen one; above 1
+            the choice is by mean alone.
     """
 
     arm: str
@@ -109,13 +110,13 @@ class PathStep:
 
 @dataclass(frozen=True, kw_only=True)
 class FrozenPair:
-    """An arm with its own hyperparameters, and the same one with the baseline's.
+    """Arm with hyperparameters of its own, and the same arm with the baseline's.
 
     Attributes:
-        arm, frozen_arm: names.
-        tuned_delta, frozen_delta: from the baseline.
-        tuned_verdict, frozen_verdict: of each.
-        flips: whether the two verdicts differ.
+        arm, frozen_arm: Names of the two.
+        tuned_delta, frozen_delta: Differences from the baseline.
+        tuned_verdict, frozen_verdict: Verdicts on the two.
+        flips: Whether the two verdicts differ.
     """
 
     arm: str
@@ -129,14 +130,14 @@ class FrozenPair:
 
 @dataclass(frozen=True, kw_only=True)
 class Importance:
-    """How much of the spread of validation values a searched field explains (PED-ANOVA).
+    """Share of the spread of validation values that a searched field explains (PED-ANOVA).
 
     Attributes:
-        arm, field: which.
-        value: share; the fields of an arm sum to 1 where any is defined.
+        arm, field: Names of both.
+        value: Share; the fields of an arm sum to 1 where any is defined.
         low, high: 95 % percentile interval over resampled candidates.
-        candidates: finished ones it was made from.
-        resamples: that the interval was made from; 0 without an interval.
+        candidates: Number of finished candidates in the estimate.
+        resamples: Number of resamples in the interval; 0 without an interval.
     """
 
     arm: str
@@ -153,8 +154,8 @@ class AnytimeCurve:
     """Best mean validation value so far, against device-seconds spent in tuning an arm.
 
     Attributes:
-        seconds: ascending, one a finished candidate, cumulated in the order of candidates.
-        best: so far.
+        seconds: Cumulated seconds, one per finished candidate, in the order of candidates.
+        best: Best value after each of them.
     """
 
     arm: str
@@ -172,13 +173,14 @@ class ExpectedCurve:
 
 @dataclass(frozen=True, kw_only=True)
 class SliceEstimate:
-    """One arm on the test utterances of one tag.
+    """Estimate of one arm on the test utterances of one tag.
 
     Attributes:
-        dimension, tag: which utterances.
-        utterances: how many.
-        mean: of the primary metric on them, over seeds.
-        delta, low, high: from the baseline, with its two-level interval; None for the baseline.
+        dimension, tag: Names that select the utterances.
+        utterances: Number of utterances.
+        mean: Mean of the primary metric on them, over seeds.
+        delta, low, high: Difference from the baseline and its two-level interval; None for the
+            baseline.
     """
 
     arm: str
@@ -196,9 +198,8 @@ class LearningCurve:
     """Validation curves of an arm's confirm cells, epoch by epoch.
 
     Attributes:
-        mean, low, high: over the cells still training at that epoch; low and high are the lowest
-            and highest of them.
-        cells: still training, an epoch.
+        mean, low, high: Mean, lowest and highest value of the cells that still train, per epoch.
+        cells: Number of these cells, per epoch.
     """
 
     arm: str
@@ -210,14 +211,14 @@ class LearningCurve:
 
 @dataclass(frozen=True, kw_only=True)
 class TuningPoint:
-    """One candidate, over its tuning seeds.
+    """Candidate of an arm, over its tuning seeds.
 
     Attributes:
-        arm, candidate: which.
-        params: searched field -> value, of those that meant something.
-        value: mean validation value of the primary metric; None where no seed has one.
-        status: `complete` where every seed is, else `pruned` or `failed`.
-        confirmed: whether it was the one to be tested.
+        arm, candidate: Name of the arm and number of the candidate.
+        params: Searched field -> value, of the fields that have a meaning in this candidate.
+        value: Mean validation value of the primary metric; None where no seed has one.
+        status: `complete` where every seed is complete, else `failed`, `pruned` or `unfinished`.
+        confirmed: Whether this candidate was the one to be tested.
     """
 
     arm: str
@@ -230,13 +231,13 @@ class TuningPoint:
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """Everything beyond the table.
+    """Evidence of a study beyond the table.
 
     Attributes:
         effects, shapley, matrices, path, frozen, importance, anytime, expected, slices, learning,
-            tuning: see their classes; empty where there is none.
-        declined: what was asked of the results and refused -> why, for the reader: `effects`,
-            `shapley`, `expected`, `importance`, `datasets`, ...
+            tuning: Values of their classes; empty where there is none.
+        declined: Kind of evidence that the results cannot give -> reason, for readers: `effects`,
+            `shapley`, `path`, `expected`, `importance`, `datasets`.
     """
 
     effects: FactorialEffects | None = None

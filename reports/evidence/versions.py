@@ -1,12 +1,12 @@
-"""Two studies, or two versions of one, against each other: their arms, matched by name.
+"""Comparison of two studies, or of two versions of one: their arms, matched by name.
 
 Two arms are compared on the primary test metric, and by the best evidence that there is:
 
-- *same cells*: both are made from the very same cells; there is nothing to compare.
+- *same cells*: both are made from the same cells; there is nothing to compare.
 - *paired*: the same seeds and the same test labels. As in a report: the two-level interval and the
   sign-flip test, over the seeds that both have.
-- *unpaired*: other seeds or other test utterances. Welch's t over seeds alone, which knows nothing
-  of the luck of a test set.
+- *unpaired*: other seeds or other test utterances. Welch's t over seeds alone, which leaves out the
+  chance of a test set.
 
 A missing or undefined quantity is None here, never 0 and never NaN.
 """
@@ -14,27 +14,36 @@ A missing or undefined quantity is None here, never 0 and never NaN.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from enum import StrEnum
 
 import numpy as np
 from scipy import stats
 
-from reports.evidence.comparison import Comparison, compare
-from reports.evidence.estimates import Estimate, MetricFacts, Verdict, estimate_arm
-from reports.evidence.statistics.paired import ALPHA, holm
-from reports.evidence.statistics.resampling import DRAWS, Contrast, Interval, two_level_intervals
-from reports.results import METRIC, FloatArray, Metric, Results, ResultsError
+from reports.evidence.comparison import Comparison, compare_arms, confirmed_cells
+from reports.evidence.estimates import Estimate, MetricFacts, estimate_arm
+from reports.evidence.outcomes import Verdict
+from reports.evidence.statistics.paired import ALPHA, holm_correction
+from reports.evidence.statistics.resampling import DRAWS, Interval, PairedCells, two_level_intervals
+from reports.numerals import name_some
+from reports.results import FloatArray, MetricDefinition, Results, ResultsError
 
-Method = Literal["same cells", "paired", "unpaired", "none"]
+
+class Pairing(StrEnum):
+    """Method by which two arms are compared; members are plain text in files."""
+
+    SAME_CELLS = "same cells"
+    PAIRED = "paired"
+    UNPAIRED = "unpaired"
+    NONE = "none"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Side:
-    """An arm in one of the two studies.
+class ArmInVersion:
+    """Arm in one of the two studies.
 
     Attributes:
-        n, mean, sd: of its confirm seeds with a defined value; sd with ddof 1.
-        verdict: against that study's baseline; None where there is no result.
+        n, mean, sd: Number, mean and sd (ddof 1) of its confirm seeds with a defined value.
+        verdict: Verdict against that study's baseline; None where there is no result.
     """
 
     n: int
@@ -44,21 +53,22 @@ class Side:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ArmVersus:
-    """An arm that both studies have.
+class ArmAcrossVersions:
+    """Arm that both studies have.
 
     Attributes:
-        method: how it was compared; `none` where one of them has no result.
-        pairs: seeds shared; 0 where it is not paired.
-        delta: mean of second - first; over the shared seeds where it is paired.
-        low, high: 95 % interval of delta.
-        p: two-sided; `p_holm` corrects it over the arms compared.
+        method: Method of the comparison; `none` where one of them has no result.
+        pairs: Number of shared seeds; 0 where the comparison is not paired.
+        delta: Mean of second - first; over the shared seeds where it is paired.
+        low, high: Ends of the 95 % interval of delta.
+        p: Two-sided p.
+        p_holm: Same p, Holm-corrected over the arms compared.
     """
 
     arm: str
-    method: Method
-    first: Side
-    second: Side
+    method: Pairing
+    first: ArmInVersion
+    second: ArmInVersion
     pairs: int = 0
     delta: float | None = None
     low: float | None = None
@@ -67,33 +77,33 @@ class ArmVersus:
     p_holm: float | None = None
 
     @property
-    def flips(self) -> bool:
-        """Whether the two studies answer differently; a baseline has no answer."""
+    def verdict_flips(self) -> bool:
+        """Whether the two studies give different verdicts; a baseline has none."""
         verdicts = {self.first.verdict, self.second.verdict}
-        return len(verdicts) == 2 and not verdicts & {None, "baseline"}
+        return len(verdicts) == 2 and not verdicts & {None, Verdict.BASELINE}
 
     @property
-    def moved(self) -> bool:
-        """Whether the arm is known to be better or worse in the second study."""
+    def has_moved(self) -> bool:
+        """Whether the arm is shown to be better or worse in the second study."""
         if self.p_holm is None or self.low is None or self.high is None:
             return False
         return self.p_holm <= ALPHA and (self.low > 0 or self.high < 0)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Versus:
-    """Two studies against each other.
+class VersionComparison:
+    """Comparison of two studies.
 
     Attributes:
-        metric: the primary one of both.
-        arms: that both have, in the order of the first.
-        only_first, only_second: arms that one of them has.
-        same_labels: whether both were tested on the same utterances, as far as labels tell.
-        notes: what a reader should know.
+        metric: Primary metric of both.
+        arms: Arms that both have, in the order of the first.
+        only_first, only_second: Names of arms that only one of them has.
+        same_labels: Whether both were tested on the same utterances, as far as labels tell.
+        notes: Remarks for the reader.
     """
 
     metric: MetricFacts
-    arms: tuple[ArmVersus, ...]
+    arms: tuple[ArmAcrossVersions, ...]
     only_first: tuple[str, ...]
     only_second: tuple[str, ...]
     same_labels: bool
@@ -101,17 +111,17 @@ class Versus:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Study:
-    """One of the two, as far as it is compared: values and keys by arm and seed."""
+class _ComparedStudy:
+    """Study of the two with what the comparison needs: values and keys by arm and seed."""
 
     results: Results
     comparison: Comparison
     values: Mapping[str, Mapping[int, float]]
     keys: Mapping[str, Mapping[int, str]]
 
-    def side(self, arm: str) -> Side:
-        estimate = self.comparison.of(arm, self.comparison.primary.name)
-        return Side(
+    def side_of(self, arm: str) -> ArmInVersion:
+        estimate = self.comparison.estimate_of(arm, self.comparison.primary.name)
+        return ArmInVersion(
             n=estimate.n,
             mean=estimate.mean,
             sd=estimate.sd,
@@ -122,46 +132,48 @@ class _Study:
 def compare_studies(
     first: Results,
     second: Results,
-    metrics: Mapping[str, Metric],
+    metrics: Mapping[str, MetricDefinition],
     *,
     seed: int,
     draws: int = DRAWS,
-) -> Versus:
-    """Hold two studies against each other, arm by arm.
+) -> VersionComparison:
+    """Compare two studies, arm by arm.
 
     Args:
-        first: results, complete or not.
-        second: the same; the difference is second - first.
-        metrics: name -> its definition.
-        seed: of all resampling. Same seed, same digits, in whatever order arms and cells come.
-        draws: of the two-level bootstrap.
+        first: Results of the first study, complete or not.
+        second: Results of the second one; differences are second - first.
+        metrics: Name -> definition.
+        seed: Seed of all resampling. The order of arms and cells changes no digit.
+        draws: Number of draws of the two-level bootstrap.
 
     Raises:
-        ResultsError: their labels are of different schemes, or their primary metrics differ.
+        ResultsError: Their labels are of different schemes, or their primary metrics differ.
     """
     metric = _common_metric(first, second, metrics)
-    one, other = (_study(results, metric, seed, draws) for results in (first, second))
+    one, other = (_prepare_study(results, metric, seed, draws) for results in (first, second))
     same_labels = (
         first.labels is not None
         and second.labels is not None
         and np.array_equal(first.labels, second.labels)
     )
     shared = [arm for arm in first.facts.arms if arm in second.facts.arms]
-    methods = {arm: _method(one, other, arm, same_labels) for arm in shared}
-    intervals = _intervals(one, other, [a for a in shared if methods[a] == "paired"], metric, seed,
-                           draws)  # fmt: skip
-    arms = [_arm(arm, methods[arm], one, other, intervals.get(arm), seed) for arm in shared]
-    return Versus(
+    methods = {arm: _choose_method(one, other, arm, same_labels) for arm in shared}
+    paired = [arm for arm in shared if methods[arm] == Pairing.PAIRED]
+    intervals = _intervals_of_arms(one, other, paired, metric, seed, draws)
+    arms = [_compare_arm(arm, methods[arm], one, other, intervals.get(arm), seed) for arm in shared]
+    return VersionComparison(
         metric=one.comparison.primary,
-        arms=tuple(_corrected(arms)),
+        arms=tuple(_correct_over_arms(arms)),
         only_first=tuple(arm for arm in first.facts.arms if arm not in shared),
         only_second=tuple(arm for arm in second.facts.arms if arm not in shared),
         same_labels=same_labels,
-        notes=tuple(_notes(one, other, methods, same_labels)),
+        notes=tuple(_version_notes(one, other, methods, same_labels)),
     )
 
 
-def _common_metric(first: Results, second: Results, metrics: Mapping[str, Metric]) -> Metric:
+def _common_metric(
+    first: Results, second: Results, metrics: Mapping[str, MetricDefinition]
+) -> MetricDefinition:
     one, other = first.facts, second.facts
     if one.scheme != other.scheme:
         raise ResultsError(
@@ -179,74 +191,90 @@ def _common_metric(first: Results, second: Results, metrics: Mapping[str, Metric
     return metrics[one.primary]
 
 
-def _study(results: Results, metric: Metric, seed: int, draws: int) -> _Study:
-    """A study on its primary metric alone: all that carries verdicts, and all that is wanted."""
+def _prepare_study(
+    results: Results, metric: MetricDefinition, seed: int, draws: int
+) -> _ComparedStudy:
+    """Reduce a study to its primary metric, and compare its arms with its own baseline."""
+    # The other metrics carry no verdict, and claims and fronts are of one study: all that costs
+    # time and is not shown.
     facts = replace(results.facts, claims=(), second_metric="")
-    comparison = compare(
+    comparison = compare_arms(
         replace(results, facts=facts), {facts.primary: metric}, seed=seed, draws=draws
     )
-    column = f"{METRIC}test.{facts.primary}"
-    values: dict[str, dict[int, float]] = {arm: {} for arm in facts.arms}
-    keys: dict[str, dict[int, str]] = {arm: {} for arm in facts.arms}
-    if column in results.cells.columns:
-        cells = results.cells
-        confirmed = cells[(cells["phase"] == "confirm") & (cells["status"] == "complete")]
-        confirmed = confirmed[confirmed[column].notna()].sort_values("seed")
-        for row in confirmed[["arm", "seed", "key", column]].to_dict("records"):
-            values[str(row["arm"])][int(row["seed"])] = float(row[column])
-            keys[str(row["arm"])][int(row["seed"])] = str(row["key"])
-    return _Study(results=results, comparison=comparison, values=values, keys=keys)
+    values = comparison.seed_values
+    keys = {
+        arm: {seed: cells[seed] for seed in values[arm]}
+        for arm, cells in confirmed_cells(results).items()
+    }
+    return _ComparedStudy(results=results, comparison=comparison, values=values, keys=keys)
 
 
-def _method(one: _Study, other: _Study, arm: str, same_labels: bool) -> Method:
+def _choose_method(
+    one: _ComparedStudy, other: _ComparedStudy, arm: str, same_labels: bool
+) -> Pairing:
     first, second = one.keys[arm], other.keys[arm]
     if not first or not second:
-        return "none"
+        return Pairing.NONE
     if first == second:
-        return "same cells"
+        return Pairing.SAME_CELLS
     shared = first.keys() & second.keys()
     keys = {*(first[s] for s in shared)}, {*(second[s] for s in shared)}
     predicted = keys[0] <= one.results.predictions.keys() and (
         keys[1] <= other.results.predictions.keys()
     )
-    return "paired" if same_labels and predicted and len(shared) > 1 else "unpaired"
+    # One shared seed pairs nothing: an interval over seeds needs two.
+    paired = same_labels and predicted and len(shared) > 1
+    return Pairing.PAIRED if paired else Pairing.UNPAIRED
 
 
-def _intervals(
-    one: _Study, other: _Study, arms: Sequence[str], metric: Metric, seed: int, draws: int
+def _intervals_of_arms(
+    one: _ComparedStudy,
+    other: _ComparedStudy,
+    arms: Sequence[str],
+    metric: MetricDefinition,
+    seed: int,
+    draws: int,
 ) -> dict[str, Interval | None]:
-    """Two-level intervals of the arms that are paired."""
-    contrasts: dict[str, Contrast] = {}
+    """Compute two-level intervals of the arms that are paired."""
+    contrasts: dict[str, PairedCells] = {}
     terms: dict[str, list[FloatArray]] = {}
     for arm in arms:
         shared = sorted(one.keys[arm].keys() & other.keys[arm].keys())
         sides = []
-        for place, study in enumerate((one, other)):
+        for position, study in enumerate((one, other)):
             names = []
             for number in shared:
                 key = study.keys[arm][number]
-                names.append(f"{place} {key}")  # two studies may have a cell in common
+                # With the number of the study, since two studies may have a cell in common.
+                names.append(f"{position} {key}")
                 if names[-1] not in terms:
-                    terms[names[-1]] = [_terms(study.results, key, metric)]
+                    terms[names[-1]] = [_terms_of_cell(study.results, key, metric)]
             sides.append(tuple(names))
-        contrasts[arm] = Contrast(arm_keys=sides[1], baseline_keys=sides[0])
+        contrasts[arm] = PairedCells(arm_keys=sides[1], baseline_keys=sides[0])
     found = two_level_intervals(contrasts, terms, [metric], seed, draws=draws)
     return {arm: intervals[0] for arm, intervals in found.items()}
 
 
-def _terms(results: Results, key: str, metric: Metric) -> FloatArray:
+def _terms_of_cell(results: Results, key: str, metric: MetricDefinition) -> FloatArray:
     assert results.labels is not None
     return np.asarray(metric.terms(results.predictions[key], results.labels), dtype=np.float64)
 
 
-def _arm(
-    arm: str, method: Method, one: _Study, other: _Study, interval: Interval | None, seed: int
-) -> ArmVersus:
-    found = ArmVersus(arm=arm, method=method, first=one.side(arm), second=other.side(arm))
+def _compare_arm(
+    arm: str,
+    method: Pairing,
+    one: _ComparedStudy,
+    other: _ComparedStudy,
+    interval: Interval | None,
+    seed: int,
+) -> ArmAcrossVersions:
+    found = ArmAcrossVersions(
+        arm=arm, method=method, first=one.side_of(arm), second=other.side_of(arm)
+    )
     first, second = one.values[arm], other.values[arm]
-    if method == "same cells":
+    if method == Pairing.SAME_CELLS:
         return replace(found, pairs=len(first), delta=0.0)
-    if method == "paired":
+    if method == Pairing.PAIRED:
         estimate: Estimate = estimate_arm(
             arm, one.comparison.primary, second, first, interval, seed
         )
@@ -258,23 +286,23 @@ def _arm(
             high=estimate.ci_high,
             p=estimate.p,
         )
-    if method == "unpaired":
-        low, high, p = welch(list(first.values()), list(second.values()))
+    if method == Pairing.UNPAIRED:
+        low, high, p = welch_interval(list(first.values()), list(second.values()))
         delta = float(np.mean(list(second.values())) - np.mean(list(first.values())))
         return replace(found, delta=delta, low=low, high=high, p=p)
     return found
 
 
-def welch(
+def welch_interval(
     first: Sequence[float], second: Sequence[float]
 ) -> tuple[float | None, float | None, float | None]:
-    """Welch's 95 % interval of mean(second) - mean(first), and its p; None where undefined.
+    """Compute Welch's 95 % interval of mean(second) - mean(first), and its p.
 
-    Undefined of fewer than two values on a side, and where neither side has any variance.
+    All are None with fewer than two values on a side, and where neither side has any variance.
     """
     if min(len(first), len(second)) < 2:
         return None, None, None
-    # By hand: scipy warns where one side has no variance, which is no fault here.
+    # Not by scipy, which warns where one side has no variance; that is no error here.
     shares = [float(np.var(values, ddof=1)) / len(values) for values in (first, second)]
     if sum(shares) == 0:
         return None, None, None
@@ -286,37 +314,36 @@ def welch(
     return delta - reach, delta + reach, 2 * float(stats.t.sf(abs(delta) / error, freedom))
 
 
-def _corrected(arms: Sequence[ArmVersus]) -> list[ArmVersus]:
-    """Holm over the arms compared.
-
-    The same cells are not compared: they ask nothing. An arm whose results are missing stays in as
-    p = 1: it must not ease the correction.
-    """
-    family = [one.arm for one in arms if one.method != "same cells"]
+def _correct_over_arms(arms: Sequence[ArmAcrossVersions]) -> list[ArmAcrossVersions]:
+    """Add Holm's correction over the arms compared."""
+    # The same cells are no test. An arm whose results are missing stays in as p = 1: it must not
+    # ease the correction.
+    family = [one.arm for one in arms if one.method != Pairing.SAME_CELLS]
     by_arm = {one.arm: one for one in arms}
-    corrected = holm([1.0 if (p := by_arm[arm].p) is None else p for arm in family])
+    corrected = holm_correction([1.0 if (p := by_arm[arm].p) is None else p for arm in family])
     p_holm = dict(zip(family, corrected, strict=True))
     return [one if one.p is None else replace(one, p_holm=p_holm[one.arm]) for one in arms]
 
 
-def _notes(
-    one: _Study, other: _Study, methods: Mapping[str, Method], same_labels: bool
+def _version_notes(
+    one: _ComparedStudy, other: _ComparedStudy, methods: Mapping[str, Pairing], same_labels: bool
 ) -> list[str]:
     notes = []
     for study in (one, other):
-        if study.results.sealed:
+        if study.results.embargoed:
             notes.append(
                 f"{study.results.facts.study} is unfinished and its test metrics are sealed: "
                 "nothing of it can be compared."
             )
-        else:  # of missing seeds, undefined values, and intervals that do not fit their means
+        else:
+            # The study's own notes are on other things; left are missing seeds and values.
             known = study.comparison.facts.notes
             notes += [
                 f"{study.results.facts.study}: {note}"
                 for note in study.comparison.notes
                 if note not in known
             ]
-    unpaired = [arm for arm, method in methods.items() if method == "unpaired"]
+    unpaired = [arm for arm, method in methods.items() if method == Pairing.UNPAIRED]
     if unpaired and not same_labels:
         notes.append(
             "The two were tested on different utterances: differences are of seeds alone "
@@ -324,10 +351,11 @@ def _notes(
         )
     elif unpaired:
         notes.append(
-            f"{_some(unpaired)}: the two have no two confirm seeds in common, or lack test "
+            f"{name_some(unpaired)}: the two have no two confirm seeds in common, or lack test "
             "predictions, so seeds are not paired (Welch's t over seeds alone)."
         )
-    if not methods:  # no arm in common, so no verdicts to hold against each other
+    # Without an arm in common there are no verdicts to compare.
+    if not methods:
         return notes
     baselines = [study.results.facts.baseline for study in (one, other)]
     if baselines[0] != baselines[1]:
@@ -341,8 +369,3 @@ def _notes(
             f"Verdicts are corrected over the arms of their own study, {sizes[0]} and {sizes[1]}."
         )
     return notes
-
-
-def _some(names: Sequence[str], most: int = 3) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

@@ -1,1 +1,1 @@
-"""The report as one offline HTML page, and its figures."""
+"""The report as one offline HTML page, its tables, figures and cells."""

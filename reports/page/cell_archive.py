@@ -1,7 +1,7 @@
-"""Every cell of a study in few bytes, for the page's cells panel; `cells.js` reads it.
+"""Every cell of a study in few bytes, for the cells panel of the page; `cells.js` reads it.
 
-Columns, not rows. Numbers are base64 of little-endian arrays, NaN where missing; texts and
-parameters are numbers of a list; a curve is at most 24 points of 8 bits between its own ends.
+It holds columns, not rows. Numbers are base64 of little-endian arrays, NaN where missing; texts and
+parameters are indices into a list; a curve is at most 24 points of 8 bits between its own ends.
 """
 
 import base64
@@ -13,22 +13,23 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reports.page.field_names import field_names, written
+from reports.field_names import field_names, format_value
 from reports.results import METRIC, PARAM, PHASES, STATUSES, Results, StudyFacts
 
-CURVE_POINTS = 24
+CURVE_POINTS = 24  # per curve: a page may hold tens of thousands of curves
 _NONE = 255  # a point of a curve that is undefined; 0 to 254 are values
 
 
 def cell_archive(results: Results, labels: Mapping[str, str]) -> dict[str, Any]:
-    """The archive as JSON values.
+    """Return the archive as JSON values.
 
     Args:
-        results: of the study.
-        labels: metric -> what a person calls it.
+        results: Results of the study.
+        labels: Name of a metric -> its label.
     """
     facts = results.facts
-    order = {arm: place for place, arm in enumerate(facts.arms)}
+    order = {arm: index for index, arm in enumerate(facts.arms)}
+    # Sorted, as a ledger has the cells in the order in which they ended: same cells, same bytes.
     cells = results.cells.assign(
         _arm=results.cells["arm"].map(order), _phase=results.cells["phase"].map(PHASES.index)
     ).sort_values(["_arm", "_phase", "candidate", "seed", "key"])
@@ -38,31 +39,32 @@ def cell_archive(results: Results, labels: Mapping[str, str]) -> dict[str, Any]:
         "command": f"triptych reproduce {shlex.quote(facts.study)}",
         "primary": facts.primary,
         "arms": list(facts.arms),
-        "changes": [_plain(facts.changes.get(arm, {})) for arm in facts.arms],
+        "changes": [_value_texts(facts.changes.get(arm, {})) for arm in facts.arms],
         "searched": [list(facts.searched.get(arm, ())) for arm in facts.arms],
         "phases": PHASES,
         "statuses": STATUSES,
         "keys": keys,
-        "arm": _packed(cells["_arm"].to_numpy(), "<u2"),
-        "phase": _packed(cells["_phase"].to_numpy(), "<u2"),
-        "status": _packed(cells["status"].map(STATUSES.index).to_numpy(), "<u2"),
-        "candidate": _packed(cells["candidate"].to_numpy(), "<i4"),
-        "seed": _packed(cells["seed"].to_numpy(), "<f8"),
-        "epochs": _packed(cells["epochs"].to_numpy(), "<i4"),
+        "arm": _pack_array(cells["_arm"].to_numpy(), "<u2"),
+        "phase": _pack_array(cells["_phase"].to_numpy(), "<u2"),
+        "status": _pack_array(cells["status"].map(STATUSES.index).to_numpy(), "<u2"),
+        "candidate": _pack_array(cells["candidate"].to_numpy(), "<i4"),
+        "seed": _pack_array(cells["seed"].to_numpy(), "<f8"),
+        "epochs": _pack_array(cells["epochs"].to_numpy(), "<i4"),
         "metrics": [
-            {"name": (name := str(column).removeprefix(METRIC)), "label": _metric(name, labels),
-             "values": _packed(cells[column].to_numpy(), "<f4")}
+            {"name": (name := str(column).removeprefix(METRIC)),
+             "label": _metric_label(name, labels),
+             "values": _pack_array(cells[column].to_numpy(), "<f4")}
             for column in cells.columns
             if str(column).startswith(METRIC)
         ],
-        "params": _params(cells, facts),
-        "curves": _curves(keys, results.curves),
+        "params": _pack_params(cells, facts),
+        "curves": _pack_curves(keys, results.curves),
         "reasons": {k: results.reasons[k] for k in keys if k in results.reasons},
     }  # fmt: skip
 
 
-def packed_curve(curve: NDArray[np.float32]) -> tuple[list[float], bytes] | None:
-    """(lowest, highest), and a byte a point; None where no epoch has a value.
+def pack_curve(curve: NDArray[np.float32]) -> tuple[list[float], bytes] | None:
+    """Return (lowest, highest) and a byte per point; None where no epoch has a value.
 
     A long curve is thinned to evenly spaced epochs, its first and last among them.
     """
@@ -79,7 +81,7 @@ def packed_curve(curve: NDArray[np.float32]) -> tuple[list[float], bytes] | None
     return [float(f"{low:.5g}"), float(f"{high:.5g}")], points.tobytes()
 
 
-def _metric(name: str, labels: Mapping[str, str]) -> str:
+def _metric_label(name: str, labels: Mapping[str, str]) -> str:
     split, _, metric = name.partition(".")
     spoken = {"valid": "validation", "test": "test"}
     if metric and split in spoken:
@@ -87,12 +89,15 @@ def _metric(name: str, labels: Mapping[str, str]) -> str:
     return name
 
 
-def _packed(values: NDArray[Any], kind: str) -> str:
+def _pack_array(values: NDArray[Any], kind: str) -> str:
     return base64.b64encode(np.asarray(values).astype(kind).tobytes()).decode("ascii")
 
 
-def _params(cells: pd.DataFrame, facts: StudyFacts) -> list[dict[str, Any]]:
-    """Path, label, the different values, and of each cell the number of its value; 0 = none."""
+def _pack_params(cells: pd.DataFrame, facts: StudyFacts) -> list[dict[str, Any]]:
+    """Pack each parameter: path, label, distinct values, and per cell the index of its value.
+
+    Indices begin at 1; 0 = the cell has no such parameter.
+    """
     found = []
     names = field_names(facts.fields)
     for column in cells.columns:
@@ -100,43 +105,44 @@ def _params(cells: pd.DataFrame, facts: StudyFacts) -> list[dict[str, Any]]:
             continue
         path = str(column).removeprefix(PARAM)
         # By text: 1 and True are the same to a set, and not to a reader.
-        texts = [None if _missing(value) else written(value) for value in cells[column]]
+        texts = [None if _is_missing(value) else format_value(value) for value in cells[column]]
         codes, distinct = pd.factorize(np.array(texts, dtype=object))
         item: dict[str, Any] = {
             "path": path,
             "label": names.get(path, path),
             "values": [str(value) for value in distinct],
         }
-        if len(distinct) != 1 or (codes < 0).any():  # else: all cells have the one value
-            item["codes"] = _packed(codes + 1, "<u4" if len(distinct) > 65000 else "<u2")
+        # Most parameters have one value in all cells, and are then stored without indices.
+        if len(distinct) != 1 or (codes < 0).any():
+            item["codes"] = _pack_array(codes + 1, "<u4" if len(distinct) > 65000 else "<u2")
             item["wide"] = len(distinct) > 65000
         found.append(item)
     return found
 
 
-def _missing(value: Any) -> bool:
+def _is_missing(value: Any) -> bool:
     return value is None or (isinstance(value, float) and np.isnan(value))
 
 
-def _plain(changes: Mapping[str, Any]) -> dict[str, str]:
-    return {path: written(value) for path, value in changes.items()}
+def _value_texts(changes: Mapping[str, Any]) -> dict[str, str]:
+    return {path: format_value(value) for path, value in changes.items()}
 
 
-def _curves(keys: Sequence[str], curves: Mapping[str, NDArray[np.float32]]) -> dict[str, Any]:
-    """Cells that have a curve: where they stand, the ends, lengths, epochs and points."""
+def _pack_curves(keys: Sequence[str], curves: Mapping[str, NDArray[np.float32]]) -> dict[str, Any]:
+    """Pack the curves: indices of the cells that have one, ends, lengths, epochs and points."""
     places, ends, lengths, epochs, points = [], [], [], [], []
-    for place, key in enumerate(keys):
-        packed = packed_curve(curves[key]) if key in curves else None
+    for index, key in enumerate(keys):
+        packed = pack_curve(curves[key]) if key in curves else None
         if packed is not None:
-            places.append(place)
+            places.append(index)
             ends += packed[0]
             lengths.append(len(packed[1]))
             epochs.append(len(curves[key]))
             points.append(packed[1])
     return {
-        "places": _packed(np.array(places), "<u4"),
-        "ends": _packed(np.array(ends), "<f4"),
-        "lengths": _packed(np.array(lengths), "<u2"),
-        "epochs": _packed(np.array(epochs), "<u4"),
+        "places": _pack_array(np.array(places), "<u4"),
+        "ends": _pack_array(np.array(ends), "<f4"),
+        "lengths": _pack_array(np.array(lengths), "<u2"),
+        "epochs": _pack_array(np.array(epochs), "<u4"),
         "points": base64.b64encode(b"".join(points)).decode("ascii"),
     }

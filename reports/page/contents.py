@@ -1,4 +1,4 @@
-"""The sections that the page has; one without data is absent, not empty."""
+"""The sections of the page; one without data is absent, not empty."""
 
 from collections.abc import Mapping
 
@@ -11,14 +11,15 @@ from reports.tables import Table
 Sections = tuple[tuple[str, str], ...]  # id and title
 
 
-def contents(
+def list_sections(
     results: Results,
     comparison: Comparison,
     evidence: Evidence,
     table: Table,
     plots: Mapping[str, Plot],
 ) -> tuple[tuple[str, Sections], ...]:
-    """Groups of sections, in the order of the page."""
+    """List the sections that have something to show, in groups, in the order of the page."""
+    # Each section has the same condition as in its template: a link would lead nowhere otherwise.
     known = [
         (
             "The answer",

@@ -1,10 +1,10 @@
-"""Tables whose cells are coloured by what they hold: pairs of factors, interactions, slices."""
+"""Tables whose cells are coloured by their numbers: pairs of factors, interactions, slices."""
 
 from dataclasses import dataclass
 
 from reports.evidence.comparison import Comparison
-from reports.evidence.values import Evidence, FactorialEffects, Matrix
-from reports.numerals import MISSING, show, show_interval
+from reports.evidence.values import Evidence, FactorialEffects, Matrix, Number
+from reports.numerals import MISSING, format_interval, format_number
 from reports.page.verdict_table import ALL_CONFIRMED, link_to_arm
 from reports.wording import primary_decimals
 
@@ -16,10 +16,10 @@ class HeatCell:
     """One cell.
 
     Attributes:
-        text, small: number, and a second line.
-        tint: -1 (worst) to 1 (best); 0 = no colour.
-        link: fragment of its cells; empty = none.
-        strong: the best of the table, or an interval without 0.
+        text, small: Number, and text on a second line.
+        tint: Colour, -1 (worst) to 1 (best); 0 = none.
+        link: Fragment of the address that opens its cells; empty = none.
+        strong: Whether it is the best of the table, or its interval excludes 0.
     """
 
     text: str
@@ -30,10 +30,11 @@ class HeatCell:
 
     @property
     def style(self) -> str:
-        """Inline style: how much of the colour."""
+        """Inline style that mixes the colour into the cell; empty without a colour."""
         if not self.tint:
             return ""
         name = "better" if self.tint > 0 else "worse"
+        # At most 36 % of the colour: text on it keeps its contrast, on a light and a dark page.
         share = round(6 + 30 * min(1.0, abs(self.tint)))
         return f"background: color-mix(in srgb, var(--{name}) {share}%, transparent)"
 
@@ -43,11 +44,11 @@ class HeatTable:
     """A table.
 
     Attributes:
-        caption: what it shows.
-        corner: head of the first column.
-        groups: (label, columns) over the columns; empty = none.
-        columns: heads, each with a second line.
-        rows: (head, cells).
+        caption: Sentence that describes the table.
+        corner: Head of the first column.
+        groups: Label and number of columns of each group above the heads; empty = no groups.
+        columns: Head of each column, and its second line.
+        rows: Head and cells of each row.
     """
 
     caption: str
@@ -58,32 +59,27 @@ class HeatTable:
 
 
 def matrix_tables(evidence: Evidence, comparison: Comparison) -> tuple[HeatTable, ...]:
-    """Two factors against each other, coloured from the worst mean to the best."""
-    return tuple(_matrix(matrix, comparison) for matrix in evidence.matrices)
+    """Return a table per pair of factors, coloured from the worst mean to the best."""
+    return tuple(_matrix_table(matrix, comparison) for matrix in evidence.matrices)
 
 
 def interaction_table(effects: FactorialEffects, comparison: Comparison) -> HeatTable:
-    """Interactions, each in the row of one factor and the column of the other."""
+    """Return the interactions, each in the row of one factor and the column of the other."""
     decimals = primary_decimals(comparison)
     sign = 1.0 if comparison.primary.higher_is_better else -1.0
     found = {frozenset(effect.factors): effect for effect in effects.interactions}
     largest = max((abs(e.estimate) for e in effects.interactions), default=0.0) or 1.0
 
-    def cell(row: str, column: str) -> HeatCell:
+    def make_cell(row: str, column: str) -> HeatCell:
         effect = found.get(frozenset((row, column)))
-        if effect is None or row == column:
+        if effect is None:
             return HeatCell(text="")
-        clear = effect.low is not None and effect.high is not None
-        apart = clear and ((effect.low or 0) > 0 or (effect.high or 0) < 0)
-        return HeatCell(
-            text=show(effect.estimate, decimals, signed=True),
-            small=show_interval(effect.low, effect.high, decimals) if clear else "",
-            tint=sign * effect.estimate / largest * (1.0 if apart else _PALE),
-            link=ALL_CONFIRMED,
-            strong=apart,
+        share = sign * effect.estimate / largest
+        return _difference_cell(
+            effect.estimate, effect.low, effect.high, share, decimals, ALL_CONFIRMED
         )
 
-    # A triangle: the other half says the same.
+    # A triangle: the other half holds the same numbers.
     return HeatTable(
         caption="How much one module changes what the other one does.",
         corner="Module",
@@ -93,67 +89,82 @@ def interaction_table(effects: FactorialEffects, comparison: Comparison) -> Heat
             (
                 row,
                 tuple(
-                    cell(row, column) if place < number else HeatCell(text="")
-                    for place, column in enumerate(effects.factors[:-1])
+                    make_cell(row, column) if right < down else HeatCell(text="")
+                    for right, column in enumerate(effects.factors[:-1])
                 ),
             )
-            for number, row in enumerate(effects.factors)
-            if number
+            for down, row in enumerate(effects.factors)
+            if down
         ),
     )
 
 
 def slice_table(evidence: Evidence, comparison: Comparison) -> HeatTable:
-    """Arms by slices of the test set: difference from the baseline, whose own means come first."""
+    """Return arms by slices of the test set: differences from the baseline, after its own means."""
     decimals = primary_decimals(comparison)
     sign = 1.0 if comparison.primary.higher_is_better else -1.0
     columns = list(dict.fromkeys((s.dimension, s.tag) for s in evidence.slices))
     dimensions = list(dict.fromkeys(dimension for dimension, _ in columns))
+    # Side by side by dimension, or a group's head would span columns of another one.
     columns = [c for dimension in dimensions for c in columns if c[0] == dimension]
     known = {(s.arm, s.dimension, s.tag): s for s in evidence.slices}
     sizes = {(s.dimension, s.tag): s.utterances for s in evidence.slices}
     largest = max((abs(s.delta) for s in evidence.slices if s.delta is not None), default=0) or 1.0
 
-    def cell(arm: str, dimension: str, tag: str) -> HeatCell:
+    def make_cell(arm: str, dimension: str, tag: str) -> HeatCell:
         found = known.get((arm, dimension, tag))
         if found is None or found.mean is None:
             return HeatCell(text=MISSING)
         if found.delta is None:
-            return HeatCell(text=show(found.mean, decimals), link=link_to_arm(arm))
-        clear = found.low is not None and found.high is not None
-        apart = clear and ((found.low or 0) > 0 or (found.high or 0) < 0)
-        return HeatCell(
-            text=show(found.delta, decimals, signed=True),
-            small=show_interval(found.low, found.high, decimals) if clear else "",
-            tint=sign * found.delta / largest * (1.0 if apart else _PALE),
-            link=link_to_arm(arm),
-            strong=apart,
+            return HeatCell(text=format_number(found.mean, decimals), link=link_to_arm(arm))
+        share = sign * found.delta / largest
+        return _difference_cell(
+            found.delta, found.low, found.high, share, decimals, link_to_arm(arm)
         )
 
     arms = [arm for arm in comparison.facts.arms if any(s.arm == arm for s in evidence.slices)]
+    # The baseline first: its cells are means, and those below are differences from them.
     arms.sort(key=lambda arm: arm != comparison.facts.baseline)
     return HeatTable(
         caption="Difference from the baseline, slice by slice; its own means first.",
         corner="Arm",
         groups=tuple((d, sum(c[0] == d for c in columns)) for d in dimensions),
         columns=tuple((tag, f"n = {sizes[dimension, tag]:,}") for dimension, tag in columns),
-        rows=tuple((arm, tuple(cell(arm, d, tag) for d, tag in columns)) for arm in arms),
+        rows=tuple((arm, tuple(make_cell(arm, d, tag) for d, tag in columns)) for arm in arms),
     )
 
 
-def _matrix(matrix: Matrix, comparison: Comparison) -> HeatTable:
+def _difference_cell(
+    value: float, low: Number, high: Number, share: float, decimals: int, link: str
+) -> HeatCell:
+    """Return a cell with a difference and its interval, pale where the interval holds 0.
+
+    Its full colour is `share`, -1 (worst) to 1 (best).
+    """
+    known = low is not None and high is not None
+    apart = low is not None and high is not None and (low > 0 or high < 0)
+    return HeatCell(
+        text=format_number(value, decimals, signed=True),
+        small=format_interval(low, high, decimals) if known else "",
+        tint=share * (1.0 if apart else _PALE),
+        link=link,
+        strong=apart,
+    )
+
+
+def _matrix_table(matrix: Matrix, comparison: Comparison) -> HeatTable:
     decimals = primary_decimals(comparison)
     sign = 1.0 if comparison.primary.higher_is_better else -1.0
     known = [m for row in matrix.means for m in row if m is not None]
     low, high = min(known, default=0.0), max(known, default=0.0)
     best = max((sign * m for m in known), default=None)
 
-    def cell(mean: float | None, arm: str | None) -> HeatCell:
+    def make_cell(mean: float | None, arm: str | None) -> HeatCell:
         if mean is None or arm is None:
             return HeatCell(text=MISSING)
         share = 2 * (mean - low) / (high - low) - 1 if high > low else 0.0
         return HeatCell(
-            text=show(mean, decimals),
+            text=format_number(mean, decimals),
             tint=sign * share,
             link=link_to_arm(arm),
             strong=sign * mean == best,
@@ -169,10 +180,10 @@ def _matrix(matrix: Matrix, comparison: Comparison) -> HeatTable:
             (
                 row,
                 tuple(
-                    cell(mean, arm)
-                    for mean, arm in zip(matrix.means[place], matrix.arms[place], strict=True)
+                    make_cell(mean, arm)
+                    for mean, arm in zip(matrix.means[index], matrix.arms[index], strict=True)
                 ),
             )
-            for place, row in enumerate(matrix.rows)
+            for index, row in enumerate(matrix.rows)
         ),
     )

@@ -1,4 +1,4 @@
-"""The report as one HTML file that needs no network: plotly.js is inside it, fonts are local."""
+"""The report as one HTML file that needs no network: it holds plotly.js, and fonts are local."""
 
 from typing import Any
 
@@ -6,19 +6,19 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from reports.evidence.comparison import Comparison
 from reports.evidence.values import Evidence, FactorialEffects
-from reports.numerals import MISSING, show, show_interval, show_p
+from reports.numerals import MISSING, format_interval, format_number, format_p
 from reports.page.assets import (
     compact_json,
-    packed,
+    pack_text,
     packed_plotly,
+    page_script,
+    page_styles,
     plotly_script,
-    policy,
-    read,
-    script,
-    styles,
+    read_asset,
+    security_policy,
 )
 from reports.page.cell_archive import cell_archive
-from reports.page.contents import contents
+from reports.page.contents import list_sections
 from reports.page.figures.plots import TUNING, make_plots, plots_as_json
 from reports.page.figures.rows import (
     PARTS,
@@ -33,7 +33,7 @@ from reports.page.heat_tables import interaction_table, matrix_tables, slice_tab
 from reports.page.verdict_table import link_to_arm, verdict_table
 from reports.results import Results
 from reports.tables import Table
-from reports.wording import answer, limit_sentences, sealed_sentences
+from reports.wording import answer_sentences, embargo_sentences, limit_sentences
 
 MOST_FAILURES = 50  # of one kind that are listed one by one: each may bring its log
 DECLINED = {
@@ -48,28 +48,30 @@ PAGE_ROWS = 25  # of a table that are shown at first
 
 
 def render_html(results: Results, comparison: Comparison, evidence: Evidence, table: Table) -> str:
-    """The whole report as one page; every text of the study is escaped by the template.
+    """Return the whole report as one page; the template escapes every text of the study.
 
     Args:
-        results: for the cells behind every number.
-        comparison: of these results.
-        evidence: of them too.
-        table: drawn from the comparison.
+        results: Results of the study, with the cells behind every number.
+        comparison: Comparison of these results.
+        evidence: Further evidence from these results.
+        table: Table of the comparison.
     """
     environment = Environment(
         autoescape=True,
+        # A misspelt name in a template is an error, and not an empty text.
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        loader=FunctionLoader(read),
+        loader=FunctionLoader(read_asset),
     )
     environment.filters.update(
-        show=show, show_interval=show_interval, show_p=show_p, duration=show_duration
+        show=format_number, show_interval=format_interval, show_p=format_p, duration=show_duration
     )
     plots = make_plots(comparison, evidence)
+    # A page without a figure is 2 MB smaller: it does not carry plotly.js.
     labels = {metric.name: metric.label for metric in comparison.metrics}
-    scripts = [script(), *([plotly_script()] if plots else [])]
-    given = _evidence(results, comparison, evidence)
+    scripts = [page_script(), *([plotly_script()] if plots else [])]
+    given = _evidence_sections(results, comparison, evidence)
     return environment.get_template("page.html.j2").render(
         **given,
         comparison=comparison,
@@ -79,30 +81,30 @@ def render_html(results: Results, comparison: Comparison, evidence: Evidence, ta
         results=results,
         evidence=evidence,
         table=table,
-        verdicts=verdict_table(comparison, table, sealed=results.sealed),
-        answer=answer(comparison),
-        sealed=sealed_sentences(results),
+        verdicts=verdict_table(comparison, table, embargoed=results.embargoed),
+        answer=answer_sentences(comparison),
+        sealed=embargo_sentences(results),
         limits=limit_sentences(comparison),
         plots=plots,
         declined=[(DECLINED.get(name, name), why) for name, why in evidence.declined.items()],
         tuning=TUNING,
         tuned_arms=_tuned_arms(plots),
-        contents=contents(results, comparison, evidence, table, plots),
+        contents=list_sections(results, comparison, evidence, table, plots),
         link_to_arm=link_to_arm,
         missing=MISSING,
         most_failures=MOST_FAILURES,
         page_rows=PAGE_ROWS,
-        cells=packed(compact_json(cell_archive(results, labels))),
-        plots_data=packed(compact_json(plots_as_json(plots))),
-        policy=policy(*scripts),
-        styles=styles(),
+        cells=pack_text(compact_json(cell_archive(results, labels))),
+        plots_data=pack_text(compact_json(plots_as_json(plots))),
+        policy=security_policy(*scripts),
+        styles=page_styles(),
         script=scripts[0],
         plotly_js=packed_plotly() if plots else "",
     )
 
 
 def show_duration(seconds: float | None) -> str:
-    """Seconds for a person: `42 s`, `12 min`, `3.4 h`."""
+    """Return seconds in a readable unit: `42 s`, `12 min`, `3.4 h`."""
     if seconds is None:
         return MISSING
     if seconds < 120:
@@ -112,11 +114,13 @@ def show_duration(seconds: float | None) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
-def _evidence(results: Results, comparison: Comparison, evidence: Evidence) -> dict[str, Any]:
-    """What the sections beyond the verdicts draw."""
+def _evidence_sections(
+    results: Results, comparison: Comparison, evidence: Evidence
+) -> dict[str, Any]:
+    """Return the rows and tables of the sections beyond the verdicts, by their template names."""
     effects = evidence.effects
     return {
-        "levels": _levels(effects),
+        "levels": _named_levels(effects),
         "effects": main_effect_rows(evidence, comparison),
         "interactions": interaction_rows(evidence, comparison),
         "interaction_heat": interaction_table(effects, comparison)
@@ -132,8 +136,8 @@ def _evidence(results: Results, comparison: Comparison, evidence: Evidence) -> d
     }
 
 
-def _levels(effects: FactorialEffects | None) -> list[tuple[str, str, str]]:
-    """(factor, off, on) where the levels are not called so."""
+def _named_levels(effects: FactorialEffects | None) -> list[tuple[str, str, str]]:
+    """Return (factor, off, on) where the levels of a factor have other names."""
     if effects is None:
         return []
     named = zip(effects.factors, effects.levels, strict=False)
@@ -141,6 +145,6 @@ def _levels(effects: FactorialEffects | None) -> list[tuple[str, str, str]]:
 
 
 def _tuned_arms(plots: dict[str, Any]) -> list[str]:
-    """Arms that the chooser of the tuning section offers, in the order of the study."""
+    """Return the arms that the chooser of the tuning section offers, in the order of the study."""
     names = {v.name: None for plot in plots.values() if plot.chooser for v in plot.variants}
     return list(names)

@@ -1,30 +1,29 @@
-"""The verdict table of the page: every column that a reader can choose, and what sorts it."""
+"""The verdict table of the page: every column that a reader can choose, and its sort values."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from reports.evidence.comparison import Comparison
 from reports.evidence.estimates import Estimate
-from reports.numerals import show, show_interval, show_p
-from reports.page.field_names import changes_from_baseline
+from reports.evidence.outcomes import Verdict
+from reports.field_names import changes_from_baseline
+from reports.numerals import format_interval, format_number, format_p
 from reports.page.marks import Scale, draw_interval, scale_of
 from reports.tables import Heading, Table, TableCell
 from reports.wording import verdict_words
 
 
 @dataclass(frozen=True, kw_only=True)
-class Column:
+class VerdictColumn:
     """A column of the table.
 
     Attributes:
-        id: its name in the page.
-        title, small: head, and a second line under it.
-        group: label of its metric, for the chooser.
-        name: what the chooser calls it.
-        shown: at first.
+        id: Id of the column in the page, `<metric>.<part>`.
+        title, small: Head of the column, and a second line under it.
+        group: Label of its metric, a heading of the chooser.
+        name: Name of the column in the chooser.
+        shown: Whether the column is shown before a reader chooses.
         kind: `value`, `delta`, `number` or `verdict`.
-        metric: name.
     """
 
     id: str
@@ -34,19 +33,18 @@ class Column:
     name: str
     shown: bool
     kind: str
-    metric: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class VerdictEntry:
     """One cell of the table.
 
     Attributes:
-        text: of the number; empty = nothing to say.
-        more: behind it, e.g. ± sd.
-        small: below it.
-        sort: that the column is sorted by; None sorts last.
-        mark: drawing beside the text.
+        text: Number as it is shown; empty = an empty cell.
+        more: Text behind it, e.g. ± sd.
+        small: Text on a second line.
+        sort: Value by which the column is sorted; None sorts last.
+        mark: Drawing beside the text, as SVG.
         style: `best`, `second`, or a verdict.
     """
 
@@ -59,28 +57,27 @@ class Entry:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
-    """A row: arm, its number, what it fixes and the baseline does not, verdict, entries."""
+class VerdictRow:
+    """A row: arm, what it fixes and the baseline does not, verdict, link to its cells, entries."""
 
     arm: str
-    place: int
     changes: tuple[str, ...]
     verdict: str
     link: str
-    entries: tuple[Entry, ...]
+    entries: tuple[VerdictEntry, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class VerdictTable:
-    """Columns, and a line an arm with an entry a column."""
+    """Columns, and a line per arm with an entry per column."""
 
-    columns: tuple[Column, ...]
-    lines: tuple[Line, ...]
+    columns: tuple[VerdictColumn, ...]
+    lines: tuple[VerdictRow, ...]
 
     @property
-    def groups(self) -> list[tuple[str, list[Column]]]:
+    def groups(self) -> list[tuple[str, list[VerdictColumn]]]:
         """The columns by metric, for the chooser."""
-        found: dict[str, list[Column]] = {}
+        found: dict[str, list[VerdictColumn]] = {}
         for column in self.columns:
             found.setdefault(column.group, []).append(column)
         return list(found.items())
@@ -90,18 +87,22 @@ ALL_CONFIRMED = "#arm=&phase=confirm"  # the fragment of what was made from all 
 
 
 def link_to_arm(arm: str, phase: str = "confirm") -> str:
-    """The fragment that opens an arm's cells."""
+    """Return the fragment of the page's address that opens an arm's cells."""
     return "#" + urlencode({"arm": arm, "phase": phase})
 
 
-def verdict_table(comparison: Comparison, table: Table, *, sealed: bool = False) -> VerdictTable:
-    """All columns of all metrics, the primary one's first and shown.
+def verdict_table(comparison: Comparison, table: Table, *, embargoed: bool = False) -> VerdictTable:
+    """Return all columns of all metrics, the primary one's first and shown.
 
-    Of a sealed study every verdict is sealed, not missing.
+    Args:
+        comparison: Comparison of the arms.
+        table: Table of the same comparison.
+        embargoed: Whether test metrics are under embargo: then every verdict is "sealed".
     """
-    columns: list[Column] = []
+    columns: list[VerdictColumn] = []
     for heading in table.header:
-        columns += _columns(heading)
+        columns += _metric_columns(heading)
+    # One scale per metric, so that the intervals of a column can be compared by eye.
     scales = {
         h.metric: scale_of(
             v
@@ -113,16 +114,15 @@ def verdict_table(comparison: Comparison, table: Table, *, sealed: bool = False)
     }
     margins = {m.name: m.margin for m in comparison.metrics}
     lines = []
-    for place, row in enumerate(table.rows):
-        entries: list[Entry] = []
-        words = "sealed" if sealed else verdict_words(comparison, row.arm)
+    for row in table.rows:
+        entries: list[VerdictEntry] = []
+        words = "sealed" if embargoed else verdict_words(comparison, row.arm)
         for heading, cell in zip(table.header, row.cells, strict=True):
             scale, margin = scales[heading.metric], margins[heading.metric]
-            entries += _entries(heading, cell, scale, margin, words)
+            entries += _metric_entries(heading, cell, scale, margin, words)
         lines.append(
-            Line(
+            VerdictRow(
                 arm=row.arm,
-                place=place,
                 changes=changes_from_baseline(comparison.facts, row.arm),
                 verdict=words.split(":")[0],
                 link=link_to_arm(row.arm),
@@ -132,9 +132,9 @@ def verdict_table(comparison: Comparison, table: Table, *, sealed: bool = False)
     return VerdictTable(columns=tuple(columns), lines=tuple(lines))
 
 
-def _columns(h: Heading) -> list[Column]:
-    def column(part: str, title: str, name: str, kind: str, *, small: str = "") -> Column:
-        return Column(
+def _metric_columns(h: Heading) -> list[VerdictColumn]:
+    def column(part: str, title: str, name: str, kind: str, *, small: str = "") -> VerdictColumn:
+        return VerdictColumn(
             id=f"{h.metric}.{part}",
             title=title,
             small=small,
@@ -142,7 +142,6 @@ def _columns(h: Heading) -> list[Column]:
             name=name,
             shown=h.primary and part in ("mean", "delta", "p_holm", "p_better", "g", "verdict"),
             kind=kind,
-            metric=h.metric,
         )
 
     of = "" if h.primary else h.label
@@ -168,52 +167,64 @@ def _columns(h: Heading) -> list[Column]:
     return found
 
 
-def _entries(
+def _metric_entries(
     h: Heading, cell: TableCell, scale: Scale, margin: float | None, words: str
-) -> list[Entry]:
+) -> list[VerdictEntry]:
     e = cell.estimate
     style = (e.verdict or "") if h.primary else ""
     entries = [
-        Entry(
-            text=show(e.mean, h.decimals) if e.mean is not None else "",
-            more=f"± {show(e.sd, h.decimals)}" if e.sd is not None else "",
+        VerdictEntry(
+            text=format_number(e.mean, h.decimals) if e.mean is not None else "",
+            more=f"± {format_number(e.sd, h.decimals)}" if e.sd is not None else "",
             sort=e.mean,
             style=cell.rank or "",
         ),
-        Entry(
-            text=show(e.delta, h.decimals, signed=True),
-            small=show_interval(e.ci_low, e.ci_high, h.decimals),
+        VerdictEntry(
+            text=format_number(e.delta, h.decimals, signed=True),
+            small=format_interval(e.ci_low, e.ci_high, h.decimals),
             sort=e.delta,
             mark=draw_interval(scale, e.delta, e.ci_low, e.ci_high, margin=margin, verdict=style),
         )
         if e.delta is not None
-        else Entry(text=""),
+        else VerdictEntry(text=""),
     ]
     if h.primary:
         entries += [
-            _verdict(words),
-            _number(e, show_p(e.p_holm), e.p_holm),
-            _number(e, show(e.p_better, 2), e.p_better),
-            _number(e, show(e.hedges_g, 2, signed=True), e.hedges_g),
+            _verdict_entry(words),
+            _number_entry(e, format_p(e.p_holm), e.p_holm),
+            _number_entry(e, format_number(e.p_better, 2), e.p_better),
+            _number_entry(e, format_number(e.hedges_g, 2, signed=True), e.hedges_g),
         ]
-    entries.append(_number(e, show_p(e.p), e.p))
+    entries.append(_number_entry(e, format_p(e.p), e.p))
     if h.primary:
         entries += [
-            _number(e, show_interval(e.bca_low, e.bca_high, h.decimals), e.bca_low),
-            _number(e, show_p(e.p_equivalent), e.p_equivalent),
-            Entry(text=str(e.n), sort=e.n),
+            _number_entry(e, format_interval(e.bca_low, e.bca_high, h.decimals), e.bca_low),
+            _number_entry(e, format_p(e.p_equivalent), e.p_equivalent),
+            VerdictEntry(text=str(e.n), sort=e.n),
         ]
     return entries
 
 
-def _number(estimate: Estimate, text: str, sort: float | None) -> Entry:
-    return Entry(text=text, sort=sort) if estimate.delta is not None else Entry(text="")
+def _number_entry(estimate: Estimate, text: str, sort: float | None) -> VerdictEntry:
+    # The baseline has no difference from itself: an empty cell, and not a dash for a missing value.
+    return (
+        VerdictEntry(text=text, sort=sort) if estimate.delta is not None else VerdictEntry(text="")
+    )
 
 
-_ORDER: Sequence[str] = ("better", "equivalent", "baseline", "undecided", "worse")
+# Sorted by what a reader looks for, not by the alphabet; other words, as "no result", come last.
+_ORDER = (
+    Verdict.BETTER,
+    Verdict.EQUIVALENT,
+    Verdict.BASELINE,
+    Verdict.UNDECIDED,
+    Verdict.WORSE,
+)
 
 
-def _verdict(words: str) -> Entry:
+def _verdict_entry(words: str) -> VerdictEntry:
     head, _, reason = words.partition(": ")
     rank = _ORDER.index(head) if head in _ORDER else len(_ORDER)
-    return Entry(text=head, small=reason, sort=rank, style=head if head in _ORDER else "none")
+    return VerdictEntry(
+        text=head, small=reason, sort=rank, style=head if head in _ORDER else "none"
+    )

@@ -1,1 +1,1 @@
-"""What goes into a paper: LaTeX, Markdown, figures, references, the methods paragraph."""
+"""Files for a paper: tables, figures, references and the methods section."""

@@ -1,4 +1,4 @@
-"""A small LaTeX document that shows everything that a report has for a paper."""
+"""A small LaTeX document that shows all tables and figures that a report has for a paper."""
 
 from collections.abc import Sequence
 
@@ -21,13 +21,13 @@ _PREAMBLE = r"""% Written by `triptych report`. Shows all there is; take from it
 def render_document(
     facts: StudyFacts, inputs: Sequence[str], figures: Sequence[Drawing], *, cites: bool
 ) -> str:
-    """`main.tex`.
+    """Return `main.tex`.
 
     Args:
-        facts: of the study.
-        inputs: names of the LaTeX files that it shows, in their order.
-        figures: below `figures/`.
-        cites: whether anything is cited.
+        facts: Facts of the study.
+        inputs: Names of the LaTeX files that it shows, in their order.
+        figures: Figures that it shows; their files are in `figures/`.
+        cites: Whether anything is cited; without a citation BibTeX ends with an error.
     """
     lines = [
         _PREAMBLE,
@@ -37,17 +37,19 @@ def render_document(
         r"\begin{document}",
         r"\maketitle",
     ]
+    # A page for each, so that the floats of one file do not drift into the next.
     for name in inputs:
         lines += ["", rf"\input{{{name}}}", r"\clearpage"]
     for drawing in figures:
-        lines += ["", *_figure(drawing)]
+        lines += ["", *_figure_float(drawing)]
     if cites:
         lines += ["", r"\clearpage", r"\bibliographystyle{plain}", r"\bibliography{references}"]
     return "\n".join([*lines, r"\end{document}"]) + "\n"
 
 
-def _figure(drawing: Drawing) -> list[str]:
+def _figure_float(drawing: Drawing) -> list[str]:
     kind = "figure*" if drawing.wide else "figure"
+    # A narrow figure is as wide as it was drawn, so its fonts keep their size.
     width = r"width=\textwidth" if drawing.wide else ""
     return [
         rf"\begin{{{kind}}}[htbp]",

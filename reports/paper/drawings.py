@@ -1,4 +1,4 @@
-"""Which figures a report has for a paper, and what is said below each."""
+"""The figures that a report has for a paper, and the caption of each."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from reports.evidence.comparison import Comparison
 from reports.evidence.values import Evidence
-from reports.numerals import count
-from reports.page.figures.arms import delta_data, learning_data, seeds_data
-from reports.page.figures.tuning import importance_data
-from reports.paper.figure_style import as_bytes, style
+from reports.figures.arm_data import delta_data, learning_data, seeds_data
+from reports.figures.shown_arms import farthest_arms
+from reports.figures.tuning_data import importance_data
+from reports.numerals import format_count
+from reports.paper.figure_style import as_bytes, paper_style
 from reports.paper.figures import (
     draw_delta,
     draw_effects,
@@ -25,8 +26,8 @@ from reports.tables import Table
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-ROWS = 36  # arms of a figure with a row an arm: what a page has room for
-CURVES = 8  # arms of a figure with a line an arm
+ROWS = 36  # arms of a figure with a row per arm: a page has room for so many
+CURVES = 8  # arms of a figure with a line per arm: there are so many colours and dashes
 EFFECTS = 30  # main effects and interactions of a figure
 
 
@@ -35,10 +36,10 @@ class Drawing:
     """A figure, not drawn yet.
 
     Attributes:
-        name: of its files.
-        caption: what it shows, as plain text.
-        wide: as wide as the page, not as a column.
-        draw: draws it.
+        name: Name of its files, without an ending.
+        caption: Caption, as plain text.
+        wide: Whether it is as wide as the page, and not as a column.
+        draw: Function that draws it.
     """
 
     name: str
@@ -47,19 +48,19 @@ class Drawing:
     draw: "Callable[[], Figure]"
 
 
-def drawings(comparison: Comparison, evidence: Evidence, table: Table) -> tuple[Drawing, ...]:
-    """The figures that there is something to show in."""
+def list_drawings(comparison: Comparison, evidence: Evidence, table: Table) -> tuple[Drawing, ...]:
+    """List the figures that have something to show."""
     return (
-        *_of_arms(comparison),
-        *_of_design(comparison, evidence, table),
-        *_of_training(comparison, evidence),
+        *_arm_drawings(comparison),
+        *_design_drawings(comparison, evidence, table),
+        *_training_drawings(comparison, evidence),
     )
 
 
 def figure_files(found: Sequence[Drawing]) -> dict[str, bytes]:
-    """File name -> content, a PDF and an SVG each; same results, same bytes."""
+    """Return file name -> content, a PDF and an SVG per figure; same results, same bytes."""
     files = {}
-    with style():
+    with paper_style():
         for drawing in found:
             pdf, svg = as_bytes(drawing.draw())
             files[f"{drawing.name}.pdf"] = pdf
@@ -67,11 +68,12 @@ def figure_files(found: Sequence[Drawing]) -> dict[str, bytes]:
     return files
 
 
-def _of_arms(comparison: Comparison) -> Iterator[Drawing]:
+def _arm_drawings(comparison: Comparison) -> Iterator[Drawing]:
     facts, primary = comparison.facts, comparison.primary
+    # A study without results has tables, whose rows are its arms, but no figure of them.
     if not any(comparison.seed_values.values()):
         return
-    arms = farthest(comparison, ROWS)
+    arms = farthest_arms(comparison, facts.arms, ROWS)
     of_how_many = (
         ""
         if len(arms) == len(facts.arms)
@@ -101,7 +103,7 @@ def _of_arms(comparison: Comparison) -> Iterator[Drawing]:
     )
 
 
-def _of_design(comparison: Comparison, evidence: Evidence, table: Table) -> Iterator[Drawing]:
+def _design_drawings(comparison: Comparison, evidence: Evidence, table: Table) -> Iterator[Drawing]:
     primary = comparison.primary
     better = "higher" if primary.higher_is_better else "lower"
     if evidence.effects is not None and evidence.effects.main:
@@ -113,8 +115,8 @@ def _of_design(comparison: Comparison, evidence: Evidence, table: Table) -> Iter
             caption=(
                 f"Main effects{' (filled) and interactions (open)' if interactions else ''} on "
                 f"{primary.label}, with 95 % intervals; {better} is better."
-                + (f" {count(left, 'interaction')} more {'is' if left == 1 else 'are'} in the "
-                   "table." if left else "")
+                + (f" {format_count(left, 'interaction')} more {'is' if left == 1 else 'are'} in "
+                   "the table." if left else "")
             ),
             wide=False,
             draw=lambda: draw_effects(main, interactions, primary.label),
@@ -129,25 +131,26 @@ def _of_design(comparison: Comparison, evidence: Evidence, table: Table) -> Iter
             wide=False,
             draw=lambda: draw_shapley(evidence.shapley, primary.label),
         )
-    for place, matrix in enumerate(evidence.matrices, 1):
+    for number, matrix in enumerate(evidence.matrices, 1):
         yield Drawing(
-            name=f"matrix-{place}",
+            name=f"matrix-{number}",
             caption=(
                 f"Mean {primary.label} by {matrix.row_factor} and {matrix.column_factor}"
                 + (f" at {', '.join(matrix.beside)}" if matrix.beside else "")
                 + "; darker is better. A dash: no such arm was confirmed."
             ),
             wide=len(matrix.columns) > 5,
+            # Bound now: the loop has gone on by the time that it is drawn.
             draw=lambda matrix=matrix: draw_matrix(  # type: ignore[misc]
                 matrix, primary.label, primary.higher_is_better, table.header[0].decimals
             ),
         )
 
 
-def _of_training(comparison: Comparison, evidence: Evidence) -> Iterator[Drawing]:
+def _training_drawings(comparison: Comparison, evidence: Evidence) -> Iterator[Drawing]:
     facts, primary = comparison.facts, comparison.primary
     if evidence.learning:
-        data = learning_data(evidence, comparison, farthest(comparison, CURVES))
+        data = learning_data(evidence, comparison, farthest_arms(comparison, facts.arms, CURVES))
         yield Drawing(
             name="learning",
             caption=(
@@ -163,25 +166,8 @@ def _of_training(comparison: Comparison, evidence: Evidence) -> Iterator[Drawing
             name="importance",
             caption=(
                 "Share of the spread of validation values that each searched field explains "
-                f"(PED-ANOVA), in {count(len(shown), 'arm')}."
+                f"(PED-ANOVA), in {format_count(len(shown), 'arm')}."
             ),
             wide=False,
             draw=lambda: draw_importance(shown),
         )
-
-
-def farthest(comparison: Comparison, most: int) -> tuple[str, ...]:
-    """At most so many arms, in their order: the baseline, and those farthest from it."""
-    facts, primary = comparison.facts, comparison.primary
-    if len(facts.arms) <= most:
-        return facts.arms
-    place = {arm: number for number, arm in enumerate(facts.arms)}
-    by_distance = sorted(
-        facts.arms,
-        key=lambda arm: (
-            arm != facts.baseline,
-            -abs(comparison.of(arm, primary.name).delta or 0.0),
-            place[arm],
-        ),
-    )
-    return tuple(sorted(by_distance[:most], key=place.__getitem__))

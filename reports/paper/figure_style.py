@@ -1,4 +1,4 @@
-"""How figures for a paper look, and how they become bytes: the same results, the same bytes.
+"""The look of figures for a paper, and their files: the same results give the same bytes.
 
 Matplotlib is imported inside the functions: it takes half a second, and few commands draw.
 """
@@ -9,6 +9,8 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+from reports.evidence.outcomes import Verdict
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,14 +24,20 @@ SOFT = "#777777"
 # Okabe and Ito's colours: told apart in every common kind of colour blindness. Shapes, dashes and
 # fillings differ too, so that they are told apart in grey.
 COLOURS = {
-    "baseline": "#222222",
-    "better": "#009E73",
-    "worse": "#D55E00",
-    "equivalent": "#0072B2",
-    "undecided": "#777777",
+    Verdict.BASELINE: "#222222",
+    Verdict.BETTER: "#009E73",
+    Verdict.WORSE: "#D55E00",
+    Verdict.EQUIVALENT: "#0072B2",
+    Verdict.UNDECIDED: "#777777",
 }
-MARKERS = {"baseline": "D", "better": "^", "worse": "v", "equivalent": "s", "undecided": "o"}
-OPEN = ("baseline", "undecided")  # drawn as outlines
+MARKERS = {
+    Verdict.BASELINE: "D",
+    Verdict.BETTER: "^",
+    Verdict.WORSE: "v",
+    Verdict.EQUIVALENT: "s",
+    Verdict.UNDECIDED: "o",
+}
+OPEN = (Verdict.BASELINE, Verdict.UNDECIDED)  # drawn as outlines
 LINES = ("#222222", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#B8860B", "#777777")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)))
 _STYLE: dict[str, Any] = {
@@ -66,11 +74,11 @@ _STYLE: dict[str, Any] = {
 
 
 @contextmanager
-def style() -> Iterator[None]:
-    """The look of the figures that are made and saved inside."""
+def paper_style() -> Iterator[None]:
+    """Set the look of the figures that are made and saved in this context."""
     from matplotlib import rc_context, rcParamsDefault
 
-    # The defaults first: what a user's own matplotlibrc says must change no byte.
+    # The defaults first: a user's own matplotlibrc must change no byte.
     wanted: Any = {name: rcParamsDefault[name] for name in rcParamsDefault if name != "backend"}
     wanted |= _STYLE
     with warnings.catch_warnings():
@@ -79,8 +87,9 @@ def style() -> Iterator[None]:
             yield
 
 
-def canvas(width: float, height: float, columns: int = 1) -> "tuple[Figure, list[Axes]]":
-    """A figure of so many inches, and its axes side by side."""
+def new_figure(width: float, height: float, columns: int = 1) -> "tuple[Figure, list[Axes]]":
+    """Return a figure of a width and height in inches, and its axes side by side."""
+    # Not through pyplot, which keeps every figure and looks for a screen.
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height))
@@ -89,31 +98,32 @@ def canvas(width: float, height: float, columns: int = 1) -> "tuple[Figure, list
 
 
 def as_bytes(figure: "Figure") -> tuple[bytes, bytes]:
-    """The figure as PDF and as SVG, without a date."""
+    """Return the figure as PDF and as SVG, without a date."""
     pdf, svg = io.BytesIO(), io.BytesIO()
     figure.savefig(pdf, format="pdf", metadata={"CreationDate": None})
-    figure.set_layout_engine("none")  # everything is in its place
+    # Saving the PDF has laid the figure out, so nothing is left to move.
+    figure.set_layout_engine("none")
     figure.savefig(svg, format="svg", metadata={"Date": None})
     return pdf.getvalue(), svg.getvalue()
 
 
-def plain(texts: "Sequence[Text]") -> None:
-    """A study's names are no mathematics, whatever dollar signs they have."""
+def disable_math(texts: "Sequence[Text]") -> None:
+    """Show these texts as they are: a study's names are no mathematics, dollar signs or not."""
     for text in texts:
         text.set_parse_math(False)
 
 
-def wrap(name: str, width: int, lines: int = 3) -> str:
-    """A name over at most so many lines, without characters that print nothing."""
+def wrap_name(name: str, width: int, lines: int = 3) -> str:
+    """Break a name into at most so many lines, without characters that print nothing."""
     printable = "".join(c if c.isprintable() else " " for c in name)
     return "\n".join(textwrap.wrap(printable, width, max_lines=lines, placeholder=" …"))
 
 
 def name_rows(axes: "Axes", names: Sequence[str], width: int) -> None:
-    """A row a name, from the top."""
-    lines = _lines(len(names))
-    axes.set_yticks(range(len(names)), [wrap(name, width, lines) for name in names])
-    plain(axes.get_yticklabels())
+    """Label the rows of a figure with names, from the top."""
+    lines = _lines_per_name(len(names))
+    axes.set_yticks(range(len(names)), [wrap_name(name, width, lines) for name in names])
+    disable_math(axes.get_yticklabels())
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
@@ -122,12 +132,12 @@ def name_rows(axes: "Axes", names: Sequence[str], width: int) -> None:
 
 
 def row_height(names: Sequence[str], width: int) -> float:
-    """Inches of all rows together."""
-    wrapped = [wrap(name, width, _lines(len(names))) for name in names]
+    """Return the height of all rows together, in inches."""
+    wrapped = [wrap_name(name, width, _lines_per_name(len(names))) for name in names]
     lines = max((text.count("\n") + 1 for text in wrapped), default=1)
     return len(names) * (0.1 + 0.115 * lines)
 
 
-def _lines(names: int) -> int:
-    """Lines that a name may take: of many names each has less room, or a page would not do."""
+def _lines_per_name(names: int) -> int:
+    """Return the lines that a name may take: fewer for many names, or a page would not do."""
     return 3 if names <= 12 else 2 if names <= 22 else 1

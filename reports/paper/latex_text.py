@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from reports.numerals import show
+from reports.numerals import format_number
 
 _TEXT = str.maketrans(
     {
@@ -87,41 +87,45 @@ _SYMBOL_COMMANDS = {
 
 
 def escape_latex(text: str) -> str:
-    """Text that LaTeX prints as it is, in one line.
+    """Escape a text so that LaTeX prints it as it is, in one line.
 
     A character that pdfTeX's fonts lack is shown by its number there, and as it is where an
     engine reads Unicode. Control and formatting characters, which print nothing, are left out.
     """
+    # One line, as an empty one would end a paragraph within an argument, which is an error of TeX.
     return "".join(_escape_character(character) for character in " ".join(text.split()))
 
 
 def _escape_character(character: str) -> str:
-    translated = character.translate(_TEXT)
-    if translated != character or character.isascii():
-        return translated if character.isprintable() or translated != character else ""
+    if ord(character) in _TEXT:
+        return _TEXT[ord(character)]
+    if character.isascii():
+        return character if character.isprintable() else ""
     if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Cn"):
         return ""
+    # As an accent on a letter where it is one: that prints in every encoding of fonts.
     decomposed = unicodedata.normalize("NFD", character)
     if len(decomposed) == 2 and decomposed[0].isascii() and decomposed[1] in _ACCENTS:
         return rf"\{_ACCENTS[decomposed[1]]}{{{decomposed[0]}}}"
-    if greek := _greek(character):
+    if greek := _greek_letter(character):
         return greek
+    # `\Umathchar` exists in engines that read Unicode alone.
     return rf"{{\ifdefined\Umathchar {character}\else[U+{ord(character):04X}]\fi}}"
 
 
-def _greek(character: str) -> str:
-    """A Greek letter as mathematics; empty if it is none that LaTeX has a command for."""
+def _greek_letter(character: str) -> str:
+    """Return a Greek letter as mathematics; empty if LaTeX has no command for the character."""
     words = unicodedata.name(character, "").split()
     if len(words) != 4 or words[0] != "GREEK" or words[2] != "LETTER":
         return ""
-    name = {"LAMDA": "lambda"}.get(words[3], words[3].lower())
+    name = {"LAMDA": "lambda"}.get(words[3], words[3].lower())  # Unicode's spelling, and TeX's
     if words[1] == "SMALL" and name in _GREEK:
         return rf"$\{name}$"
     return rf"$\{name.capitalize()}$" if words[1] == "CAPITAL" and name in _CAPITALS else ""
 
 
 def symbol_latex(symbol: str) -> str:
-    """A field's symbol in dollar signs; empty if it holds anything but names, Greek and indices."""
+    """Return a field's symbol in dollar signs; empty if it is not just names, Greek and indices."""
     commands = set(re.findall(r"\\([A-Za-z]+|.)", symbol))
     plain = re.sub(r"\\[A-Za-z]+", "", symbol)
     # Two indices at one place, or one without a body, are errors of TeX.
@@ -131,13 +135,14 @@ def symbol_latex(symbol: str) -> str:
         or wrong
         or not re.fullmatch(r"[A-Za-z0-9_^{}', .]*", plain)
         or not commands <= _SYMBOL_COMMANDS
-        or not _balanced(plain)
+        or not has_balanced_braces(plain)
     ):
         return ""
     return f"${symbol.strip()}$"
 
 
-def _balanced(text: str) -> bool:
+def has_balanced_braces(text: str) -> bool:
+    """Check whether every brace that opens in a text closes in it, and the other way round."""
     depth = 0
     for character in text:
         depth += {"{": 1, "}": -1}.get(character, 0)
@@ -146,15 +151,18 @@ def _balanced(text: str) -> bool:
     return depth == 0
 
 
-def number(value: float | None, decimals: int, *, signed: bool = False) -> str:
-    """A number for a cell."""
-    return escape_latex(show(value, decimals, signed=signed))
+def number_latex(value: float | None, decimals: int, *, signed: bool = False) -> str:
+    """Return a number as the text of a cell."""
+    return escape_latex(format_number(value, decimals, signed=signed))
 
 
-def tabular(columns: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """A tabular in booktabs style, scaled down to the page where it is wider.
+def tabular_lines(columns: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return a tabular in booktabs style, scaled down to the page where it is wider.
 
-    A row that is empty is a small gap.
+    Args:
+        columns: Column types, as LaTeX has them.
+        head: Heads of the columns, as LaTeX.
+        rows: Cells of each row, as LaTeX; an empty row is a small gap.
     """
     return [
         r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%",

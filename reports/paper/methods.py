@@ -1,4 +1,4 @@
-"""What was done, in words that can stand in a paper. Every number comes from the values."""
+"""The methods section of a paper, in words. Every number comes from the values."""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,7 +6,7 @@ from reports.evidence.caveats import Fairness
 from reports.evidence.comparison import Comparison
 from reports.evidence.statistics.paired import ALPHA, EXACT_UP_TO
 from reports.evidence.values import Evidence
-from reports.numerals import count, count_range
+from reports.numerals import format_count, format_count_range
 from reports.paper.methods_tuning import tuning_sentences
 from reports.paper.prose import Cite, Paragraph, Sentence
 from reports.results import Results
@@ -16,41 +16,43 @@ NAMED = 12  # arms named one by one; the table has the others
 SOFTWARE = ("python", "triptych", "torch", "numpy", "scipy", "statsmodels", "optuna", "ray")
 
 
-def methods(results: Results, comparison: Comparison, evidence: Evidence) -> tuple[Paragraph, ...]:
-    """The methods section of a study, complete or not."""
+def methods_paragraphs(
+    results: Results, comparison: Comparison, evidence: Evidence
+) -> tuple[Paragraph, ...]:
+    """Return the methods section of a study, complete or not."""
     parts = (
-        ("Arms", _arms(comparison)),
-        ("Data", _data(results, comparison)),
+        ("Arms", _arm_sentences(comparison)),
+        ("Data", _data_sentences(results, comparison)),
         ("Tuning", tuning_sentences(results, comparison)),
-        ("Confirmation", _confirmation(results, comparison)),
-        ("Statistics", _statistics(comparison)),
-        ("Further analyses", _analyses(results, comparison, evidence)),
-        ("Limits and fairness", _limits(comparison)),
-        ("Failures", _failures(comparison)),
-        ("Reproducibility", _reproducibility(comparison)),
+        ("Confirmation", _confirmation_sentences(results, comparison)),
+        ("Statistics", _statistics_sentences(comparison)),
+        ("Further analyses", _analysis_sentences(results, comparison, evidence)),
+        ("Limits and fairness", _fairness_sentences(comparison)),
+        ("Failures", _failure_sentences(comparison)),
+        ("Reproducibility", _reproducibility_sentences(comparison)),
     )
     return tuple(Paragraph(name, found) for name, each in parts if (found := tuple(each)))
 
 
-def _arms(comparison: Comparison) -> Iterator[Sentence]:
+def _arm_sentences(comparison: Comparison) -> Iterator[Sentence]:
     facts = comparison.facts
     others = [arm for arm in facts.arms if arm != facts.baseline]
-    yield (f"The question was: {_closed(facts.question)}",)
+    yield (f"The question was: {_end_sentence(facts.question)}",)
     if not others:
         yield (f"The study has one configuration, “{facts.baseline}”.",)
     elif len(others) <= NAMED:
-        named = "; ".join(f"“{arm}”{_changes(comparison, arm)}" for arm in others)
+        named = "; ".join(f"“{arm}”{_changes_text(comparison, arm)}" for arm in others)
         compared = "1 arm was" if len(others) == 1 else f"{len(others)} arms were"
         yield (f"{compared} compared with the baseline “{facts.baseline}”: {named}.",)
     else:
         yield (f"{len(others)} arms were compared with the baseline “{facts.baseline}”.",)
-    yield from _sources(comparison)
+    yield from _source_sentences(comparison)
 
 
-def _changes(comparison: Comparison, arm: str) -> str:
+def _changes_text(comparison: Comparison, arm: str) -> str:
     changes = comparison.facts.changes.get(arm, {})
     if not changes or len(changes) > 3 or comparison.facts.levels.get(arm):
-        return ""  # too long, or said by the table of modules
+        return ""  # too long, or in the table of modules
     values = (
         f"{path} = {str(value).lower() if isinstance(value, bool) else value}"
         for path, value in changes.items()
@@ -58,8 +60,9 @@ def _changes(comparison: Comparison, arm: str) -> str:
     return f" ({', '.join(values)})"
 
 
-def _sources(comparison: Comparison) -> Iterator[Sentence]:
-    """What the arms are built from: what all have, and what only some have."""
+def _source_sentences(comparison: Comparison) -> Iterator[Sentence]:
+    """Yield the methods that all arms build on, and those that only some do."""
+    # A key without a reference can't be cited, and "builds on" would stand with nothing behind it.
     known = comparison.facts.references
     methods = {
         arm: tuple(key for key in keys if key in known)
@@ -80,7 +83,7 @@ def _sources(comparison: Comparison) -> Iterator[Sentence]:
         yield (f"{named} {also}{'builds' if len(arms) == 1 else 'build'} on", Cite(keys), ".")
 
 
-def _data(results: Results, comparison: Comparison) -> Iterator[Sentence]:
+def _data_sentences(results: Results, comparison: Comparison) -> Iterator[Sentence]:
     provenance = comparison.facts.provenance
     if "data" in provenance:
         digest = provenance.get("data sha256", "")
@@ -89,10 +92,10 @@ def _data(results: Results, comparison: Comparison) -> Iterator[Sentence]:
     if sizes := provenance.get("utterances"):
         yield (f"Utterances: {sizes}.",)
     elif results.labels is not None:
-        yield (f"The test split has {count(len(results.labels), 'utterance')}.",)
+        yield (f"The test split has {format_count(len(results.labels), 'utterance')}.",)
 
 
-def _confirmation(results: Results, comparison: Comparison) -> Iterator[Sentence]:
+def _confirmation_sentences(results: Results, comparison: Comparison) -> Iterator[Sentence]:
     facts = comparison.facts
     seeds = facts.confirm_seeds
     if not seeds:
@@ -101,12 +104,12 @@ def _confirmation(results: Results, comparison: Comparison) -> Iterator[Sentence
     tuned = any(facts.searched.values())
     yield (
         ("The chosen candidate of every arm was" if tuned else "Every arm was")
-        + f" trained {'anew ' if tuned else ''}with {count(len(seeds), 'confirm seed')} "
-        f"({_listed(seeds)})"
+        + f" trained {'anew ' if tuned else ''}with {format_count(len(seeds), 'confirm seed')} "
+        f"({_seed_list(seeds)})"
         + (", none of which was used in tuning" if tuned and disjoint else "")
         + ", the same for every arm.",
     )
-    if results.sealed:
+    if results.embargoed:
         yield ("The study is unfinished, and its test metrics are sealed.",)
     else:
         yield ("Each of these models was evaluated on the test split; no tuning cell was.",)
@@ -117,11 +120,11 @@ def _confirmation(results: Results, comparison: Comparison) -> Iterator[Sentence
         )
         more = f"; and {len(lacking) - NAMED} more arms" if len(lacking) > NAMED else ""
         yield (f"Not every seed is complete: {named}{more}.",)
-    for opening in results.openings:
-        yield (_closed(opening),)
+    for opening in results.unblindings:
+        yield (_end_sentence(opening),)
 
 
-def _statistics(comparison: Comparison) -> Iterator[Sentence]:
+def _statistics_sentences(comparison: Comparison) -> Iterator[Sentence]:
     facts, primary = comparison.facts, comparison.primary
     others = [m.label for m in comparison.metrics if m is not primary]
     direction = "higher" if primary.higher_is_better else "lower"
@@ -129,8 +132,9 @@ def _statistics(comparison: Comparison) -> Iterator[Sentence]:
         f"The primary metric, which alone carries verdicts, is {primary.label} ({direction} is "
         f"better)" + (f"; reported beside it are {', '.join(others)}." if others else "."),
     )
-    estimates = [comparison.of(arm, primary.name) for arm in facts.arms]
+    estimates = [comparison.estimate_of(arm, primary.name) for arm in facts.arms]
     pairs = max((e.pairs for e in estimates), default=0)
+    # Of an incomplete study nothing is described that was not done.
     if not pairs:
         return
     yield ("Values are means and sample standard deviations over confirm seeds.",)
@@ -140,7 +144,7 @@ def _statistics(comparison: Comparison) -> Iterator[Sentence]:
             "Their 95 % intervals are percentile intervals of a two-level paired bootstrap, which "
             "resamples seeds and, within them, test utterances, the same draw for both arms.",
         )
-    tested = count(comparison.limits.arms, "arm")
+    tested = format_count(comparison.limits.arms, "arm")
     kind = "exact" if pairs <= EXACT_UP_TO else "sampled"
     yield (
         f"p values are of the {kind} two-sided sign-flip permutation test over seeds",
@@ -172,19 +176,21 @@ def _statistics(comparison: Comparison) -> Iterator[Sentence]:
         yield ("No margin was given, so no arm can be called equivalent; others are undecided.",)
     if comparison.claims:
         yield (
-            f"The study file states {count(len(comparison.claims), 'claim')}; p values of claims "
-            "are Holm-corrected over claims.",
+            f"The study file states {format_count(len(comparison.claims), 'claim')}; p values of "
+            "claims are Holm-corrected over claims.",
         )
 
 
-def _analyses(results: Results, comparison: Comparison, evidence: Evidence) -> Iterator[Sentence]:
+def _analysis_sentences(
+    results: Results, comparison: Comparison, evidence: Evidence
+) -> Iterator[Sentence]:
     effects = evidence.effects
     if effects is not None:
         kinds = "main effects" + (" and two-way interactions" if effects.interactions else "")
         yield (
-            f"Of {count(len(effects.factors), 'factor')} ({', '.join(effects.factors)}), {kinds} "
-            f"were estimated by least squares with seed as a block, over "
-            f"{count(effects.arms, 'arm')} and {count(effects.seeds, 'seed')}.",
+            f"Of {format_count(len(effects.factors), 'factor')} ({', '.join(effects.factors)}), "
+            f"{kinds} were estimated by least squares with seed as a block, over "
+            f"{format_count(effects.arms, 'arm')} and {format_count(effects.seeds, 'seed')}.",
         )
         if effects.mixed:
             yield (f"The design can't tell apart: {'; '.join(effects.mixed)}.",)
@@ -196,8 +202,8 @@ def _analyses(results: Results, comparison: Comparison, evidence: Evidence) -> I
         )
     if len(evidence.path) > 1:
         yield (
-            f"A greedy path of {count(len(evidence.path) - 1, 'step')} flips one module at a time, "
-            "each step to the best of the arms that were trained.",
+            f"A greedy path of {format_count(len(evidence.path) - 1, 'step')} flips one module at "
+            "a time, each step to the best of the arms that were trained.",
         )
     if evidence.importance:
         yield (
@@ -228,50 +234,51 @@ def _analyses(results: Results, comparison: Comparison, evidence: Evidence) -> I
         )
 
 
-def _limits(comparison: Comparison) -> Iterator[Sentence]:
+def _fairness_sentences(comparison: Comparison) -> Iterator[Sentence]:
     fairness = comparison.fairness
     tuned = [row for row in fairness if row.searched]
     if comparison.unequal_budgets:
         yield (
             "Tuning budgets were not equal, and arms are to be compared with that in mind: "
-            f"{_budgets(tuned)}.",
+            f"{_budget_text(tuned)}.",
         )
     elif len(tuned) > 1:
-        yield (f"Tuned arms had equal budgets: {_budgets(tuned)}.",)
+        yield (f"Tuned arms had equal budgets: {_budget_text(tuned)}.",)
     for sentence in limit_sentences(comparison):
         yield (sentence,)
 
 
-def _budgets(tuned: Sequence[Fairness]) -> str:
-    said = (
-        f"{count_range((row.candidates for row in tuned), 'candidate')} on "
-        f"{count_range((row.tune_seeds for row in tuned), 'seed')}, "
-        f"{count_range((row.epochs for row in tuned), 'epoch')} in all"
+def _budget_text(tuned: Sequence[Fairness]) -> str:
+    text = (
+        f"{format_count_range((row.candidates for row in tuned), 'candidate')} on "
+        f"{format_count_range((row.tune_seeds for row in tuned), 'seed')}, "
+        f"{format_count_range((row.epochs for row in tuned), 'epoch')} in all"
     )
+    # Seconds that are known of some arms alone would not be comparable.
     seconds = [row.seconds for row in tuned if row.seconds is not None]
     if len(seconds) == len(tuned):
-        said += f", {count_range(map(round, seconds), 'device-second')}"
-    return said
+        text += f", {format_count_range(map(round, seconds), 'device-second')}"
+    return text
 
 
-def _failures(comparison: Comparison) -> Iterator[Sentence]:
+def _failure_sentences(comparison: Comparison) -> Iterator[Sentence]:
     groups: dict[str, int] = {}
     for failure in comparison.failures:
         groups[failure.group] = groups.get(failure.group, 0) + 1
     if groups:
         named = ", ".join(f"{kind}: {number}" for kind, number in sorted(groups.items()))
-        total = count(sum(groups.values()), "training")
+        total = format_count(sum(groups.values()), "training")
         yield (f"{total} failed or stopped before the end and count as missing ({named}).",)
     else:
         yield ("No training failed.",)
 
 
-def _reproducibility(comparison: Comparison) -> Iterator[Sentence]:
+def _reproducibility_sentences(comparison: Comparison) -> Iterator[Sentence]:
     provenance = comparison.facts.provenance
     versions = [f"{name} {provenance[name]}" for name in SOFTWARE if name in provenance]
     if versions:
         yield (f"Software: {', '.join(versions)}.",)
-    said = [
+    origin = [
         f"{label} {provenance[name]}"
         for name, label in (
             ("git commit", "commit"),
@@ -280,16 +287,16 @@ def _reproducibility(comparison: Comparison) -> Iterator[Sentence]:
         )
         if provenance.get(name)
     ]
-    if said:
-        yield (f"Code: {', '.join(said)}.",)
+    if origin:
+        yield (f"Code: {', '.join(origin)}.",)
 
 
-def _listed(seeds: Sequence[int]) -> str:
-    """Seeds as a range where they are one."""
+def _seed_list(seeds: Sequence[int]) -> str:
+    """Return seeds as text: a range where they are consecutive, and 20 at most otherwise."""
     if len(seeds) > 2 and list(seeds) == list(range(seeds[0], seeds[-1] + 1)):
         return f"{seeds[0]} to {seeds[-1]}"
     return ", ".join(map(str, seeds[:20])) + (", …" if len(seeds) > 20 else "")
 
 
-def _closed(text: str) -> str:
+def _end_sentence(text: str) -> str:
     return text if text.rstrip().endswith((".", "?", "!")) else f"{text.rstrip()}."

@@ -1,10 +1,10 @@
-"""How candidates were found, in words."""
+"""The part of the methods section on tuning: search space, sampler, budget, choice."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from reports.evidence.comparison import Comparison
-from reports.numerals import count, count_range
+from reports.numerals import format_count, format_count_range
 from reports.paper.latex_text import symbol_latex
 from reports.paper.prose import Cite, Part, Sentence, Symbol
 from reports.results import FieldFacts, Results
@@ -19,26 +19,25 @@ _SAMPLERS = {
     "nsga2": ("NSGA-II", "deb2002nsga2"),
     "grid": ("a grid of all combinations", ""),
 }
-
 _OWN = ("qmc", "grid")  # samplers that are not Optuna's
 
 
 def tuning_sentences(results: Results, comparison: Comparison) -> Iterator[Sentence]:
-    """Search space, sampler, budget, choice of the candidate."""
+    """Yield sentences on search space, sampler, budget and choice of the candidate."""
     facts = comparison.facts
     tuned = [row for row in comparison.fairness if row.searched]
     if not tuned:
         yield ("No arm had a hyperparameter to tune.",)
         return
     paths = list(dict.fromkeys(path for arm in facts.arms for path in facts.searched.get(arm, ())))
-    yield (*_fields(paths, facts.fields), ".")
+    yield (*_field_parts(paths, facts.fields), ".")
     numbers = {row.searched for row in tuned}
     if len(numbers) > 1:
-        searched = count_range((row.searched for row in tuned), "field")
+        searched = format_count_range((row.searched for row in tuned), "field")
         yield (f"Each arm searched those that mean something in it, {searched}.",)
-    yield _sampler(facts.sampler)
-    seeds = count(len(facts.tune_seeds), "tuning seed")
-    tried = count_range((row.candidates for row in tuned), "candidate")
+    yield _sampler_sentence(facts.sampler)
+    seeds = format_count(len(facts.tune_seeds), "tuning seed")
+    tried = format_count_range((row.candidates for row in tuned), "candidate")
     if facts.device_seconds is not None:
         yield (
             f"Every tuned arm was given {facts.device_seconds:g} device-seconds of training, in "
@@ -46,6 +45,7 @@ def tuning_sentences(results: Results, comparison: Comparison) -> Iterator[Sente
         )
     else:
         yield (f"Tuned arms tried {tried}, each on {seeds}.",)
+    # Within a budget of seconds, how many candidates there were depends on their values.
     if facts.sampler == "random" and facts.device_seconds is None:
         yield ("Candidates were drawn independently of one another.",)
     stopped = int(
@@ -53,35 +53,37 @@ def tuning_sentences(results: Results, comparison: Comparison) -> Iterator[Sente
     )
     if stopped:
         yield (
-            f"{count(stopped, 'tuning cell')} were stopped early for their validation values",
+            f"{format_count(stopped, 'tuning cell')} were stopped early for their validation "
+            "values",
             Cite(("li2018hyperband", "li2020asha")),
             ".",
         )
-    yield _choice(comparison)
-    yield from _untuned(comparison)
+    yield _choice_sentence(comparison)
+    yield from _untuned_sentences(comparison)
 
 
-def _fields(paths: Sequence[str], known: Mapping[str, FieldFacts]) -> list[Part]:
+def _field_parts(paths: Sequence[str], known: Mapping[str, FieldFacts]) -> list[Part]:
     parts: list[Part] = [f"Searched {'was' if len(paths) == 1 else 'were'} "]
-    for place, path in enumerate(paths[:FIELDS]):
+    for index, path in enumerate(paths[:FIELDS]):
         facts = known.get(path)
-        parts.append("; " if place else "")
+        parts.append("; " if index else "")
         if facts is None:
             parts.append(path)
             continue
         parts.append(f"{facts.label} ({path}")
         if symbol_latex(facts.symbol):
             parts += [", ", Symbol(facts.symbol)]
-        parts.append(f"{_domain(facts.domain)})")
+        parts.append(f"{_domain_text(facts.domain)})")
     if len(paths) > FIELDS:
         parts.append(f"; and {len(paths) - FIELDS} more")
     return parts
 
 
-def _domain(domain: str) -> str:
-    """`log_uniform [0.001, 0.01]` in words; as it is where it has another form."""
+def _domain_text(domain: str) -> str:
+    """Return `log_uniform [0.001, 0.01]` in words; a domain of another form as it is."""
     if not domain:
         return ""
+    # A condition belongs to a field of any form of domain, and stands last.
     domain, _, when = domain.partition(" when ")
     condition = f", where {when}" if when else ""
     if found := re.fullmatch(r"(log_uniform|uniform|int) \[([^,]+), ([^\]]+)\](.*)", domain):
@@ -96,7 +98,7 @@ def _domain(domain: str) -> str:
     return f", {domain}{condition}"
 
 
-def _sampler(name: str) -> Sentence:
+def _sampler_sentence(name: str) -> Sentence:
     if not name:
         return ("Candidates were drawn with Optuna", Cite(("akiba2019optuna",)), ".")
     words, key = _SAMPLERS.get(name, (name, ""))
@@ -112,7 +114,7 @@ def _sampler(name: str) -> Sentence:
     )
 
 
-def _choice(comparison: Comparison) -> Sentence:
+def _choice_sentence(comparison: Comparison) -> Sentence:
     facts, primary = comparison.facts, comparison.primary
     seeds = (
         "mean over tuning seeds of the validation" if len(facts.tune_seeds) > 1 else "validation"
@@ -126,14 +128,14 @@ def _choice(comparison: Comparison) -> Sentence:
     )
 
 
-def _untuned(comparison: Comparison) -> Iterator[Sentence]:
+def _untuned_sentences(comparison: Comparison) -> Iterator[Sentence]:
     facts = comparison.facts
     if facts.frozen:
         donors = ", ".join(f"“{arm}”" for arm in dict.fromkeys(facts.frozen.values()))
         verb = "was not tuned and takes" if len(facts.frozen) == 1 else "were not tuned and take"
-        yield (f"{count(len(facts.frozen), 'arm')} {verb} the values found for {donors}.",)
+        yield (f"{format_count(len(facts.frozen), 'arm')} {verb} the values found for {donors}.",)
     rest = [
         row.arm for row in comparison.fairness if not row.searched and row.arm not in facts.frozen
     ]
     if rest:
-        yield (f"{count(len(rest), 'arm')} had nothing to tune.",)
+        yield (f"{format_count(len(rest), 'arm')} had nothing to tune.",)

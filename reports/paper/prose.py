@@ -1,7 +1,7 @@
 """Sentences with symbols and citations, to be written as LaTeX or Markdown."""
 
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from reports.paper.latex_text import escape_latex, symbol_latex
@@ -28,80 +28,93 @@ Sentence = tuple[Part, ...]
 
 @dataclass(frozen=True, slots=True)
 class Paragraph:
-    """A heading of a word or two, and sentences of plain text, unescaped."""
+    """Heading of a word or two, and sentences of plain text, not escaped."""
 
     heading: str
     sentences: tuple[Sentence, ...]
 
 
-def cited(paragraphs: Sequence[Paragraph], known: Collection[str]) -> tuple[str, ...]:
-    """The known keys that are cited, each once, in the order of their first citation."""
-    return tuple(dict.fromkeys(key for part in _citations(paragraphs) for key in _of(part, known)))
+def cited_keys(paragraphs: Sequence[Paragraph], known: Collection[str]) -> tuple[str, ...]:
+    """Return the known keys that are cited, each once, in the order of their first citation."""
+    cites = (
+        part
+        for paragraph in paragraphs
+        for sentence in paragraph.sentences
+        for part in sentence
+        if isinstance(part, Cite)
+    )
+    return tuple(dict.fromkeys(key for part in cites for key in _known_keys(part, known)))
 
 
 def prose_latex(paragraphs: Sequence[Paragraph], known: Collection[str]) -> str:
-    r"""Paragraphs with `\cite`; keys that are not known are left out."""
+    r"""Return the paragraphs as LaTeX with `\cite`; unknown keys are left out."""
     return "\n\n".join(
         rf"\paragraph{{{escape_latex(paragraph.heading)}.}}"
         + "\n"
         + "\n".join(
-            _joined(sentence, known, escape_latex, _latex) for sentence in paragraph.sentences
+            _render_sentence(sentence, known, escape_latex, _cite_latex)
+            for sentence in paragraph.sentences
         )
         for paragraph in paragraphs
     )
 
 
 def prose_markdown(paragraphs: Sequence[Paragraph], known: Collection[str]) -> str:
-    """Paragraphs with citations as pandoc reads them: `[@key; @other]`."""
+    """Return the paragraphs as Markdown with citations that pandoc reads: `[@key; @other]`."""
     return "\n\n".join(
         f"**{escape_markdown(paragraph.heading)}.** "
         + " ".join(
-            _joined(sentence, known, escape_markdown, _markdown) for sentence in paragraph.sentences
+            _render_sentence(sentence, known, escape_markdown, _cite_markdown)
+            for sentence in paragraph.sentences
         )
         for paragraph in paragraphs
     )
 
 
-def _latex(keys: Sequence[str]) -> str:
+def _cite_latex(keys: Sequence[str]) -> str:
     return f"~\\cite{{{','.join(keys)}}}"
 
 
-def _markdown(keys: Sequence[str]) -> str:
+def _cite_markdown(keys: Sequence[str]) -> str:
     return f" [{'; '.join(f'@{key}' for key in keys)}]"
 
 
-def _joined(
+def _render_sentence(
     sentence: Sentence,
     known: Collection[str],
     escape: Callable[[str], str],
     cite: Callable[[Sequence[str]], str],
 ) -> str:
-    """A sentence of one format, by its way of escaping text and of citing keys."""
+    """Return a sentence in one format.
+
+    Args:
+        sentence: Parts of the sentence.
+        known: Keys that can be cited.
+        escape: Function that escapes text for the format.
+        cite: Function that writes a citation in the format.
+    """
+    # Symbols and citations are not escaped: they are checked or known, and text is neither.
     text = ""
     for part in sentence:
         match part:
             case Symbol(latex):
                 text += symbol_latex(latex)
             case Cite():
-                keys = _of(part, known)
+                keys = _known_keys(part, known)
+                # A citation brings its own space, which in LaTeX must not break a line.
                 text = f"{text.rstrip()}{cite(keys)}" if keys else text
             case _:
-                text += _spaced(part, escape(part))
+                text += _keep_outer_spaces(part, escape(part))
     return text.strip()
 
 
-def _spaced(part: str, escaped: str) -> str:
-    """Escaping trims a text, and the words before and after a symbol need their spaces."""
+def _keep_outer_spaces(part: str, escaped: str) -> str:
+    """Return an escaped part with a space at each end where the part has white space there."""
+    # Escaping trims a text, and the words before and after a symbol need their spaces.
     before = " " if re.match(r"\s", part) else ""
     after = " " if re.search(r"\s$", part) and part.strip() else ""
     return f"{before}{escaped}{after}"
 
 
-def _of(cite: Cite, known: Collection[str]) -> tuple[str, ...]:
+def _known_keys(cite: Cite, known: Collection[str]) -> tuple[str, ...]:
     return tuple(key for key in dict.fromkeys(cite.keys) if key in known)
-
-
-def _citations(paragraphs: Sequence[Paragraph]) -> Iterator[Cite]:
-    for paragraph in paragraphs:
-        for sentence in paragraph.sentences:
-            yield from (part for part in sentence if isinstance(part, Cite))

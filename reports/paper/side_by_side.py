@@ -5,23 +5,22 @@ from dataclasses import dataclass
 
 from reports.evidence.comparison import Comparison
 from reports.evidence.estimates import Estimate
+from reports.evidence.outcomes import Declined, Verdict
 from reports.evidence.statistics.datasets import DatasetTest, compare_over_datasets
 from reports.tables import Heading, Rank, Table
 
 
 @dataclass(frozen=True, kw_only=True)
 class SideStudy:
-    """A column group.
+    """A study, which is a group of columns.
 
     Attributes:
-        name: as the reader calls it.
-        heading: its primary metric.
-        baseline: the arm that deltas are from.
+        name: Name of the study in the table.
+        heading: Heading of its primary metric.
     """
 
     name: str
     heading: Heading
-    baseline: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +33,7 @@ class SideCell:
 
 @dataclass(frozen=True, kw_only=True)
 class SideRow:
-    """An arm; `cells` has one entry a study, None where the study has no such arm."""
+    """An arm; `cells` has one entry per study, None where the study has no such arm."""
 
     arm: str
     cells: tuple[SideCell | None, ...]
@@ -42,37 +41,34 @@ class SideRow:
 
 @dataclass(frozen=True, kw_only=True)
 class SideBySide:
-    """What is drawn: plain text, unescaped, and unrounded numbers.
+    """The content of the table: plain text, not escaped, and unrounded numbers.
 
     Attributes:
-        studies: column groups, in the order given.
-        rows: arms, in the order of the first study that has them.
-        caption: what the numbers are.
-        notes: what a reader should know beside.
-        test: over data sets; None where it was declined, and a note says why.
+        studies: Groups of columns, in the order given.
+        rows: Arms, in the order of the first study that has them.
+        caption: Description of the numbers.
+        notes: Sentences on what differs between the studies, and the test over data sets.
     """
 
     studies: tuple[SideStudy, ...]
     rows: tuple[SideRow, ...]
     caption: str
     notes: tuple[str, ...]
-    test: DatasetTest | None = None
 
 
 def side_by_side(named: Mapping[str, tuple[Comparison, Table]]) -> SideBySide:
     """Put studies side by side, arm by arm, on the primary metric of each.
 
     Args:
-        named: what the reader calls a study -> its comparison and table.
+        named: Name of each study in the table -> its comparison and table.
 
     Raises:
-        ValueError: no study.
+        ValueError: No study was given.
     """
     if not named:
         raise ValueError("nothing to put side by side; give at least one study")
     studies = tuple(
-        SideStudy(name=name, heading=table.header[0], baseline=comparison.facts.baseline)
-        for name, (comparison, table) in named.items()
+        SideStudy(name=name, heading=table.header[0]) for name, (_, table) in named.items()
     )
     cells = [
         {row.arm: SideCell(estimate=row.primary, rank=row.cells[0].rank) for row in table.rows}
@@ -82,33 +78,37 @@ def side_by_side(named: Mapping[str, tuple[Comparison, Table]]) -> SideBySide:
     rows = tuple(
         SideRow(arm=arm, cells=tuple(of_study.get(arm) for of_study in cells)) for arm in arms
     )
-    tested = _test([comparison for comparison, _ in named.values()], studies, rows)
+    test = _friedman_test([comparison for comparison, _ in named.values()], studies, rows)
     return SideBySide(
         studies=studies,
         rows=rows,
-        caption=_caption(studies),
+        caption=_sides_caption(studies),
         notes=(
-            *_notes(named, rows),
-            *((f"No test over data sets: {tested}.",) if isinstance(tested, str) else ()),
-            *((_said(tested),) if isinstance(tested, DatasetTest) else ()),
+            *_difference_notes(named, rows),
+            f"No test over data sets: {test.reason}."
+            if isinstance(test, Declined)
+            else _test_sentence(test),
         ),
-        test=tested if isinstance(tested, DatasetTest) else None,
     )
 
 
-def _caption(studies: Sequence[SideStudy]) -> str:
+def _sides_caption(studies: Sequence[SideStudy]) -> str:
     metrics = list(dict.fromkeys(study.heading.label for study in studies))
     one = metrics[0] if len(metrics) == 1 else "the primary metric of each study"
     return (
-        f"{_capital(one)} on the test split, mean ± sd over confirm seeds; Δ: difference from the "
+        f"{one[:1].upper()}{one[1:]} on the test split, mean ± sd over confirm seeds; Δ: "
+        "difference from the "
         "study's own baseline, paired by seed. Verdicts are Holm-corrected within each study, not "
         "over studies. A dash: no such arm."
     )
 
 
-def _notes(named: Mapping[str, tuple[Comparison, Table]], rows: Sequence[SideRow]) -> list[str]:
+def _difference_notes(
+    named: Mapping[str, tuple[Comparison, Table]], rows: Sequence[SideRow]
+) -> list[str]:
     comparisons = {name: comparison for name, (comparison, _) in named.items()}
     notes = []
+    # Reported, and not refused: a reader may want the means side by side all the same.
     baselines = {comparison.facts.baseline for comparison in comparisons.values()}
     if len(baselines) > 1:
         each = "; ".join(f"{name}: {c.facts.baseline}" for name, c in comparisons.items())
@@ -129,45 +129,45 @@ def _notes(named: Mapping[str, tuple[Comparison, Table]], rows: Sequence[SideRow
     opposite = [
         row.arm
         for row in rows
-        if {"better", "worse"} <= {cell.estimate.verdict for cell in row.cells if cell is not None}
+        if {Verdict.BETTER, Verdict.WORSE}
+        <= {cell.estimate.verdict for cell in row.cells if cell is not None}
     ]
     if opposite:
         notes.append(f"Better in one study and worse in another: {', '.join(opposite)}.")
     return notes
 
 
-def _test(
+def _friedman_test(
     comparisons: Sequence[Comparison], studies: Sequence[SideStudy], rows: Sequence[SideRow]
-) -> DatasetTest | str:
-    """Friedman's test, or why there is none."""
+) -> DatasetTest | Declined:
+    """Return Friedman's test over the studies, or the reason why there is none."""
     if len(comparisons) < 2:
-        return "there is one study"
+        return Declined("there is one study")
     if len({study.heading.metric for study in studies}) > 1:
-        return "the primary metrics differ"
+        return Declined("the primary metrics differ")
     data = [comparison.facts.provenance.get("data sha256", "") for comparison in comparisons]
+    # Studies of the same data are not independent, and the test would count them as data sets.
     known = [digest for digest in data if digest]
     if len(set(known)) < len(known):
-        return "some of these studies are of the same data, so they are not as many data sets"
+        return Declined(
+            "some of these studies are of the same data, so they are not as many data sets"
+        )
     means = {
         study.name: {
             row.arm: cell.estimate.mean
             for row in rows
-            if (cell := row.cells[place]) is not None and cell.estimate.mean is not None
+            if (cell := row.cells[index]) is not None and cell.estimate.mean is not None
         }
-        for place, study in enumerate(studies)
+        for index, study in enumerate(studies)
     }
     higher = comparisons[0].primary.higher_is_better
     return compare_over_datasets(means, higher_is_better=higher)
 
 
-def _said(test: DatasetTest) -> str:
+def _test_sentence(test: DatasetTest) -> str:
     groups = "; ".join(", ".join(group) for group in test.groups)
     return (
         f"Friedman's test over {test.datasets} data sets: p = {test.p:.3g}; mean ranks that are "
         f"more than {test.critical_difference:.2f} apart differ (Nemenyi). Not told apart: "
         f"{groups or 'none'}."
     )
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

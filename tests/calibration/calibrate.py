@@ -42,12 +42,12 @@ VERDICTS = ("better", "worse", "equivalent", "undecided")
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """What was found.
+    """Results of a calibration.
 
     Attributes:
-        placebo, less: the studies of each world, in the order of the worlds.
-        tables: (seeds, effect) -> how many of how many made-up studies were decided.
-        families: how many of how many studies of seven placebos had a false alarm.
+        placebo, less: Studies of each world, in the order of the worlds.
+        tables: (seeds, effect) -> number of decided made-up studies, and number of all.
+        families: Number of studies of seven placebos with a false alarm, and number of all.
     """
 
     placebo: Sequence[Sequence[Judged]]
@@ -57,18 +57,18 @@ class Calibration:
 
 
 def calibrate(worlds: int, studies: int, tables: int, processes: int) -> Calibration:
-    """Train, judge, count.
+    """Train, judge and count.
 
     Args:
-        worlds: generated data sets.
-        studies: of each.
-        tables: made-up studies of each number of seeds and effect.
-        processes: at once.
+        worlds: Number of generated data sets.
+        studies: Number of studies per data set.
+        tables: Number of made-up studies per number of seeds and effect.
+        processes: Number of processes at once.
     """
     with ProcessPoolExecutor(processes) as pool:
         judged = list(pool.map(_judge_world, range(worlds), [studies] * worlds))
-        rates = pool.map(_decided, EFFECTS, [tables] * len(EFFECTS))
-        alarms = sum(pool.map(_alarms, range(tables)))
+        rates = pool.map(_count_decided, EFFECTS, [tables] * len(EFFECTS))
+        alarms = sum(pool.map(_has_false_alarm, range(tables)))
         return Calibration(
             placebo=[placebo for placebo, _ in judged],
             less=[less for _, less in judged],
@@ -85,7 +85,7 @@ def _judge_world(number: int, studies: int) -> tuple[list[Judged], list[Judged]]
     return placebo, less
 
 
-def _decided(design: tuple[int, float], tables: int) -> int:
+def _count_decided(design: tuple[int, float], tables: int) -> int:
     seeds, effect = design
     rng = np.random.default_rng([seeds, round(100 * effect)])
     estimates = (
@@ -94,14 +94,14 @@ def _decided(design: tuple[int, float], tables: int) -> int:
     return sum(estimate.verdict in ("better", "worse") for estimate in estimates)
 
 
-def _alarms(number: int) -> bool:
+def _has_false_alarm(number: int) -> bool:
     rng = np.random.default_rng([FAMILY, number])
     estimates = family(list(rng.normal(0.0, 1.0, (FAMILY, SEEDS))), number)
     return any(estimate.verdict in ("better", "worse") for estimate in estimates)
 
 
 def failures(found: Calibration) -> list[str]:
-    """What is not as it must be; empty if all is well."""
+    """List the rates that are not as they must be; empty if all are."""
     wrong = []
     alarms, comparisons = _alarm_count(found)
     if alarms > most_false_alarms(comparisons):
@@ -124,7 +124,7 @@ def _alarm_count(found: Calibration) -> tuple[int, int]:
 
 
 def power_of_trainings(found: Calibration) -> tuple[int, list[float]]:
-    """How often the true effect was found, and the chance of each study to find it."""
+    """Count how often the true effect was found, with the chance of each study to find it."""
     hits = sum(one.verdict == "worse" for world in found.less for one in world)
     return hits, [rate for world in found.less for rate in [expected_power(world)] * len(world)]
 
@@ -135,9 +135,9 @@ def power_of_trainings(found: Calibration) -> tuple[int, list[float]]:
 def page(found: Calibration) -> str:
     """docs/calibration.md."""
     alarms, comparisons = _alarm_count(found)
-    low, high = _exact(alarms, comparisons)
+    low, high = _exact_power(alarms, comparisons)
     hits, chances = power_of_trainings(found)
-    hit_low, hit_high = _exact(hits, len(chances))
+    hit_low, hit_high = _exact_power(hits, len(chances))
     smaller = sum(one.p <= LEVEL for world in found.placebo for one in world)
     family_alarms, families = found.families
     worlds = len(found.placebo)
@@ -155,7 +155,7 @@ def page(found: Calibration) -> str:
         "the same model, whose every random number is another.",
         f"It trains differently and has no effect (margin ±{MARGIN} MAE).",
         "",
-        _table(
+        _write_table(
             ["verdict", *VERDICTS, "better or worse", "95 % bound of that rate", "allowed"],
             [["studies", *_shares(found.placebo), f"**{alarms}** ({alarms / comparisons:.1%})",
               f"{low:.1%} to {high:.1%}", f"at most {most_false_alarms(comparisons)}"]],
@@ -177,7 +177,7 @@ def page(found: Calibration) -> str:
         "the effect, its scatter between seeds and the size of the test set, each known from all "
         "trainings of a data set.",
         "",
-        _table(
+        _write_table(
             ["", *VERDICTS, "found", "95 % bound", "theory"],
             [["studies", *_shares(found.less), f"**{hits}** ({hits / len(chances):.1%})",
               f"{hit_low:.1%} to {hit_high:.1%}", f"{np.mean(chances):.1%}"]],
@@ -190,11 +190,11 @@ def page(found: Calibration) -> str:
         "simulation that shares no code with the report; *paired t* is the formula that `triptych "
         "plan` and the report use.",
         "",
-        _table(
+        _write_table(
             ["seeds", "effect, sd", "decided", "95 % bound", "sign-flip", "paired t"],
             [
                 [str(seeds), f"{effect:g}", f"{hits} of {total} ({hits / total:.1%})",
-                 "{:.1%} to {:.1%}".format(*_exact(hits, total)),
+                 "{:.1%} to {:.1%}".format(*_exact_power(hits, total)),
                  f"{flip_power(effect, 1.0, seeds):.1%}",
                  f"{t_power(effect, seeds):.1%}"]
                 for (seeds, effect), (hits, total) in found.tables.items()
@@ -214,12 +214,12 @@ def _shares(worlds: Iterable[Iterable[Judged]]) -> list[str]:
     return [str(told.get(verdict, 0)) for verdict in VERDICTS]
 
 
-def _exact(found: int, total: int) -> tuple[float, float]:
+def _exact_power(found: int, total: int) -> tuple[float, float]:
     interval = stats.binomtest(found, total).proportion_ci(0.95, method="exact")
     return float(interval.low), float(interval.high)
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _write_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from msa_core.config.paths import Value, replace
 from msa_core.config.schema import Config, PlantedConfig
-from msa_core.data.planted import planted
+from msa_core.data.planted import generate_planted
 from msa_core.training.evaluation import evaluate
 from msa_core.training.pack_training import train_pack
 from msa_core.vectorised.pack_key import Member
@@ -41,8 +41,8 @@ class World:
     """What the trainings of one generated data set came to.
 
     Attributes:
-        labels: of the test split [N].
-        predictions: arm -> test predictions [S, N], one row a seed.
+        labels: Labels of the test split, [N].
+        predictions: Arm -> test predictions [S, N], one row per seed.
     """
 
     labels: NDArray[np.float32]
@@ -68,7 +68,7 @@ def train_world(number: int, seeds: Sequence[int]) -> World:
         width=4,
         seed=number,
     )
-    dataset = planted(recipe)
+    dataset = generate_planted(recipe)
     predictions = {}
     for arm, changes in CHANGES.items():
         config = replace(Config(), {**BASE, **changes})

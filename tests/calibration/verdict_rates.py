@@ -13,7 +13,7 @@ from scipy import stats
 
 from msa_core.metrics import SCHEMES
 from reports.encoding import cells_from_rows
-from reports.evidence.comparison import compare
+from reports.evidence.comparison import compare_arms
 from reports.evidence.estimates import Estimate
 from reports.results import Results, StudyFacts
 from tests.calibration.placebo_trainings import REFERENCE, World
@@ -29,10 +29,10 @@ class Judged:
     """One comparison.
 
     Attributes:
-        verdict: of the report.
-        p: of the sign-flip test.
-        differences: arm - reference on the metric, one a seed.
-        of_utterances: variance of their mean that comes from the test utterances alone.
+        verdict: Verdict of the report.
+        p: P of the sign-flip test.
+        differences: Arm - reference on the metric, one per seed.
+        of_utterances: Variance of their mean that comes from the test utterances alone.
     """
 
     verdict: str
@@ -46,9 +46,9 @@ def judge_world(world: World, arm: str, seeds: int, first: int) -> list[Judged]:
 
     Args:
         world: S trainings an arm; S / seeds studies.
-        arm: compared with the reference.
-        seeds: of a study.
-        first: seed of the first study's resampling; the next one has the next.
+        arm: Arm that is compared with the reference.
+        seeds: Number of seeds per study.
+        first: Seed of the first study's resampling; the next one has the next.
     """
     total = len(world.predictions[REFERENCE])
     return [
@@ -58,7 +58,7 @@ def judge_world(world: World, arm: str, seeds: int, first: int) -> list[Judged]:
 
 
 def judge_differences(differences: NDArray[np.float64], seed: int) -> Estimate:
-    """The report's estimate where an arm's metric differs by just these numbers.
+    """Return the report's estimate of an arm whose metric differs by just these numbers.
 
     All utterances of a cell have one error, so that nothing but seeds scatters.
     """
@@ -72,7 +72,7 @@ def judge_differences(differences: NDArray[np.float64], seed: int) -> Estimate:
 
 
 def family(tables: Sequence[NDArray[np.float64]], seed: int) -> list[Estimate]:
-    """The same of several arms in one study, corrected over all of them."""
+    """Return the same for several arms in one study, corrected over all of them."""
     count = len(tables[0])
     base = 10.0 + np.zeros((count, 3), dtype=np.float32)
     arms = {
@@ -147,19 +147,19 @@ def _compared(
     results = Results(
         facts=facts, cells=cells_from_rows(cells), predictions=predictions, labels=world.labels
     )
-    return compare(results, {METRIC: metric}, seed=seed).estimates
+    return compare_arms(results, {METRIC: metric}, seed=seed).estimates
 
 
 # --- What theory says.
 
 
 def most_false_alarms(comparisons: int, confidence: float = 0.95) -> int:
-    """The most false alarms that a test of level .05 gives in 95 of 100 calibrations."""
+    """Return the most false alarms that a test of level .05 gives in 95 of 100 calibrations."""
     return int(stats.binom.ppf(confidence, comparisons, LEVEL))
 
 
 def within(found: int, rates: Iterable[float], confidence: float = 0.99) -> bool:
-    """Whether a count is one that these chances, one a comparison, give but for 1 time in 100."""
+    """Check whether these chances, one per comparison, give such a count in 99 of 100 cases."""
     chances = np.fromiter(rates, dtype=np.float64)
     mean, sd = chances.sum(), np.sqrt((chances * (1 - chances)).sum())
     # The normal approximation, half a count wider; its sum of unequal chances has no formula.
@@ -176,7 +176,7 @@ def t_power(effect: float, seeds: int) -> float:
 def flip_power(
     mean: float, sd: float, seeds: int, *, least: float = 0.0, draws: int = DRAWS
 ) -> float:
-    """How often the sign-flip test of normal differences has p <= .05, and |mean| > least.
+    """Compute how often sign flips of normal differences have p <= .05, and |mean| > least.
 
     Written without the report's code: all 2^n signs, by one matrix product.
     """
@@ -192,7 +192,7 @@ def flip_power(
 
 
 def expected_power(judged: Sequence[Judged]) -> float:
-    """The rate at which studies of one world should find its effect.
+    """Compute the rate at which studies of one world should find its effect.
 
     The effect and its scatter are those of all the world's trainings. A study finds it where the
     test over seeds does, and where the mean difference is further from 0 than the two-level
@@ -209,7 +209,7 @@ def expected_power(judged: Sequence[Judged]) -> float:
 
 
 def counts(judged: Iterable[Judged]) -> Mapping[str, int]:
-    """Verdict -> how often."""
+    """Count how often each verdict was given."""
     found: dict[str, int] = {}
     for one in judged:
         found[one.verdict] = found.get(one.verdict, 0) + 1

@@ -13,9 +13,9 @@ from reports.encoding import (
     TAG_EPOCHS,
     cells_from_rows,
     curve_from_tags,
-    curve_of,
     curve_tags,
     decode_floats,
+    encode_curve,
     encode_floats,
     facts_from_json,
     facts_to_json,
@@ -53,14 +53,14 @@ def test_broken_floats_are_refused(text: str) -> None:
 
 @given(st.lists(st.none() | st.floats(width=32, allow_nan=False, allow_infinity=False)))
 def test_curves_come_back_as_they_went(values: list[float | None]) -> None:
-    curve = curve_of(values)
+    curve = encode_curve(values)
     assert [None if np.isnan(value) else value for value in curve.tolist()] == values
     np.testing.assert_array_equal(curve_from_tags({**curve_tags(curve), "other": "x"}), curve)
 
 
 @pytest.mark.parametrize("epochs", [0, 1, TAG_EPOCHS, TAG_EPOCHS + 1, 5 * TAG_EPOCHS, MOST_EPOCHS])
 def test_a_long_curve_takes_several_tags_and_loses_nothing(epochs: int) -> None:
-    curve = curve_of([epoch / 7 for epoch in range(epochs)])
+    curve = encode_curve([epoch / 7 for epoch in range(epochs)])
     tags = curve_tags(curve)
     assert len(curve) == epochs and len(tags) == -(-epochs // TAG_EPOCHS)
     assert all(len(text) <= MOST_TEXT for text in tags.values())
@@ -68,12 +68,12 @@ def test_a_long_curve_takes_several_tags_and_loses_nothing(epochs: int) -> None:
 
 
 def test_a_curve_that_no_source_could_keep_is_left_out() -> None:
-    assert len(curve_of([0.0] * (MOST_EPOCHS + 1))) == 0
+    assert len(encode_curve([0.0] * (MOST_EPOCHS + 1))) == 0
 
 
 def test_what_is_too_large_for_a_curve_is_undefined() -> None:
     """Ledgers of before curves were packed have such numbers."""
-    assert np.isnan(curve_of([1e300, -1e300, float("inf")])).all()
+    assert np.isnan(encode_curve([1e300, -1e300, float("inf")])).all()
 
 
 @given(

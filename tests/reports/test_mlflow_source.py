@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from reports.encoding import encode_floats, facts_to_json
-from reports.evidence.comparison import compare
+from reports.evidence.comparison import compare_arms
 from reports.mlflow_source import read_mlflow
 from reports.results import METRIC, PARAM, Results, ResultsError
 
@@ -121,8 +121,8 @@ def test_what_was_written_is_read(store: str, results: Results, synthetic: Modul
     assert read.predictions.keys() == results.predictions.keys()
     for key, predicted in results.predictions.items():
         np.testing.assert_array_equal(read.predictions[key], predicted)
-    before = compare(results, synthetic.METRICS, seed=0, draws=100)
-    assert compare(read, synthetic.METRICS, seed=0, draws=100) == before
+    before = compare_arms(results, synthetic.METRICS, seed=0, draws=100)
+    assert compare_arms(read, synthetic.METRICS, seed=0, draws=100) == before
 
 
 def test_many_cells_are_paged(

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reports.evidence.comparison import compare
+from reports.evidence.comparison import compare_arms
 from reports.render_csv import render_cells_csv, render_csv
 from tests.cases.paths import DOCS
 
@@ -55,7 +55,7 @@ def folder(synthetic: Any, tmp_path: Path) -> Path:
     )
     report = tmp_path / "report"
     report.mkdir()
-    comparison = compare(results, synthetic.METRICS, seed=0)
+    comparison = compare_arms(results, synthetic.METRICS, seed=0)
     (report / "cells.csv").write_text(render_cells_csv(results), encoding="utf-8")
     (report / "table.csv").write_text(render_csv(comparison), encoding="utf-8")
     return tmp_path

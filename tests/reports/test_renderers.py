@@ -8,13 +8,14 @@ from types import ModuleType
 
 import pytest
 
-from reports.numerals import choose_decimals, show, show_p
+from reports.numerals import choose_decimals, format_number, format_p
 from reports.page.render_html import show_duration
-from reports.paper.render_latex import escape_latex, render_latex
+from reports.paper.latex_text import escape_latex
+from reports.paper.render_latex import render_latex
 from reports.paper.render_markdown import escape_markdown, render_markdown
 from reports.render_csv import ESTIMATE_COLUMNS, render_csv
 from reports.tables import Table, build_table, rank_means
-from reports.wording import answer, limit_sentences
+from reports.wording import answer_sentences, limit_sentences
 
 Check = Callable[[str, str], None]
 
@@ -65,11 +66,11 @@ def test_means_are_ranked_unrounded_and_ties_share() -> None:
     [(None, "\N{EN DASH}"), (-0.0004, "0.000"), (-0.5, "\N{MINUS SIGN}0.500"), (1, "+1.000")],
 )
 def test_numbers_for_a_person(value: float | None, text: str) -> None:
-    assert show(value, 3, signed=True) == text
+    assert format_number(value, 3, signed=True) == text
 
 
 def test_p_is_never_shown_as_zero() -> None:
-    assert show_p(0.0004) == "< 0.001"
+    assert format_p(0.0004) == "< 0.001"
 
 
 def test_decimals_show_two_digits_of_the_spread() -> None:
@@ -124,7 +125,7 @@ def test_html_shows_names_as_text(page: str) -> None:
 
 
 def test_the_answer_names_every_verdict_with_its_size(synthetic: ModuleType) -> None:
-    first, second = answer(synthetic.written_comparison())
+    first, second = answer_sentences(synthetic.written_comparison())
     assert "is worse by 0.100 (0.050 to 0.150)" in first
     assert second == "“placebo” is equivalent within ±0.05."
 
@@ -134,7 +135,7 @@ def test_the_answer_of_an_empty_study_says_so(synthetic: ModuleType) -> None:
     empty = tuple(
         replace(e, n=0, mean=None, sd=None, delta=None, p=None) for e in comparison.estimates
     )
-    first, _ = answer(replace(comparison, estimates=empty))
+    first, _ = answer_sentences(replace(comparison, estimates=empty))
     assert first.startswith("There is no answer yet")
 
 
@@ -165,7 +166,7 @@ def test_an_arm_that_only_more_utterances_could_decide_is_told_so(synthetic: Mod
         replace(e, verdict="undecided", p_holm=0.01) if e.verdict == "worse" else e
         for e in comparison.estimates
     )
-    first, rest = answer(replace(comparison, estimates=compared))
+    first, rest = answer_sentences(replace(comparison, estimates=compared))
     assert "No arm is shown" in first
     assert "the test set is too small to decide" in rest
 

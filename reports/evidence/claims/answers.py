@@ -1,4 +1,4 @@
-"""The study's claims, answered: supported, refuted or undecided.
+"""Answers to the study's claims: supported, refuted or undecided.
 
 Better or worse by at least d is *supported* where the 95 % two-level interval lies wholly at or
 above d in the claimed direction, and *refuted* where it lies wholly below; both only where the
@@ -16,39 +16,40 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reports.evidence.claims.evidence import ClaimVerdict, Evidence, weigh
+from reports.evidence.claims.evidence import ClaimEvidence, weigh_claim
 from reports.evidence.claims.seeds_needed import seeds_to_decide
-from reports.evidence.claims.wording import answered, unanswered
+from reports.evidence.claims.wording import refused_sentence, weighed_sentence
 from reports.evidence.estimates import Estimate, MetricFacts
-from reports.evidence.statistics.paired import holm
+from reports.evidence.outcomes import ClaimVerdict, Declined
+from reports.evidence.statistics.paired import holm_correction
 from reports.evidence.statistics.resampling import Interval
 from reports.numerals import choose_decimals
-from reports.results import Claim
+from reports.results import StatedClaim
 
-Pair = tuple[str, str]  # arm, what it is compared with
-SEALED = "test metrics are sealed until the study is finished"
+Pair = tuple[str, str]  # arm, and the arm that it is compared with
+UNDER_EMBARGO = "test metrics are sealed until the study is finished"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClaimAnswer:
-    """The answer to one claim.
+    """Answer to one claim.
 
     Attributes:
-        claim: which.
-        verdict: supported, refuted or undecided.
-        delta: mean of arm - other over shared seeds.
-        ci_low, ci_high: its 95 % two-level interval.
-        p: uncorrected, of the answer that the difference points to; `p_holm` corrects it over the
-            claims.
-        pairs: shared seeds with a value.
-        seeds_to_decide: confirm seeds that would decide an undecided claim with 80 % power; None
-            where it is decided, or no number is known to do.
-        sentence: for the paper.
-        reason: why it is undecided; empty where it is not.
-        decimals: of the metric, as in the table.
+        claim: Claim that is answered.
+        verdict: Supported, refuted or undecided.
+        delta: Mean of arm - other over shared seeds.
+        ci_low, ci_high: Ends of its 95 % two-level interval.
+        p: P of the answer that the difference points to, uncorrected.
+        p_holm: Same p, Holm-corrected over the claims.
+        pairs: Number of shared seeds with a value.
+        seeds_to_decide: Confirm seeds that would decide an undecided claim with 80 % power; None
+            where it is decided, or no number is known to be enough.
+        sentence: Sentence for the paper.
+        reason: Reason why it is undecided; empty where it is decided.
+        decimals: Decimals of the metric, as in the table.
     """
 
-    claim: Claim
+    claim: StatedClaim
     verdict: ClaimVerdict
     delta: float | None = None
     ci_low: float | None = None
@@ -62,94 +63,104 @@ class ClaimAnswer:
     decimals: int
 
 
-def claimed_pairs(claims: Sequence[Claim]) -> list[Pair]:
-    """What claims compare, each once."""
+def claimed_pairs(claims: Sequence[StatedClaim]) -> list[Pair]:
+    """List the pairs of arms that claims compare, each once."""
     return list(dict.fromkeys((claim.arm, claim.other) for claim in claims))
 
 
 def answer_claims(
-    claims: Sequence[Claim],
+    claims: Sequence[StatedClaim],
     *,
     metrics: Sequence[MetricFacts],
     estimates: Sequence[Estimate],
     values: Mapping[tuple[str, str], Mapping[int, float]],
     intervals: Mapping[Pair, Sequence[Interval | None]],
     seed: int,
-    sealed: bool = False,
+    embargoed: bool = False,
 ) -> tuple[ClaimAnswer, ...]:
     """Answer every claim.
 
     Args:
-        claims: one Holm family.
-        metrics: of the comparison.
-        estimates: of the comparison, for the decimals of a metric.
+        claims: Claims of the study; together one Holm family.
+        metrics: Metrics of the comparison.
+        estimates: Estimates of the comparison, for the decimals of a metric.
         values: (arm, metric) -> seed, ascending -> value, where defined.
-        intervals: (arm, other) -> two-level interval of arm - other, one a metric.
-        seed: of sampled sign flips.
-        sealed: test metrics are kept shut, so no claim can be answered.
+        intervals: (arm, other) -> two-level interval of arm - other, one per metric.
+        seed: Seed of sampled sign flips.
+        embargoed: Whether test metrics are under embargo, so that no claim can be answered.
     """
-    known = {metric.name: (place, metric) for place, metric in enumerate(metrics)}
-
+    known = {metric.name: (index, metric) for index, metric in enumerate(metrics)}
     weighed = [
-        SEALED if sealed else _evidence_on(claim, known, values, intervals, seed)
+        Declined(UNDER_EMBARGO)
+        if embargoed
+        else _evidence_on_claim(claim, known, values, intervals, seed)
         for claim in claims
     ]
     # A claim without a p stays in the family: a failed arm must not ease the correction.
-    corrected = holm([1.0 if isinstance(found, str) else found.p for found in weighed])
+    corrected = holm_correction(
+        [1.0 if isinstance(found, Declined) else found.p for found in weighed]
+    )
     answers = []
     for claim, found, p_holm in zip(claims, weighed, corrected, strict=True):
+        # A claim may name a metric that this data does not have; it is then shown by its name.
         label = known[claim.metric][1].label if claim.metric in known else claim.metric
         decimals = choose_decimals(e.sd for e in estimates if e.metric == claim.metric)
         answers.append(
-            _unanswered(claim, found, label, decimals)
-            if isinstance(found, str)
-            else _answered(found, p_holm, len(claims), label, decimals)
+            _refuse_claim(claim, found.reason, label, decimals)
+            if isinstance(found, Declined)
+            else _settle_claim(found, p_holm, len(claims), label, decimals)
         )
     return tuple(answers)
 
 
-def _evidence_on(
-    claim: Claim,
+def _evidence_on_claim(
+    claim: StatedClaim,
     known: Mapping[str, tuple[int, MetricFacts]],
     values: Mapping[tuple[str, str], Mapping[int, float]],
     intervals: Mapping[Pair, Sequence[Interval | None]],
     seed: int,
-) -> Evidence | str:
-    """The evidence on a claim, or why there is none."""
+) -> ClaimEvidence | Declined:
+    """Gather the evidence on a claim."""
+    # A claim is written before its results are there, so each part of it may be missing.
     if claim.metric not in known:
-        return f"there is no test metric '{claim.metric}'"
-    place, metric = known[claim.metric]
+        return Declined(f"there is no test metric '{claim.metric}'")
+    index, metric = known[claim.metric]
     own, others = (values.get((arm, metric.name)) for arm in (claim.arm, claim.other))
     if own is None or others is None:
-        return f"this study has no arm “{claim.arm if own is None else claim.other}”"
+        return Declined(f"this study has no arm “{claim.arm if own is None else claim.other}”")
     shared = [s for s in own if s in others]
     if not shared:
-        return f"they share no complete confirm seed with a defined {metric.label}"
+        return Declined(f"they share no complete confirm seed with a defined {metric.label}")
     if (claim.arm, claim.other) not in intervals:
-        return "test predictions of their cells are missing, so there is no two-level interval"
-    interval = intervals[claim.arm, claim.other][place]
+        return Declined(
+            "test predictions of their cells are missing, so there is no two-level interval"
+        )
+    interval = intervals[claim.arm, claim.other][index]
     if interval is None:
-        return f"{metric.label} is undefined in too many bootstrap draws for an interval"
+        return Declined(f"{metric.label} is undefined in too many bootstrap draws for an interval")
     differences = np.array([own[s] - others[s] for s in shared], dtype=np.float64)
     higher = metric.higher_is_better
-    return weigh(claim, differences, interval, higher_is_better=higher, seed=seed)
+    return weigh_claim(claim, differences, interval, higher_is_better=higher, seed=seed)
 
 
-def _unanswered(claim: Claim, reason: str, label: str, decimals: int) -> ClaimAnswer:
+def _refuse_claim(claim: StatedClaim, reason: str, label: str, decimals: int) -> ClaimAnswer:
     return ClaimAnswer(
         claim=claim,
-        verdict="undecided",
-        sentence=unanswered(claim, label, reason),
+        verdict=ClaimVerdict.UNDECIDED,
+        sentence=refused_sentence(claim, label, reason),
         reason=reason,
         decimals=decimals,
     )
 
 
-def _answered(
-    evidence: Evidence, p_holm: float, claims: int, label: str, decimals: int
+def _settle_claim(
+    evidence: ClaimEvidence, p_holm: float, claims: int, label: str, decimals: int
 ) -> ClaimAnswer:
-    verdict = evidence.verdict(p_holm)
-    seeds, outlook = seeds_to_decide(evidence, claims) if verdict == "undecided" else (None, "")
+    verdict = evidence.verdict_at(p_holm)
+    seeds, outlook, reason = None, "", ""
+    if verdict == ClaimVerdict.UNDECIDED:
+        seeds, outlook = seeds_to_decide(evidence, claims)
+        reason = f"{evidence.why_undecided()}; {outlook}"
     return ClaimAnswer(
         claim=evidence.claim,
         verdict=verdict,
@@ -160,7 +171,7 @@ def _answered(
         p_holm=p_holm,
         pairs=evidence.differences.size,
         seeds_to_decide=seeds,
-        sentence=answered(
+        sentence=weighed_sentence(
             evidence,
             verdict,
             p_holm=p_holm,
@@ -169,6 +180,6 @@ def _answered(
             decimals=decimals,
             outlook=outlook,
         ),
-        reason=f"{evidence.why_undecided()}; {outlook}" if verdict == "undecided" else "",
+        reason=reason,
         decimals=decimals,
     )

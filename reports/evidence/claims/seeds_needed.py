@@ -1,18 +1,18 @@
-"""How many confirm seeds would decide a claim that is undecided."""
+"""Number of confirm seeds that would decide an undecided claim."""
 
 import math
 
 from scipy import optimize, stats
 
-from reports.evidence.claims.evidence import Evidence
+from reports.evidence.claims.evidence import ClaimEvidence
 from reports.evidence.statistics.paired import ALPHA, POWER, seeds_needed
-from reports.numerals import count
+from reports.numerals import format_count
 
-MOST = 10_000  # seeds; beyond, the number is only called large
+MOST_SEEDS = 10_000  # a larger number is not given, only that it is larger
 
 
-def seeds_to_decide(evidence: Evidence, claims: int) -> tuple[int | None, str]:
-    """The fewest confirm seeds that would decide a claim with 80 % power, and a sentence's end.
+def seeds_to_decide(evidence: ClaimEvidence, claims: int) -> tuple[int | None, str]:
+    """Estimate the fewest confirm seeds that would decide a claim with 80 % power.
 
     The difference is taken to stay as measured, and every quantity to be normal. The interval's
     variance is V = (half width / 1.96)^2; of it Vu, the covariance of two seeds' differences over
@@ -25,21 +25,21 @@ def seeds_to_decide(evidence: Evidence, claims: int) -> tuple[int | None, str]:
       equivalence must clear two bounds, with z = 1.64 as for its 90 % interval;
     - for the test: n' >= s^2 / e(z)^2 + z^2 / 2, with z at .05 over the number of claims, Holm's
       hardest step; the last term is for the t distribution (Guenther 1981);
-    - n' >= the floor of sign flips (`seeds_needed`), and more than there are: these did not do.
+    - n' >= the floor of sign flips (`seeds_needed`), and more than the seeds that there are.
 
     Args:
-        evidence: on the claim.
-        claims: in the study.
+        evidence: Evidence on the claim.
+        claims: Number of claims in the study.
 
     Returns:
-        The number, or None where none is known to do; and what to say.
+        The number, or None where none is known to be enough; and the end of a sentence about it.
     """
     n = evidence.differences.size
     if n < 2:
         return None, "one paired seed does not show how much seeds differ"
     if evidence.gap == 0:
         return None, "the measured difference lies on the bound itself"
-    equivalent = evidence.equivalence and evidence.points_to == "supported"
+    equivalent = evidence.points_to_equivalence
     near = abs(evidence.gap)
     far = near + 2 * abs(evidence.delta) if equivalent else math.inf
     tail = ALPHA if equivalent else ALPHA / 2
@@ -50,6 +50,7 @@ def seeds_to_decide(evidence: Evidence, claims: int) -> tuple[int | None, str]:
     low, high = evidence.interval.low, evidence.interval.high
     total = ((high - low) / 2 / float(stats.norm.isf(0.025))) ** 2 + variance / n**2
     of_utterances = evidence.interval.of_utterances
+    # More seeds never shrink this part of the variance.
     if of_utterances >= of_interval**2:
         return None, "the test set is too small to decide it, however many seeds"
     wanted = max(
@@ -58,29 +59,31 @@ def seeds_to_decide(evidence: Evidence, claims: int) -> tuple[int | None, str]:
         2 if equivalent else seeds_needed(claims),
         n + 1,
     )
-    if wanted > MOST:
-        return None, f"more than {count(MOST, 'confirm seed')} would be needed to decide it"
+    if wanted > MOST_SEEDS:
+        number = format_count(MOST_SEEDS, "confirm seed")
+        return None, f"more than {number} would be needed to decide it"
     seeds = math.ceil(wanted)
     return seeds, (
-        f"about {count(seeds, 'confirm seed')} would decide it with 80 % power if the difference "
-        "stays as measured"
+        f"about {format_count(seeds, 'confirm seed')} would decide it with 80 % power if the "
+        "difference stays as measured"
     )
 
 
 def _largest_error(near: float, far: float, critical: float) -> float:
-    """The largest standard error with which both bounds are cleared with 80 % power.
+    """Find the largest standard error with which both bounds are cleared with 80 % power.
 
     Args:
-        near: distance of the true value from the nearer bound.
-        far: the same of the other; infinite where there is none.
-        critical: half width of the interval in standard errors.
+        near: Distance of the true value from the nearer bound.
+        far: Distance from the other bound; infinite where there is none.
+        critical: Half width of the interval in standard errors.
     """
 
-    def power(error: float) -> float:
+    def excess_power(error: float) -> float:
         both = stats.norm.cdf(near / error - critical) + stats.norm.cdf(far / error - critical)
         return float(both) - 1 - POWER
 
     if math.isinf(far):
         return near / (critical + float(stats.norm.ppf(POWER)))
-    # Below, each bound alone is cleared with 90 %; above, the near one with less than 80 %.
-    return float(optimize.brentq(power, near / (critical + 1.3), near / (critical + 0.8)))
+    # The ends enclose the root: at the lower one each bound alone is cleared with 90 %, at the
+    # upper one the near bound with less than 80 %.
+    return float(optimize.brentq(excess_power, near / (critical + 1.3), near / (critical + 0.8)))

@@ -1,18 +1,19 @@
-"""A claim's answer as a sentence for the paper."""
+"""Sentences for the paper that answer claims."""
 
-from reports.evidence.claims.evidence import ClaimVerdict, Evidence
+from reports.evidence.claims.evidence import ClaimEvidence
+from reports.evidence.outcomes import ClaimVerdict
 from reports.evidence.statistics.paired import EXACT_UP_TO
-from reports.numerals import count, show, show_p
-from reports.results import Claim
+from reports.numerals import format_count, format_number, format_p
+from reports.results import StatedClaim
 
 
-def unanswered(claim: Claim, label: str, reason: str) -> str:
-    """The sentence where there is no evidence."""
+def refused_sentence(claim: StatedClaim, label: str, reason: str) -> str:
+    """Write the sentence where there is no evidence."""
     return f"“{claim.arm}” against “{claim.other}” on {label} cannot be judged yet: {reason}."
 
 
-def answered(
-    evidence: Evidence,
+def weighed_sentence(
+    evidence: ClaimEvidence,
     verdict: ClaimVerdict,
     *,
     p_holm: float,
@@ -21,88 +22,90 @@ def answered(
     decimals: int,
     outlook: str,
 ) -> str:
-    """The sentence where there is evidence.
+    """Write the sentence where there is evidence.
 
     Args:
-        evidence: on the claim.
-        verdict: its answer.
-        p_holm: corrected over the claims.
-        claims: in the study.
-        label: of the metric.
-        decimals: of the metric.
-        outlook: what would decide it, where it is undecided.
+        evidence: Evidence on the claim.
+        verdict: Answer to the claim.
+        p_holm: P, Holm-corrected over the claims.
+        claims: Number of claims in the study.
+        label: Name of the metric for readers.
+        decimals: Decimals of the metric.
+        outlook: End of the sentence of an undecided claim: what would decide it.
     """
-    pairs = count(evidence.differences.size, "paired seed")
+    pairs = format_count(evidence.differences.size, "paired seed")
     found = (
-        f"{_difference(evidence, label, decimals)} ({_interval(evidence, decimals)} over seeds and "
-        f"utterances; {pairs}, {_test(evidence, p_holm, claims)})"
+        f"{_difference_phrase(evidence, label, decimals)} "
+        f"({_interval_phrase(evidence, decimals)} over seeds and utterances; {pairs}, "
+        f"{_test_phrase(evidence, p_holm, claims)})"
     )
-    if verdict == "undecided":
+    if verdict == ClaimVerdict.UNDECIDED:
         return (
-            f"{found}: whether {_claimed(evidence.claim)} is undecided, because "
+            f"{found}: whether {_claim_phrase(evidence.claim)} is undecided, because "
             f"{evidence.why_undecided()}; {outlook}."
         )
-    return f"{found}: {_conclusion(evidence.claim, verdict)}."
+    return f"{found}: {_conclusion_phrase(evidence.claim, verdict)}."
 
 
-def _difference(evidence: Evidence, label: str, decimals: int) -> str:
+def _difference_phrase(evidence: ClaimEvidence, label: str, decimals: int) -> str:
     arm, other = f"“{evidence.claim.arm}”", f"“{evidence.claim.other}”"
-    size = show(abs(evidence.delta), decimals)
+    size = format_number(abs(evidence.delta), decimals)
+    # "0.000 higher" would claim a direction that the digits do not show.
     if float(size) == 0:
         return f"With {arm}, {label} was the same to {decimals} decimals as with {other}"
     direction = "higher" if evidence.delta > 0 else "lower"
     return f"With {arm}, {label} was {size} {direction} than with {other}"
 
 
-def _interval(evidence: Evidence, decimals: int) -> str:
+def _interval_phrase(evidence: ClaimEvidence, decimals: int) -> str:
     interval = evidence.interval
     ends = (interval.low, interval.high)
-    if not evidence.equivalence and all(end * evidence.delta > 0 for end in ends):
-        # All on the side of the difference: sizes say it all.
-        low, high = (show(end, decimals) for end in sorted(abs(end) for end in ends))
+    if not evidence.is_equivalence and all(end * evidence.delta > 0 for end in ends):
+        # All on the side of the difference, which the sentence names: sizes are enough.
+        low, high = (format_number(end, decimals) for end in sorted(abs(end) for end in ends))
         return f"95 % interval {low} to {high}"
-    text = f"95 % interval of the difference {_signed(ends, decimals)}"
-    if evidence.equivalence:
-        text += f", 90 % {_signed((interval.low_90, interval.high_90), decimals)}"
+    text = f"95 % interval of the difference {_signed_ends(ends, decimals)}"
+    if evidence.is_equivalence:
+        text += f", 90 % {_signed_ends((interval.low_90, interval.high_90), decimals)}"
     return text
 
 
-def _signed(ends: tuple[float, float], decimals: int) -> str:
-    low, high = (show(end, decimals, signed=True) for end in ends)
+def _signed_ends(ends: tuple[float, float], decimals: int) -> str:
+    low, high = (format_number(end, decimals, signed=True) for end in ends)
     return f"{low} to {high}"
 
 
-def _test(evidence: Evidence, p_holm: float, claims: int) -> str:
-    p = f"p {'' if p_holm < 0.001 else '= '}{show_p(p_holm)}"
+def _test_phrase(evidence: ClaimEvidence, p_holm: float, claims: int) -> str:
+    p = f"p {'' if p_holm < 0.001 else '= '}{format_p(p_holm)}"
     amount = evidence.claim.amount
-    if evidence.equivalence and evidence.points_to == "supported":
+    if evidence.points_to_equivalence:
         text = f"two one-sided tests {p}"
     else:
         exact = "exact" if evidence.differences.size <= EXACT_UP_TO else "sampled"
         against = f" against a difference of {amount:g}" if amount else ""
         text = f"{exact} sign-flip {p}{against}"
-    return text + (f", Holm-corrected over {count(claims, 'claim')}" if claims > 1 else "")
+    return text + (f", Holm-corrected over {format_count(claims, 'claim')}" if claims > 1 else "")
 
 
-def _claimed(claim: Claim) -> str:
+def _claim_phrase(claim: StatedClaim) -> str:
     if claim.relation == "equivalent":
         return f"they are equivalent within ±{claim.amount:g}"
-    return f"it is {_amount(claim)}{claim.relation}"
+    return f"it is {_amount_phrase(claim)}{claim.relation}"
 
 
-def _amount(claim: Claim) -> str:
+def _amount_phrase(claim: StatedClaim) -> str:
     return f"at least {claim.amount:g} " if claim.amount else ""
 
 
-def _conclusion(claim: Claim, verdict: ClaimVerdict) -> str:
-    supported = verdict == "supported"
+def _conclusion_phrase(claim: StatedClaim, verdict: ClaimVerdict) -> str:
+    supported = verdict == ClaimVerdict.SUPPORTED
     if claim.relation == "equivalent":
         if supported:
             return f"equivalent within ±{claim.amount:g}, as claimed"
         return f"they differ by more than {claim.amount:g}, contrary to the claim"
     if supported:
-        return f"{_amount(claim)}{claim.relation}, as claimed"
+        return f"{_amount_phrase(claim)}{claim.relation}, as claimed"
     if claim.amount:
-        return f"not {_amount(claim)}{claim.relation}, contrary to the claim"
+        return f"not {_amount_phrase(claim)}{claim.relation}, contrary to the claim"
     opposite = "better" if claim.relation == "worse" else "worse"
     return f"{opposite}, contrary to the claim"

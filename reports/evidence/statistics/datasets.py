@@ -1,4 +1,4 @@
-"""Tests over several data sets: whether arms differ in rank, and which pairs of them do."""
+"""Tests over several data sets: differences of ranks among arms, and between pairs of them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,21 +6,22 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from reports.evidence.outcomes import Declined
 from reports.evidence.statistics.paired import ALPHA
 
-FEWEST = 6  # data sets; with fewer the test finds next to nothing
+FEWEST = 6  # data sets; with fewer the test has next to no power
 
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetTest:
-    """Friedman's test over data sets, and Nemenyi's critical difference.
+    """Result of Friedman's test over data sets, with Nemenyi's critical difference.
 
     Attributes:
-        datasets: how many.
-        ranks: arm -> mean rank over data sets; 1 is best, ties share.
-        chi_square, p: of Friedman's test.
-        critical_difference: mean ranks that are further apart differ at .05.
-        groups: arms, best first, in groups that are not told apart; of the largest such groups.
+        datasets: Number of data sets.
+        ranks: Arm -> mean rank over data sets; 1 is best, ties share.
+        chi_square, p: Statistic and p of Friedman's test.
+        critical_difference: Distance of mean ranks above which two arms differ at .05.
+        groups: Largest groups of arms that are not told apart, best arm first.
     """
 
     datasets: int
@@ -33,30 +34,34 @@ class DatasetTest:
 
 def compare_over_datasets(
     means: Mapping[str, Mapping[str, float]], *, higher_is_better: bool
-) -> DatasetTest | str:
-    """Compare arms over data sets, or say why that can't be done.
+) -> DatasetTest | Declined:
+    """Compare arms over data sets.
 
     Args:
-        means: data set -> arm -> mean of one metric.
-        higher_is_better: the direction of the metric.
+        means: Data set -> arm -> mean of one metric.
+        higher_is_better: Direction of the metric.
 
     Source: Demsar 2006.
     """
     names = sorted(means)
+    # Ranks need every arm on every data set.
     arms = sorted(set.intersection(*(set(of_arms) for of_arms in means.values()))) if names else []
     if len(names) < FEWEST:
-        return (
+        return Declined(
             f"Friedman's test and critical differences need about {FEWEST} data sets; there "
             f"{'is' if len(names) == 1 else 'are'} {len(names)}"
         )
     if len(arms) < 3:
-        return f"Friedman's test compares at least 3 arms; {len(arms)} have every data set"
+        return Declined(
+            f"Friedman's test compares at least 3 arms; {len(arms)} have every data set"
+        )
     values = np.array([[means[name][arm] for arm in arms] for name in names])
     if not np.isfinite(values).all():
-        return "some arm's mean is undefined"
+        return Declined("some arm's mean is undefined")
     ranks = stats.rankdata(-values if higher_is_better else values, axis=1)
+    # Friedman's statistic divides by the spread of ranks.
     if not np.ptp(ranks):
-        return "all arms are equal on every data set"
+        return Declined("all arms are equal on every data set")
     tested = stats.friedmanchisquare(*values.T)
     size = len(arms)
     spread = np.sqrt(size * (size + 1) / (6 * len(names)))
@@ -68,12 +73,12 @@ def compare_over_datasets(
         chi_square=float(tested.statistic),
         p=float(tested.pvalue),
         critical_difference=critical,
-        groups=_groups(mean_ranks, critical),
+        groups=_group_arms(mean_ranks, critical),
     )
 
 
-def _groups(ranks: Mapping[str, float], critical: float) -> tuple[tuple[str, ...], ...]:
-    """Runs of arms within one critical difference; none that lies inside another."""
+def _group_arms(ranks: Mapping[str, float], critical: float) -> tuple[tuple[str, ...], ...]:
+    """Find runs of arms within one critical difference; none that lies inside another."""
     ordered = sorted(ranks, key=lambda arm: (ranks[arm], arm))
     found: list[tuple[str, ...]] = []
     last = -1

@@ -1,7 +1,7 @@
 """Statistics of differences paired by seed: pure functions of a vector of differences [n].
 
-They are what `scipy.stats` and `statsmodels` have under other names, and the tests hold them to
-that; a report of many arms asks for them by the thousand, so what they share is made once.
+`scipy.stats` and `statsmodels` have all of them under other names, and the tests compare the two. A
+report of many arms calls them by the thousand, so the parts that calls share are computed once.
 """
 
 import warnings
@@ -12,25 +12,25 @@ from numpy.typing import NDArray
 from scipy import special
 from statsmodels.stats.power import TTestPower
 
-from reports.evidence.statistics.exact import on_grid
+from reports.evidence.statistics.exact import round_to_grid
 from reports.results import FloatArray
 
 ALPHA = 0.05
 POWER = 0.80
-EXACT_UP_TO = 16  # seeds: 2^16 sign patterns are enumerated, more are sampled
+EXACT_UP_TO = 16  # seeds; the 2^16 sign patterns are enumerated, those of more seeds are sampled
 SIGN_DRAWS = 100_000
 BCA_DRAWS = 10_000
-_TIE = 1e-12  # of the sum of sizes: sums that differ by less are equal but for rounding
+_TIE = 1e-12  # share of the sum of sizes: sums that differ by less are equal but for rounding
 
 
 def sign_flip_p(differences: FloatArray, seed: int) -> float | None:
-    """Two-sided sign-flip permutation p; exact for n <= 16. Five positive differences give .0625.
+    """Compute the two-sided sign-flip p, exact for n <= 16. Five positive differences give .0625.
 
     The same as `scipy.stats.permutation_test(permutation_type="samples")` of the mean.
 
     Args:
-        differences: arm - baseline, one a seed.
-        seed: used only where the sign patterns are too many to enumerate.
+        differences: Arm - baseline, one per seed.
+        seed: Seed of sampled sign patterns, for more than 16 differences.
 
     Returns:
         p, or None without a difference.
@@ -38,47 +38,48 @@ def sign_flip_p(differences: FloatArray, seed: int) -> float | None:
     n = differences.size
     if n == 0:
         return None
-    gridded = on_grid(differences, n)
+    gridded = round_to_grid(differences, n)
     least = abs(float(gridded.sum())) - _TIE * float(np.abs(gridded).sum())
     if n <= EXACT_UP_TO:
-        # One sign may stay: the other half of the patterns is this one's mirror image.
+        # One sign may stay: the other half of the patterns is the mirror image of this one.
         return float(np.mean(np.abs(_all_signs(n) @ gridded) >= least))
-    reached = int(np.count_nonzero(_drawn_signs(n, seed) @ gridded >= least))
+    # Sampled patterns count the observed one too, so that p is never 0.
+    reached = int(np.count_nonzero(_draw_signs(n, seed) @ gridded >= least))
     return min(1.0, 2 * (reached + 1) / (SIGN_DRAWS + 1))
 
 
 @lru_cache(maxsize=4)
 def _all_signs(n: int) -> FloatArray:
-    """All patterns of n signs whose first is +: [2^(n - 1), n]."""
+    """Return all patterns of n signs whose first is +: [2^(n - 1), n]."""
     bits = (np.arange(2 ** (n - 1))[:, None] >> np.arange(n)) & 1
     return _as_signs(bits[:, ::-1])
 
 
 @lru_cache(maxsize=2)
-def _drawn_signs(n: int, seed: int) -> FloatArray:
+def _draw_signs(n: int, seed: int) -> FloatArray:
     return _as_signs(np.random.default_rng(seed).integers(0, 2, (SIGN_DRAWS, n)))
 
 
 def _as_signs(bits: NDArray[np.int64]) -> FloatArray:
-    """+1 for 0, -1 for 1."""
+    """Return +1 for 0 and -1 for 1."""
     return np.where(bits == 0, 1.0, -1.0)
 
 
 def p_floor(n: int) -> float:
-    """The smallest two-sided sign-flip p that n seeds can give: 2 / 2^n while exact."""
+    """Return the smallest two-sided sign-flip p that n seeds can give: 2 / 2^n while exact."""
     return min(1.0, 2 / 2**n) if n <= EXACT_UP_TO else 2 / (SIGN_DRAWS + 1)
 
 
 def seeds_needed(arms: int) -> int:
-    """The fewest seeds with which Holm over `arms` arms can give p <= .05. Seven arms need 9."""
+    """Return the fewest seeds with which Holm over `arms` arms can give p <= .05: 9 for 7 arms."""
     n = 1
     while max(arms, 1) * 2 / 2**n > ALPHA:
         n += 1
     return n
 
 
-def holm(p_values: list[float]) -> list[float]:
-    """Holm's step-down correction: (.01, .04, .03) gives (.03, .06, .06)."""
+def holm_correction(p_values: list[float]) -> list[float]:
+    """Correct p values by Holm's step-down method: (.01, .04, .03) gives (.03, .06, .06)."""
     order = np.argsort(p_values, kind="stable")
     steps = np.array(p_values, dtype=np.float64)[order] * np.arange(order.size, 0, -1)
     corrected = np.empty(order.size)
@@ -87,7 +88,7 @@ def holm(p_values: list[float]) -> list[float]:
 
 
 def bca_interval(differences: FloatArray, seed: int) -> tuple[float, float] | None:
-    """95 % BCa bootstrap interval of the mean difference over seeds alone; None if undefined.
+    """Compute the 95 % BCa interval of the mean difference over seeds; None if undefined.
 
     Source: Efron 1987; the same draws, and so the same digits, as `scipy.stats.bootstrap`.
     """
@@ -97,8 +98,10 @@ def bca_interval(differences: FloatArray, seed: int) -> tuple[float, float] | No
     mean = float(differences.mean())
     if is_constant(differences):  # BCa divides 0 by 0; every resample has this one mean
         return mean, mean
-    gridded = on_grid(differences, n)
-    sums = _drawn_counts(n, seed) @ gridded
+    gridded = round_to_grid(differences, n)
+    sums = _draw_counts(n, seed) @ gridded
+    # Resamples that tie with the estimate count half: scipy counts them as below or above it by
+    # rounding, which moves the ends by about 1e-3 at n = 10.
     own, tie = float(gridded.sum()), _TIE * float(np.abs(gridded).sum())
     below, not_above = np.count_nonzero(sums < own - tie), np.count_nonzero(sums <= own + tie)
     bias = special.ndtri((below + not_above) / (2 * sums.size))
@@ -115,23 +118,23 @@ def bca_interval(differences: FloatArray, seed: int) -> tuple[float, float] | No
 
 
 @lru_cache(maxsize=4)
-def _drawn_counts(n: int, seed: int) -> FloatArray:
-    """How often each of n is drawn, in every resample: [BCA_DRAWS, n]; rows sum to n."""
+def _draw_counts(n: int, seed: int) -> FloatArray:
+    """Count how often each of n is drawn in every resample: [BCA_DRAWS, n]; rows sum to n."""
     picked = np.random.default_rng(seed).integers(0, n, (BCA_DRAWS, n))
     counts = np.zeros((BCA_DRAWS, n))
     np.add.at(counts, (np.arange(BCA_DRAWS)[:, None], picked), 1.0)
     return counts
 
 
-def share_better(gains: FloatArray) -> float | None:
-    """Share of seeds with a positive gain; a tie counts half."""
+def share_of_wins(gains: FloatArray) -> float | None:
+    """Compute the share of seeds with a positive gain; a tie counts half."""
     if gains.size == 0:
         return None
     return float(np.mean((gains > 0) + 0.5 * (gains == 0)))
 
 
 def hedges_g(differences: FloatArray) -> float | None:
-    """Mean over sd of the paired differences, times the small-sample factor 1 - 3 / (4 df - 1)."""
+    """Divide mean by sd of paired differences, times the small-sample factor 1 - 3 / (4 df - 1)."""
     if differences.size < 2 or is_constant(differences):
         return None
     d_z = differences.mean() / differences.std(ddof=1)
@@ -139,7 +142,7 @@ def hedges_g(differences: FloatArray) -> float | None:
 
 
 def equivalence_p(differences: FloatArray, margin: float) -> float | None:
-    """Two one-sided paired t tests of |mean difference| < margin.
+    """Compute the p of two one-sided paired t tests of |mean difference| < margin.
 
     Without variance there is no t: the answer is then 0 inside the margin and 1 outside.
     """
@@ -154,7 +157,7 @@ def equivalence_p(differences: FloatArray, margin: float) -> float | None:
 
 
 def detectable_effect(n: int) -> float | None:
-    """Smallest |mean| / sd of the differences found with 80 % power by a two-sided paired t test.
+    """Compute the smallest |mean| / sd that a two-sided paired t test finds with 80 % power.
 
     1.68 at n = 5, 1.00 at 10, .66 at 20.
     """
@@ -172,5 +175,5 @@ def detectable_effect(n: int) -> float | None:
 
 
 def is_constant(differences: FloatArray) -> bool:
-    """Whether all differences are one number, up to rounding."""
+    """Check whether all differences are one number, up to rounding."""
     return bool(np.ptp(differences) <= 1e-12 * np.abs(differences).max(initial=0.0))

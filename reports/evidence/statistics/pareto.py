@@ -1,4 +1,4 @@
-"""Two objectives: the candidates of an arm that none beats in one without losing in the other."""
+"""Pareto fronts of two objectives: the candidates of an arm that no other one dominates."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,19 +6,19 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from reports.results import METRIC, Metric, Results
+from reports.results import METRIC, CellPhase, MetricDefinition, Results, select_complete
 
-PARAMETERS = "parameters"  # of a model: a second objective that is no metric of the data
+PARAMETERS = "parameters"  # number of a model's: a second objective that is no metric of the data
 
 
 @dataclass(frozen=True, kw_only=True)
 class FrontPoint:
-    """A candidate on the Pareto front of its arm.
+    """Candidate on the Pareto front of its arm.
 
     Attributes:
-        first, second: means over the tuning seeds, of the primary metric and the second one.
-        second_label: what the second one is called.
-        confirmed: whether it was the one to be tested.
+        first, second: Means of the primary and the second metric over the tuning seeds.
+        second_label: Name of the second metric for readers.
+        confirmed: Whether the candidate was the one to be tested.
     """
 
     arm: str
@@ -29,15 +29,17 @@ class FrontPoint:
     confirmed: bool
 
 
-def pareto_fronts(results: Results, metrics: Mapping[str, Metric]) -> tuple[FrontPoint, ...]:
-    """The fronts of all arms, within an arm by the primary metric; empty with one objective.
+def pareto_fronts(
+    results: Results, metrics: Mapping[str, MetricDefinition]
+) -> tuple[FrontPoint, ...]:
+    """Find the fronts of all arms, within an arm by the primary metric; empty with one objective.
 
     Args:
-        results: of the study.
-        metrics: name -> its definition.
+        results: Results of the study.
+        metrics: Name -> definition.
     """
     facts = results.facts
-    columns = [_column(name) for name in (facts.primary, facts.second_metric)]
+    columns = [_metric_column(name) for name in (facts.primary, facts.second_metric)]
     if not facts.second_metric or not set(columns) <= set(results.cells.columns):
         return ()
     signs = [
@@ -49,12 +51,12 @@ def pareto_fronts(results: Results, metrics: Mapping[str, Metric]) -> tuple[Fron
     rows = results.cells.groupby("arm", sort=False).indices
     for arm in facts.arms:
         own = results.cells.iloc[rows.get(arm, [])]
-        confirmed = set(own[own["phase"] == "confirm"]["candidate"])
-        means = _means(own, columns, len(facts.tune_seeds))
+        confirmed = set(own[own["phase"] == CellPhase.CONFIRM]["candidate"])
+        means = _mean_by_candidate(own, columns, len(facts.tune_seeds))
         front = [
             (candidate, values)
             for candidate, values in means.items()
-            if not any(_beats(other, values, signs) for other in means.values())
+            if not any(_dominates(other, values, signs) for other in means.values())
         ]
         for candidate, (first, second) in sorted(front, key=lambda item: signs[0] * item[1][0]):
             points.append(
@@ -70,16 +72,16 @@ def pareto_fronts(results: Results, metrics: Mapping[str, Metric]) -> tuple[Fron
     return tuple(points)
 
 
-def _column(metric: str) -> str:
+def _metric_column(metric: str) -> str:
     return f"{METRIC}{metric}" if metric == PARAMETERS else f"{METRIC}valid.{metric}"
 
 
-def _means(
+def _mean_by_candidate(
     cells: pd.DataFrame, columns: Sequence[str], seeds: int
 ) -> dict[int, tuple[float, float]]:
-    """Candidate -> means over its tuning seeds, where every seed is complete."""
-    tuning = cells[(cells["phase"] == "tune") & (cells["status"] == "complete")]
-    tuning = tuning.dropna(subset=list(columns)).sort_values("seed")
+    """Return the means of each candidate whose tuning seeds are all complete."""
+    # Sorted: a mean depends on the order, a report must not depend on that of the cells.
+    tuning = select_complete(cells, CellPhase.TUNE).dropna(subset=list(columns)).sort_values("seed")
     rows: dict[int, list[tuple[float, float]]] = {}
     for number, *values in zip(*(tuning[name] for name in ("candidate", *columns)), strict=True):
         rows.setdefault(int(number), []).append((float(values[0]), float(values[1])))
@@ -90,6 +92,7 @@ def _means(
     }
 
 
-def _beats(other: tuple[float, float], own: tuple[float, float], signs: list[float]) -> bool:
+def _dominates(other: tuple[float, float], own: tuple[float, float], signs: list[float]) -> bool:
+    """Check whether the other is better in one objective and not worse in the other one."""
     gains = [sign * (mine - its) for sign, mine, its in zip(signs, own, other, strict=True)]
     return min(gains) >= 0 and max(gains) > 0

@@ -4,8 +4,8 @@ Every cell of a study is scored on the same utterances, so seeds and utterances 
 nested: a draw resamples the seeds and takes ONE resample of utterances for all cells. Drawing
 utterances anew within each seed would average their error away and give intervals too short.
 
-Every sum over utterances is exact (`exact.on_grid`), so one product for many cells gives each of
-them the digits that it would have alone.
+Every sum over utterances is exact (`exact.round_to_grid`), so one product for many cells gives each
+of them the digits that it would have alone.
 
 Shape suffixes: B draws of a chunk, N utterances, S seeds, M metrics, C cells, T terms of all
 metrics, P positions of terms that are computed alike.
@@ -18,22 +18,22 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from reports.evidence.statistics.exact import is_short, on_grid
-from reports.results import FloatArray, Metric
+from reports.evidence.statistics.exact import fits_float32, round_to_grid
+from reports.results import FloatArray, MetricDefinition
 
 DRAWS = 10_000
 CHUNK = 500
-BLOCK = 64  # cells whose metrics are combined at once
-TERMS_BYTES = 256 * 2**20  # of the terms of cells that are resampled together
-MAX_UNDEFINED = 0.05  # of the draws; with more, an interval of the rest would mislead
+BLOCK = 64  # cells whose metrics are computed at once
+TERMS_BYTES = 256 * 2**20  # for the terms of cells that are resampled together
+MAX_UNDEFINED = 0.05  # share of the draws; with more, an interval of the rest would mislead
 Name = TypeVar("Name", bound=Hashable)
 
 
 class Interval(NamedTuple):
     """Percentile intervals of one difference: 95 %, and the 90 % that an equivalence needs.
 
-    `of_utterances` is the variance that no number of seeds would shrink: what all seeds share of
-    the luck of the test set.
+    `of_utterances` is the variance that no number of seeds would shrink: the part of the chance of
+    the test set that all seeds share.
     """
 
     low: float
@@ -44,8 +44,8 @@ class Interval(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contrast:
-    """An arm against another, as a rule the baseline: cells of both, same seed in row i of both."""
+class PairedCells:
+    """Cells of an arm and of another, as a rule the baseline; same seed at index i of both."""
 
     arm_keys: tuple[str, ...]
     baseline_keys: tuple[str, ...]
@@ -55,45 +55,45 @@ Terms = Sequence[FloatArray]  # of one cell: for each metric its terms [N, k]
 
 
 def two_level_intervals(
-    contrasts: Mapping[Name, Contrast],
+    contrasts: Mapping[Name, PairedCells],
     terms: Mapping[str, Terms] | Callable[[str], Terms],
-    metrics: Sequence[Metric],
+    metrics: Sequence[MetricDefinition],
     seed: int,
     *,
     draws: int = DRAWS,
 ) -> dict[Name, list[Interval | None]]:
-    """Percentile intervals of the mean paired difference, per contrast and metric.
+    """Compute percentile intervals of the mean paired difference, per contrast and metric.
 
     Utterance draws are shared by everything and seed draws by contrasts of equal size, so a
     contrast's interval depends on its own cells alone, whatever else is in the study.
 
     Args:
-        contrasts: name -> cells to compare.
-        terms: key of a cell -> for each metric its terms [N, k]; a function is asked when a cell's
-            turn comes, for a baseline's in each batch of contrasts.
-        metrics: in the order of the terms.
-        seed: same seed, same digits.
-        draws: bootstrap draws.
+        contrasts: Name -> cells to compare.
+        terms: Key of a cell -> for each metric its terms [N, k]. A function is called once per cell
+            and batch of contrasts, so that not all terms are in memory at once.
+        metrics: Metrics in the order of the terms.
+        seed: Seed of all draws.
+        draws: Number of bootstrap draws.
 
     Returns:
-        name -> one interval a metric; None where more than 5 % of the draws are undefined.
+        Name -> one interval per metric; None where more than 5 % of the draws are undefined.
     """
     if not contrasts:
         return {}
     of_cell = terms if callable(terms) else terms.__getitem__
     found: dict[Name, list[Interval | None]] = {}
-    for batch in _batches(contrasts, of_cell):
-        found |= _of_batch(batch, of_cell, metrics, seed, draws)
+    for batch in _split_into_batches(contrasts, of_cell):
+        found |= _intervals_of_batch(batch, of_cell, metrics, seed, draws)
     return found
 
 
-def _batches(
-    contrasts: Mapping[Name, Contrast], of_cell: Callable[[str], Terms]
-) -> list[dict[Name, Contrast]]:
-    """Contrasts that fit into memory together; which these are changes no digit."""
+def _split_into_batches(
+    contrasts: Mapping[Name, PairedCells], of_cell: Callable[[str], Terms]
+) -> list[dict[Name, PairedCells]]:
+    """Split contrasts into batches that fit into memory; the batches change no digit."""
     first = next(iter(contrasts.values())).arm_keys[0]
     most = max(1, TERMS_BYTES // sum(part.size * 8 for part in of_cell(first)))
-    batches: list[dict[Name, Contrast]] = []
+    batches: list[dict[Name, PairedCells]] = []
     keys: set[str] = set()
     for name, contrast in contrasts.items():
         keys |= {*contrast.arm_keys, *contrast.baseline_keys}
@@ -104,58 +104,62 @@ def _batches(
     return batches
 
 
-def _of_batch(
-    contrasts: Mapping[Name, Contrast],
+def _intervals_of_batch(
+    contrasts: Mapping[Name, PairedCells],
     of_cell: Callable[[str], Terms],
-    metrics: Sequence[Metric],
+    metrics: Sequence[MetricDefinition],
     seed: int,
     draws: int,
 ) -> dict[Name, list[Interval | None]]:
     keys = sorted({k for c in contrasts.values() for k in (*c.arm_keys, *c.baseline_keys)})
-    places = {key: place for place, key in enumerate(keys)}
-    cells = _Cells(keys, of_cell, metrics)
+    index_of = {key: index for index, key in enumerate(keys)}
+    cells = _CellTerms(keys, of_cell, metrics)
     utterance_rng, seed_rng = np.random.default_rng(seed).spawn(2)
     largest = max(len(contrast.arm_keys) for contrast in contrasts.values())
-    # A row a seed: a contrast of S seeds reads the first S rows, however many others have.
+    # One row per seed: a contrast of S seeds reads the first S rows, however many others have.
     uniform = seed_rng.random((largest, draws))
     pairs = {
         name: (
-            np.array([places[key] for key in contrast.arm_keys]),
-            np.array([places[key] for key in contrast.baseline_keys]),
+            np.array([index_of[key] for key in contrast.arm_keys]),
+            np.array([index_of[key] for key in contrast.baseline_keys]),
         )
         for name, contrast in contrasts.items()
     }
     sizes = {len(own) for own, _ in pairs.values()}
     deltas = {name: np.empty((len(metrics), draws)) for name in contrasts}
     shared = {name: _SharedVariance(len(own), len(metrics)) for name, (own, _) in pairs.items()}
+    # In chunks, because the counts of all draws for all utterances would fill the memory.
     for start in range(0, draws, CHUNK):
         rows = slice(start, min(start + CHUNK, draws))
-        counts_BN = utterance_counts(rows.stop - rows.start, cells.utterances, utterance_rng)
-        values_MCB = cells.values(counts_BN)
-        seeds = {size: _seed_counts(uniform[:size, rows]) for size in sizes}
+        counts_BN = draw_utterance_counts(rows.stop - rows.start, cells.utterances, utterance_rng)
+        values_MCB = cells.metric_values(counts_BN)
+        seeds = {size: _draw_seed_counts(uniform[:size, rows]) for size in sizes}
         for name, (own, others) in pairs.items():
             differences_MSB = values_MCB[:, own] - values_MCB[:, others]
-            shared[name].add(differences_MSB)
+            shared[name].add_chunk(differences_MSB)
             deltas[name][:, rows] = _drawn_means(differences_MSB, seeds[len(own)])
     return {
         name: [
-            _percentiles(row, of_utterances)
-            for row, of_utterances in zip(values, shared[name].of_metrics(), strict=True)
+            _percentile_interval(row, of_utterances)
+            for row, of_utterances in zip(values, shared[name].variance_by_metric(), strict=True)
         ]
         for name, values in deltas.items()
     }
 
 
-def utterance_counts(draws: int, utterances: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """How often each utterance is drawn, [B, N]. Rows sum to N."""
+def draw_utterance_counts(
+    draws: int, utterances: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Count how often each utterance is drawn, [B, N]. Rows sum to N."""
     picked = rng.integers(0, utterances, (draws, utterances))
+    # Each row gets bins of its own, so that one `bincount` counts all rows.
     picked += utterances * np.arange(draws)[:, None]
     counts = np.bincount(picked.ravel(), minlength=draws * utterances)
     return counts.reshape(draws, utterances)
 
 
-def _seed_counts(uniform_SB: FloatArray) -> FloatArray:
-    """How often each of S seeds is drawn: [S, B]; columns sum to S."""
+def _draw_seed_counts(uniform_SB: FloatArray) -> FloatArray:
+    """Count how often each of S seeds is drawn: [S, B]; columns sum to S."""
     size = len(uniform_SB)
     picked_SB = (uniform_SB * size).astype(np.intp)
     counts_SB: FloatArray = np.stack([(picked_SB == s).sum(axis=0) for s in range(size)]) * 1.0
@@ -163,7 +167,7 @@ def _seed_counts(uniform_SB: FloatArray) -> FloatArray:
 
 
 def _drawn_means(differences_MSB: FloatArray, counts_SB: FloatArray) -> FloatArray:
-    """Means over the drawn seeds, [M, B]; NaN where one that is undefined was drawn."""
+    """Compute means over the drawn seeds, [M, B]; NaN where an undefined one was drawn."""
     size = len(counts_SB)
     defined_MSB = np.isfinite(differences_MSB)
     if defined_MSB.all():
@@ -174,41 +178,46 @@ def _drawn_means(differences_MSB: FloatArray, counts_SB: FloatArray) -> FloatArr
     return np.where(undefined_MB, np.nan, sums_MB / size)
 
 
-class _Cells:
-    """The terms of all cells, ready for products with draws of utterances.
+class _CellTerms:
+    """Terms of all cells, ready for products with draws of utterances.
 
     Terms of one position, say "the prediction is right", are alike in all cells: those that are
-    the same numbers everywhere are kept once, and whole ones as float32, which is twice as fast.
+    the same numbers everywhere are stored once, and whole numbers as float32, which is twice as
+    fast.
     """
 
     def __init__(
-        self, keys: Sequence[str], of_cell: Callable[[str], Terms], metrics: Sequence[Metric]
+        self,
+        keys: Sequence[str],
+        of_cell: Callable[[str], Terms],
+        metrics: Sequence[MetricDefinition],
     ) -> None:
         self._metrics = metrics
         first = of_cell(keys[0])
         self._ends = np.cumsum([part.shape[1] for part in first])
         self.utterances = len(first[0])
         terms_TCN = np.empty((self._ends[-1], len(keys), self.utterances))
-        for place, key in enumerate(keys):
-            parts = first if place == 0 else of_cell(key)
-            terms_TCN[:, place] = on_grid(np.hstack(parts), self.utterances).T
+        for index, key in enumerate(keys):
+            parts = first if index == 0 else of_cell(key)
+            terms_TCN[:, index] = round_to_grid(np.hstack(parts), self.utterances).T
         self._tables: list[NDArray[np.floating]] = []
-        self._at: dict[int, tuple[int, int]] = {}  # position of a term -> which table, where in it
+        # Position of a term -> index of its table, and its index in the table.
+        self._table_of: dict[int, tuple[int, int]] = {}
         kinds: dict[tuple[bool, bool], list[int]] = {}
         for t, slab_CN in enumerate(terms_TCN):
             same = len(keys) > 1 and bool((slab_CN == slab_CN[:1]).all())
-            whole = is_short(slab_CN[: 1 if same else None], self.utterances)
+            whole = fits_float32(slab_CN[: 1 if same else None], self.utterances)
             kinds.setdefault((same, whole), []).append(t)
         for (same, whole), chosen in kinds.items():
-            self._at |= {t: (len(self._tables), p) for p, t in enumerate(chosen)}
+            self._table_of |= {t: (len(self._tables), p) for p, t in enumerate(chosen)}
             kept = [terms_TCN[t, : 1 if same else None] for t in chosen]
             self._tables.append(
                 np.stack(kept, dtype=np.float32 if whole else np.float64, casting="same_kind")
             )
         self._count = len(keys)
 
-    def values(self, counts_BN: NDArray[np.int64]) -> FloatArray:
-        """Every metric of every cell in every draw: [M, C, B]; NaN where undefined."""
+    def metric_values(self, counts_BN: NDArray[np.int64]) -> FloatArray:
+        """Compute every metric of every cell in every draw: [M, C, B]; NaN where undefined."""
         long_NB = np.ascontiguousarray(counts_BN.T, dtype=np.float64)
         short_NB = long_NB.astype(np.float32)
         sums = [
@@ -221,17 +230,17 @@ class _Cells:
         values_MCB = np.empty((len(self._metrics), self._count, len(counts_BN)))
         for begin in range(0, self._count, BLOCK):
             block = slice(begin, min(begin + BLOCK, self._count))
-            self._combine(sums, block, values_MCB[:, block])
+            self._combine_block(sums, block, values_MCB[:, block])
         return values_MCB
 
-    def _combine(
+    def _combine_block(
         self, sums: Sequence[NDArray[np.floating]], block: slice, into_MCB: FloatArray
     ) -> None:
         starts = [0, *self._ends[:-1]]
-        for place, (start, end) in enumerate(zip(starts, self._ends, strict=True)):
+        for index, (start, end) in enumerate(zip(starts, self._ends, strict=True)):
             means_TCB = np.empty((end - start, *into_MCB.shape[1:]))
             for t in range(start, end):
-                table, position = self._at[t]
+                table, position = self._table_of[t]
                 of_cells = sums[table][position]
                 np.divide(
                     of_cells if len(of_cells) == 1 < self._count else of_cells[block],
@@ -240,11 +249,14 @@ class _Cells:
                     dtype=np.float64,
                 )
             with np.errstate(divide="ignore", invalid="ignore"):
-                into_MCB[place] = self._metrics[place].combine(np.moveaxis(means_TCB, 0, -1))
+                into_MCB[index] = self._metrics[index].combine(np.moveaxis(means_TCB, 0, -1))
 
 
 class _SharedVariance:
-    """Mean covariance of two seeds' differences over draws of utterances alone, by metric."""
+    """Mean covariance of two seeds' differences over draws of utterances alone, per metric.
+
+    Sums are updated chunk by chunk, so that no draw is stored.
+    """
 
     def __init__(self, seeds: int, metrics: int) -> None:
         self._draws_M: FloatArray = np.zeros(metrics)
@@ -252,8 +264,8 @@ class _SharedVariance:
         self._squares_MS: FloatArray = np.zeros((metrics, seeds))
         self._squares_of_mean_M: FloatArray = np.zeros(metrics)
 
-    def add(self, differences_MSB: FloatArray) -> None:
-        """One chunk of draws; one that is undefined for some seed does not count."""
+    def add_chunk(self, differences_MSB: FloatArray) -> None:
+        """Add one chunk of draws; a draw that is undefined for some seed does not count."""
         counted_MSB = differences_MSB
         defined_M1B = np.isfinite(differences_MSB).all(axis=1, keepdims=True)
         if not defined_M1B.all():
@@ -263,8 +275,8 @@ class _SharedVariance:
         self._squares_MS += np.square(counted_MSB).sum(axis=2)
         self._squares_of_mean_M += np.square(counted_MSB.mean(axis=1)).sum(axis=1)
 
-    def of_metrics(self) -> list[float]:
-        """The covariance, at least 0, a metric; of a single seed its variance."""
+    def variance_by_metric(self) -> list[float]:
+        """Return the covariance of each metric, at least 0; with a single seed its variance."""
         seeds, draws_M = self._sum_MS.shape[1], np.maximum(self._draws_M, 1)
         means_MS = self._sum_MS / draws_M[:, None]
         variance_M = (self._squares_MS / draws_M[:, None] - means_MS**2).mean(axis=1)
@@ -274,7 +286,7 @@ class _SharedVariance:
         return [float(value) for value in np.maximum(shared_M, 0.0)]
 
 
-def _percentiles(deltas: FloatArray, of_utterances: float) -> Interval | None:
+def _percentile_interval(deltas: FloatArray, of_utterances: float) -> Interval | None:
     defined = deltas[np.isfinite(deltas)]
     if defined.size < (1 - MAX_UNDEFINED) * deltas.size:
         return None

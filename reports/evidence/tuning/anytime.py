@@ -1,4 +1,4 @@
-"""What tuning bought: the best so far against time, and what so many random candidates give."""
+"""Value of tuning: best so far against time, and expected best of n random candidates."""
 
 from collections.abc import Mapping, Sequence
 from math import comb
@@ -7,28 +7,28 @@ import numpy as np
 
 from reports.evidence.tuning.candidates import Candidate
 from reports.evidence.values import AnytimeCurve, ExpectedCurve
+from reports.numerals import name_some
 
 Candidates = Mapping[str, Sequence[Candidate]]
 
 
 def anytime_curves(candidates: Candidates, *, higher_is_better: bool) -> tuple[AnytimeCurve, ...]:
-    """Best validation value so far against device-seconds, of every arm whose cells say how long.
-
-    The time of candidates that failed or were stopped was spent too; they give no point.
+    """Follow the best validation value so far over device-seconds, for arms whose cells have times.
 
     Args:
-        candidates: of each arm, in the order of their numbers.
-        higher_is_better: the direction of the metric.
+        candidates: Arm -> its candidates in the order of their numbers.
+        higher_is_better: Direction of the metric.
     """
     curves = []
     for arm, own in candidates.items():
-        if any(candidate.seconds is None for candidate in own if candidate.finished):
+        if any(candidate.seconds is None for candidate in own if candidate.is_finished):
             continue
         spent, best = 0.0, None
         seconds, values = [], []
         for candidate in own:
+            # The time of candidates that failed or were stopped was spent too; they give no point.
             spent += candidate.seconds or 0.0
-            if not candidate.finished or candidate.value is None:
+            if not candidate.is_finished or candidate.value is None:
                 continue
             if best is None or (candidate.value > best) == higher_is_better:
                 best = candidate.value
@@ -40,13 +40,13 @@ def anytime_curves(candidates: Candidates, *, higher_is_better: bool) -> tuple[A
 
 
 def expected_best(values: Sequence[float], *, higher_is_better: bool) -> tuple[float, ...]:
-    """Expected best of n = 1..N independent candidates: sum_i v_(i) C(i - 1, n - 1) / C(N, n).
+    """Compute the expected best of n = 1..N candidates: sum_i v_(i) C(i - 1, n - 1) / C(N, n).
 
     The mean over all subsets of n of the N candidates, so it is unbiased.
 
     Args:
-        values: of N candidates.
-        higher_is_better: the direction of the metric.
+        values: Values of N independent candidates.
+        higher_is_better: Direction of the metric.
 
     Source: Dodge et al. 2019, in the form without replacement of Tang et al. 2020.
     """
@@ -61,14 +61,17 @@ def expected_best(values: Sequence[float], *, higher_is_better: bool) -> tuple[f
 def expected_curves(
     candidates: Candidates, sampler: str, *, higher_is_better: bool
 ) -> tuple[tuple[ExpectedCurve, ...], str]:
-    """The expected validation performance of every arm, and why arms have none (empty if all do).
+    """Compute the expected validation performance of every arm.
 
     Candidates must be independent, and none may be missing because it did badly.
 
     Args:
-        candidates: of each arm.
-        sampler: that drew them.
-        higher_is_better: the direction of the metric.
+        candidates: Arm -> its candidates.
+        sampler: Name of the sampler that drew them; empty if unknown.
+        higher_is_better: Direction of the metric.
+
+    Returns:
+        Curves of the arms that have one, and the reason why others have none (empty if all do).
     """
     if not candidates:
         return (), "nothing was tuned"
@@ -77,7 +80,7 @@ def expected_curves(
         return (), f"candidates must be drawn independently (sampler: random); {drawn}"
     curves, without = [], []
     for arm, own in candidates.items():
-        values = [c.value for c in own if c.finished and c.value is not None]
+        values = [c.value for c in own if c.is_finished and c.value is not None]
         if len(values) < 2 or any(c.status != "complete" for c in own):
             without.append(arm)
             continue
@@ -87,10 +90,6 @@ def expected_curves(
     if not without:
         return tuple(curves), ""
     return tuple(curves), (
-        f"{_named(without)}: fewer than two candidates, or some that were stopped, failed or are "
-        "unfinished; those that did well are no fair sample"
+        f"{name_some(without)}: fewer than two candidates, or some that were stopped, failed or "
+        "are unfinished; those that did well are no fair sample"
     )
-
-
-def _named(arms: Sequence[str], most: int = 3) -> str:
-    return ", ".join(arms[:most]) + (f" and {len(arms) - most} more" if len(arms) > most else "")

@@ -1,8 +1,8 @@
-"""How much each searched field explains of which candidates were good: PED-ANOVA.
+"""Importance of searched fields for which candidates were good: PED-ANOVA.
 
 The values are those of `optuna.importance.PedAnovaImportanceEvaluator`, to rounding, and the tests
-hold them to it. Made here because the spread over resampled candidates asks for them a hundred
-times an arm: as arrays over all resamples that is a hundred times faster.
+compare the two. Computed here because the spread over resampled candidates needs a hundred of them
+per arm: as arrays over all resamples that is a hundred times faster.
 
 A field's importance is the Pearson divergence between the density of its values among the best
 candidates and among all of them, both Parzen estimates on a grid. Candidates in which a conditional
@@ -25,23 +25,23 @@ from reports.evidence.tuning.candidates import Candidate, Param
 from reports.evidence.values import Importance
 from reports.results import FieldFacts, FloatArray
 
-FEWEST = 10  # finished candidates of an arm
-BEST = 5  # candidates at least, that importance is the importance of being among
-BEST_SHARE = 0.1
+FEWEST = 10  # finished candidates that an arm needs
+BEST = 5  # candidates at least; importance is that for being among the best ones
+BEST_SHARE = 0.1  # of the candidates
 RESAMPLES = 100
 GRID = 50
 _NARROWEST = 0.5 / 1.64  # grid steps; a kernel's standard deviation
-_FLOOR = 1e-12  # of a density, so that none is divided by 0
+_FLOOR = 1e-12  # added to a density, so that no division is by 0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Binned:
-    """A field's values on its grid.
+class _BinnedField:
+    """Values of a field on its grid.
 
     Attributes:
-        at: [N], grid point of each candidate; -1 where the field means nothing.
-        size: of the grid.
-        ordered: whether grid points have distances; choices have none.
+        at: Grid point of each candidate, [N]; -1 where the field has no meaning.
+        size: Number of grid points.
+        ordered: Whether grid points have distances; choices have none.
     """
 
     at: NDArray[np.int64]
@@ -49,40 +49,40 @@ class _Binned:
     ordered: bool
 
 
-def importances(
+def estimate_importances(
     candidates: Mapping[str, Sequence[Candidate]],
     fields: Mapping[str, FieldFacts],
     *,
     higher_is_better: bool,
     seed: int,
 ) -> tuple[tuple[Importance, ...], str]:
-    """The importance of every searched field in every arm, and why arms have none.
+    """Estimate the importance of every searched field in every arm.
 
     Args:
-        candidates: of each arm.
-        fields: for whether a field was searched by orders of magnitude, or among choices.
-        higher_is_better: the direction of the validation metric.
-        seed: of the resampling of candidates; an arm's numbers depend on its own cells alone.
+        candidates: Arm -> its candidates.
+        fields: Path -> description, which tells scales and choices apart.
+        higher_is_better: Direction of the validation metric.
+        seed: Seed of the resampling of candidates; an arm's numbers depend on its own cells alone.
 
     Returns:
-        In the order of arms, and within an arm the most important first; and a reason, empty if
-        every arm has them.
+        Importances in the order of arms, within an arm the most important first; and the reason
+        why some arms have none, empty if all have them.
     """
     found: list[Importance] = []
     few = []
     for arm, own in candidates.items():
-        finished = [c for c in own if c.finished]
+        finished = [c for c in own if c.is_finished]
         if len(finished) < FEWEST:
             few.append(arm)
             continue
-        found += _of_arm(arm, finished, fields, higher_is_better, seed)
+        found += _importances_of_arm(arm, finished, fields, higher_is_better, seed)
     if not candidates:
         return (), "nothing was tuned"
     reason = f"{len(few)} arms have fewer than {FEWEST} finished candidates" if few else ""
     return tuple(found), reason
 
 
-def _of_arm(
+def _importances_of_arm(
     arm: str,
     finished: Sequence[Candidate],
     fields: Mapping[str, FieldFacts],
@@ -95,12 +95,13 @@ def _of_arm(
     counts_RN = np.stack([np.ones(count), *(np.bincount(row, minlength=count) for row in drawn)])
     sign = -1.0 if higher_is_better else 1.0
     losses = np.array([sign * (c.value or 0.0) for c in finished])
+    # A resample is a row of counts, so that one matrix product makes the densities of all of them.
     top_RN = counts_RN * _are_best(losses, counts_RN)
     raw = []
     for name in names:
         values = [candidate.params.get(name) for candidate in finished]
-        raw.append(_divergences(_binned(values, fields.get(name)), top_RN, counts_RN))
-    shares = _shares(np.array(raw).reshape(len(names), RESAMPLES + 1))
+        raw.append(_pearson_divergences(_bin_values(values, fields.get(name)), top_RN, counts_RN))
+    shares = _normalise_shares(np.array(raw).reshape(len(names), RESAMPLES + 1))
     found = [
         Importance(
             arm=arm,
@@ -117,7 +118,7 @@ def _of_arm(
 
 
 def _are_best(losses: FloatArray, counts_RN: FloatArray) -> NDArray[np.bool_]:
-    """Which candidates are among the best tenth, or best five, of each resample; ties are in."""
+    """Mark the best tenth, or best five, candidates of each resample; ties are among them."""
     order = np.argsort(losses, kind="stable")
     total = counts_RN.shape[1]
     wanted = ceil(max(BEST_SHARE, BEST / total) * total)
@@ -127,19 +128,19 @@ def _are_best(losses: FloatArray, counts_RN: FloatArray) -> NDArray[np.bool_]:
     return best
 
 
-def _binned(values: Sequence[Param | None], facts: FieldFacts | None) -> _Binned:
+def _bin_values(values: Sequence[Param | None], facts: FieldFacts | None) -> _BinnedField:
     known = [value for value in values if value is not None]
     chosen = facts is not None and facts.domain.startswith("choice")
     if chosen or any(isinstance(value, bool | str) for value in known):
         options = sorted({str(value) for value in known})
-        places = {option: place for place, option in enumerate(options)}
-        at = [-1 if value is None else places[str(value)] for value in values]
-        return _Binned(at=np.array(at), size=len(options), ordered=False)
+        index_of = {option: index for index, option in enumerate(options)}
+        at = [-1 if value is None else index_of[str(value)] for value in values]
+        return _BinnedField(at=np.array(at), size=len(options), ordered=False)
     numbers = np.array([np.nan if value is None else float(value) for value in values])
     low, high = float(np.nanmin(numbers)), float(np.nanmax(numbers))
     log = facts is not None and facts.log and low > 0
     if low == high:
-        return _Binned(at=np.where(np.isnan(numbers), -1, 0), size=1, ordered=True)
+        return _BinnedField(at=np.where(np.isnan(numbers), -1, 0), size=1, ordered=True)
     size = GRID
     if all(float(value).is_integer() for value in known):
         steps = int(high - low) + 1
@@ -148,11 +149,15 @@ def _binned(values: Sequence[Param | None], facts: FieldFacts | None) -> _Binned
         numbers, low, high = np.log(numbers), float(np.log(low)), float(np.log(high))
     step = (high - low) / (size - 1)
     at = np.ceil((np.nan_to_num(numbers, nan=low) - low) / step - 0.5).clip(0, size - 1)
-    return _Binned(at=np.where(np.isnan(numbers), -1, at).astype(np.int64), size=size, ordered=True)
+    return _BinnedField(
+        at=np.where(np.isnan(numbers), -1, at).astype(np.int64), size=size, ordered=True
+    )
 
 
-def _divergences(field: _Binned, top_RN: FloatArray, counts_RN: FloatArray) -> FloatArray:
-    """The importance of a field in each resample, [R], up to a factor that all fields share."""
+def _pearson_divergences(
+    field: _BinnedField, top_RN: FloatArray, counts_RN: FloatArray
+) -> FloatArray:
+    """Compute the importance of a field per resample, [R], up to a factor that all fields share."""
     known = field.at >= 0
     inside_N = known.astype(np.float64)
     of_all_R, of_top_R = counts_RN @ inside_N, top_RN @ inside_N
@@ -161,7 +166,7 @@ def _divergences(field: _Binned, top_RN: FloatArray, counts_RN: FloatArray) -> F
         return np.zeros(len(counts_RN))
     onto_NG = (field.at[:, None] == np.arange(field.size)).astype(np.float64)
     density = _numeric_density if field.ordered else _choice_density
-    # Resamples without any such candidate get one anywhere: they are set to 0 below.
+    # Resamples without such a candidate get one anywhere to avoid 0 / 0: they are set to 0 below.
     spare = np.zeros((1, field.size))
     spare[0, 0] = 1.0
     of_all_RG = np.where(usable[:, None], counts_RN @ onto_NG, spare)
@@ -174,7 +179,7 @@ def _divergences(field: _Binned, top_RN: FloatArray, counts_RN: FloatArray) -> F
 
 
 def _numeric_density(counts_RG: FloatArray) -> FloatArray:
-    """Parzen estimate on the grid: a normal a candidate, cut off and discrete, and a wide one.
+    """Estimate a density on the grid: one cut-off, discrete normal per candidate, and a wide one.
 
     The bandwidth is Scott's rule by the lesser of standard deviation and quartile distance.
     """
@@ -197,11 +202,11 @@ def _numeric_density(counts_RG: FloatArray) -> FloatArray:
 
 
 def _kernel_sums(counts_RG: FloatArray, widths_R: FloatArray) -> FloatArray:
-    """Sum over candidates of discrete normals around them that sum to 1 over the grid."""
+    """Sum discrete normals around all candidates, each of which sums to 1 over the grid."""
     size = counts_RG.shape[1]
     # Normal cdf at all half distances d + 1/2 that two grid points can have.
     below = special.ndtr((np.arange(-size, size) + 0.5) / widths_R[:, None])
-    masses = np.diff(below, axis=1)  # of a point at distance 1 - size .. size - 1
+    masses = np.diff(below, axis=1)  # at distances 1 - size .. size - 1
     at = np.arange(size)
     inside_RG = below[:, 2 * size - 1 - at] - below[:, size - 1 - at]
     # windows[r, j, m] = masses[r, j + m]: a point x has distance x - m from m.
@@ -212,7 +217,7 @@ def _kernel_sums(counts_RG: FloatArray, widths_R: FloatArray) -> FloatArray:
 
 
 def _choice_density(counts_RG: FloatArray) -> FloatArray:
-    """Share of each choice, drawn towards equal shares as by one more candidate."""
+    """Compute the share of each choice, drawn towards equal shares as by one more candidate."""
     size = counts_RG.shape[1]
     total_R = counts_RG.sum(axis=1, keepdims=True)
     kernels_R = (counts_RG > 0).sum(axis=1, keepdims=True) + 1
@@ -221,7 +226,7 @@ def _choice_density(counts_RG: FloatArray) -> FloatArray:
     return density
 
 
-def _shares(raw: FloatArray) -> FloatArray:
-    """Each resample's importances as shares of their sum, 0 where all are."""
+def _normalise_shares(raw: FloatArray) -> FloatArray:
+    """Divide each resample's importances by their sum; 0 where all are 0."""
     total = raw.sum(axis=0, keepdims=True)
     return np.where(total > 0, raw / np.where(total > 0, total, 1.0), 0.0)

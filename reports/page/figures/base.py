@@ -1,32 +1,31 @@
-"""What all figures share: plotly's own JSON, colours by name, and which arms a figure shows.
+"""Parts that all figures of the page share, as plotly's own JSON.
 
-A colour is a token, `@better` or `@better/0.2`, that the page replaces by its CSS variable: so
-figures follow the light or dark page they are on. The names of a study are escaped before they get
-into a figure, as plotly reads tags in text.
+A colour is a token, `@better` or `@better/0.2`, that `figures.js` replaces by the page's CSS
+variable: so figures follow the light or dark page they are on. The names of a study are escaped
+before they get into a figure, as plotly reads tags in text.
 """
 
 import html
 import textwrap
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reports.evidence.comparison import Comparison
+from reports.evidence.outcomes import Verdict
 
 Figure = dict[str, Any]  # {"data": [traces], "layout": {...}, "config": {...}}
 
 # Shapes tell verdicts apart where colours do not.
 SYMBOLS = {
-    "baseline": "diamond-open",
-    "better": "triangle-up",
-    "worse": "triangle-down",
-    "equivalent": "square",
-    "undecided": "circle-open",
+    Verdict.BASELINE: "diamond-open",
+    Verdict.BETTER: "triangle-up",
+    Verdict.WORSE: "triangle-down",
+    Verdict.EQUIVALENT: "square",
+    Verdict.UNDECIDED: "circle-open",
 }
 LINE_COLOURS = ("@ink", "@c1", "@c2", "@c3", "@c4", "@c5", "@c6", "@c7")
 DASHES = ("solid", "solid", "dash", "dot", "dashdot", "longdash", "dash", "solid")
-MOST_ROWS = 16  # arms that a figure with a row an arm shows at first
-MOST_LINES = 8  # arms that a figure with a line an arm shows at first
+MOST_ROWS = 16  # arms that a figure with a row per arm shows at first
+MOST_LINES = 8  # arms that a figure with a line per arm shows at first: there are 8 colours
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'Liberation Sans', sans-serif"
 
 
@@ -43,10 +42,11 @@ class Plot:
     """A plot of the page.
 
     Attributes:
-        id: of its element.
-        alt: what it shows, for who can't see it.
-        variants: views; the first is shown at first.
-        chooser: whose choice selects the variant by name; empty = its own switch, if there are two.
+        id: Id of its element, without the prefix `plot-`.
+        alt: Description of what it shows, for readers who can't see it.
+        variants: Views of the plot; the page begins with the first.
+        chooser: Id of the control that selects the variant by its name; empty = a switch of its
+            own, if there are several.
     """
 
     id: str
@@ -55,33 +55,40 @@ class Plot:
     chooser: str = ""
 
 
-def safe(text: str) -> str:
-    """A study's text for plotly, which reads tags."""
+def escape_tags(text: str) -> str:
+    """Escape a study's text for plotly, which reads tags."""
     return html.escape(text, quote=False)
 
 
-def wrapped(text: str, width: int) -> str:
-    """The same over several lines."""
-    return "<br>".join(safe(line) for line in textwrap.wrap(text, width)) or " "
+def wrap_text(text: str, width: int) -> str:
+    """Break a text into lines of at most so many characters, and escape it."""
+    # Broken before it is escaped: a break must not come to lie within an `&lt;`.
+    return "<br>".join(escape_tags(line) for line in textwrap.wrap(text, width)) or " "
 
 
-def shortened(text: str, width: int = 34) -> str:
-    """The same, cut where a legend would grow too wide."""
-    return safe(text if len(text) <= width else text[: width - 1] + "…")
+def shorten_text(text: str, width: int = 34) -> str:
+    """Cut a text where a legend would grow too wide, and escape it."""
+    return escape_tags(text if len(text) <= width else text[: width - 1] + "…")
 
 
-def rounded(value: float | None, digits: int = 6) -> float | None:
-    """Significant digits that a screen can show; fewer bytes in the page."""
+def round_significant(value: float | None, digits: int = 6) -> float | None:
+    """Round to the significant digits that a screen can show, for fewer bytes in the page."""
     return None if value is None else float(f"{value:.{digits}g}")
 
 
-def layout(height: int, **more: Any) -> Figure:
-    """A quiet layout: no frame, faint grid, text in the page's colour."""
+def make_layout(height: int, **more: Any) -> Figure:
+    """Return a quiet layout: no frame, faint grid, text in the page's colour.
+
+    Args:
+        height: Height of the figure, in pixels.
+        more: Keys of plotly's layout that replace these; `x` and `y` are titles of the axes,
+            `x_more` and `y_more` further keys of them.
+    """
     axis = {
         "gridcolor": "@rule",
         "zeroline": False,
         "showline": False,
-        "fixedrange": True,
+        "fixedrange": True,  # no zoom: scrolling over a figure scrolls the page
         "automargin": True,
         "tickfont": {"color": "@soft", "size": 12},
         "title": {"font": {"color": "@soft", "size": 13}, "standoff": 10},
@@ -100,33 +107,12 @@ def layout(height: int, **more: Any) -> Figure:
         "hovermode": "closest",
         "dragmode": False,
         "showlegend": False,  # the page writes its own: it wraps, and a reader can read it
-        "xaxis": titled(axis, more.pop("x", ""), more.pop("x_more", {})),
-        "yaxis": titled(axis, more.pop("y", ""), more.pop("y_more", {})),
+        "xaxis": titled_axis(axis, more.pop("x", ""), more.pop("x_more", {})),
+        "yaxis": titled_axis(axis, more.pop("y", ""), more.pop("y_more", {})),
         **more,
     }
 
 
-def titled(axis: Figure, text: str, more: Figure) -> Figure:
-    """An axis with a title, which is plain text."""
-    return {**axis, "title": {**axis["title"], "text": safe(text)}, **more}
-
-
-def few_and_all(
-    comparison: Comparison, arms: Sequence[str], most: int
-) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """Which arms the views of a plot hold: all, or the most different ones first and then all."""
-    present = tuple(arm for arm in comparison.facts.arms if arm in set(arms))
-    if len(present) <= most:
-        return ((f"all {len(present)} arms", present),)
-    chosen = set([arm for arm in _by_difference(comparison) if arm in set(present)][:most])
-    kept = tuple(arm for arm in present if arm in chosen)
-    return ((f"the {len(kept)} most different", kept), (f"all {len(present)} arms", present))
-
-
-def _by_difference(comparison: Comparison) -> list[str]:
-    """Arms, the baseline first, then the farthest from it."""
-    facts = comparison.facts
-    primary = {e.arm: e for e in comparison.estimates if e.metric == comparison.primary.name}
-    return sorted(
-        facts.arms, key=lambda arm: (arm != facts.baseline, -abs(primary[arm].delta or 0.0))
-    )
+def titled_axis(axis: Figure, text: str, more: Figure) -> Figure:
+    """Return an axis with a title, which is plain text, and with further keys."""
+    return {**axis, "title": {**axis["title"], "text": escape_tags(text)}, **more}

@@ -1,4 +1,4 @@
-"""Which plots the page has, and the views of each that a reader can choose."""
+"""The plots of the page, and the views of each that a reader can choose."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -6,42 +6,26 @@ from typing import Any
 
 from reports.evidence.comparison import Comparison
 from reports.evidence.values import Evidence
-from reports.page.figures.arms import (
-    delta_data,
-    draw_delta,
-    draw_learning,
-    draw_seeds,
-    learning_data,
-    seeds_data,
-)
-from reports.page.figures.base import MOST_LINES, MOST_ROWS, Figure, Plot, Variant, few_and_all
-from reports.page.figures.budget import (
-    anytime_data,
-    draw_budget,
-    draw_pareto,
-    expected_data,
-    pareto_data,
-)
-from reports.page.figures.tuning import (
-    TuningData,
-    draw_importance,
-    draw_parallel,
-    draw_tuning_slices,
-    importance_data,
-    tuning_data,
-)
+from reports.figures.arm_data import delta_data, learning_data, seeds_data
+from reports.figures.budget_data import anytime_data, expected_data, pareto_data
+from reports.figures.shown_arms import few_and_all
+from reports.figures.tuning_data import TuningData, importance_data, tuning_data
+from reports.page.figures.base import MOST_LINES, MOST_ROWS, Figure, Plot, Variant
+from reports.page.figures.draw_arms import draw_delta, draw_learning, draw_seeds
+from reports.page.figures.draw_budget import draw_budget, draw_pareto
+from reports.page.figures.draw_tuning import draw_importance, draw_parallel, draw_tuning_slices
 
 TUNING = "tuning-arm"  # the chooser of the arm whose tuning is shown
 
 
 def make_plots(comparison: Comparison, evidence: Evidence) -> dict[str, Plot]:
-    """Id -> plot, of those that have something to show."""
+    """Return id -> plot, for those that have something to show."""
     plots = [*_arm_plots(comparison, evidence), *_tuning_plots(comparison, evidence)]
     return {plot.id: plot for plot in plots}
 
 
 def plots_as_json(plots: dict[str, Plot]) -> dict[str, Any]:
-    """What `figures.js` reads."""
+    """Return the plots as JSON values, in the form that `figures.js` reads."""
     return {
         plot.id: {
             "chooser": plot.chooser,
@@ -53,13 +37,14 @@ def plots_as_json(plots: dict[str, Plot]) -> dict[str, Any]:
 
 def _arm_plots(comparison: Comparison, evidence: Evidence) -> list[Plot]:
     label = comparison.primary.label
-    views = _Views(comparison)
     compared = [e.arm for e in comparison.estimates if e.delta is not None]
     shown = [a for a in comparison.facts.arms if comparison.seed_values.get(a)]
     found = []
+    # The baseline alone would be a forest of one arm at 0.
     if compared:
         found.append(
-            views.plot(
+            _plot_arms(
+                comparison,
                 "delta",
                 f"Forest plot: difference in {label} of each arm from the baseline, with 95 % "
                 "intervals. The verdict table has the same numbers.",
@@ -70,7 +55,8 @@ def _arm_plots(comparison: Comparison, evidence: Evidence) -> list[Plot]:
         )
     if shown:
         found.append(
-            views.plot(
+            _plot_arms(
+                comparison,
                 "seeds",
                 f"Dot plot: {label} of every confirm seed, by arm. The cells panel has the same "
                 "numbers.",
@@ -83,7 +69,8 @@ def _arm_plots(comparison: Comparison, evidence: Evidence) -> list[Plot]:
         found.append(_learning_plot(comparison, evidence))
     if comparison.fronts:
         found.append(
-            views.plot(
+            _plot_arms(
+                comparison,
                 "pareto",
                 f"Scatter plot: {label} against {comparison.fronts[0].second_label} of the "
                 "candidates on the fronts. The table below has the same numbers.",
@@ -96,22 +83,23 @@ def _arm_plots(comparison: Comparison, evidence: Evidence) -> list[Plot]:
 
 
 def _learning_plot(comparison: Comparison, evidence: Evidence) -> Plot:
-    """All arms' means; and each arm beside the baseline, where there is room for bands."""
+    """Return the means of all arms, and each arm beside the baseline, where bands have room."""
     baseline = comparison.facts.baseline
 
-    def draw(arms: Sequence[str]) -> Figure:
+    def draw_curves(arms: Sequence[str]) -> Figure:
         return draw_learning(learning_data(evidence, comparison, arms))
 
     curved = [curve.arm for curve in evidence.learning]
-    plot = _Views(comparison).plot(
+    plot = _plot_arms(
+        comparison,
         "learning",
         f"Line plot: validation {comparison.primary.label} by epoch, a line an arm.",
         curved,
         MOST_LINES,
-        draw,
+        draw_curves,
     )
     alone = tuple(
-        Variant(name=f"{arm}, with its band", figures=(draw([baseline, arm]),))
+        Variant(name=f"{arm}, with its band", figures=(draw_curves([baseline, arm]),))
         for arm in comparison.facts.arms
         if arm in set(curved) and arm != baseline
     )
@@ -120,11 +108,11 @@ def _learning_plot(comparison: Comparison, evidence: Evidence) -> Plot:
 
 def _tuning_plots(comparison: Comparison, evidence: Evidence) -> list[Plot]:
     label = comparison.primary.label
-    views = _Views(comparison)
     found = []
     if evidence.anytime:
         found.append(
-            views.plot(
+            _plot_arms(
+                comparison,
                 "anytime",
                 f"Step plot: best validation {label} so far against device-seconds, by arm.",
                 [curve.arm for curve in evidence.anytime],
@@ -134,7 +122,8 @@ def _tuning_plots(comparison: Comparison, evidence: Evidence) -> list[Plot]:
         )
     if evidence.expected:
         found.append(
-            views.plot(
+            _plot_arms(
+                comparison,
                 "expected",
                 f"Line plot: expected validation {label} of the best of n candidates, by arm.",
                 [curve.arm for curve in evidence.expected],
@@ -143,6 +132,7 @@ def _tuning_plots(comparison: Comparison, evidence: Evidence) -> list[Plot]:
             )
         )
     tuning = tuning_data(evidence, comparison)
+    # The following plots share one chooser, so that they always show the same arm.
     if tuning:
         found.append(
             Plot(
@@ -182,25 +172,29 @@ def _by_arm(
     return tuple(Variant(name=data.arm, figures=draw(data)) for data in tuning)
 
 
-class _Views:
-    """Makes a plot with the most different arms first where there are many."""
+def _plot_arms(
+    comparison: Comparison,
+    name: str,
+    alt: str,
+    arms: Sequence[str],
+    most: int,
+    draw: Callable[[Sequence[str]], Figure],
+) -> Plot:
+    """Return a plot that begins with the most different arms where there are many.
 
-    def __init__(self, comparison: Comparison) -> None:
-        self._comparison = comparison
-
-    def plot(
-        self,
-        name: str,
-        alt: str,
-        arms: Sequence[str],
-        most: int,
-        draw: Callable[[Sequence[str]], Figure],
-    ) -> Plot:
-        return Plot(
-            id=name,
-            alt=alt,
-            variants=tuple(
-                Variant(name=view, figures=(draw(shown),))
-                for view, shown in few_and_all(self._comparison, arms, most)
-            ),
-        )
+    Args:
+        comparison: Comparison that the arms belong to.
+        name: Id of the plot.
+        alt: Description of what it shows.
+        arms: Arms that have something to show.
+        most: Number of arms that the first view has room for.
+        draw: Function that draws the arms of a view.
+    """
+    return Plot(
+        id=name,
+        alt=alt,
+        variants=tuple(
+            Variant(name=view, figures=(draw(shown),))
+            for view, shown in few_and_all(comparison, arms, most)
+        ),
+    )

@@ -4,16 +4,16 @@ from typing import Any
 
 import numpy as np
 
-from reports.evidence.claims.evidence import Evidence, weigh
+from reports.evidence.claims.evidence import ClaimEvidence, weigh_claim
 from reports.evidence.statistics.resampling import Interval
-from reports.results import Claim
+from reports.results import StatedClaim
 
 
 def claim_that(
     arm: str, relation: Any, amount: float = 0.0, other: str = "full", metric: str = "mae"
-) -> Claim:
+) -> StatedClaim:
     """`arm` is `relation` than (to) `other`."""
-    return Claim(
+    return StatedClaim(
         text=f"{arm} is {relation} ({amount:g})",
         arm=arm,
         relation=relation,
@@ -30,9 +30,9 @@ def normal_interval(mean: float, error: float, of_utterances: float = 0.0) -> In
 
 
 def weigh_normal(
-    claim: Claim, differences: Any, error: float, shared: float = 0.0, *, higher: bool = False
-) -> Evidence:
+    claim: StatedClaim, differences: Any, error: float, shared: float = 0.0, *, higher: bool = False
+) -> ClaimEvidence:
     """The evidence of some differences with a normal interval around their mean."""
     found = np.asarray(differences, dtype=np.float64)
     interval = normal_interval(float(found.mean()), error, shared)
-    return weigh(claim, found, interval, higher_is_better=higher, seed=0)
+    return weigh_claim(claim, found, interval, higher_is_better=higher, seed=0)

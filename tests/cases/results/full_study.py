@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from reports.encoding import cells_from_rows
-from reports.evidence.estimates import Verdict
+from reports.evidence.outcomes import Verdict
 from reports.evidence.values import (
     AnytimeCurve,
     Effect,
@@ -23,7 +23,7 @@ from reports.evidence.values import (
     SliceEstimate,
     TuningPoint,
 )
-from reports.results import Amount, Claim, FieldFacts, Results, SharedInformation, StudyFacts
+from reports.results import Amount, FieldFacts, Results, SharedInformation, StatedClaim, StudyFacts
 
 NASTY = 'arm 50% _x_ & "q" </script><script>alert(1)</script><!-- %{x}'
 FACTORS = ("text-audio", "text-vision", "audio-vision")
@@ -45,12 +45,15 @@ def full_results(
     utterances: int = 80,
     **changes: Any,
 ) -> Results:
-    """A study of `arms` arms; the second has a hostile name, the last one's cells all failed.
+    """Make a study whose second arm has a hostile name and whose last arm has only failed cells.
 
     Args:
-        score: predictions, labels -> test metrics; `score` of synthetic.py.
-        arms, candidates, seeds, utterances: its size.
-        changes: of the facts.
+        score: Function predictions, labels -> test metrics; `score` of synthetic.py.
+        arms: Number of arms.
+        candidates: Number of candidates per arm.
+        seeds: Number of confirm seeds.
+        utterances: Number of test utterances.
+        changes: Facts that differ from the defaults.
     """
     rng = np.random.default_rng(5)
     labels = rng.uniform(-3, 3, utterances).astype(np.float32)
@@ -99,8 +102,8 @@ def full_results(
             "notes": ("A note with 5% & a | in it.",),
             "provenance": {"git commit": "abc123", "data": "<i>sha</i>"},
             "claims": (
-                Claim(text=f"{NASTY} is worse", arm=names[1], relation="worse", other=names[0],
-                      metric="mae", amount=0.01),
+                StatedClaim(text=f"{NASTY} is worse", arm=names[1], relation="worse",
+                            other=names[0], metric="mae", amount=0.01),
             ),
             "fields": FIELDS,
             "sampler": "random",
@@ -120,7 +123,9 @@ def full_results(
         tags={"strength": tuple("weak" if abs(y) < 1 else "strong" for y in labels)},
         information=(_shared("text", "audio"), _shared("text", "<vision>")),
         planned_confirm=arms * seeds,
-        openings=("On 2026-11-26 ada opened the test metrics with 12 of 60 confirm cells done.",),
+        unblindings=(
+            "On 2026-11-26 ada opened the test metrics with 12 of 60 confirm cells done.",
+        ),
     )
 
 
@@ -131,7 +136,6 @@ def full_evidence(results: Results) -> Evidence:
     arms = facts.arms
     whole = tuple(0.9 - 0.3 * (1 - 0.8**epoch) for epoch in range(20))
     pairs = tuple(combinations(FACTORS, 2))
-    verdicts: tuple[Verdict, ...] = ("worse", "undecided")
     return Evidence(
         effects=FactorialEffects(
             factors=FACTORS,
@@ -164,7 +168,7 @@ def full_evidence(results: Results) -> Evidence:
         frozen=(
             FrozenPair(
                 arm=arms[1], frozen_arm=arms[2], tuned_delta=0.02, frozen_delta=0.11,
-                tuned_verdict=verdicts[1], frozen_verdict=verdicts[0], flips=True,
+                tuned_verdict=Verdict.UNDECIDED, frozen_verdict=Verdict.WORSE, flips=True,
             ),
         ),
         importance=tuple(
@@ -217,7 +221,7 @@ def full_evidence(results: Results) -> Evidence:
 
 
 def sealed(results: Results) -> Results:
-    """The same, unfinished: without anything of the test set."""
+    """Put the same results under embargo: without anything of the test set."""
     tests = [c for c in results.cells.columns if str(c).startswith("metric.test.")]
     return replace(
         results,
@@ -225,8 +229,8 @@ def sealed(results: Results) -> Results:
         predictions={},
         labels=None,
         tags={},
-        sealed=True,
-        openings=(),
+        embargoed=True,
+        unblindings=(),
     )
 
 

@@ -30,7 +30,7 @@ def large_results(
     seed: int = 0,
     **changes: Any,
 ) -> Results:
-    """A complete study of `arms` * (`candidates` + `seeds`) cells.
+    """Make a complete study of `arms` * (`candidates` + `seeds`) cells.
 
     The first 128 arms (or as many as fit) are a factorial of up to seven factors, the rest are
     without levels.
@@ -45,14 +45,14 @@ def large_results(
         shift = 0.02 * sum(level == "on" for level in levels.get(arm, {}).values())
         values = 0.9 - shift + 0.1 * rng.random(candidates)
         on = levels.get(arm, {}).get("A", "on") == "on"
-        frames.append(_tuning(arm, place, values, on, rng))
+        frames.append(_tuning_cells(arm, place, values, on, rng))
         tested = []
         for one in range(seeds):
             noise = rng.normal(0, 0.8 - shift, utterances)
             predicted = (0.8 * labels + sample + noise).astype(np.float32)
             predictions[f"c{place}-{one}"] = predicted
-            tested.append(_scores(predicted, labels))
-        frames.append(_confirmed(arm, place, tested, frames[-1].iloc[int(np.argmin(values))]))
+            tested.append(_score_cell(predicted, labels))
+        frames.append(_confirmed_cells(arm, place, tested, frames[-1].iloc[int(np.argmin(values))]))
     cells = pd.concat(frames, ignore_index=True)
     for key, epochs_done in zip(cells["key"], cells["epochs"], strict=True):
         steps = np.arange(min(epochs, int(epochs_done)))
@@ -79,14 +79,16 @@ def _levels(arms: int) -> dict[str, dict[str, str]]:
     return found
 
 
-def _scores(predicted: Any, labels: Any) -> dict[str, float]:
+def _score_cell(predicted: Any, labels: Any) -> dict[str, float]:
     return {
         f"metric.test.{name}": float(metric.combine(metric.terms(predicted, labels).mean(axis=0)))
         for name, metric in METRICS.items()
     }
 
 
-def _tuning(arm: str, place: int, values: Any, on: bool, rng: np.random.Generator) -> pd.DataFrame:
+def _tuning_cells(
+    arm: str, place: int, values: Any, on: bool, rng: np.random.Generator
+) -> pd.DataFrame:
     size = len(values)
     pruned = rng.random(size) < 0.2
     return pd.DataFrame(
@@ -109,7 +111,7 @@ def _tuning(arm: str, place: int, values: Any, on: bool, rng: np.random.Generato
     )
 
 
-def _confirmed(arm: str, place: int, tested: Any, best: Any) -> pd.DataFrame:
+def _confirmed_cells(arm: str, place: int, tested: Any, best: Any) -> pd.DataFrame:
     size = len(tested)
     frame = pd.DataFrame(
         {

@@ -47,7 +47,7 @@ def results_of(
     tuning: Sequence[Mapping[str, Any]] = (),
     **changes: Any,
 ) -> Results:
-    """A study in which seed s of an arm has the test value `values[arm][s]`."""
+    """Make a study in which seed s of an arm has the test value `values[arm][s]`."""
     rows = [
         {**_row(arm, "confirm", 0, seed), "metric.test.mae": float(value)}
         for arm, own in values.items()
@@ -108,7 +108,7 @@ def played(
 
 
 def shuffled(results: Results, rng: np.random.Generator, *, arms: bool = True) -> Results:
-    """The same results with rows, columns, arms and the parts of mappings in another order."""
+    """Shuffle rows, columns, arms and the parts of mappings of the same results."""
     cells: pd.DataFrame = results.cells
     cells = cells.iloc[rng.permutation(len(cells))][
         [cells.columns[i] for i in rng.permutation(len(cells.columns))]
@@ -126,7 +126,7 @@ def shuffled(results: Results, rng: np.random.Generator, *, arms: bool = True) -
 
 
 def renamed(results: Results) -> Results:
-    """The same results under other keys, which sort the other way round."""
+    """Give the same results other keys, which sort the other way round."""
     keys = sorted(results.cells["key"], reverse=True)
     new = {str(key): f"cell {place:06d}" for place, key in enumerate(keys)}
     return Results(

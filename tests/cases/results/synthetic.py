@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from reports.encoding import cells_from_rows
-from reports.evidence.caveats import Failure, Fairness, Limits
+from reports.evidence.caveats import FailedCell, Fairness, Limits
 from reports.evidence.comparison import Comparison
 from reports.evidence.estimates import Estimate, MetricFacts
 from reports.evidence.values import Evidence
@@ -79,7 +79,7 @@ def make_facts(arms: Sequence[str], **changes: Any) -> StudyFacts:
 
 
 def score(predictions: Any, labels: Any) -> dict[str, float]:
-    """The test columns of one cell."""
+    """Compute the test columns of one cell."""
     return {
         f"metric.test.{name}": float(metric.combine(metric.terms(predictions, labels).mean(axis=0)))
         for name, metric in METRICS.items()
@@ -95,7 +95,7 @@ def make_results(
     tuned: bool = True,
     **changes: Any,
 ) -> Results:
-    """A complete study: `noise` is arm -> standard deviation of its errors; baseline first."""
+    """Make a complete study: `noise` is arm -> standard deviation of its errors; baseline first."""
     noise = noise or {"full": 0.5, "worse arm": 0.9, "same arm": 0.5}
     rng = np.random.default_rng(seed)
     labels = rng.uniform(-3, 3, utterances).astype(np.float32)
@@ -149,7 +149,7 @@ def _no_cells() -> pd.DataFrame:
 
 
 def page_of(comparison: Comparison, evidence: Evidence | None = None) -> str:
-    """The page of a comparison whose cells are not at hand."""
+    """Render the page of a comparison whose cells are not at hand."""
     results = Results(facts=comparison.facts, cells=_no_cells(), predictions={}, labels=None)
     return render_html(results, comparison, evidence or Evidence(), build_table(comparison))
 
@@ -158,7 +158,7 @@ NASTY = '50% _text_ & <script>alert("x")</script> | {a}~^#$\\'
 
 
 def written_comparison() -> Comparison:
-    """A comparison with numbers written by hand, so that snapshots hold on every machine."""
+    """Make a comparison of numbers written by hand, so that snapshots hold on every machine."""
     facts = make_facts(
         ("full", NASTY, "placebo"),
         question="Does 100% of <b>text</b> matter?",
@@ -235,7 +235,7 @@ def written_comparison() -> Comparison:
             for arm, candidates in zip(facts.arms, (20, 12, 1), strict=True)
         ),
         failures=(
-            Failure(
+            FailedCell(
                 key="k1",
                 arm="placebo",
                 phase="tune",
@@ -245,7 +245,7 @@ def written_comparison() -> Comparison:
                 reason="loss > 1e9 & <nan>",
                 kind="not finite",
             ),
-            Failure(
+            FailedCell(
                 key="k2",
                 arm="placebo",
                 phase="confirm",

@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reports.evidence import comparison as comparing
-from reports.evidence.comparison import Comparison, compare
-from reports.evidence.gather import gather
+from reports.evidence.comparison import Comparison, compare_arms
+from reports.evidence.gather import gather_evidence
 from reports.evidence.values import Evidence, Matrix
-from reports.results import Claim, Results
+from reports.results import Results, StatedClaim
 
 QUICK = settings(
     max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -28,8 +28,8 @@ def _small(large: ModuleType, **options: Any) -> Results:
 def _all(
     large: ModuleType, results: Results, seed: int = 0, draws: int = 150
 ) -> tuple[Comparison, Evidence]:
-    comparison = compare(results, large.METRICS, seed=seed, draws=draws)
-    return comparison, gather(results, comparison, large.METRICS, seed=seed)
+    comparison = compare_arms(results, large.METRICS, seed=seed, draws=draws)
+    return comparison, gather_evidence(results, comparison, large.METRICS, seed=seed)
 
 
 def _sealed(results: Results) -> Results:
@@ -40,7 +40,7 @@ def _sealed(results: Results) -> Results:
         predictions={},
         labels=None,
         tags={},
-        sealed=True,
+        embargoed=True,
     )
 
 
@@ -83,7 +83,7 @@ def test_order_and_keys_change_no_digit(large: ModuleType, planted: ModuleType, 
         second, after = _all(large, other)
         for arm in results.facts.arms:
             for name in large.METRICS:
-                assert second.of(arm, name) == first.of(arm, name)
+                assert second.estimate_of(arm, name) == first.estimate_of(arm, name)
         assert _unordered(after) == _unordered(before)
 
 
@@ -110,7 +110,7 @@ def test_an_arm_has_the_same_digits_in_a_smaller_study(large: ModuleType) -> Non
     (whole, all_of_it), (small, some) = _all(large, results), _all(large, part)
     for arm in kept:
         for name in large.METRICS:
-            one, other = small.of(arm, name), whole.of(arm, name)
+            one, other = small.estimate_of(arm, name), whole.estimate_of(arm, name)
             assert replace(one, p_holm=None, verdict=None) == replace(
                 other, p_holm=None, verdict=None
             )
@@ -119,7 +119,9 @@ def test_an_arm_has_the_same_digits_in_a_smaller_study(large: ModuleType) -> Non
 
 
 def test_sealed_results_show_tuning_and_nothing_of_the_test(large: ModuleType) -> None:
-    claim = Claim(text="x", arm="A", relation="better", other="none", metric="mae", amount=0.0)
+    claim = StatedClaim(
+        text="x", arm="A", relation="better", other="none", metric="mae", amount=0.0
+    )
     results = _sealed(_small(large, claims=(claim,)))
     comparison, evidence = _all(large, results)
     assert {e.n for e in comparison.estimates} == {0}
@@ -162,12 +164,12 @@ def test_an_arm_whose_cells_all_failed_has_no_result_and_is_not_undecided(
     cells.loc[lost, tests] = np.nan
     kept = {k: v for k, v in results.predictions.items() if k not in set(cells[lost]["key"])}
     comparison, evidence = _all(large, replace(results, cells=cells, predictions=kept))
-    estimate = comparison.of(arm, "mae")
+    estimate = comparison.estimate_of(arm, "mae")
     assert estimate.no_result and estimate.outcome == "no result"
-    other = comparison.of(results.facts.arms[1], "mae")
+    other = comparison.estimate_of(results.facts.arms[1], "mae")
     assert not other.no_result and other.outcome == other.verdict
-    assert comparison.of(results.facts.baseline, "mae").outcome == "baseline"
-    assert comparison.of(results.facts.arms[1], "corr").outcome == ""
+    assert comparison.estimate_of(results.facts.baseline, "mae").outcome == "baseline"
+    assert comparison.estimate_of(results.facts.arms[1], "corr").outcome == ""
     assert arm in evidence.declined["effects"] and arm in evidence.declined["shapley"]
     assert not any(s.arm == arm for s in evidence.slices)
     assert len(comparison.failures) == 5
@@ -217,5 +219,5 @@ def test_terms_of_a_cell_are_made_once_and_of_one_more_to_see_their_size(
         return real(contrasts, ask, *rest, **options)
 
     monkeypatch.setattr(comparing, "two_level_intervals", counting)
-    compare(results, large.METRICS, seed=0, draws=20)
+    compare_arms(results, large.METRICS, seed=0, draws=20)
     assert len(set(asked)) == 45 and len(asked) == 46

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from reports.evidence import slices as module
 from reports.evidence.comparison import confirmed_cells
-from reports.evidence.slices import in_order, slice_estimates
-from reports.evidence.statistics.resampling import Contrast, two_level_intervals
+from reports.evidence.slices import order_tags, slice_estimates
+from reports.evidence.statistics.resampling import PairedCells, two_level_intervals
 from reports.evidence.values import SliceEstimate
 from reports.results import Results
 
@@ -71,7 +71,7 @@ def test_a_slice_has_the_two_level_interval_of_its_utterances(large: ModuleType)
             for own in keys.values()
             for key in own
         }
-        contrast = Contrast(arm_keys=keys[arm], baseline_keys=keys[results.facts.baseline])
+        contrast = PairedCells(arm_keys=keys[arm], baseline_keys=keys[results.facts.baseline])
         (interval,) = two_level_intervals({0: contrast}, terms, [metric], 0, draws=200)[0]
         assert interval is not None
         assert (one.low, one.high) == (interval.low, interval.high)
@@ -105,8 +105,8 @@ def test_without_tags_or_predictions_there_are_no_slices(large: ModuleType) -> N
 
 
 def test_tags_stand_in_their_own_order() -> None:
-    assert in_order(["strong", "weak", "medium", "neutral", "weak"]) == [
+    assert order_tags(["strong", "weak", "medium", "neutral", "weak"]) == [
         "neutral", "weak", "medium", "strong"
     ]  # fmt: skip
-    assert in_order(["long", "medium", "short"]) == ["short", "medium", "long"]
-    assert in_order(["b", "conflict", "a"]) == ["conflict", "a", "b"]
+    assert order_tags(["long", "medium", "short"]) == ["short", "medium", "long"]
+    assert order_tags(["b", "conflict", "a"]) == ["conflict", "a", "b"]

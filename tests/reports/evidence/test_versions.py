@@ -10,20 +10,27 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from reports.evidence.comparison import compare
-from reports.evidence.versions import ArmVersus, Versus, compare_studies, welch
+from reports.evidence.comparison import compare_arms
+from reports.evidence.versions import (
+    ArmAcrossVersions,
+    VersionComparison,
+    compare_studies,
+    welch_interval,
+)
 from reports.results import Results, ResultsError
 
 DRAWS = 300
 
 
-def versus(synthetic: ModuleType, first: Results, second: Results, **options: Any) -> Versus:
+def versus(
+    synthetic: ModuleType, first: Results, second: Results, **options: Any
+) -> VersionComparison:
     return compare_studies(
         first, second, synthetic.METRICS, **{"seed": 0, "draws": DRAWS, **options}
     )
 
 
-def arm(found: Versus, name: str) -> ArmVersus:
+def arm(found: VersionComparison, name: str) -> ArmAcrossVersions:
     return next(one for one in found.arms if one.arm == name)
 
 
@@ -62,7 +69,9 @@ def test_a_study_against_itself_is_made_of_the_same_cells(synthetic: ModuleType)
     results = synthetic.make_results()
     found = versus(synthetic, results, results)
     assert {one.method for one in found.arms} == {"same cells"}
-    assert all(one.delta == 0 and one.p_holm is None and not one.flips for one in found.arms)
+    assert all(
+        one.delta == 0 and one.p_holm is None and not one.verdict_flips for one in found.arms
+    )
     assert found.same_labels and found.notes == ()
 
 
@@ -72,7 +81,7 @@ def test_the_same_predictions_of_other_cells_differ_by_nothing(synthetic: Module
     for one in found.arms:
         assert (one.method, one.pairs, one.delta) == ("paired", 10, 0.0)
         assert (one.low, one.high, one.p, one.p_holm) == (0.0, 0.0, 1.0, 1.0)
-        assert not one.moved and not one.flips
+        assert not one.has_moved and not one.verdict_flips
 
 
 def test_paired_differences_are_those_of_a_report(synthetic: ModuleType) -> None:
@@ -88,11 +97,13 @@ def test_paired_differences_are_those_of_a_report(synthetic: ModuleType) -> None
         cells=pd.concat([cells, later]),
         predictions={**results.predictions, **second.predictions},
     )
-    expected = compare(both, synthetic.METRICS, seed=0, draws=DRAWS).of("later", "mae")
+    expected = compare_arms(both, synthetic.METRICS, seed=0, draws=DRAWS).estimate_of(
+        "later", "mae"
+    )
     assert (found.delta, found.low, found.high, found.p) == (
         expected.delta, expected.ci_low, expected.ci_high, expected.p
     )  # fmt: skip
-    assert found.moved and found.delta is not None and found.delta > 0
+    assert found.has_moved and found.delta is not None and found.delta > 0
 
 
 def test_other_utterances_are_not_paired_and_said_to_be(synthetic: ModuleType) -> None:
@@ -138,16 +149,16 @@ def test_verdicts_that_flip_are_found(synthetic: ModuleType) -> None:
     found = versus(synthetic, first, second)
     flipped = arm(found, "worse arm")
     assert (flipped.first.verdict, flipped.second.verdict) == ("worse", "better")
-    assert flipped.flips and not arm(found, "full").flips
-    assert arm(found, "full").moved and not flipped.moved
+    assert flipped.verdict_flips and not arm(found, "full").verdict_flips
+    assert arm(found, "full").has_moved and not flipped.has_moved
 
 
 def test_another_baseline_is_no_flip_and_is_said(synthetic: ModuleType) -> None:
     first = synthetic.make_results()
     second = changed(synthetic, first, baseline="worse arm")
     found = versus(synthetic, first, second)
-    assert not arm(found, "full").flips and not arm(found, "worse arm").flips
-    assert arm(found, "same arm").flips
+    assert not arm(found, "full").verdict_flips and not arm(found, "worse arm").verdict_flips
+    assert arm(found, "same arm").verdict_flips
     assert any("Verdicts are against 'full' in the first" in note for note in found.notes)
 
 
@@ -183,7 +194,7 @@ def test_an_arm_without_results_stays_in_the_family(synthetic: ModuleType) -> No
     found = versus(synthetic, first, replace(second, cells=kept))
     lost, other = arm(found, "worse arm"), arm(found, "full")
     assert (lost.method, lost.delta, lost.p_holm, lost.second.verdict) == ("none", None, None, None)
-    assert not lost.flips
+    assert not lost.verdict_flips
     assert other.p is not None and other.p_holm == pytest.approx(2 * other.p)
 
 
@@ -191,7 +202,7 @@ def test_a_sealed_study_is_not_compared_and_said_to_be(synthetic: ModuleType) ->
     first = synthetic.make_results()
     tests = [name for name in first.cells.columns if name.startswith("metric.test.")]
     sealed = replace(
-        first, cells=first.cells.drop(columns=tests), predictions={}, labels=None, sealed=True
+        first, cells=first.cells.drop(columns=tests), predictions={}, labels=None, embargoed=True
     )
     found = versus(synthetic, first, sealed)
     assert {one.method for one in found.arms} == {"none"}
@@ -234,7 +245,7 @@ def test_different_primary_metrics_and_label_schemes_are_refused(synthetic: Modu
 
 
 def test_welch_of_too_little_is_nothing() -> None:
-    assert welch([1.0], [2.0, 3.0]) == (None, None, None)
-    assert welch([1.0, 1.0], [2.0, 2.0]) == (None, None, None)
-    low, high, p = welch([1.0, 1.0], [2.0, 2.5])
+    assert welch_interval([1.0], [2.0, 3.0]) == (None, None, None)
+    assert welch_interval([1.0, 1.0], [2.0, 2.0]) == (None, None, None)
+    low, high, p = welch_interval([1.0, 1.0], [2.0, 2.5])
     assert low is not None and high is not None and low < 1.25 < high and p is not None and p < 1

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from reports.evidence.comparison import compare
+from reports.evidence.comparison import compare_arms
 from reports.page.render_html import render_html
 from reports.results import Results
 from reports.tables import build_table
@@ -32,7 +32,7 @@ def render(synthetic: ModuleType, full: ModuleType) -> Callable[[Results], str]:
     """Results -> page, with evidence that fills every section."""
 
     def render(results: Results) -> str:
-        comparison = compare(results, synthetic.METRICS, seed=0, draws=200)
+        comparison = compare_arms(results, synthetic.METRICS, seed=0, draws=200)
         evidence = full.full_evidence(results)
         return render_html(results, comparison, evidence, build_table(comparison))
 

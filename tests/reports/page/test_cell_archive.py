@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from reports.page.assets import compact_json
-from reports.page.cell_archive import CURVE_POINTS, cell_archive, packed_curve
+from reports.page.cell_archive import CURVE_POINTS, cell_archive, pack_curve
 from reports.results import PARAM, Results
 
 LABELS = {"mae": "MAE"}
@@ -67,7 +67,7 @@ def test_every_parameter_is_there_and_a_missing_one_is_missing(results: Results)
 
 def test_a_curve_keeps_its_ends_and_its_shape() -> None:
     curve = np.linspace(2.0, 1.0, 200).astype(np.float32)
-    packed = packed_curve(curve)
+    packed = pack_curve(curve)
     assert packed is not None
     (low, high), points = packed
     assert (low, high) == (1.0, 2.0) and len(points) == CURVE_POINTS
@@ -76,10 +76,10 @@ def test_a_curve_keeps_its_ends_and_its_shape() -> None:
 
 
 def test_an_epoch_without_a_value_is_marked_and_a_flat_curve_stays_flat() -> None:
-    packed = packed_curve(np.array([1.0, np.nan, 1.0], dtype=np.float32))
+    packed = pack_curve(np.array([1.0, np.nan, 1.0], dtype=np.float32))
     assert packed is not None and list(packed[1]) == [127, 255, 127]
-    assert packed_curve(np.array([np.nan, np.nan], dtype=np.float32)) is None
-    assert packed_curve(np.array([], dtype=np.float32)) is None
+    assert pack_curve(np.array([np.nan, np.nan], dtype=np.float32)) is None
+    assert pack_curve(np.array([], dtype=np.float32)) is None
 
 
 def test_curves_stand_with_their_cells(results: Results) -> None:

@@ -1,4 +1,4 @@
-"""What the figures show, without drawing it; and that plotly would draw what they say."""
+"""The figures of the page, and that plotly accepts them."""
 
 import json
 from collections.abc import Callable
@@ -8,25 +8,15 @@ from typing import Any
 import plotly.graph_objects as go
 import pytest
 
-from reports.evidence.comparison import Comparison, compare
-from reports.evidence.values import Evidence, LearningCurve
-from reports.page.figures.arms import (
-    delta_data,
-    draw_delta,
-    draw_learning,
-    draw_seeds,
-    learning_data,
-    seeds_data,
-)
-from reports.page.figures.base import few_and_all
-from reports.page.figures.budget import anytime_data, draw_pareto, expected_data, pareto_data
+from reports.evidence.comparison import Comparison, compare_arms
+from reports.evidence.values import Evidence
+from reports.figures.arm_data import delta_data, learning_data, seeds_data
+from reports.figures.budget_data import pareto_data
+from reports.figures.tuning_data import tuning_data
+from reports.page.figures.draw_arms import draw_delta, draw_learning, draw_seeds
+from reports.page.figures.draw_budget import draw_pareto
+from reports.page.figures.draw_tuning import draw_parallel, draw_tuning_slices
 from reports.page.figures.plots import make_plots
-from reports.page.figures.tuning import (
-    draw_parallel,
-    draw_tuning_slices,
-    importance_data,
-    tuning_data,
-)
 from reports.results import Results
 
 Study = tuple[Results, Comparison, Evidence]
@@ -39,7 +29,7 @@ def study(synthetic: ModuleType, full: ModuleType) -> Study:
 
 def _study(synthetic: ModuleType, full: ModuleType, **size: Any) -> Study:
     results = full.full_results(synthetic.score, **size)
-    comparison = compare(results, synthetic.METRICS, seed=0, draws=200)
+    comparison = compare_arms(results, synthetic.METRICS, seed=0, draws=200)
     return results, comparison, full.full_evidence(results)
 
 
@@ -50,26 +40,6 @@ def _with_real_colours(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_with_real_colours(v) for v in value]
     return "#123456" if isinstance(value, str) and value.startswith("@") else value
-
-
-def test_delta_data_holds_the_estimates(synthetic: ModuleType) -> None:
-    comparison = synthetic.written_comparison()
-    data = delta_data(comparison, comparison.facts.arms)
-    assert (data.label, data.better, data.margin) == ("MAE", "left", 0.05)
-    assert [p.verdict for p in data.points] == ["baseline", "worse", "equivalent"]
-    assert [(p.delta, p.low, p.high) for p in data.points] == [
-        (0.0, None, None),
-        (0.1, 0.05, 0.15),
-        (0.001, -0.02, 0.025),
-    ]
-    assert [p.place for p in delta_data(comparison, comparison.facts.arms[2:]).points] == [2]
-
-
-def test_seeds_data_keeps_every_seed(synthetic: ModuleType) -> None:
-    comparison = synthetic.written_comparison()
-    data = seeds_data(comparison, comparison.facts.arms)
-    assert data.reference == 0.7
-    assert data.rows[0].seeds == (0, 1) and data.rows[0].values == (0.69, 0.71)
 
 
 def test_axis_says_which_side_is_better_and_labels_are_escaped(synthetic: ModuleType) -> None:
@@ -104,6 +74,20 @@ def test_plotly_accepts_every_figure(study: Study) -> None:
                 go.Figure(_with_real_colours(figure))
 
 
+def test_many_arms_have_two_views(synthetic: ModuleType, full: ModuleType) -> None:
+    _, comparison, evidence = _study(synthetic, full, arms=30, candidates=4)
+    plot = make_plots(comparison, evidence)["delta"]
+    assert [len(v.figures[0]["layout"]["annotations"]) for v in plot.variants] == [16, 29]
+
+
+def test_a_learning_curve_counts_its_cells(study: Study) -> None:
+    _, comparison, evidence = study
+    data = learning_data(evidence, comparison, comparison.facts.arms[:1])
+    (line,) = [trace for trace in draw_learning(data)["data"] if "name" in trace]
+    assert line["x"] == list(range(1, len(data.curves[0].mean) + 1))
+    assert line["customdata"] == list(data.curves[0].cells)
+
+
 def test_no_name_of_a_study_is_markup_in_any_figure(study: Study, full: ModuleType) -> None:
     _, comparison, evidence = study
 
@@ -124,48 +108,6 @@ def test_no_name_of_a_study_is_markup_in_any_figure(study: Study, full: ModuleTy
                 assert "<script" not in text and "<i>" not in text, (plot.id, text)
                 if name == "hovertemplate":
                     assert "arm 50%" not in text, "a name could hold what plotly fills in"
-
-
-def test_many_arms_are_cut_to_the_most_different_ones(
-    synthetic: ModuleType, full: ModuleType
-) -> None:
-    _, comparison, evidence = _study(synthetic, full, arms=30, candidates=4)
-    views = few_and_all(comparison, comparison.facts.arms, 5)
-    assert [name for name, _ in views] == ["the 5 most different", "all 30 arms"]
-    few, everything = (arms for _, arms in views)
-    assert everything == comparison.facts.arms and comparison.facts.baseline in few
-    delta = {arm: abs(comparison.of(arm, "mae").delta or 0.0) for arm in everything}
-    kept = [delta[arm] for arm in few if arm != comparison.facts.baseline]
-    left = [delta[arm] for arm in everything if arm not in few]
-    assert min(kept) >= max(left)
-    plot = make_plots(comparison, evidence)["delta"]
-    assert [len(v.figures[0]["layout"]["annotations"]) for v in plot.variants] == [16, 29]
-
-
-def test_a_curve_ends_where_most_of_an_arms_cells_had_stopped(synthetic: ModuleType) -> None:
-    values = tuple(1.0 / n for n in range(1, 7))
-    curve = LearningCurve(
-        arm="full", mean=values, low=values, high=values, cells=(10, 10, 9, 5, 4, 1)
-    )
-    comparison = synthetic.written_comparison()
-    data = learning_data(Evidence(learning=(curve,)), comparison, ["full", "placebo"])
-    assert data.curves[0].mean == values[:4] and data.places == (0,)
-    lines = [trace for trace in draw_learning(data)["data"] if "name" in trace]
-    assert lines[0]["x"] == [1, 2, 3, 4] and lines[0]["customdata"] == [10, 10, 9, 5]
-
-
-def test_tuning_data_is_sorted_from_worst_to_best(study: Study) -> None:
-    _, comparison, evidence = study
-    data = tuning_data(evidence, comparison)
-    assert [d.place for d in data] == list(range(9))
-    values = [p.value for p in data[0].points]
-    assert values[0] is None
-    known = [v for v in values if v is not None]
-    assert known == sorted(known, reverse=True)  # MAE: lower is better
-    rate, width, kind = data[0].axes
-    assert (rate.log, width.log, kind.levels) == (True, False, ("<script>", "concat"))
-    assert rate.height(rate.low or 0) == 0 and rate.height(rate.high or 0) == 1
-    assert rate.height(((rate.low or 0) * (rate.high or 0)) ** 0.5) == pytest.approx(0.5)
 
 
 def test_a_candidate_is_one_line_with_a_gap_after_it(study: Study) -> None:
@@ -193,23 +135,6 @@ def test_a_field_searched_by_orders_of_magnitude_has_a_logarithmic_axis(study: S
     assert kind["layout"]["xaxis"]["categoryarray"] == ["&lt;script&gt;", "concat"]
     points = [n for trace in rate["data"] for n in trace["customdata"]]
     assert sorted(points) == list(range(1, 8)), "candidate 0 never got a value"
-
-
-def test_importance_is_sorted_and_in_words(study: Study) -> None:
-    results, _, evidence = study
-    data = importance_data(evidence, results.facts)[0]
-    assert data.labels == ("learning rate", "width of the fusion", "fusion <b>kind</b>")
-    assert [b.value for b in data.bars] == [0.6, 0.3, 0.1]
-
-
-def test_lines_over_what_was_spent_hold_the_evidence(study: Study) -> None:
-    _, comparison, evidence = study
-    arms = comparison.facts.arms
-    anytime = anytime_data(evidence, comparison, arms[:2])
-    assert anytime.steps and anytime.lines[1].x == evidence.anytime[1].seconds
-    expected = expected_data(evidence, comparison, arms[1:2])
-    assert expected.lines[0].x == tuple(float(n) for n in range(1, 9))
-    assert expected.lines[0].place == 1
 
 
 def test_the_front_of_an_arm_runs_along_the_second_objective(study: Study) -> None:

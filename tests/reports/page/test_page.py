@@ -14,17 +14,16 @@ from types import ModuleType
 import pytest
 
 from reports.evidence.caveats import Fairness
-from reports.evidence.comparison import compare
+from reports.evidence.comparison import compare_arms
 from reports.evidence.values import Evidence
-from reports.page.contents import contents
-from reports.page.field_names import changes_from_baseline, field_names
+from reports.page.contents import list_sections
 from reports.page.figures.plots import make_plots
 from reports.page.marks import draw_interval, draw_stack, scale_of
 from reports.page.render_html import render_html
 from reports.page.verdict_table import verdict_table
-from reports.results import FieldFacts, Results
+from reports.results import Results
 from reports.tables import build_table
-from reports.wording import FAILED, PENDING, answer, sealed_sentences, verdict_words
+from reports.wording import FAILED, PENDING, answer_sentences, embargo_sentences, verdict_words
 
 
 @pytest.fixture(scope="module")
@@ -104,10 +103,10 @@ def test_the_page_has_every_section_of_its_contents(
     text: str, synthetic: ModuleType, full: ModuleType
 ) -> None:
     results = full.full_results(synthetic.score)
-    comparison = compare(results, synthetic.METRICS, seed=0, draws=200)
+    comparison = compare_arms(results, synthetic.METRICS, seed=0, draws=200)
     evidence = full.full_evidence(results)
     plots = make_plots(comparison, evidence)
-    groups = contents(results, comparison, evidence, build_table(comparison), plots)
+    groups = list_sections(results, comparison, evidence, build_table(comparison), plots)
     listed = [name for _, sections in groups for name, _ in sections]
     assert re.findall(r'<h2 id="([\w-]+)"', text[: text.index("</main>")]) == listed
     assert len(listed) == 20
@@ -129,7 +128,7 @@ def test_an_arm_whose_cells_all_failed_has_no_result(synthetic: ModuleType) -> N
     )
     comparison = replace(comparison, estimates=estimates)
     assert verdict_words(comparison, lost) == PENDING
-    assert "has no result yet" in answer(comparison)[1]
+    assert "has no result yet" in answer_sentences(comparison)[1]
     failed = Fairness(
         arm=lost, searched=1, candidates=4, tune_seeds=2, epochs=0, seconds=None, complete=0,
         missing=10, failed=8, pruned=0,
@@ -137,7 +136,7 @@ def test_an_arm_whose_cells_all_failed_has_no_result(synthetic: ModuleType) -> N
     rows = tuple(failed if row.arm == lost else row for row in comparison.fairness)
     comparison = replace(comparison, fairness=rows)
     assert verdict_words(comparison, lost) == FAILED
-    second = answer(comparison)[1]
+    second = answer_sentences(comparison)[1]
     assert "has no result: all cells failed" in second and "undecided" not in second
     entry = next(
         e
@@ -151,45 +150,17 @@ def test_an_arm_whose_cells_all_failed_has_no_result(synthetic: ModuleType) -> N
 
 def test_a_sealed_study_says_how_far_it_is(synthetic: ModuleType, full: ModuleType) -> None:
     results = full.full_results(synthetic.score)
-    assert sealed_sentences(results) == ()
-    first, *_, last = sealed_sentences(full.sealed(results))
+    assert embargo_sentences(results) == ()
+    first, *_, last = embargo_sentences(full.sealed(results))
     assert first == "54 of 60 confirm cells are done."
     assert "triptych report 'full study' --unseal" in last
 
 
-def test_fields_that_share_a_label_are_told_apart() -> None:
-    label = FieldFacts(label="weight")
-    fields = {
-        "loss.text_audio.weight": label,
-        "loss.text_vision.weight": label,
-        "train.rate": FieldFacts(label="rate"),
-        "x.y": FieldFacts(label=""),
-    }
-    assert field_names(fields) == {
-        "loss.text_audio.weight": "weight, text_audio",
-        "loss.text_vision.weight": "weight, text_vision",
-        "train.rate": "rate",
-        "x.y": "x.y",
-    }
-
-
-def test_an_arm_shows_what_sets_it_apart_from_the_baseline(synthetic: ModuleType) -> None:
-    facts = synthetic.make_facts(
-        ("full", "other", "none"),
-        changes={"full": {"a": 1, "b": True}, "other": {"a": 1, "b": False, "c": "x"}, "none": {}},
-    )
-    assert changes_from_baseline(facts, "full") == ("a: 1", "b: true")
-    assert changes_from_baseline(facts, "other") == ("b: false", "c: x")
-    assert changes_from_baseline(facts, "none") == (
-        "a: as in the base configuration", "b: as in the base configuration",
-    )  # fmt: skip
-
-
 def test_an_interval_is_drawn_on_the_scale_of_its_column() -> None:
     scale = scale_of([-1.0, 3.0, None])
-    assert scale.x(-1.0) < scale.x(0.0) < scale.x(3.0)
+    assert scale.x_of(-1.0) < scale.x_of(0.0) < scale.x_of(3.0)
     drawn = draw_interval(scale, 1.0, 0.0, 3.0, margin=0.5, verdict="better")
-    assert f"M{scale.x(0.0):.1f} 9H{scale.x(3.0):.1f}" in drawn
+    assert f"M{scale.x_of(0.0):.1f} 9H{scale.x_of(3.0):.1f}" in drawn
     assert 'class="band"' in drawn and 'aria-hidden="true"' in drawn
     assert draw_interval(scale, None, None, None) == ""
 
@@ -204,6 +175,6 @@ def test_an_amount_below_zero_takes_no_room_in_a_stack() -> None:
 
 def test_a_study_with_nothing_confirmed_has_a_page_without_plotly(synthetic: ModuleType) -> None:
     results = synthetic.make_results(seeds=(), tuned=False, confirm_seeds=(0, 1))
-    comparison = compare(results, synthetic.METRICS, seed=0, draws=50)
+    comparison = compare_arms(results, synthetic.METRICS, seed=0, draws=50)
     text = render_html(results, comparison, Evidence(), build_table(comparison))
     assert "There is no answer yet" in text and 'id="plotly-source"' not in text

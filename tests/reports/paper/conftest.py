@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reports.evidence.comparison import Comparison, compare
+from reports.evidence.comparison import Comparison, compare_arms
 from reports.evidence.values import (
     AnytimeCurve,
     Effect,
@@ -166,10 +166,10 @@ def make_full(synthetic: ModuleType, **changes: Any) -> Full:
     }
     results = replace(
         synthetic.make_results(noise, **given),
-        openings=("Test metrics were opened early, on 2026-01-02.",),
+        unblindings=("Test metrics were opened early, on 2026-01-02.",),
         curves={"c-full-0": np.array([1.0, 0.7], dtype=np.float32)},
     )
-    comparison = compare(results, synthetic.METRICS, seed=0, draws=200)
+    comparison = compare_arms(results, synthetic.METRICS, seed=0, draws=200)
     return Full(results, comparison, make_evidence(results.facts.arms), build_table(comparison))
 
 

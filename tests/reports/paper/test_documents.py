@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from reports.evidence.comparison import compare
+from reports.evidence.comparison import compare_arms
 from reports.evidence.values import Evidence
 from reports.paper.bibliography import is_entry
 from reports.paper.design_tables import render_modules
@@ -66,9 +66,9 @@ def test_a_document_of_nothing_yet_compiles_too(
     sealed = replace(
         full.results,
         cells=cells[cells["phase"] == "tune"].drop(columns=tests),
-        predictions={}, labels=None, sealed=True, openings=(),
+        predictions={}, labels=None, embargoed=True, unblindings=(),
     )  # fmt: skip
-    comparison = compare(sealed, synthetic.METRICS, seed=0)
+    comparison = compare_arms(sealed, synthetic.METRICS, seed=0)
     files = paper_files(sealed, comparison, Evidence(), build_table(comparison))
     assert not [name for name in files if name.startswith("figures/")]
     assert "test metrics are sealed" in str(files["methods.md"])
@@ -183,7 +183,7 @@ def test_more_arms_than_a_page_holds_go_on_in_the_next_float(
 ) -> None:
     arms = {f"arm {number}": 0.4 + number / 100 for number in range(75)}
     results = synthetic.make_results(arms, seeds=range(4), utterances=20)
-    comparison = compare(results, synthetic.METRICS, seed=0, draws=20)
+    comparison = compare_arms(results, synthetic.METRICS, seed=0, draws=20)
     table = build_table(comparison)
     text = render_latex(table)
     assert text.count(r"\begin{table*}") == 4

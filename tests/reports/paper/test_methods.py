@@ -7,18 +7,20 @@ from typing import Any
 
 import pytest
 
-from reports.evidence.caveats import Failure
+from reports.evidence.caveats import FailedCell
 from reports.evidence.values import Evidence
-from reports.paper.methods import methods
-from reports.paper.methods_tuning import _domain
-from reports.paper.prose import Cite, Paragraph, Symbol, cited, prose_latex, prose_markdown
+from reports.paper.methods import methods_paragraphs
+from reports.paper.methods_tuning import _domain_text
+from reports.paper.prose import Cite, Paragraph, Symbol, cited_keys, prose_latex, prose_markdown
 
 
 def said(full: Any, **changes: Any) -> str:
     """All of it as Markdown, citations left out."""
     parts = {"results": full.results, "comparison": full.comparison, "evidence": full.evidence}
     parts |= changes
-    return prose_markdown(methods(parts["results"], parts["comparison"], parts["evidence"]), ())
+    return prose_markdown(
+        methods_paragraphs(parts["results"], parts["comparison"], parts["evidence"]), ()
+    )
 
 
 def test_every_number_comes_from_the_values(full: Any) -> None:
@@ -48,7 +50,7 @@ def test_unequal_budgets_are_said(full: Any) -> None:
 
 
 def test_failures_and_missing_seeds_are_said(full: Any) -> None:
-    failure = Failure(
+    failure = FailedCell(
         key="k", arm="full", phase="confirm", candidate=0, seed=1, status="failed",
         reason="why", kind="not finite",
     )  # fmt: skip
@@ -110,14 +112,14 @@ def test_analyses_that_were_not_made_are_not_mentioned(full: Any) -> None:
     ],
 )
 def test_domains_in_words(domain: str, words: str) -> None:
-    assert _domain(domain) == words
+    assert _domain_text(domain) == words
 
 
 def test_citations_and_symbols_in_both_languages() -> None:
     text = (
         Paragraph("A_b", (("x ", Symbol(r"\eta"), " y", Cite(("k1", "k2", "lost")), ", 5%."),)),
     )
-    assert cited(text, {"k1", "k2"}) == ("k1", "k2")
+    assert cited_keys(text, {"k1", "k2"}) == ("k1", "k2")
     assert (
         prose_latex(text, {"k1", "k2"}) == "\\paragraph{A\\_b.}\nx $\\eta$ y~\\cite{k1,k2}, 5\\%."
     )

@@ -7,10 +7,20 @@ from typing import Any
 
 import pytest
 
-from reports.evidence.comparison import compare
+from reports.evidence.comparison import compare_arms
 from reports.evidence.values import Evidence
-from reports.paper.drawings import drawings, farthest, figure_files
-from reports.paper.figure_style import COLOURS, DASHES, LINES, MARKERS, OPEN, PAGE, style, wrap
+from reports.figures.shown_arms import farthest_arms
+from reports.paper.drawings import figure_files, list_drawings
+from reports.paper.figure_style import (
+    COLOURS,
+    DASHES,
+    LINES,
+    MARKERS,
+    OPEN,
+    PAGE,
+    paper_style,
+    wrap_name,
+)
 from reports.tables import build_table
 
 Files = Mapping[str, str | bytes]
@@ -51,18 +61,20 @@ def test_svgs_are_well_formed_without_scripts_links_or_dates(files: Files) -> No
 
 
 def test_figures_are_as_wide_as_a_column_or_a_page(full: Any) -> None:
-    with style():
-        for drawing in drawings(full.comparison, full.evidence, full.table):
+    with paper_style():
+        for drawing in list_drawings(full.comparison, full.evidence, full.table):
             width = drawing.draw().get_size_inches()[0]
             assert width == pytest.approx(PAGE if drawing.wide else 3.3)
 
 
 def test_what_is_drawn_is_what_was_estimated(full: Any) -> None:
-    found = {d.name: d for d in drawings(full.comparison, full.evidence, full.table)}
-    with style():
+    found = {d.name: d for d in list_drawings(full.comparison, full.evidence, full.table)}
+    with paper_style():
         axes = found["delta"].draw().axes[0]
     points = [line.get_xdata()[0] for line in axes.lines if line.get_marker() not in ("", "None")]
-    deltas = [full.comparison.of(arm, "mae").delta or 0.0 for arm in full.comparison.facts.arms]
+    deltas = [
+        full.comparison.estimate_of(arm, "mae").delta or 0.0 for arm in full.comparison.facts.arms
+    ]
     assert points == pytest.approx(deltas)
     names = [label.get_text().replace("\n", " ") for label in axes.get_yticklabels()]
     assert names[0] == "full"
@@ -70,8 +82,8 @@ def test_what_is_drawn_is_what_was_estimated(full: Any) -> None:
 
 
 def test_names_are_never_read_as_mathematics(full: Any) -> None:
-    with style():
-        for drawing in drawings(full.comparison, full.evidence, full.table):
+    with paper_style():
+        for drawing in list_drawings(full.comparison, full.evidence, full.table):
             figure = drawing.draw()
             texts = [label for axes in figure.axes for label in axes.get_yticklabels()]
             texts += [axes.xaxis.label for axes in figure.axes]
@@ -87,7 +99,7 @@ def test_the_look_of_other_figures_is_left_alone() -> None:
     from matplotlib import rcParams
 
     before = dict(rcParams)
-    with style():
+    with paper_style():
         assert rcParams["pdf.fonttype"] == 42
     assert dict(rcParams) == before
 
@@ -95,7 +107,7 @@ def test_the_look_of_other_figures_is_left_alone() -> None:
 def test_a_users_own_settings_change_no_byte(full: Any, files: Files) -> None:
     from matplotlib import rc_context
 
-    few = drawings(full.comparison, Evidence(), full.table)[:1]
+    few = list_drawings(full.comparison, Evidence(), full.table)[:1]
     with rc_context({"font.size": 20, "lines.linewidth": 9, "axes.grid": True}):
         drawn = figure_files(few)
     assert drawn["delta.svg"] == files["figures/delta.svg"]
@@ -104,15 +116,15 @@ def test_a_users_own_settings_change_no_byte(full: Any, files: Files) -> None:
 def test_of_many_arms_the_farthest_are_shown_and_the_caption_says_so(synthetic: Any) -> None:
     noise = {f"arm {number}": 0.5 + 0.02 * number for number in range(50)}
     results = synthetic.make_results(noise, seeds=range(4), utterances=20)
-    comparison = compare(results, synthetic.METRICS, seed=0, draws=20)
-    shown = farthest(comparison, 36)
+    comparison = compare_arms(results, synthetic.METRICS, seed=0, draws=20)
+    shown = farthest_arms(comparison, comparison.facts.arms, 36)
     assert len(shown) == 36
     assert shown[0] == "arm 0"
     assert list(shown) == sorted(shown, key=results.facts.arms.index)
-    left_out = min(abs(comparison.of(arm, "mae").delta or 0.0) for arm in shown[1:])
+    left_out = min(abs(comparison.estimate_of(arm, "mae").delta or 0.0) for arm in shown[1:])
     others = [arm for arm in results.facts.arms if arm not in shown]
-    assert all(abs(comparison.of(arm, "mae").delta or 0.0) <= left_out for arm in others)
-    captions = [d.caption for d in drawings(comparison, Evidence(), build_table(comparison))]
+    assert all(abs(comparison.estimate_of(arm, "mae").delta or 0.0) <= left_out for arm in others)
+    captions = [d.caption for d in list_drawings(comparison, Evidence(), build_table(comparison))]
     assert all("36 of 50 arms" in caption for caption in captions)
 
 
@@ -128,12 +140,12 @@ def test_missing_numbers_are_drawn_as_nothing(full: Any, make: Callable[..., Any
             replace(c, low=(None,) * 3, high=(None,) * 3) for c in full.evidence.learning
         ),
     )
-    found = figure_files(drawings(full.comparison, evidence, full.table))
+    found = figure_files(list_drawings(full.comparison, evidence, full.table))
     assert {name.partition(".")[0] for name in found} == set(EXPECTED)
 
 
 def test_long_names_take_at_most_three_lines() -> None:
-    wrapped = wrap("one two three four five six seven eight nine ten " * 5, 24)
+    wrapped = wrap_name("one two three four five six seven eight nine ten " * 5, 24)
     assert wrapped.count("\n") == 2
     assert wrapped.endswith("…")
-    assert wrap("a\x07b\u202ec", 24) == "a b c"
+    assert wrap_name("a\x07b\u202ec", 24) == "a b c"

@@ -18,13 +18,14 @@ from scipy import stats
 
 from reports.encoding import facts_from_json, facts_to_json
 from reports.evidence.claims.answers import ClaimAnswer, answer_claims
-from reports.evidence.claims.evidence import weigh
-from reports.evidence.comparison import compare
+from reports.evidence.claims.evidence import weigh_claim
+from reports.evidence.comparison import compare_arms
 from reports.evidence.estimates import MetricFacts
 from reports.evidence.statistics.resampling import Interval
-from reports.paper.render_latex import escape_latex, render_latex
+from reports.paper.latex_text import escape_latex
+from reports.paper.render_latex import render_latex
 from reports.paper.render_markdown import escape_markdown, render_markdown
-from reports.results import Claim, Results, ResultsError
+from reports.results import Results, ResultsError, StatedClaim
 from reports.tables import build_table
 from reports.wording import claim_sentences
 from reports.write import write_report
@@ -33,9 +34,11 @@ from tests.cases.results.claim_cases import claim_that, normal_interval, weigh_n
 MAE = MetricFacts(name="mae", label="MAE", higher_is_better=False, margin=None)
 
 
-def _compare(synthetic: ModuleType, results: Results, *claims: Claim) -> tuple[ClaimAnswer, ...]:
+def _compare(
+    synthetic: ModuleType, results: Results, *claims: StatedClaim
+) -> tuple[ClaimAnswer, ...]:
     facts = replace(results.facts, claims=claims)
-    return compare(replace(results, facts=facts), synthetic.METRICS, seed=0, draws=400).claims
+    return compare_arms(replace(results, facts=facts), synthetic.METRICS, seed=0, draws=400).claims
 
 
 TEN = 0.03 + 0.01 * np.linspace(-1, 1, 10)  # all positive, so p = 2 / 2^10 against 0
@@ -58,13 +61,13 @@ TEN = 0.03 + 0.01 * np.linspace(-1, 1, 10)  # all positive, so p = 2 / 2^10 agai
 )
 def test_known_differences_answer_claims(relation: str, amount: float, verdict: str) -> None:
     evidence = weigh_normal(claim_that("a", relation, amount), TEN, 0.005)
-    assert evidence.verdict(evidence.p) == verdict
+    assert evidence.verdict_at(evidence.p) == verdict
     mirrored = {"worse": "better", "better": "worse", "equivalent": "equivalent"}[relation]
     for flipped in (
         weigh_normal(claim_that("a", mirrored, amount), -TEN, 0.005),
         weigh_normal(claim_that("a", mirrored, amount), TEN, 0.005, higher=True),
     ):
-        assert (flipped.verdict(flipped.p), flipped.p) == (verdict, evidence.p)
+        assert (flipped.verdict_at(flipped.p), flipped.p) == (verdict, evidence.p)
 
 
 def test_p_is_that_of_the_bound_that_was_claimed() -> None:
@@ -95,7 +98,7 @@ def test_contrary_claims_are_never_both_right(
 
     def answer(relation: str, amount: float) -> str:
         claim = claim_that("a", relation, amount)
-        return weigh(claim, found, interval, higher_is_better=higher, seed=0).verdict(0.0)
+        return weigh_claim(claim, found, interval, higher_is_better=higher, seed=0).verdict_at(0.0)
 
     answers = {(r, a): answer(r, a) for r in ("better", "worse") for a in (0.0, amount)}
     assert [answers["better", amount], answers["worse", amount]].count("supported") <= 1
@@ -138,10 +141,10 @@ def test_a_large_effect_is_found_and_a_larger_one_refuted(synthetic: ModuleType)
 def test_a_claim_on_the_baseline_has_the_tables_interval(synthetic: ModuleType) -> None:
     results = synthetic.make_results()
     facts = replace(results.facts, claims=(claim_that("worse arm", "worse"),))
-    with_claims = compare(replace(results, facts=facts), synthetic.METRICS, seed=0, draws=400)
-    without = compare(results, synthetic.METRICS, seed=0, draws=400)
+    with_claims = compare_arms(replace(results, facts=facts), synthetic.METRICS, seed=0, draws=400)
+    without = compare_arms(results, synthetic.METRICS, seed=0, draws=400)
     assert with_claims.estimates == without.estimates and without.claims == ()
-    (answer,), estimate = with_claims.claims, without.of("worse arm", "mae")
+    (answer,), estimate = with_claims.claims, without.estimate_of("worse arm", "mae")
     assert (answer.ci_low, answer.ci_high) == (estimate.ci_low, estimate.ci_high)
 
 
@@ -233,7 +236,7 @@ def written(synthetic: ModuleType) -> Any:
             claim_that("gone", "worse"),
         ),
     )
-    return compare(replace(results, facts=facts), synthetic.METRICS, seed=0, draws=300)
+    return compare_arms(replace(results, facts=facts), synthetic.METRICS, seed=0, draws=300)
 
 
 def test_claims_are_shown_everywhere_and_escaped(written: Any, synthetic: ModuleType) -> None:

@@ -6,8 +6,9 @@ import pytest
 from scipy import stats
 
 from reports.evidence.factorial.effects import TIMES, factorial_effects
-from reports.evidence.factorial.factors import design_of, same_factors
-from reports.evidence.statistics.paired import holm
+from reports.evidence.factorial.factors import arms_of_design, find_two_level_design
+from reports.evidence.outcomes import Declined
+from reports.evidence.statistics.paired import holm_correction
 from reports.evidence.values import FactorialEffects
 from spaces.designs.designs import (
     Arm,
@@ -23,17 +24,17 @@ from spaces.designs.designs import (
 WEIGHTS = {"A": 0.5, "B": -0.2, "C": 0.1}
 
 
-def _additive(on: frozenset[str]) -> float:
+def _additive_values(on: frozenset[str]) -> float:
     return 3.0 + sum(WEIGHTS.get(name, 0.0) for name in on)
 
 
-def _effects(planted: ModuleType, values: object, levels: object) -> FactorialEffects | str:
+def _effects_of(planted: ModuleType, values: object, levels: object) -> FactorialEffects | Declined:
     results = planted.results_of(values, levels)
-    design = design_of(
+    design = find_two_level_design(
         results.facts,
         {arm: dict(enumerate(own)) for arm, own in values.items() if own},  # type: ignore[attr-defined]
     )
-    return design if isinstance(design, str) else factorial_effects(design)
+    return design if isinstance(design, Declined) else factorial_effects(design)
 
 
 def _components(names: str) -> list[Component]:
@@ -43,7 +44,7 @@ def _components(names: str) -> list[Component]:
     ]
 
 
-def _levels(arms: list[Arm]) -> dict[str, dict[str, str]]:
+def _levels_of(arms: list[Arm]) -> dict[str, dict[str, str]]:
     return {arm.name: dict(arm.levels) for arm in arms}
 
 
@@ -51,7 +52,7 @@ def test_an_additive_game_gives_each_factor_its_weight_and_no_interaction(
     planted: ModuleType,
 ) -> None:
     levels = planted.factorial_levels("ABC")
-    found = _effects(planted, planted.played(levels, _additive), levels)
+    found = _effects_of(planted, planted.played(levels, _additive_values), levels)
     assert isinstance(found, FactorialEffects)
     assert {e.factors: round(e.estimate, 12) for e in found.main} == {
         ("A",): 0.5,
@@ -68,7 +69,7 @@ def test_an_additive_game_gives_each_factor_its_weight_and_no_interaction(
 def test_an_interaction_is_half_of_how_much_an_effect_grows(planted: ModuleType) -> None:
     levels = planted.factorial_levels("AB")
     values = planted.played(levels, lambda on: 0.3 * ({"A", "B"} <= on))
-    found = _effects(planted, values, levels)
+    found = _effects_of(planted, values, levels)
     assert isinstance(found, FactorialEffects)
     (interaction,) = found.interactions
     # With B off, A does nothing; with B on, it adds .3.
@@ -80,8 +81,8 @@ def test_effects_are_contrasts_of_means_with_the_t_test_of_their_residuals(
     planted: ModuleType,
 ) -> None:
     levels = planted.factorial_levels("ABC")
-    values = planted.played(levels, _additive, noise=0.3, seeds=5)
-    found = _effects(planted, values, levels)
+    values = planted.played(levels, _additive_values, noise=0.3, seeds=5)
+    found = _effects_of(planted, values, levels)
     assert isinstance(found, FactorialEffects)
     table = np.array([values[arm] for arm in levels])  # [arms, seeds]
     signs = np.array([[1 if own[f] == "on" else -1 for f in "ABC"] for own in levels.values()])
@@ -101,14 +102,16 @@ def test_effects_are_contrasts_of_means_with_the_t_test_of_their_residuals(
         assert effect.high == pytest.approx(effect.estimate + half, abs=1e-9)
         p = 2 * stats.t.sf(abs(effect.estimate) / error, free)
         assert effect.p == pytest.approx(p, abs=1e-9)
-    assert [e.p_holm for e in found.main] == pytest.approx(holm([e.p or 0 for e in found.main]))
+    assert [e.p_holm for e in found.main] == pytest.approx(
+        holm_correction([e.p or 0 for e in found.main])
+    )
 
 
 def test_a_block_takes_away_what_all_arms_share_on_a_seed(planted: ModuleType) -> None:
     levels = planted.factorial_levels("AB")
-    values = planted.played(levels, _additive, noise=0.1)
+    values = planted.played(levels, _additive_values, noise=0.1)
     louder = {arm: [v + 100 * s for s, v in enumerate(own)] for arm, own in values.items()}
-    quiet, loud = (_effects(planted, v, levels) for v in (values, louder))
+    quiet, loud = (_effects_of(planted, v, levels) for v in (values, louder))
     assert isinstance(quiet, FactorialEffects) and isinstance(loud, FactorialEffects)
     for before, after in zip(quiet.main, loud.main, strict=True):
         assert after.estimate == pytest.approx(before.estimate, abs=1e-9)
@@ -116,25 +119,25 @@ def test_a_block_takes_away_what_all_arms_share_on_a_seed(planted: ModuleType) -
 
 
 def test_a_fraction_says_what_is_mixed_and_shows_no_such_interaction(planted: ModuleType) -> None:
-    levels = _levels(fractional(_components("ABCD"), 4))
+    levels = _levels_of(fractional(_components("ABCD"), 4))
     assert len(levels) == 8
-    values = planted.played(levels, _additive, noise=0.01)
-    found = _effects(planted, values, levels)
+    values = planted.played(levels, _additive_values, noise=0.01)
+    found = _effects_of(planted, values, levels)
     assert isinstance(found, FactorialEffects)
     assert [e.estimate for e in found.main] == pytest.approx([0.5, -0.2, 0.1, 0.0], abs=0.03)
     assert found.interactions == ()
     assert f"A{TIMES}B with C{TIMES}D" in found.mixed and len(found.mixed) == 6
     # Of resolution 3 even main effects are.
-    coarse = _levels(fractional(_components("ABC"), 3))
-    found = _effects(planted, planted.played(coarse, _additive), coarse)
+    coarse = _levels_of(fractional(_components("ABC"), 3))
+    found = _effects_of(planted, planted.played(coarse, _additive_values), coarse)
     assert isinstance(found, FactorialEffects)
     assert found.interactions == () and f"A with B{TIMES}C" in found.mixed
 
 
 def test_a_fraction_of_resolution_five_shows_its_interactions(planted: ModuleType) -> None:
-    levels = _levels(fractional(_components("ABCDE"), 5))
+    levels = _levels_of(fractional(_components("ABCDE"), 5))
     assert len(levels) == 16
-    found = _effects(planted, planted.played(levels, _additive), levels)
+    found = _effects_of(planted, planted.played(levels, _additive_values), levels)
     assert isinstance(found, FactorialEffects)
     assert len(found.interactions) == 10 and found.mixed == ()
 
@@ -144,12 +147,12 @@ def test_a_grid_of_two_levels_names_its_contrast(planted: ModuleType) -> None:
         Factor(name="depth", levels=(Part(name="deep", changes={}), Part(name="flat", changes={}))),
         Factor(name="width", levels=(Part(name="wide", changes={}), Part(name="thin", changes={}))),
     ]
-    levels = _levels(grid(factors))
+    levels = _levels_of(grid(factors))
     values = {
         arm: [float(own["depth"] == "flat") + 0.1 * s for s in range(4)]
         for arm, own in levels.items()
     }
-    found = _effects(planted, values, levels)
+    found = _effects_of(planted, values, levels)
     assert isinstance(found, FactorialEffects)
     # The baseline is the first arm: deep and wide.
     assert dict(zip(found.factors, found.levels, strict=True)) == {
@@ -171,35 +174,35 @@ def test_a_grid_of_two_levels_names_its_contrast(planted: ModuleType) -> None:
 def test_designs_that_give_no_effects_are_declined(
     planted: ModuleType, arms: list[Arm], reason: str
 ) -> None:
-    levels = {arm: own for arm, own in _levels(arms).items() if own}
+    levels = {arm: own for arm, own in _levels_of(arms).items() if own}
     values = {arm.name: [1.0, 2.0] for arm in arms}
-    found = _effects(planted, values, levels)
-    assert isinstance(found, str) and reason in found
+    found = _effects_of(planted, values, levels)
+    assert isinstance(found, Declined) and reason in found.reason
 
 
 def test_three_levels_are_declined(planted: ModuleType) -> None:
     levels = {
         f"{a}{b}": {"A": a, "B": b} for a, b in itertools.product(("on", "off"), ("1", "2", "3"))
     }
-    found = _effects(planted, {arm: [1.0] for arm in levels}, levels)
-    assert isinstance(found, str) and "B has 3 levels" in found
+    found = _effects_of(planted, {arm: [1.0] for arm in levels}, levels)
+    assert isinstance(found, Declined) and "B has 3 levels" in found.reason
 
 
 def test_a_missing_arm_is_named(planted: ModuleType) -> None:
     levels = planted.factorial_levels("AB")
-    values = {**planted.played(levels, _additive), "A": []}
-    found = _effects(planted, values, levels)
-    assert isinstance(found, str) and "without A, which has no confirmed value" in found
+    values = {**planted.played(levels, _additive_values), "A": []}
+    found = _effects_of(planted, values, levels)
+    assert isinstance(found, Declined) and "without A, which has no confirmed value" in found.reason
 
 
 def test_only_seeds_that_all_arms_share_count(planted: ModuleType) -> None:
     levels = planted.factorial_levels("AB")
-    values = planted.played(levels, _additive, noise=0.1)
+    values = planted.played(levels, _additive_values, noise=0.1)
     values["A"] = values["A"][:4]
-    found = _effects(planted, values, levels)
+    found = _effects_of(planted, values, levels)
     assert isinstance(found, FactorialEffects) and found.seeds == 4
     cut = {arm: own[:4] for arm, own in values.items()}
-    assert found == _effects(planted, cut, levels)
+    assert found == _effects_of(planted, cut, levels)
 
 
 def test_of_a_union_of_designs_the_largest_set_with_the_same_factors_counts(
@@ -208,13 +211,13 @@ def test_of_a_union_of_designs_the_largest_set_with_the_same_factors_counts(
     levels = {**planted.factorial_levels("ABC"), "x": {"D": "on"}, "y": {"D": "off"}}
     facts = planted.facts_of(["none", "y", *(a for a in levels if a not in ("none", "y"))])
     facts = planted.facts_of(facts.arms, levels=levels)
-    assert set(same_factors(facts)) == set(levels) - {"x", "y"}
+    assert set(arms_of_design(facts)) == set(levels) - {"x", "y"}
 
 
 def test_a_frozen_twin_does_not_count_twice(planted: ModuleType) -> None:
     levels = planted.factorial_levels("AB")
     levels["A, frozen"] = levels["A"]
     facts = planted.facts_of(list(levels), levels=levels, frozen={"A, frozen": "none"})
-    assert "A, frozen" not in same_factors(facts)
+    assert "A, frozen" not in arms_of_design(facts)
     only_frozen = planted.facts_of(list(levels)[:4], levels=levels, frozen={"A": "none"})
-    assert set(same_factors(only_frozen)) == {"none", "A", "B", "A + B"}
+    assert set(arms_of_design(only_frozen)) == {"none", "A", "B", "A + B"}

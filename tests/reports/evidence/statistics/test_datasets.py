@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from reports.evidence.outcomes import Declined
 from reports.evidence.statistics.datasets import DatasetTest, compare_over_datasets
 
 
@@ -49,11 +50,11 @@ def test_arms_that_are_not_told_apart_are_one_group() -> None:
 def test_five_data_sets_are_too_few_and_it_says_so() -> None:
     values = np.random.default_rng(0).normal(size=(5, 4))
     found = compare_over_datasets(_means(values), higher_is_better=True)
-    assert isinstance(found, str) and "about 6 data sets; there are 5" in found
+    assert isinstance(found, Declined) and "about 6 data sets; there are 5" in found.reason
     two = compare_over_datasets(_means(np.ones((8, 2))), higher_is_better=True)
-    assert isinstance(two, str) and "at least 3 arms" in two
+    assert isinstance(two, Declined) and "at least 3 arms" in two.reason
     equal = compare_over_datasets(_means(np.ones((8, 3))), higher_is_better=True)
-    assert isinstance(equal, str) and "equal" in equal
+    assert isinstance(equal, Declined) and "equal" in equal.reason
 
 
 def test_an_arm_that_lacks_a_data_set_is_left_out() -> None:

@@ -23,7 +23,7 @@ def test_holm_is_that_of_statsmodels(monkeypatch: pytest.MonkeyPatch) -> None:
         for spread in (0.01, 0.2, 1.0):
             p_values = (spread * rng.random(size)).round(2).tolist()  # with ties
             wanted = multipletests(p_values, method="holm")[1]
-            np.testing.assert_allclose(paired.holm(p_values), wanted, atol=TIGHT)
+            np.testing.assert_allclose(paired.holm_correction(p_values), wanted, atol=TIGHT)
 
 
 @given(st.integers(0, 10_000), st.integers(2, 30), st.floats(0.01, 2))
@@ -97,7 +97,7 @@ def test_share_better_is_the_mean_of_mann_whitney_over_seeds() -> None:
         stats.mannwhitneyu([a], [b], method="asymptotic").statistic
         for a, b in zip(own, others, strict=True)
     ]
-    assert paired.share_better(own - others) == pytest.approx(np.mean(statistics), abs=TIGHT)
+    assert paired.share_of_wins(own - others) == pytest.approx(np.mean(statistics), abs=TIGHT)
 
 
 def test_hedges_g_is_the_t_statistic_over_the_root_of_n() -> None:

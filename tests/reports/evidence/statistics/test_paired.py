@@ -34,8 +34,8 @@ def test_a_single_seed_says_nothing() -> None:
 
 
 def test_holm_known_answer() -> None:
-    assert paired.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert paired.holm([]) == []
+    assert paired.holm_correction([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert paired.holm_correction([]) == []
 
 
 @pytest.mark.parametrize(("arms", "seeds"), [(1, 6), (7, 9)])
@@ -72,6 +72,6 @@ def test_hedges_g_known_answer() -> None:
 @given(st.lists(st.floats(-1, 1), min_size=2, max_size=8))
 def test_ties_count_half_and_signs_mirror(values: list[float]) -> None:
     gains = np.array(values)
-    better, worse = paired.share_better(gains), paired.share_better(-gains)
+    better, worse = paired.share_of_wins(gains), paired.share_of_wins(-gains)
     assert better is not None and worse is not None
     assert better + worse == pytest.approx(1)

@@ -6,18 +6,22 @@ import pytest
 from scipy import stats
 
 from reports.evidence.statistics import resampling
-from reports.evidence.statistics.resampling import Contrast, two_level_intervals, utterance_counts
+from reports.evidence.statistics.resampling import (
+    PairedCells,
+    draw_utterance_counts,
+    two_level_intervals,
+)
 
 
-def _contrast(arm: str, seeds: int) -> Contrast:
-    return Contrast(
+def _contrast(arm: str, seeds: int) -> PairedCells:
+    return PairedCells(
         arm_keys=tuple(f"c-{arm}-{s}" for s in range(seeds)),
         baseline_keys=tuple(f"c-full-{s}" for s in range(seeds)),
     )
 
 
 def test_counts_are_a_resample() -> None:
-    counts = utterance_counts(5, 20, np.random.default_rng(0))
+    counts = draw_utterance_counts(5, 20, np.random.default_rng(0))
     assert counts.shape == (5, 20)
     np.testing.assert_array_equal(counts.sum(axis=1), 20)
     assert counts.min() >= 0

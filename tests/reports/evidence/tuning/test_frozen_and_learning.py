@@ -3,7 +3,8 @@ from typing import Any
 
 import numpy as np
 
-from reports.evidence.estimates import Estimate, Verdict
+from reports.evidence.estimates import Estimate
+from reports.evidence.outcomes import Verdict
 from reports.evidence.tuning.frozen import frozen_pairs
 from reports.evidence.tuning.learning_curves import learning_curves
 from reports.results import Results

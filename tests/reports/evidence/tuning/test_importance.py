@@ -12,7 +12,7 @@ from optuna.distributions import (
 )
 
 from reports.evidence.tuning.candidates import Candidate
-from reports.evidence.tuning.importance import FEWEST, RESAMPLES, importances
+from reports.evidence.tuning.importance import FEWEST, RESAMPLES, estimate_importances
 from reports.results import FieldFacts
 
 LOGS = ("rate", "weight", "width")
@@ -85,14 +85,16 @@ def _by_optuna(candidates: Sequence[Candidate], *, maximize: bool) -> dict[str, 
 @pytest.mark.parametrize(("count", "ties"), [(10, False), (25, True), (60, False), (60, True)])
 def test_importance_is_that_of_optuna(count: int, ties: bool, maximize: bool) -> None:
     candidates = _candidates(count, seed=count, ties=ties)
-    found, reason = importances({"full": candidates}, FIELDS, higher_is_better=maximize, seed=0)
+    found, reason = estimate_importances(
+        {"full": candidates}, FIELDS, higher_is_better=maximize, seed=0
+    )
     wanted = _by_optuna(candidates, maximize=maximize)
     assert reason == ""
     assert {one.field: one.value for one in found} == pytest.approx(wanted, abs=1e-9)
 
 
 def test_the_field_that_decides_is_the_most_important() -> None:
-    found, _ = importances(
+    found, _ = estimate_importances(
         {"full": _candidates(60, seed=1)}, FIELDS, higher_is_better=False, seed=0
     )
     first, *_ = found
@@ -106,24 +108,29 @@ def test_the_field_that_decides_is_the_most_important() -> None:
 
 def test_the_order_of_candidates_and_other_arms_change_nothing() -> None:
     own, other = _candidates(30, seed=2), _candidates(20, seed=3)
-    alone, _ = importances({"full": own}, FIELDS, higher_is_better=False, seed=5)
-    beside, _ = importances({"x": other, "full": own}, FIELDS, higher_is_better=False, seed=5)
+    alone, _ = estimate_importances({"full": own}, FIELDS, higher_is_better=False, seed=5)
+    beside, _ = estimate_importances(
+        {"x": other, "full": own}, FIELDS, higher_is_better=False, seed=5
+    )
     assert [one for one in beside if one.candidates == 30] == list(alone)
-    elsewhere, _ = importances({"full": own}, FIELDS, higher_is_better=False, seed=6)
+    elsewhere, _ = estimate_importances({"full": own}, FIELDS, higher_is_better=False, seed=6)
     assert [o.value for o in elsewhere] == [o.value for o in alone]
     assert [o.low for o in elsewhere] != [o.low for o in alone]
 
 
 def test_few_candidates_are_declined_and_a_constant_field_explains_nothing() -> None:
     few = _candidates(FEWEST - 1, seed=4)
-    found, reason = importances({"full": few}, FIELDS, higher_is_better=False, seed=0)
+    found, reason = estimate_importances({"full": few}, FIELDS, higher_is_better=False, seed=0)
     assert found == () and f"fewer than {FEWEST}" in reason
-    assert importances({}, FIELDS, higher_is_better=False, seed=0) == ((), "nothing was tuned")
+    assert estimate_importances({}, FIELDS, higher_is_better=False, seed=0) == (
+        (),
+        "nothing was tuned",
+    )
     same = [
         Candidate(**{**_as_dict(c), "params": {"rate": c.params["rate"], "dropout": 0.1}})
         for c in _candidates(20, seed=5)
     ]
-    found, _ = importances({"full": same}, FIELDS, higher_is_better=False, seed=0)
+    found, _ = estimate_importances({"full": same}, FIELDS, higher_is_better=False, seed=0)
     assert {one.field: one.value for one in found} == {"rate": 1.0, "dropout": 0.0}
 
 

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from reports.evidence.tuning.candidates import Candidate, candidates_of, tuning_points
+from reports.evidence.tuning.candidates import Candidate, collect_candidates, tuning_points
 from reports.results import Results
 
 
@@ -31,7 +31,7 @@ def _results(planted: ModuleType, *rows: dict[str, Any]) -> Results:
 
 def test_a_candidate_is_the_mean_of_its_tuning_seeds(planted: ModuleType) -> None:
     results = _results(planted, _row(0, 102, 0.5), _row(0, 101, 0.7))
-    (candidate,) = candidates_of(results)["full"]
+    (candidate,) = collect_candidates(results)["full"]
     assert candidate == Candidate(
         arm="full",
         number=0,
@@ -41,8 +41,8 @@ def test_a_candidate_is_the_mean_of_its_tuning_seeds(planted: ModuleType) -> Non
         seconds=20.0,
         confirmed=True,
     )
-    assert candidate.finished
-    assert "other" not in candidates_of(results)
+    assert candidate.is_finished
+    assert "other" not in collect_candidates(results)
 
 
 @pytest.mark.parametrize(
@@ -56,14 +56,14 @@ def test_a_candidate_is_the_mean_of_its_tuning_seeds(planted: ModuleType) -> Non
 def test_what_is_not_complete_on_every_seed_says_so(
     planted: ModuleType, rows: list[dict[str, Any]], status: str
 ) -> None:
-    (point,) = tuning_points(candidates_of(_results(planted, *rows)))
+    (point,) = tuning_points(collect_candidates(_results(planted, *rows)))
     assert (point.status, point.value, point.confirmed) == (status, 0.5, False)
 
 
 def test_a_candidate_without_any_value_has_none(planted: ModuleType) -> None:
     rows = [_row(0, 101, None, status="failed", **{"metric.seconds": None})]
-    (candidate,) = candidates_of(_results(planted, *rows))["full"]
-    assert (candidate.value, candidate.seconds, candidate.finished) == (None, None, False)
+    (candidate,) = collect_candidates(_results(planted, *rows))["full"]
+    assert (candidate.value, candidate.seconds, candidate.is_finished) == (None, None, False)
 
 
 def test_fields_that_meant_nothing_are_absent_and_others_keep_their_kind(
@@ -74,7 +74,7 @@ def test_fields_that_meant_nothing_are_absent_and_others_keep_their_kind(
         _row(1, 101, 0.5, **{"param.loss.weight": None, "param.lr": True}),
         _row(2, 101, 0.5, **{"param.lr": "high"}),
     ]
-    first, second, third = tuning_points(candidates_of(_results(planted, *rows)))
+    first, second, third = tuning_points(collect_candidates(_results(planted, *rows)))
     assert dict(first.params) == {"lr": 3, "loss.weight": 2.0}
     assert dict(second.params) == {"lr": True}
     assert dict(third.params) == {"lr": "high"}

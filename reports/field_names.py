@@ -1,4 +1,4 @@
-"""What the fields of a study are called on the page: short, and no two alike."""
+"""Short names of a study's fields for people, no two alike, and their values as text."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from reports.results import FieldFacts, StudyFacts
 
 
 def field_names(fields: Mapping[str, FieldFacts]) -> dict[str, str]:
-    """Path -> name: the label, and where several fields share it, what tells their paths apart."""
+    """Return path -> name: the label, or the label and the part of the path that tells it apart."""
     shared = Counter(item.label for item in fields.values())
     names = {}
     for path, item in fields.items():
@@ -18,19 +18,25 @@ def field_names(fields: Mapping[str, FieldFacts]) -> dict[str, str]:
             names[path] = item.label
         else:
             alike = [p for p, other in fields.items() if other.label == item.label]
-            names[path] = f"{item.label}, {_difference(path, alike)}"
+            names[path] = f"{item.label}, {_distinct_parts(path, alike)}"
     return names
 
 
 def changes_from_baseline(facts: StudyFacts, arm: str) -> tuple[str, ...]:
-    """What an arm fixes and the baseline does not, one `name: value` each; all of the baseline."""
+    """Return what an arm fixes and the baseline does not, as `name: value`.
+
+    Args:
+        facts: Facts of the study.
+        arm: Name of the arm; of the baseline everything that it fixes is returned.
+    """
     names = field_names(facts.fields)
     own = facts.changes.get(arm, {})
     base = {} if arm == facts.baseline else facts.changes.get(facts.baseline, {})
     different = [
-        f"{names.get(path, path)}: {written(value)}"
+        f"{names.get(path, path)}: {format_value(value)}"
         for path, value in own.items()
-        if path not in base or written(base[path]) != written(value)
+        # Texts are compared: 1 and True are equal in Python, and not in a study file.
+        if path not in base or format_value(base[path]) != format_value(value)
     ]
     dropped = [
         f"{names.get(path, path)}: as in the base configuration" for path in base if path not in own
@@ -38,20 +44,21 @@ def changes_from_baseline(facts: StudyFacts, arm: str) -> tuple[str, ...]:
     return (*different, *dropped)
 
 
-def written(value: Any) -> str:
-    """A value as a study file has it; floats as far as a person reads them."""
+def format_value(value: Any) -> str:
+    """Return a value as a study file has it; a float with at most six significant digits."""
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _difference(path: str, alike: list[str]) -> str:
-    """The parts of a path that not all of these paths have at that place."""
+def _distinct_parts(path: str, alike: list[str]) -> str:
+    """Return the parts of a path in which these paths differ, joined by dots."""
     parts = path.split(".")
     others = [other.split(".") for other in alike]
+    # Parts of paths of different depth do not correspond, so only whole paths tell them apart.
     if any(len(other) != len(parts) for other in others):
         return path
-    apart = [
-        part for place, part in enumerate(parts) if len({other[place] for other in others}) > 1
+    distinct = [
+        part for depth, part in enumerate(parts) if len({other[depth] for other in others}) > 1
     ]
-    return ".".join(apart)
+    return ".".join(distinct)

@@ -1,0 +1,1 @@
+"""The data of figures, without drawing: what the page and the paper both show."""
