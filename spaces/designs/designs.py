@@ -12,15 +12,15 @@ from dataclasses import dataclass, field
 from msa_core.config.fields import PAIRS
 from msa_core.config.paths import Value, fields_of
 from msa_core.config.schema import Config, ConfigError
-from spaces.designs.fraction import MOST_ARMS, fraction
-from spaces.search_space.domains import Domain, describe
+from spaces.designs.fraction import MOST_ARMS, fraction_generators
+from spaces.search_space.domains import Domain, describe_domain
 
 Changes = Mapping[str, Value]
-BESIDE = " + "  # components that are on together
-LEVELS = ", "  # levels of the factors of a grid
-PRODUCT = " / "  # arms of the designs of a product
+COMPONENT_SEPARATOR = " + "  # components that are on together
+LEVEL_SEPARATOR = ", "  # levels of the factors of a grid
+PRODUCT_SEPARATOR = " / "  # arms of the designs of a product
 ON, OFF = "on", "off"  # levels of a component
-BASE = "as in the base"  # level of a factor that an arm leaves alone
+AS_IN_BASE = "as in the base"  # level of a factor that an arm leaves alone
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -29,13 +29,13 @@ class Arm:
     """One row of the table: the base configuration with some fields fixed.
 
     Attributes:
-        name: as it stands in the table.
-        changes: field -> value, over the base configuration.
-        search: field -> domain, of its own, beside or instead of the study's.
-        reference: whether it is what its design compares with.
-        where: where the study file says so.
-        levels: factor -> its level in this arm, of the factors of its design; a component is a
-            factor with the levels `on` and `off`.
+        name: Name of its row in the table.
+        changes: Field -> value, over the base configuration.
+        search: Field -> domain that this arm has beside or instead of the study's.
+        reference: Whether its design compares the other arms with it.
+        where: Line of the study file that made it, for messages.
+        levels: Factor of its design -> its level in this arm. A component is a factor with the
+            levels `on` and `off`.
     """
 
     name: str
@@ -61,8 +61,8 @@ class Component:
     """Fields that switch together.
 
     Attributes:
-        on: what its being there changes over the base.
-        off: what its absence changes over the base.
+        on: Changes over the base where the component is there.
+        off: Changes over the base where it is absent.
     """
 
     name: str
@@ -78,36 +78,40 @@ class Factor:
     levels: tuple[Part, ...]
 
 
+# Of these designs the name is what a study file writes, and the first line of the docstring is what
+# `triptych explain` and docs/studies.md show of it (`spaces.help`).
+
+
 def explicit(parts: Sequence[Part]) -> list[Arm]:
     """The arms as they are written."""
-    return [_arm(part.name, [part]) for part in parts]
+    return [_build_arm(part.name, [part]) for part in parts]
 
 
 def leave_one_out(components: Sequence[Component], reference: str = "full") -> list[Arm]:
     """All components on, then `without X` for every component X."""
-    arms = [_subset(reference, components, {c.name for c in components}, reference=True)]
+    arms = [_subset_arm(reference, components, {c.name for c in components}, reference=True)]
     for left_out in components:
         on = {component.name for component in components} - {left_out.name}
-        arms.append(_subset(f"without {left_out.name}", components, on))
+        arms.append(_subset_arm(f"without {left_out.name}", components, on))
     return arms
 
 
 def add_one_in(components: Sequence[Component], reference: str = "base") -> list[Arm]:
     """All components off, then `with X` for every component X."""
     return [
-        _subset(reference, components, set(), reference=True),
-        *(_subset(f"with {added.name}", components, {added.name}) for added in components),
+        _subset_arm(reference, components, set(), reference=True),
+        *(_subset_arm(f"with {added.name}", components, {added.name}) for added in components),
     ]
 
 
 def factorial(components: Sequence[Component], reference: str = "none") -> list[Arm]:
     """Every subset of the components, `reference` for the empty one."""
-    _limit(2 ** len(components))
-    ordered = canonical(components)
+    _check_arm_count(2 ** len(components))
+    ordered = sort_canonically(components)
     subsets = itertools.chain.from_iterable(
         itertools.combinations(ordered, size) for size in range(len(ordered) + 1)
     )
-    return [_combination(components, [c.name for c in subset], reference) for subset in subsets]
+    return [_combination_arm(components, [c.name for c in subset], reference) for subset in subsets]
 
 
 def fractional(
@@ -116,72 +120,78 @@ def fractional(
     """A regular two-level fraction of the factorial that contains the empty subset.
 
     Args:
-        components: at least as many as the resolution.
-        resolution: length of the shortest word that is mixed with the mean: at 3 main effects are
+        components: The components, at least as many as the resolution.
+        resolution: Length of the shortest word that is mixed with the mean: at 3 main effects are
             mixed with two-way interactions, at 4 not any more, at 5 these are not with each other.
-        reference: name of the empty subset.
+        reference: Name of the empty subset.
 
     Raises:
-        ConfigError: too few components for the resolution.
+        ConfigError: Too few components for the resolution.
     """
     from pyDOE3 import fracfact  # half a second, so only where it is needed
 
-    ordered = canonical(components)
+    ordered = sort_canonically(components)
     if not 3 <= resolution <= len(ordered):
         raise ConfigError(
             f"fractional: `3 <= resolution <= components` must hold, but got resolution "
             f"{resolution} for {len(ordered)} components; a factorial needs no resolution"
         )
-    generators = fraction(len(ordered), resolution)
-    _limit(2 ** sum(len(word) == 1 for word in generators))
-    signs = fracfact(" ".join("".join(_LETTERS[place] for place in word) for word in generators))
-    # Turning columns round keeps the resolution, and puts the run with nothing on first.
+    generators = fraction_generators(len(ordered), resolution)
+    _check_arm_count(2 ** sum(len(word) == 1 for word in generators))
+    signs = fracfact(" ".join("".join(_LETTERS[base] for base in word) for word in generators))
+    # The first run need not be the one with everything off. Turning its columns round makes it so,
+    # and keeps the resolution.
     is_on = signs != signs[0]
     names = [component.name for component in ordered]
     subsets = [[name for name, on in zip(names, row, strict=True) if on] for row in is_on]
-    return [_combination(components, subset, reference) for subset in subsets]
+    return [_combination_arm(components, subset, reference) for subset in subsets]
 
 
 def path(
     components: Sequence[Component], order: Sequence[str], reference: str = "base"
 ) -> list[Arm]:
     """From nothing to everything, one component more at each step, in this order."""
-    return [_combination(components, order[:steps], reference) for steps in range(len(order) + 1)]
+    return [
+        _combination_arm(components, order[:steps], reference) for steps in range(len(order) + 1)
+    ]
 
 
 def one_at_a_time(factors: Sequence[Factor], reference: str = "base") -> list[Arm]:
     """The base, then each alternative of each factor alone."""
-    asis = {factor.name: BASE for factor in factors}
+    untouched = {factor.name: AS_IN_BASE for factor in factors}
     alternatives = [
-        _arm(_level_name(factor, level), [level], levels={**asis, factor.name: level.name})
+        _build_arm(
+            _level_name(factor, level), [level], levels={**untouched, factor.name: level.name}
+        )
         for factor in factors
         for level in factor.levels
     ]
-    return [Arm(name=reference, changes={}, reference=True, levels=asis), *alternatives]
+    return [Arm(name=reference, changes={}, reference=True, levels=untouched), *alternatives]
 
 
 def grid(factors: Sequence[Factor], reference: str | None = None) -> list[Arm]:
     """Every combination of one level a factor; in names fields come before named factors.
 
     Args:
-        factors: at least one.
-        reference: the name of an arm; None = no arm is the reference.
+        factors: The factors, at least one.
+        reference: Name of the arm that is the reference; None = no arm is.
     """
-    # By what doesn't change when a factor is given one more level.
-    places = {path: place for place, path in enumerate(fields_of(Config))}
+    # By what doesn't change when a factor is given one more level, so that the arms that were there
+    # before keep their names and their finished cells.
+    positions = {path: position for position, path in enumerate(fields_of(Config))}
     ordered = sorted(
-        factors, key=lambda factor: (places.get(factor.name, len(places)), factor.name)
+        factors, key=lambda factor: (positions.get(factor.name, len(positions)), factor.name)
     )
     sizes = [len(factor.levels) for factor in ordered]
-    _limit_product(sizes)
+    _check_combinations(sizes)
     arms = []
     for levels in itertools.product(*(factor.levels for factor in ordered)):
-        name = LEVELS.join(
+        name = LEVEL_SEPARATOR.join(
             _level_name(factor, level, alone=False)
             for factor, level in zip(ordered, levels, strict=True)
         )
         chosen = {factor.name: level.name for factor, level in zip(ordered, levels, strict=True)}
-        arms.append(_arm(name, levels, reference=name == reference, levels=chosen))
+        arms.append(_build_arm(name, levels, reference=name == reference, levels=chosen))
     return arms
 
 
@@ -194,10 +204,10 @@ def pairs(
     """Every modality pair x its mode x its measure.
 
     Args:
-        modes: of `loss.alignment.<pair>.mode`; a pair that is off has no measure.
-        measures: of `loss.alignment.<pair>.measure`; none = the base's, which is in no name.
-        chosen: of `PAIRS`; the others stay as in the base.
-        reference: the arm in which every pair is off.
+        modes: Values of `loss.alignment.<pair>.mode`; a pair that is off has no measure.
+        measures: Values of `loss.alignment.<pair>.measure`; none = the base's, which is in no name.
+        chosen: Pairs of `PAIRS` that vary; the others stay as in the base.
+        reference: Name of the arm in which every pair is off.
     """
     states = [
         (mode, measure)
@@ -205,7 +215,7 @@ def pairs(
         for measure in ([""] if mode == "off" else measures or [""])
     ]
     ordered = [pair for pair in PAIRS if pair in chosen]
-    _limit_product([len(states)] * len(ordered))
+    _check_combinations([len(states)] * len(ordered))
     arms = []
     for picked in itertools.product(states, repeat=len(ordered)):
         changes: dict[str, Value] = {}
@@ -224,14 +234,16 @@ def product(designs: Sequence[Sequence[Arm]]) -> list[Arm]:
     """Every combination of one arm a design.
 
     Raises:
-        ConfigError: two designs set one field to different values, or search it differently.
+        ConfigError: Two designs set one field to different values, or search it differently.
     """
     # By the first field alone: one more arm rarely changes it, and so renames none.
-    ordered = sorted(designs, key=lambda arms: (_rank(arms)[:1], sorted(arm.name for arm in arms)))
-    _limit_product([len(arms) for arms in ordered])
+    ordered = sorted(
+        designs, key=lambda arms: (_declaration_rank(arms)[:1], sorted(arm.name for arm in arms))
+    )
+    _check_combinations([len(arms) for arms in ordered])
     return [
-        _arm(
-            PRODUCT.join(arm.name for arm in arms),
+        _build_arm(
+            PRODUCT_SEPARATOR.join(arm.name for arm in arms),
             arms,
             reference=all(arm.reference for arm in arms),
             levels={factor: level for arm in arms for factor, level in arm.levels.items()},
@@ -240,15 +252,16 @@ def product(designs: Sequence[Sequence[Arm]]) -> list[Arm]:
     ]
 
 
-def canonical(components: Iterable[Component]) -> list[Component]:
-    """Components in the order in which their fields are declared, then by name."""
+def sort_canonically(components: Iterable[Component]) -> list[Component]:
+    """Sort components by the order in which their fields are declared, then by name."""
     return sorted(
-        components, key=lambda component: (_rank([component.on, component.off]), component.name)
+        components,
+        key=lambda component: (_declaration_rank([component.on, component.off]), component.name),
     )
 
 
 def short_name(path: str) -> str:
-    """The end of a field's path, as long as it needs to be to name no other field."""
+    """Return the end of a field's path, as long as it needs to be to name no other field."""
     steps = path.split(".")
     ends = (".".join(steps[-length:]) for length in range(1, len(steps)))
     others = [other for other in fields_of(Config) if other != path]
@@ -258,52 +271,51 @@ def short_name(path: str) -> str:
 
 
 def level_text(path: str, value: Value) -> str:
-    """The name of a level that is one value of one field: `fusion tfn`, `batch_size 64`."""
+    """Return the name of a level that is one value of one field: `fusion tfn`, `batch_size 64`."""
     written = str(value).lower() if isinstance(value, bool) else f"{value}"
     return f"{short_name(path).removesuffix('.kind')} {written}"
 
 
-def _rank(parts: Iterable[Part | Arm]) -> list[int]:
-    """Where the fields that parts change or search are declared."""
-    places = {path: place for place, path in enumerate(fields_of(Config))}
-    return sorted({places[path] for part in parts for path in (*part.changes, *part.search)})
+def _declaration_rank(parts: Iterable[Part | Arm]) -> list[int]:
+    """Return the positions at which the fields that parts change or search are declared."""
+    positions = {path: position for position, path in enumerate(fields_of(Config))}
+    return sorted({positions[path] for part in parts for path in (*part.changes, *part.search)})
 
 
 def _level_name(factor: Factor, level: Part, *, alone: bool = True) -> str:
-    """A level of a field names that field already; one with a name of its own needs its factor's.
-
-    Beside the levels of other factors a name of its own is enough.
-    """
+    """Return the text for a level in the name of an arm."""
+    # The level of a field has the field in its name (`fusion tfn`). A level that the author named
+    # needs its factor's name too, except beside the levels of other factors.
     if factor.name in fields_of(Config) or not alone:
         return level.name
     return f"{factor.name}: {level.name}"
 
 
-def _combination(components: Sequence[Component], on: Sequence[str], reference: str) -> Arm:
-    names = [component.name for component in canonical(components) if component.name in on]
-    name = BESIDE.join(names) or reference
-    return _subset(name, components, set(on), reference=not names)
+def _combination_arm(components: Sequence[Component], on: Sequence[str], reference: str) -> Arm:
+    names = [component.name for component in sort_canonically(components) if component.name in on]
+    name = COMPONENT_SEPARATOR.join(names) or reference
+    return _subset_arm(name, components, set(on), reference=not names)
 
 
-def _subset(
+def _subset_arm(
     name: str, components: Sequence[Component], on: set[str], *, reference: bool = False
 ) -> Arm:
     parts = [component.on if component.name in on else component.off for component in components]
     levels = {c.name: ON if c.name in on else OFF for c in components}
-    return _arm(name, parts, reference=reference, levels=levels)
+    return _build_arm(name, parts, reference=reference, levels=levels)
 
 
-def _arm(
+def _build_arm(
     name: str,
     parts: Sequence[Part | Arm],
     *,
     reference: bool = False,
     levels: Mapping[str, str] | None = None,
 ) -> Arm:
-    """An arm of some parts.
+    """Put an arm together from parts.
 
     Raises:
-        ConfigError: two parts set one field to different values, or search it differently.
+        ConfigError: Two parts set one field to different values, or search it differently.
     """
     changes: dict[str, Value] = {}
     search: dict[str, Domain] = {}
@@ -317,8 +329,9 @@ def _arm(
         for path, domain in part.search.items():
             if search.setdefault(path, domain) != domain:
                 raise ConfigError(
-                    f"'{name}': '{path}' is searched as {describe(search[path])} and as "
-                    f"{describe(domain)}, by parts of one arm; let only one of them search it"
+                    f"'{name}': '{path}' is searched as {describe_domain(search[path])} and as "
+                    f"{describe_domain(domain)}, by parts of one arm; let only one of them search "
+                    "it"
                 )
     for path in changes.keys() & search.keys():
         raise ConfigError(
@@ -337,7 +350,12 @@ def _arm(
 
 
 def _pairs_name(states: Mapping[str, tuple[str, str]]) -> str:
-    """`shared TA + TV, private AV`, with a measure `shared TA (cov)`; empty if all are off."""
+    """Name the arm of some pairs; empty if all are off.
+
+    `shared TA + TV, private AV`, with a measure `shared TA (cov)`.
+    """
+    # The mode stands in front of its pairs, since `TA` alone could be shared or private: a larger
+    # design that has both modes would give the arm another name.
     groups = []
     for mode in ("shared", "private"):
         members = [
@@ -346,23 +364,23 @@ def _pairs_name(states: Mapping[str, tuple[str, str]]) -> str:
             if own == mode
         ]
         if members:
-            groups.append(f"{mode} {BESIDE.join(members)}")
+            groups.append(f"{mode} {COMPONENT_SEPARATOR.join(members)}")
     return ", ".join(groups)
 
 
 def pair_letters(pair: str) -> str:
-    """`TA` of `text_audio`."""
+    """Return the initials of a pair: `TA` of `text_audio`."""
     return "".join(part[0].upper() for part in pair.split("_"))
 
 
-def _limit_product(sizes: Sequence[int]) -> None:
+def _check_combinations(sizes: Sequence[int]) -> None:
     total = 1
     for size in sizes:
         total *= size
-        _limit(total)
+        _check_arm_count(total)
 
 
-def _limit(arms: int) -> None:
+def _check_arm_count(arms: int) -> None:
     if arms > MOST_ARMS:
         raise ConfigError(
             f"the design has more than {MOST_ARMS:,} arms; leave some factors or levels out, or "

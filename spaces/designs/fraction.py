@@ -2,20 +2,20 @@
 
 import itertools
 
-MOST_ARMS = 1_024  # of a study; more is a slip of the pen, not a table, and plans for seconds
+# A study of more arms is a slip of the pen and no table, and would take seconds to plan.
+MOST_ARMS = 1_024
 
 
-def fraction(factors: int, resolution: int) -> list[tuple[int, ...]]:
-    """The columns of a small two-level fraction: each a product of these base columns.
-
-    pyDOE3's own choice of columns (`fracfact_by_res`, 1.6.2) misses small fractions, 4 runs for 3
-    factors at resolution 3, and keeps no track of products of products, which can be shorter
-    words; so columns are chosen here and multiplied there.
+def fraction_generators(factors: int, resolution: int) -> list[tuple[int, ...]]:
+    """Choose the columns of a small two-level fraction: each a product of these base columns.
 
     Args:
-        factors: how many columns.
-        resolution: no product of fewer columns than this is constant.
+        factors: Number of columns.
+        resolution: Number of columns below which no product of columns is constant.
     """
+    # pyDOE3's own choice of columns (`fracfact_by_res`, 1.6.2) misses small fractions, 4 runs for 3
+    # factors at resolution 3, and keeps no track of products of products, which can be shorter
+    # words; so columns are chosen here and multiplied there.
     for base in range(2, factors):
         if 2**base > MOST_ARMS:
             break
@@ -28,7 +28,7 @@ def fraction(factors: int, resolution: int) -> list[tuple[int, ...]]:
             for size in (1, *range(resolution - 1, base + 1))
         )
         for word in words:
-            new = sum(1 << place for place in word)
+            new = sum(1 << base_column for base_column in word)
             if new in products[-1]:
                 continue
             for larger, smaller in itertools.pairwise(reversed(products)):
@@ -36,4 +36,4 @@ def fraction(factors: int, resolution: int) -> list[tuple[int, ...]]:
             columns.append(word)
             if len(columns) == factors:
                 return columns
-    return [(place,) for place in range(factors)]
+    return [(base_column,) for base_column in range(factors)]  # no fraction: the factorial

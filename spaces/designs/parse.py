@@ -4,16 +4,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from msa_core.config.fields import PAIRS
-from msa_core.config.kinds import kinds
-from msa_core.config.paths import nearest
+from msa_core.config.kinds import kinds_of
+from msa_core.config.paths import did_you_mean
 from msa_core.config.schema import Config
-from spaces.designs.components import Components, components_of, factors_of, part_of
+from spaces.designs.components import Components, parse_components, parse_factors, parse_part
 from spaces.designs.designs import (
     Arm,
     Component,
     Part,
     add_one_in,
-    canonical,
     explicit,
     factorial,
     fractional,
@@ -24,15 +23,16 @@ from spaces.designs.designs import (
     pairs,
     path,
     product,
+    sort_canonically,
 )
-from spaces.errors import at, located
-from spaces.search_space.config_fields import changed_fields, conditions
+from spaces.errors import check_at, error_at
+from spaces.search_space.config_fields import changed_fields, parse_conditions
 from spaces.syntax.constraints import Condition
 from spaces.syntax.document import Node
 
 PAIR_MODES = ("off", "shared", "private")
 RESOLUTIONS = {"III": 3, "IV": 4, "V": 5, "VI": 6, "VII": 7}
-REFERENCES = {
+DEFAULT_REFERENCES = {
     "leave_one_out": "full",
     "add_one_in": "base",
     "one_at_a_time": "base",
@@ -42,7 +42,7 @@ REFERENCES = {
     "pairs": "no pair",
 }
 # What may stand beside a design in its entry.
-BESIDE = {
+DESIGN_OPTIONS = {
     "explicit": ("exclude",),
     "leave_one_out": ("reference", "exclude"),
     "add_one_in": ("reference", "exclude"),
@@ -55,7 +55,7 @@ BESIDE = {
     "product": ("exclude",),
     "union": ("exclude",),
 }
-DESIGNS = tuple(BESIDE)
+DESIGNS = tuple(DESIGN_OPTIONS)
 
 
 class Excluded:
@@ -64,12 +64,13 @@ class Excluded:
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
 
-    def keep(
+    def drop_excluded(
         self, arms: Sequence[Arm], rules: Sequence[Condition], configure: Callable[[Arm], Config]
     ) -> list[Arm]:
-        """The arms that no rule leaves out."""
+        """Return the arms that no rule leaves out."""
         kept: list[Arm] = []
         configs = {id(arm): configure(arm) for arm in arms} if rules else {}
+        # A rule that leaves nothing out is counted too: the author should see that it does nothing.
         for rule in rules:
             self.counts.setdefault(rule.text, 0)
         for arm in arms:
@@ -81,22 +82,24 @@ class Excluded:
         return kept
 
 
-def study_arms(
+def parse_arms(
     node: Node, components: Components, configure: Callable[[Arm], Config], excluded: Excluded
 ) -> list[Arm]:
-    """All arms of a list of designs.
+    """Parse a list of designs and return all their arms.
 
     Args:
-        node: the `arms` of a study, or of a `product` or `union`.
-        components: those that the study names.
-        configure: an arm's configuration, for the rules that leave arms out.
-        excluded: counts what they left out.
+        node: The `arms` of a study.
+        components: Components that the study names.
+        configure: Function from an arm to its configuration, for the rules that leave arms out.
+        excluded: Counts of arms that the rules left out; added to.
 
     Raises:
-        StudyError: the first mistake.
+        StudyError: The first mistake.
     """
     if not isinstance(node.value, list):
-        raise at(node.where, f"arms: needs a list of designs, each one of {', '.join(DESIGNS)}")
+        raise error_at(
+            node.where, f"arms: needs a list of designs, each one of {', '.join(DESIGNS)}"
+        )
     arms: list[Arm] = []
     for entry in node.value:
         arms += _entry_arms(entry, components, configure, excluded)
@@ -110,23 +113,24 @@ def _entry_arms(
     inside = entry.value[design]
     if design in ("product", "union"):
         if not isinstance(inside.value, list) or not inside.value:
-            raise at(
+            raise error_at(
                 inside.where, f"arms: {design} needs a list of designs, each beginning with '-'"
             )
         parts = [_entry_arms(part, components, configure, excluded) for part in inside.value]
         made = (
-            located(entry.where, "arms", product, parts)
+            check_at(entry.where, "arms", product, parts)
             if design == "product"
             else [arm for part in parts for arm in part]
         )
     else:
-        made = located(entry.where, "arms", _MAKERS[design], entry, inside, components)
-    made = [_placed(arm, inside.where) for arm in made]
-    rules = conditions(entry.value.get("exclude"), "arms: exclude")
-    return excluded.keep(made, rules, configure)
+        made = check_at(entry.where, "arms", _MAKERS[design], entry, inside, components)
+    made = [_fill_location(arm, inside.where) for arm in made]
+    rules = parse_conditions(entry.value.get("exclude"), "arms: exclude")
+    return excluded.drop_excluded(made, rules, configure)
 
 
-def _placed(arm: Arm, where: str) -> Arm:
+def _fill_location(arm: Arm, where: str) -> Arm:
+    # Arms of `explicit`, and of designs inside, know a nearer line already.
     if arm.where:
         return arm
     return replace(arm, where=where)
@@ -134,119 +138,124 @@ def _placed(arm: Arm, where: str) -> Arm:
 
 def _design_of(entry: Node) -> str:
     if not isinstance(entry.value, dict):
-        raise at(entry.where, f"arms: each entry is one design of {', '.join(DESIGNS)}")
+        raise error_at(entry.where, f"arms: each entry is one design of {', '.join(DESIGNS)}")
     designs: list[str] = [name for name in entry.value if name in DESIGNS]
     others = [name for name in entry.value if name not in DESIGNS]
     if not designs:
         name = next(iter(others), "")
-        raise at(
+        raise error_at(
             entry.where,
             f"arms: '{name}' is not a design; allowed are {', '.join(DESIGNS)}"
-            f"{nearest(name, DESIGNS)}",
+            f"{did_you_mean(name, DESIGNS)}",
         )
     if len(designs) > 1:
-        raise at(
+        raise error_at(
             entry.where,
             f"arms: '{designs[0]}' and '{designs[1]}' in one entry; begin each with '-'",
         )
+    options = DESIGN_OPTIONS[designs[0]]
     for name in others:
-        if name not in BESIDE[designs[0]]:
-            raise at(
+        if name not in options:
+            raise error_at(
                 entry.value[name].where,
                 f"arms: '{name}' can't stand beside {designs[0]}; allowed there are "
-                f"{', '.join(BESIDE[designs[0]])}{nearest(name, BESIDE[designs[0]])}",
+                f"{', '.join(options)}{did_you_mean(name, options)}",
             )
     return designs[0]
 
 
-def _reference(entry: Node, design: str) -> str:
+def _reference_name(entry: Node, design: str) -> str:
     node = entry.value.get("reference")
     if node is None:
-        return REFERENCES[design]
+        return DEFAULT_REFERENCES[design]
     if not isinstance(node.value, str) or not node.value.strip():
-        raise at(node.where, f"arms: reference: needs the name of a row, but got {node.plain()!r}")
+        raise error_at(
+            node.where, f"arms: reference: needs the name of a row, but got {node.plain_value()!r}"
+        )
     return node.value
 
 
-def _explicit(entry: Node, inside: Node, components: Components) -> list[Arm]:
+def _parse_explicit(entry: Node, inside: Node, components: Components) -> list[Arm]:
     if not isinstance(inside.value, dict):
-        raise at(inside.where, "arms: explicit needs a mapping of names to changed fields")
-    return explicit([part_of(name, child) for name, child in inside.value.items()])
+        raise error_at(inside.where, "arms: explicit needs a mapping of names to changed fields")
+    return explicit([parse_part(name, child) for name, child in inside.value.items()])
 
 
-def _leave_one_out(entry: Node, inside: Node, components: Components) -> list[Arm]:
-    chosen = components_of(inside, "leave_one_out", components, flat="off")
-    return leave_one_out(chosen, _reference(entry, "leave_one_out"))
+def _parse_leave_one_out(entry: Node, inside: Node, components: Components) -> list[Arm]:
+    chosen = parse_components(inside, "leave_one_out", components, flat="off")
+    return leave_one_out(chosen, _reference_name(entry, "leave_one_out"))
 
 
-def _add_one_in(entry: Node, inside: Node, components: Components) -> list[Arm]:
-    chosen = components_of(inside, "add_one_in", components, flat="on")
-    return add_one_in(chosen, _reference(entry, "add_one_in"))
+def _parse_add_one_in(entry: Node, inside: Node, components: Components) -> list[Arm]:
+    chosen = parse_components(inside, "add_one_in", components, flat="on")
+    return add_one_in(chosen, _reference_name(entry, "add_one_in"))
 
 
-def _factorial(entry: Node, inside: Node, components: Components) -> list[Arm]:
-    chosen = components_of(inside, "factorial", components, flat="on")
-    return factorial(chosen, _reference(entry, "factorial"))
+def _parse_factorial(entry: Node, inside: Node, components: Components) -> list[Arm]:
+    chosen = parse_components(inside, "factorial", components, flat="on")
+    return factorial(chosen, _reference_name(entry, "factorial"))
 
 
-def _fractional(entry: Node, inside: Node, components: Components) -> list[Arm]:
-    chosen = components_of(inside, "fractional", components, flat="on")
+def _parse_fractional(entry: Node, inside: Node, components: Components) -> list[Arm]:
+    chosen = parse_components(inside, "fractional", components, flat="on")
     node = entry.value.get("resolution")
     if node is None:
-        raise at(
+        raise error_at(
             entry.where,
             "arms: fractional needs its resolution beside it, e.g. 'resolution: IV' (main effects "
             "are then not mixed with two-way interactions)",
         )
     resolution = RESOLUTIONS.get(str(node.value), node.value)
     if isinstance(resolution, bool) or not isinstance(resolution, int):
-        raise at(
+        raise error_at(
             node.where,
-            f"arms: resolution: must be one of {', '.join(RESOLUTIONS)}, but got {node.plain()!r}",
+            f"arms: resolution: must be one of {', '.join(RESOLUTIONS)}, but got "
+            f"{node.plain_value()!r}",
         )
-    return fractional(chosen, resolution, _reference(entry, "fractional"))
+    return fractional(chosen, resolution, _reference_name(entry, "fractional"))
 
 
-def _path(entry: Node, inside: Node, components: Components) -> list[Arm]:
+def _parse_path(entry: Node, inside: Node, components: Components) -> list[Arm]:
     chosen = (
-        _between(inside)
+        _differing_fields(inside)
         if isinstance(inside.value, dict) and set(inside.value) == {"from", "to"}
-        else components_of(inside, "path", components, flat="on")
+        else parse_components(inside, "path", components, flat="on")
     )
     names = [component.name for component in chosen]
-    order = [component.name for component in canonical(chosen)]
+    order = [component.name for component in sort_canonically(chosen)]
     if isinstance(inside.value, list):
         order = names  # a list has an order, a mapping has none
     node = entry.value.get("order")
     if node is not None:
-        given = node.plain()
+        given = node.plain_value()
         order = [str(name) for name in given] if isinstance(given, list) else []
         if sorted(order) != sorted(names):
-            raise at(
+            raise error_at(
                 node.where,
                 f"arms: order: must name each of {', '.join(names)} once, but got {given!r}",
             )
-    return path(chosen, order, _reference(entry, "path"))
+    return path(chosen, order, _reference_name(entry, "path"))
 
 
-def _between(inside: Node) -> list[Component]:
-    """The fields in which two configurations differ, each a component."""
+def _differing_fields(inside: Node) -> list[Component]:
+    """Return the fields in which two configurations differ, each as a component."""
     start, searched = changed_fields(inside.value["from"], "arms: path: from")
     end, searched_too = changed_fields(inside.value["to"], "arms: path: to")
     if searched or searched_too:
-        raise at(
+        raise error_at(
             inside.where,
             "arms: path: 'from' and 'to' are two configurations; what is searched goes into the "
             "study's 'search'",
         )
-    defaults = {name: None for name in (*start, *end)}
     found = []
-    for name in defaults:
+    # Each field once, in the order of the file; a set would have another order in every process.
+    for name in dict.fromkeys((*start, *end)):
         if name not in end:
-            raise at(
+            raise error_at(
                 inside.where,
                 f"arms: path: '{name}' is in 'from' and not in 'to'; give both ends a value",
             )
+        # A field that only `to` has starts as the base has it.
         if start.get(name) != end[name]:
             found.append(
                 Component(
@@ -256,76 +265,84 @@ def _between(inside: Node) -> list[Component]:
                 )
             )
     if not found:
-        raise at(inside.where, "arms: path: 'from' and 'to' are the same configuration")
+        raise error_at(inside.where, "arms: path: 'from' and 'to' are the same configuration")
     return found
 
 
-def _one_at_a_time(entry: Node, inside: Node, components: Components) -> list[Arm]:
-    return one_at_a_time(factors_of(inside, "one_at_a_time"), _reference(entry, "one_at_a_time"))
+def _parse_one_at_a_time(entry: Node, inside: Node, components: Components) -> list[Arm]:
+    return one_at_a_time(
+        parse_factors(inside, "one_at_a_time"), _reference_name(entry, "one_at_a_time")
+    )
 
 
-def _grid(entry: Node, inside: Node, components: Components) -> list[Arm]:
+def _parse_grid(entry: Node, inside: Node, components: Components) -> list[Arm]:
     node = entry.value.get("reference")
-    reference = str(node.plain()) if node is not None else None
-    arms = grid(factors_of(inside, "grid"), reference)
+    reference = str(node.plain_value()) if node is not None else None
+    arms = grid(parse_factors(inside, "grid"), reference)
     if node is not None and not any(arm.reference for arm in arms):
         names = [arm.name for arm in arms]
-        raise at(
+        raise error_at(
             node.where,
             f"arms: reference: '{reference}' is no arm of the grid"
-            f"{nearest(str(reference), names)}; its arms are called like '{names[0]}'",
+            f"{did_you_mean(str(reference), names)}; its arms are called like '{names[0]}'",
         )
     return arms
 
 
-def _pairs(entry: Node, inside: Node, components: Components) -> list[Arm]:
+def pair_options() -> dict[str, tuple[str, ...]]:
+    """Return the parts of a `pairs` design -> the values that each may list."""
+    return {"modes": PAIR_MODES, "measures": kinds_of("alignment"), "pairs": tuple(PAIRS)}
+
+
+def _parse_pairs(entry: Node, inside: Node, components: Components) -> list[Arm]:
     given = inside.value if inside.value is not None else {}
     if not isinstance(given, dict):
-        raise at(inside.where, "arms: pairs needs a mapping, e.g. {modes: [off, shared]}")
-    known = {
-        "modes": PAIR_MODES,
-        "measures": kinds("alignment"),
-        "pairs": tuple(PAIRS),
-    }
+        raise error_at(inside.where, "arms: pairs needs a mapping, e.g. {modes: [off, shared]}")
+    known = pair_options()
     chosen: dict[str, list[str]] = {"modes": list(PAIR_MODES), "measures": [], "pairs": list(PAIRS)}
     for name, node in given.items():
         if name not in known:
-            raise at(
+            raise error_at(
                 node.where,
-                f"arms: pairs: '{name}' is not one of {', '.join(known)}{nearest(name, known)}",
+                f"arms: pairs: '{name}' is not one of {', '.join(known)}"
+                f"{did_you_mean(name, known)}",
             )
-        values = node.plain()
+        values = node.plain_value()
         if not isinstance(values, list) or not values or len(set(map(str, values))) < len(values):
-            raise at(
+            raise error_at(
                 node.where,
                 f"arms: pairs.{name}: needs a list of {', '.join(known[name])}, each at most once",
             )
         for value in values:
             if value not in known[name]:
-                raise at(
+                raise error_at(
                     node.where,
                     f"arms: pairs.{name}: {value!r} is not one of {', '.join(known[name])}"
-                    f"{nearest(str(value), known[name])}",
+                    f"{did_you_mean(str(value), known[name])}",
                 )
         chosen[name] = values
     if chosen["modes"] == ["off"]:
-        raise at(inside.where, "arms: pairs: with 'modes: [off]' there is one arm; add a mode")
+        raise error_at(
+            inside.where, "arms: pairs: with 'modes: [off]' there is one arm; add a mode"
+        )
     if "off" not in chosen["modes"] and "reference" in entry.value:
-        raise at(
+        raise error_at(
             entry.value["reference"].where,
             "arms: pairs: the reference is the arm of no pair, which needs 'off' among the modes",
         )
-    return pairs(chosen["modes"], chosen["measures"], chosen["pairs"], _reference(entry, "pairs"))
+    return pairs(
+        chosen["modes"], chosen["measures"], chosen["pairs"], _reference_name(entry, "pairs")
+    )
 
 
 _MAKERS: dict[str, Callable[[Node, Node, Components], list[Arm]]] = {
-    "explicit": _explicit,
-    "leave_one_out": _leave_one_out,
-    "add_one_in": _add_one_in,
-    "factorial": _factorial,
-    "fractional": _fractional,
-    "path": _path,
-    "one_at_a_time": _one_at_a_time,
-    "grid": _grid,
-    "pairs": _pairs,
+    "explicit": _parse_explicit,
+    "leave_one_out": _parse_leave_one_out,
+    "add_one_in": _parse_add_one_in,
+    "factorial": _parse_factorial,
+    "fractional": _parse_fractional,
+    "path": _parse_path,
+    "one_at_a_time": _parse_one_at_a_time,
+    "grid": _parse_grid,
+    "pairs": _parse_pairs,
 }

@@ -1,4 +1,4 @@
-"""What an arm really is, once everything that means nothing in it is left out."""
+"""Arms without what means nothing in them: searched fields, sameness, reasons to refuse one."""
 
 import itertools
 import math
@@ -6,38 +6,40 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 
 from msa_core.config.kinds import FAMILIES, added_kinds
-from msa_core.config.paths import Value, fields_of, get, replace
-from msa_core.config.rules import check_config, is_active, resolve
+from msa_core.config.paths import Value, fields_of, replace, value_at
+from msa_core.config.rules import check_config, is_active, resolve_fields
 from msa_core.config.schema import Config, ConfigError
 from spaces.search_space.candidates import ArmSpace, is_switch
-from spaces.search_space.domains import Choice, Domain, Int, describe, size_of, values_of
+from spaces.search_space.domains import Choice, Domain, Int, describe_domain, size_of, values_of
 from spaces.syntax.constraints import Condition
 
 MOST_COMBINATIONS = 1024
 MOST_IN_A_STUDY = 4096  # combinations of all arms together: a plan answers in a second or two
-VARIANTS_A_NUMBERED_ONE = 16  # of so many combinations one has the whole numbers tried beside it
+# One in so many combinations has the whole numbers tried beside it.
+COMBINATIONS_PER_NUMBERED_ONE = 16
 RANDOM_TRIED, MOST_RANDOM = 50, 1000  # candidates by which constraints are judged
-MOST_NUMBERS = 32  # of a domain; of a longer one its ends are tried
+MOST_NUMBERS = 32  # values tried of a domain of whole numbers; of a longer one its ends
 
 
 def possible_space(
     config: Config, search: Mapping[str, Domain], changes: Mapping[str, Value]
 ) -> dict[str, Domain]:
-    """The searched fields that can mean something in an arm.
+    """Return the searched fields that can mean something in an arm.
 
     A field that the arm fixes is not searched in it, nor is one that is switched off, or whose
     `when` does not hold, whatever the searched choices are.
 
     Args:
-        config: the arm's configuration.
-        search: the study's searched fields.
-        changes: what the arm fixes.
+        config: Configuration of the arm.
+        search: Searched fields of the study.
+        changes: Fields that the arm fixes.
     """
     free = {path: domain for path, domain in search.items() if path not in changes}
-    deciding = _deciding(free)
+    deciding = _deciding_values(free)
     active = _ever_active(config, free, deciding)
     before: set[str] | None = None
-    # What is never searched is read by others as the configuration has it.
+    # Repeated until nothing changes: a field that is found never to be searched has one value, that
+    # of the configuration, and with that value the `when` of another may hold nowhere.
     while active != before and any(free[path].when for path in active):
         before = active
         left = {path: domain for path, domain in free.items() if path in active}
@@ -48,10 +50,10 @@ def possible_space(
 def _ever_active(
     config: Config, free: Mapping[str, Domain], deciding: Mapping[str, Sequence[Value]]
 ) -> set[str]:
-    """The fields that mean something under some combination of the switches."""
+    """Return the fields that mean something under some combination of the switches."""
     switches = {path: values for path, values in deciding.items() if is_switch(path)}
     found: set[str] = set()
-    for picked in _combinations(switches):
+    for picked in _iterate_combinations(switches):
         variant = replace(config, picked)
         found.update(path for path in free if path not in found and is_active(variant, path))
         if len(found) == len(free):
@@ -62,80 +64,89 @@ def _ever_active(
 def _ever_searched(
     config: Config, free: Mapping[str, Domain], deciding: Mapping[str, Sequence[Value]]
 ) -> set[str]:
-    """The fields that mean something, and whose `when` holds, in some candidate."""
+    """Return the fields that mean something, and whose `when` holds, in some candidate."""
     read = _read_by_whens(free)
     tried = {
         path: values
         for path, values in deciding.items()
         if path in free and (path in read or is_switch(path))
     }
-    # A `when` may hold for a value that is not tried.
+    # A `when` may hold for a value that is not tried, so it counts as one that can hold.
     untried = frozenset(
         path
         for path, domain in free.items()
         if domain.when and any(other in free.keys() - tried for other in domain.when.paths)
     )
     arm = ArmSpace(config, free, taken_to_hold=untried)
-    elsewhere = {path: get(config, path) for path in free}
+    elsewhere = {path: value_at(config, path) for path in free}
     found: set[str] = set()
-    for picked in _combinations(tried):
-        found.update(arm.settle({**elsewhere, **picked}.__getitem__))
+    for picked in _iterate_combinations(tried):
+        found.update(arm.settle_candidate({**elsewhere, **picked}.__getitem__))
         if len(found) == len(free):
             break
     return found
 
 
-def signature(config: Config, space: Mapping[str, Domain]) -> tuple[object, ...]:
-    """Equal for two arms exactly if they are the same model with the same searched fields.
+def arm_signature(config: Config, space: Mapping[str, Domain]) -> tuple[object, ...]:
+    """Return a value that two arms share if and only if they are the same arm.
+
+    Such arms are the same model with the same searched fields.
 
     Args:
-        config: the arm's configuration.
-        space: its `possible_space`.
+        config: Configuration of the arm.
+        space: Its `possible_space`.
     """
-    fixed = {path: value for path, value in resolve(config).items() if path not in space}
-    searched = {path: describe(domain) for path, domain in space.items()}
+    fixed = {path: value for path, value in resolve_fields(config).items() if path not in space}
+    searched = {path: describe_domain(domain) for path, domain in space.items()}
     return (tuple(sorted(fixed.items())), tuple(sorted(searched.items())))
 
 
 def feasible_share(
     config: Config, space: Mapping[str, Domain], constraints: Sequence[Condition]
 ) -> float:
-    """Share of random candidates that satisfy the constraints; 0 if none of a thousand does."""
+    """Return the share of random candidates that satisfy the constraints.
+
+    In [0, 1]; 0 if none of a thousand does.
+    """
     draw = random.Random(0)  # the same for every arm and run
     arm = ArmSpace(config, space, constraints)
     found = tried = 0
     while tried < (RANDOM_TRIED if found else MOST_RANDOM):
         tried += 1
-        found += arm.violated(arm.draw(draw)) is None
+        found += arm.violated_constraint(arm.draw_candidate(draw)) is None
     return found / tried
 
 
 def possible_plugin_kinds(
     config: Config, search: Mapping[str, Domain], changes: Mapping[str, Value]
 ) -> set[tuple[str, str]]:
-    """Family and name of the plugins' kinds that an arm uses, or that its search can choose."""
+    """Return family and name of the plugins' kinds that an arm uses, or its search can choose."""
     families = {path: info.family for path, (info, _) in fields_of(Config).items() if info.family}
     found = set()
     for family, kind, _ in added_kinds():
         switch: dict[str, Value] = {
             path: kind for path, of_family in families.items() if of_family == family
         }
+        # Several contrast terms can be on together: each has a switch of its own, and no field
+        # chooses among them.
         if family == "contrast":
             switch = {f"{FAMILIES[family].section}.{kind}.use": True}
         for path, value in switch.items():
             searched = search.get(path) if path not in changes else None
-            options = searched.options if isinstance(searched, Choice) else (get(config, path),)
+            options = (
+                searched.options if isinstance(searched, Choice) else (value_at(config, path),)
+            )
             if value in options:
                 found.add((family, kind))
     return found
 
 
-def combinations_an_arm(arms: int) -> int:
-    """Combinations of its searched choices that are tried in each arm of a study."""
+def combinations_per_arm(arms: int) -> int:
+    """Return how many combinations of its searched choices are tried in each arm of a study."""
     return max(4, min(MOST_COMBINATIONS, MOST_IN_A_STUDY // max(1, arms)))
 
 
-def refusal(
+def find_refusal(
     config: Config,
     search: Mapping[str, Domain],
     changes: Mapping[str, Value],
@@ -143,48 +154,52 @@ def refusal(
     constraints: Sequence[Condition] = (),
     most: int = MOST_COMBINATIONS,
 ) -> str:
-    """Why an arm can't be trained, with something that its search could choose; empty if it can.
+    """Find why an arm can't be trained with something that its search could choose.
 
     Every combination of the searched choices is tried, and, beside each, the values of the
     searched whole numbers one at a time. Where the combinations are too many, the widest choices
     are tried one value at a time too.
 
     Args:
-        config: the arm's configuration.
-        search: the study's searched fields.
-        changes: what the arm fixes.
-        scheme: of the labels.
-        constraints: what is tried must satisfy them, as every candidate will.
-        most: combinations tried; `combinations_an_arm` of a study of many arms.
+        config: Configuration of the arm.
+        search: Searched fields of the study.
+        changes: Fields that the arm fixes.
+        scheme: Scheme of the labels.
+        constraints: Constraints that what is tried must satisfy, as every candidate will.
+        most: Number of combinations tried; `combinations_per_arm` of a study of many arms.
+
+    Returns:
+        The reason; empty if there is none.
     """
     free = {path: domain for path, domain in search.items() if path not in changes}
-    tried = {path: values for path, domain in free.items() if (values := _tried(domain))}
-    # Numbers in the middle of nothing: a field's default need not be in its domain.
+    tried = {path: values for path, domain in free.items() if (values := _values_to_try(domain))}
+    # What is not tried has a value of its domain: the field's default need not be in it.
     start = {path: _some_value(domain) for path, domain in free.items()}
-    choices = _deciding(free, most)
+    choices = _deciding_values(free, most)
     arm = ArmSpace(config, free, constraints)
-    for number, picked in enumerate(_combinations(choices)):
+    for number, picked in enumerate(_iterate_combinations(choices)):
         candidate: Mapping[str, Value] = {**start, **picked}
         if constraints or any(domain.when for domain in free.values()):
-            candidate = arm.settle(candidate.__getitem__)
-            if arm.violated(candidate):
+            candidate = arm.settle_candidate(candidate.__getitem__)
+            if arm.violated_constraint(candidate):
                 continue
         variant = replace(config, candidate)
-        if reason := _refused(variant, scheme):
-            return _blamed(variant, {**tried, **choices}, reason, scheme)
-        if number >= max(1, most // VARIANTS_A_NUMBERED_ONE):
+        if reason := _refusal_reason(variant, scheme):
+            return _blame_values(variant, {**tried, **choices}, reason, scheme)
+        # Whole numbers multiply the work, so only a share of the combinations has them beside it.
+        if number >= max(1, most // COMBINATIONS_PER_NUMBERED_ONE):
             continue
         for path in (path for path in tried if path not in choices and path in candidate):
             for value in tried[path] if is_active(variant, path) else ():
-                if arm.violated({**candidate, path: value}):
+                if arm.violated_constraint({**candidate, path: value}):
                     continue
                 other = replace(variant, {path: value})
-                if reason := _refused(other, scheme):
-                    return _blamed(other, {**choices, path: tried[path]}, reason, scheme)
+                if reason := _refusal_reason(other, scheme):
+                    return _blame_values(other, {**choices, path: tried[path]}, reason, scheme)
     return ""
 
 
-def _refused(config: Config, scheme: str) -> str:
+def _refusal_reason(config: Config, scheme: str) -> str:
     try:
         check_config(config, scheme)
     except ConfigError as error:
@@ -192,14 +207,16 @@ def _refused(config: Config, scheme: str) -> str:
     return ""
 
 
-def _blamed(
+def _blame_values(
     config: Config, searched: Mapping[str, Sequence[Value]], reason: str, scheme: str
 ) -> str:
-    """The reason, and which searched values it is due to: those without which it would go."""
+    """Add to a reason the searched values that it is due to: those without which it would go."""
     guilty = [
-        f"'{path}: {_written(get(config, path))}'"
+        f"'{path}: {_value_text(value_at(config, path))}'"
         for path, values in searched.items()
-        if any(_refused(replace(config, {path: value}), scheme) != reason for value in values)
+        if any(
+            _refusal_reason(replace(config, {path: value}), scheme) != reason for value in values
+        )
     ]
     if not guilty:
         return reason
@@ -214,18 +231,18 @@ def _blamed(
     )
 
 
-def _written(value: Value) -> str:
+def _value_text(value: Value) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _tried(domain: Domain) -> tuple[Value, ...]:
-    """Values of a domain among which there is one that is refused, if any is."""
+def _values_to_try(domain: Domain) -> tuple[Value, ...]:
+    """Return values of a domain among which there is one that is refused, if any is."""
     match domain:
         case Choice(options):
             return options
         case Int(low, high, step) if (high - low) // step < MOST_NUMBERS:
             return tuple(range(low, high + 1, step))
-        case Int(low, high, step):  # two neighbours are rarely multiples of what is asked for
+        case Int(low, high, step):  # two neighbours are rarely multiples of what is needed
             return (low, low + step, high - step, high)
     return ()
 
@@ -239,12 +256,12 @@ def _some_value(domain: Domain) -> Value:
     return domain.high  # of a weight: the term is there
 
 
-def _deciding(
+def _deciding_values(
     free: Mapping[str, Domain], most: int = MOST_COMBINATIONS
 ) -> dict[str, tuple[Value, ...]]:
-    """The fields, with their values, that are tried in every combination.
+    """Return the fields, with their values, that are tried in every combination.
 
-    The searched choices, and whatever else has few values and is read by another's `when`.
+    They are the searched choices, and whatever else has few values and is read by another's `when`.
     """
     read = _read_by_whens(free)
     choices: dict[str, tuple[Value, ...]] = {}
@@ -264,6 +281,6 @@ def _read_by_whens(free: Mapping[str, Domain]) -> set[str]:
     return {path for domain in free.values() if domain.when for path in domain.when.paths}
 
 
-def _combinations(choices: Mapping[str, Sequence[Value]]) -> Iterator[dict[str, Value]]:
+def _iterate_combinations(choices: Mapping[str, Sequence[Value]]) -> Iterator[dict[str, Value]]:
     for values in itertools.product(*choices.values()):
         yield dict(zip(choices, values, strict=True))

@@ -9,21 +9,21 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from spaces.designs.parse import BESIDE, DESIGNS, REFERENCES
-from spaces.help.schema import DOMAIN_CLASSES, first_line, meaning_of_design, stands_beside
-from spaces.help.topics import DOMAIN_EXAMPLES, SAMPLERS, arms_of, entry_text
-from spaces.help.values import in_words, study_fields, written
+from spaces.designs.parse import DEFAULT_REFERENCES, DESIGN_OPTIONS, DESIGNS
+from spaces.help.schema import DOMAIN_CLASSES, first_line, meaning_of_design, options_of_domain
+from spaces.help.topics import DOMAIN_EXAMPLES, SAMPLERS, example_arms, example_entry
+from spaces.help.values import default_text, in_words, study_fields
 from spaces.search_space.domains import DOMAINS
 from spaces.study_file.claims import FORMS
 
 _MARKED = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->\n)", re.DOTALL)
 
 
-def filled(page: str) -> str:
-    """A page with every generated part as it should be.
+def fill_page(page: str) -> str:
+    """Return a page with every generated part as it should be.
 
     Raises:
-        ValueError: a part is unknown, or not there exactly once.
+        ValueError: A part is unknown, or not there exactly once.
     """
     named = [name for _, name, _ in _MARKED.findall(page)]
     if sorted(named) != sorted(PARTS):
@@ -31,77 +31,65 @@ def filled(page: str) -> str:
     return _MARKED.sub(lambda found: f"{found[1]}\n{PARTS[found[2]]()}\n{found[3]}", page)
 
 
-def _fields() -> str:
-    names = [name for name in study_fields() if "." not in name]
-    return _field_table(names, "")
-
-
-def _budget() -> str:
-    names = [name for name in study_fields() if name.startswith("budget.")]
-    return _field_table(names, "budget.")
-
-
-def _field_table(names: Sequence[str], prefix: str) -> str:
+def _field_table(prefix: str) -> str:
     rows = []
-    for name in names:
-        field = study_fields()[name]
-        said = field.default not in (None, "", [], {})
-        default = "needed" if field.required else written(field.default) if said else ""
-        rows.append(
-            (f"`{name.removeprefix(prefix)}`", field.meaning, in_words(field.schema), default)
-        )
-    return _table(("field", "meaning", "what it may be", "default"), rows)
+    for name, field in study_fields().items():
+        own_name = name.removeprefix(prefix)
+        if not name.startswith(prefix) or "." in own_name:
+            continue
+        rows.append((f"`{own_name}`", field.meaning, in_words(field.schema), default_text(field)))
+    return _markdown_table(("field", "meaning", "what it may be", "default"), rows)
 
 
-def _designs() -> str:
+def _design_sections() -> str:
     parts = []
     for name in DESIGNS:
-        arms = ", ".join(f"*{arm.name}*" for arm in arms_of(name))
-        beside = ", ".join(f"`{option}`" for option in BESIDE[name])
-        reference = f" (default *{REFERENCES[name]}*)" if name in REFERENCES else ""
+        arms = ", ".join(f"*{arm.name}*" for arm in example_arms(name))
+        beside = ", ".join(f"`{option}`" for option in DESIGN_OPTIONS[name])
+        reference = f" (default *{DEFAULT_REFERENCES[name]}*)" if name in DEFAULT_REFERENCES else ""
         parts.append(
             f"### {name}\n\n{meaning_of_design(name)} Beside it may stand "
             f"{beside.replace('`reference`', f'`reference`{reference}')}.\n\n"
-            f"```yaml\narms:\n{entry_text(name)}\n```\n\nArms: {arms}.\n"
+            f"```yaml\narms:\n{example_entry(name)}\n```\n\nArms: {arms}.\n"
         )
     return "\n".join(parts)
 
 
-def _domains() -> str:
+def _domain_table() -> str:
     rows = [
         (
             f"`{name}`",
             first_line(DOMAIN_CLASSES[name]),
-            ", ".join(f"`{option}`" for option in stands_beside(name)),
+            ", ".join(f"`{option}`" for option in options_of_domain(name)),
             f"`{DOMAIN_EXAMPLES[name]}`",
         )
         for name in DOMAINS
     ]
-    return _table(("domain", "the field is", "beside it", "example"), rows)
+    return _markdown_table(("domain", "the field is", "beside it", "example"), rows)
 
 
-def _samplers() -> str:
+def _sampler_table() -> str:
     rows = [(f"`{name}`", when) for name, when in SAMPLERS.items()]
-    return _table(("sampler", "when to use it"), rows)
+    return _markdown_table(("sampler", "when to use it"), rows)
 
 
-def _claims() -> str:
+def _claim_forms() -> str:
     return "".join(f"- `{form.strip(chr(39))}`\n" for form in FORMS.split(" or '"))
 
 
 PARTS: dict[str, Callable[[], str]] = {
-    "fields": _fields,
-    "designs": _designs,
-    "domains": _domains,
-    "samplers": _samplers,
-    "budget": _budget,
-    "claims": _claims,
+    "fields": lambda: _field_table(""),
+    "designs": _design_sections,
+    "domains": _domain_table,
+    "samplers": _sampler_table,
+    "budget": lambda: _field_table("budget."),
+    "claims": _claim_forms,
 }
 
 
-def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
+def _markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [headings, ["---"] * len(headings), *rows]
+    # A `|` inside a cell would end it. (chr(92) is a backslash, which an f-string can't hold.)
     return "".join(
         f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines
     )
@@ -111,7 +99,7 @@ def main(arguments: Sequence[str]) -> None:
     """Print the generated parts, or write them into a page."""
     if arguments:
         page = Path(arguments[0])
-        page.write_text(filled(page.read_text(encoding="utf-8")), encoding="utf-8")
+        page.write_text(fill_page(page.read_text(encoding="utf-8")), encoding="utf-8")
     else:
         sys.stdout.write("\n".join(part() for part in PARTS.values()))
 

@@ -11,19 +11,17 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from msa_core.config.fields import PAIRS
-from msa_core.config.kinds import kinds
-from msa_core.config.paths import fields_of, flatten, get
+from msa_core.config.paths import fields_of, flatten, value_at
 from msa_core.config.planted import WORLDS
 from msa_core.config.schema import LABEL_SCHEMES, Config, PlantedConfig
 from spaces.designs import designs
-from spaces.designs.parse import BESIDE, DESIGNS, PAIR_MODES, RESOLUTIONS
+from spaces.designs.parse import DESIGN_OPTIONS, DESIGNS, RESOLUTIONS, pair_options
 from spaces.help.values import (
     METRICS,
     Schema,
-    described,
-    described_as,
-    described_study_field,
+    describe_field,
+    describe_study_field,
+    describe_with_default,
     study_fields,
     value_schema,
 )
@@ -34,7 +32,7 @@ from spaces.study_file.data_source import NAME
 from spaces.syntax.constraints import LONGEST
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
-OURS = "Written by `triptych schema`"
+WRITTEN_BY = "Written by `triptych schema`"
 DOMAIN_CLASSES = {
     "uniform": domains.Uniform,
     "log_uniform": domains.LogUniform,
@@ -43,7 +41,7 @@ DOMAIN_CLASSES = {
 }
 """How a study file calls each domain."""
 SEARCHABLE = {"integer": ("int", "choice"), "number": ("uniform", "log_uniform", "choice")}
-_OF_NAMES = ("leave_one_out", "add_one_in", "factorial", "fractional", "path")
+_COMPONENT_DESIGNS = ("leave_one_out", "add_one_in", "factorial", "fractional", "path")
 
 
 class _Definitions:
@@ -53,40 +51,44 @@ class _Definitions:
         self.parts: dict[str, Schema] = {}
         self._known: dict[str, Schema] = {}
 
-    def add(self, name: str, schema: Schema) -> Schema:
-        """A reference to a part."""
+    def add_part(self, name: str, schema: Schema) -> Schema:
+        """Add a part, unless the same one is there under another name, and return its reference."""
         text = json.dumps(schema, sort_keys=True)
         if text not in self._known:
             self.parts[name] = schema
-            self._known[text] = _reference(name)
+            self._known[text] = _reference_to(name)
         return self._known[text]
 
 
 def study_schema() -> Schema:
-    """The JSON Schema of a study file, with the kinds that this process has."""
+    """Return the JSON Schema of a study file, with the kinds that this process has."""
+    # The fields of the configuration are allowed at every level of their paths, below `base`,
+    # `search`, every design and every component: so shared definitions, each written once.
     parts = _Definitions()
     paths = list(fields_of(Config))
-    values = {path: parts.add(f"value.{path}", _value(path)) for path in paths}
-    parts.add("condition", _condition(values))
-    searched = {path: parts.add(f"domain.{path}", _searched(parts, path)) for path in paths}
-    fixed = _tree(parts, "fields", values)
-    search = _tree(parts, "search", searched)
-    parts.add("fields", fixed)
-    parts.add("search", search)
+    values = {path: parts.add_part(f"value.{path}", _described_value(path)) for path in paths}
+    parts.add_part("condition", _condition_schema(values))
+    searched = {
+        path: parts.add_part(f"domain.{path}", _searched_schema(parts, path)) for path in paths
+    }
+    fixed = _fields_tree(parts, "fields", values)
+    search = _fields_tree(parts, "search", searched)
+    parts.add_part("fields", fixed)
+    parts.add_part("search", search)
     changes = {SEARCH: {"description": "field -> domain, searched in this arm alone",
-                        "allOf": [_reference("search")]}}  # fmt: skip
-    parts.add("changes", {**fixed, "type": ["object", "null"],
+                        "allOf": [_reference_to("search")]}}  # fmt: skip
+    parts.add_part("changes", {**fixed, "type": ["object", "null"],
                           "properties": {**fixed["properties"], **changes}})  # fmt: skip
-    parts.add("component", _component())
-    parts.add("factors", _factors(values))
-    parts.add("design", _design())
-    parts.add("source", _source())
+    parts.add_part("component", _component_schema())
+    parts.add_part("factors", _factors_schema(values))
+    parts.add_part("design", _design_schema())
+    parts.add_part("source", _source_schema())
     return {
         "$schema": DRAFT,
-        "$comment": f"{OURS}; write it again after an update of Triptych.",
+        "$comment": f"{WRITTEN_BY}; write it again after an update of Triptych.",
         "title": "A study of Triptych",
         "type": "object",
-        "properties": _study(parts),
+        "properties": _study_properties(),
         "required": [name for name, field in study_fields().items() if field.required],
         "additionalProperties": False,
         "definitions": parts.parts,
@@ -94,37 +96,37 @@ def study_schema() -> Schema:
 
 
 def first_line(documented: Callable[..., Any]) -> str:
-    """The first line of a docstring."""
+    """Return the first line of a docstring."""
     return (documented.__doc__ or "").strip().splitlines()[0]
 
 
-def stands_beside(domain: str) -> list[str]:
-    """What may stand beside a domain in its mapping."""
+def options_of_domain(domain: str) -> list[str]:
+    """Return what may stand beside a domain in its mapping."""
     names = [field.name for field in dataclasses.fields(DOMAIN_CLASSES[domain])]
     return [name for name in names if name in ("step", "log", "when")]
 
 
-def _study(parts: _Definitions) -> Schema:
+def _study_properties() -> Schema:
     fields = study_fields()
-    rule = _reference("condition")
-    rules = {"anyOf": [rule, _list(rule)]}
-    point = {"allOf": [_reference("fields")], "minProperties": 1}
+    rule = _reference_to("condition")
+    rules = {"anyOf": [rule, _list_of(rule)]}
+    point = {"allOf": [_reference_to("fields")], "minProperties": 1}
     shapes: dict[str, Schema] = {
-        "data": _data(),
-        "plugins": _list({"type": "string", "pattern": r"\.py$"}),
-        "base": {"allOf": [_reference("fields")]},
-        "components": _named(_reference("component")),
-        "search": {"allOf": [_reference("search")]},
-        "start": {"anyOf": [point, _list(point)]},
+        "data": _data_schema(),
+        "plugins": _list_of({"type": "string", "pattern": r"\.py$"}),
+        "base": {"allOf": [_reference_to("fields")]},
+        "components": _named_mapping(_reference_to("component")),
+        "search": {"allOf": [_reference_to("search")]},
+        "start": {"anyOf": [point, _list_of(point)]},
         "constraints": rules,
         "exclude": rules,
-        "arms": _list(_reference("design"), minItems=1),
+        "arms": _list_of(_reference_to("design"), minItems=1),
         "margin": {
             "type": "object",
             "properties": {name: {"type": "number", "exclusiveMinimum": 0} for name in METRICS},
             "additionalProperties": False,
         },
-        "claims": _list(
+        "claims": _list_of(
             {
                 "type": "string",
                 "description": FORMS,
@@ -150,46 +152,48 @@ def _study(parts: _Definitions) -> Schema:
 
 def _of_study(field: Any, shape: Schema) -> Schema:
     default = {} if field.default is None or field.required else {"default": field.default}
-    return {"description": described_study_field(field), **default, **shape}
+    return {"description": describe_study_field(field), **default, **shape}
 
 
-def _value(path: str) -> Schema:
+def _described_value(path: str) -> Schema:
     info, kind = fields_of(Config)[path]
     return {
-        "description": described(path),
+        "description": describe_field(path),
         **value_schema(info, kind),
-        "default": get(Config(), path),
+        "default": value_at(Config(), path),
     }
 
 
-def _tree(parts: _Definitions, name: str, leaves: Mapping[str, Schema]) -> Schema:
-    """A mapping of fields: at every level dotted paths, groups, and any mixture of them."""
-    groups = dict.fromkeys(path[:place] for path in leaves for place in _dots(path))
+def _fields_tree(parts: _Definitions, name: str, leaves: Mapping[str, Schema]) -> Schema:
+    """Return a mapping of fields: at every level dotted paths, groups, and any mixture of them."""
+    groups = dict.fromkeys(path[:dot] for path in leaves for dot in _dot_positions(path))
     below: dict[str, Schema] = {}
+    # The deepest groups first: those above refer to them.
     for group in sorted(groups, key=lambda group: -group.count(".")):
-        inside = _below(leaves, group) | _below(below, group)
-        below[group] = parts.add(f"{name}.{group}", _mapping(inside))
-    return _mapping({**leaves, **below})
+        inside = _paths_below(leaves, group) | _paths_below(below, group)
+        below[group] = parts.add_part(f"{name}.{group}", _closed_mapping(inside))
+    return _closed_mapping({**leaves, **below})
 
 
-def _below(known: Mapping[str, Schema], group: str) -> dict[str, Schema]:
+def _paths_below(known: Mapping[str, Schema], group: str) -> dict[str, Schema]:
     prefix = f"{group}."
     return {path.removeprefix(prefix): known[path] for path in known if path.startswith(prefix)}
 
 
-def _dots(path: str) -> list[int]:
-    return [place for place, character in enumerate(path) if character == "."]
+def _dot_positions(path: str) -> list[int]:
+    return [position for position, character in enumerate(path) if character == "."]
 
 
-def _searched(parts: _Definitions, path: str) -> Schema:
-    """The domains that a field can have."""
+def _searched_schema(parts: _Definitions, path: str) -> Schema:
+    """Return the domains that a field can have."""
     info, kind = fields_of(Config)[path]
-    value = {name: said for name, said in value_schema(info, kind).items() if name != "unit"}
-    shared = parts.add(f"domain.of.{path}", _domain(value))
-    return {"description": described(path), "allOf": [shared]}
+    # Without its unit, many fields have the same domains and share one definition.
+    value = {key: part for key, part in value_schema(info, kind).items() if key != "unit"}
+    shared = parts.add_part(f"domain.of.{path}", _domain_schema(value))
+    return {"description": describe_field(path), "allOf": [shared]}
 
 
-def _domain(value: Schema) -> Schema:
+def _domain_schema(value: Schema) -> Schema:
     allowed = SEARCHABLE.get(value["type"], ("choice",))
     properties: dict[str, Schema] = {}
     for name in allowed:
@@ -199,33 +203,33 @@ def _domain(value: Schema) -> Schema:
         many = {"uniqueItems": True} if name == "choice" else {"maxItems": 2}
         properties[name] = {
             "description": first_line(DOMAIN_CLASSES[name]),
-            **_list(items, minItems=2, **many),
+            **_list_of(items, minItems=2, **many),
         }
     for name, shape in (
         ("step", {"type": value["type"], "exclusiveMinimum": 0}),
         ("log", {"type": "boolean"}),
-        ("when", _reference("condition")),
+        ("when", _reference_to("condition")),
     ):
-        if any(name in stands_beside(kind) for kind in allowed):
+        if any(name in options_of_domain(kind) for kind in allowed):
             properties[name] = shape
     return {
-        **_mapping(properties),
+        **_closed_mapping(properties),
         "oneOf": [{"required": [name]} for name in allowed],
         "dependencies": {
-            name: _one_of([kind for kind in allowed if name in stands_beside(kind)])
+            name: _one_of([kind for kind in allowed if name in options_of_domain(kind)])
             for name in ("step", "log")
             if name in properties
         },
     }
 
 
-def _condition(values: Mapping[str, Schema]) -> Schema:
-    """A text, or fields with the value or the values that they must have."""
+def _condition_schema(values: Mapping[str, Schema]) -> Schema:
+    """Return a text, or fields with the value or the values that they must have."""
     return {
         "description": "a condition: {field: value or list of values}, or a text such as "
         "'model.text.width >= 2 * model.projection.width'",
-        **_mapping(
-            {path: {"anyOf": [own, _list(own, minItems=1)]} for path, own in values.items()}
+        **_closed_mapping(
+            {path: {"anyOf": [own, _list_of(own, minItems=1)]} for path, own in values.items()}
         ),
         "type": ["string", "object"],
         "minProperties": 1,
@@ -234,87 +238,90 @@ def _condition(values: Mapping[str, Schema]) -> Schema:
     }
 
 
-def _component() -> Schema:
-    """Changed fields; or both sides, `on` and `off`."""
-    changes = _reference("changes")
+def _component_schema() -> Schema:
+    """Return changed fields; or both sides, `on` and `off`."""
+    changes = _reference_to("changes")
+    # `if` and not `anyOf`: a mistake is then reported in the form that was meant.
     return {
         "if": _has_only("on", "off"),
-        "then": _mapping({"on": changes, "off": changes}),
+        "then": _closed_mapping({"on": changes, "off": changes}),
         "else": {"allOf": [changes], "type": "object", "minProperties": 1},
     }
 
 
-def _factors(values: Mapping[str, Schema]) -> Schema:
-    """A field to a list of values, or a name to named alternatives."""
-    alternatives = _named(_reference("changes"), minProperties=1)
-    levels = {path: _list(own, minItems=1, uniqueItems=True) for path, own in values.items()}
-    return {**_named(alternatives, minProperties=1), "properties": levels}
+def _factors_schema(values: Mapping[str, Schema]) -> Schema:
+    """Return a field to a list of values, or a name to named alternatives."""
+    alternatives = _named_mapping(_reference_to("changes"), minProperties=1)
+    levels = {path: _list_of(own, minItems=1, uniqueItems=True) for path, own in values.items()}
+    return {**_named_mapping(alternatives, minProperties=1), "properties": levels}
 
 
-def _design() -> Schema:
-    """An entry of `arms`: one design, and what may stand beside it."""
-    rule, names = _reference("condition"), {"type": "string"}
-    arm = _reference("changes")
-    components = _named(_reference("component"), minProperties=1)
-    chosen = {"anyOf": [components, _list(names, minItems=1, uniqueItems=True)]}
+def _design_schema() -> Schema:
+    """Return an entry of `arms`: one design, and what may stand beside it."""
+    rule, names = _reference_to("condition"), {"type": "string"}
+    arm = _reference_to("changes")
+    components = _named_mapping(_reference_to("component"), minProperties=1)
+    chosen = {"anyOf": [components, _list_of(names, minItems=1, uniqueItems=True)]}
     ends = ("from", "to")
-    inside = _list(_reference("design"), minItems=1)
+    inside = _list_of(_reference_to("design"), minItems=1)
     shapes: dict[str, Schema] = {
-        "explicit": _named(arm),
-        **dict.fromkeys(_OF_NAMES, chosen),
+        "explicit": _named_mapping(arm),
+        **dict.fromkeys(_COMPONENT_DESIGNS, chosen),
         "path": {
             "if": {**_has_only(*ends), "required": list(ends)},
-            "then": _mapping(
-                {key: {"anyOf": [_reference("fields"), {"type": "null"}]} for key in ends}
+            "then": _closed_mapping(
+                {key: {"anyOf": [_reference_to("fields"), {"type": "null"}]} for key in ends}
             ),
             "else": chosen,
         },
-        "one_at_a_time": _reference("factors"),
-        "grid": _reference("factors"),
-        "pairs": _pairs(),
+        "one_at_a_time": _reference_to("factors"),
+        "grid": _reference_to("factors"),
+        "pairs": _pairs_schema(),
         "product": inside,
         "union": inside,
     }
     beside: dict[str, Schema] = {
-        "exclude": {"anyOf": [rule, _list(rule), {"type": "null"}]},
+        "exclude": {"anyOf": [rule, _list_of(rule), {"type": "null"}]},
         "reference": {"type": "string", "minLength": 1},
         "resolution": {"anyOf": [{"enum": list(RESOLUTIONS)}, {"type": "integer", "minimum": 3}]},
-        "order": _list(names, uniqueItems=True),
+        "order": _list_of(names, uniqueItems=True),
     }
-    said = {
+    described = {
         name: {"description": meaning_of_design(name), "allOf": [shapes[name]]} for name in DESIGNS
     }
     return {
-        **_mapping({**said, **beside}),
+        **_closed_mapping({**described, **beside}),
         "oneOf": [{"required": [name]} for name in DESIGNS],
         "dependencies": {
-            **{name: _one_of([design for design in DESIGNS if name in BESIDE[design]])
-               for name in beside if any(name not in BESIDE[design] for design in DESIGNS)},
+            **{name: _one_of([design for design in DESIGNS if name in DESIGN_OPTIONS[design]])
+               for name in beside if any(name not in DESIGN_OPTIONS[design] for design in DESIGNS)},
             "fractional": ["resolution"],
         },
     }  # fmt: skip
 
 
 def meaning_of_design(name: str) -> str:
-    """What a design makes, in a line."""
+    """Describe what a design makes, in one line."""
     if name == "union":
         return "The arms of all designs inside."
     return first_line(getattr(designs, name))
 
 
-def _pairs() -> Schema:
-    known = {"modes": PAIR_MODES, "measures": kinds("alignment"), "pairs": tuple(PAIRS)}
+def _pairs_schema() -> Schema:
     inside = {
-        name: _list({"enum": list(allowed)}, minItems=1, uniqueItems=True)
-        for name, allowed in known.items()
+        name: _list_of({"enum": list(allowed)}, minItems=1, uniqueItems=True)
+        for name, allowed in pair_options().items()
     }
-    return {**_mapping(inside), "type": ["object", "null"]}
+    return {**_closed_mapping(inside), "type": ["object", "null"]}
 
 
-def _source() -> Schema:
-    """One data set."""
+def _source_schema() -> Schema:
+    """Return one data set."""
     planted = {
-        name: {"description": described_as(info, kind, default), **value_schema(info, kind)}
+        name: {
+            "description": describe_with_default(info, kind, default),
+            **value_schema(info, kind),
+        }
         for (name, (info, kind)), default in zip(
             fields_of(PlantedConfig).items(), flatten(PlantedConfig()).values(), strict=True
         )
@@ -330,53 +337,57 @@ def _source() -> Schema:
         },
         "planted": {
             "description": "generated data with a known answer (docs/planted.md)",
-            **_mapping({"world": world, **planted}),
+            **_closed_mapping({"world": world, **planted}),
             "type": ["object", "null"],
         },
     }
     alone = {"not": {"anyOf": [{"required": ["file"]}, {"required": ["text_model"]}]},
              "properties": {"labels": {"const": "mosi"}}}  # fmt: skip
-    return {**_mapping(inside), "type": ["string", "object"], "dependencies": {"planted": alone}}
+    return {
+        **_closed_mapping(inside),
+        "type": ["string", "object"],
+        "dependencies": {"planted": alone},
+    }
 
 
-def _data() -> Schema:
-    """One data set, or several under names."""
+def _data_schema() -> Schema:
+    """Return one data set, or several under names."""
     sets = {
         "type": "object",
-        "patternProperties": {f"^{NAME}$": _reference("source")},
+        "patternProperties": {f"^{NAME}$": _reference_to("source")},
         "additionalProperties": False,
         "minProperties": 1,
     }
-    several = {**_mapping({"sets": sets}), "required": ["sets"]}
+    several = {**_closed_mapping({"sets": sets}), "required": ["sets"]}
     return {
         "if": {"type": "object", "required": ["sets"]},
         "then": several,
-        "else": _reference("source"),
+        "else": _reference_to("source"),
     }
 
 
-def _mapping(properties: Mapping[str, Schema]) -> Schema:
+def _closed_mapping(properties: Mapping[str, Schema]) -> Schema:
     return {"type": "object", "properties": dict(properties), "additionalProperties": False}
 
 
 def _has_only(*names: str) -> Schema:
-    """The test whether a mapping has these keys and no others."""
+    """Return the test whether a mapping has these keys and no others."""
     return {"type": "object", "minProperties": 1, "propertyNames": {"enum": list(names)}}
 
 
-def _named(inside: Schema, **more: int) -> Schema:
-    """A mapping of names of the author's own."""
+def _named_mapping(inside: Schema, **more: int) -> Schema:
+    """Return a mapping of names of the author's own."""
     return {"type": "object", "additionalProperties": inside, **more}
 
 
-def _list(items: Schema, **more: int | bool) -> Schema:
+def _list_of(items: Schema, **more: int | bool) -> Schema:
     return {"type": "array", "items": items, **more}
 
 
 def _one_of(names: Sequence[str]) -> Schema | list[str]:
-    """A dependency: one of these has to be there too."""
+    """Return a dependency: one of these has to be there too."""
     return {"anyOf": [{"required": [name]} for name in names]} if len(names) > 1 else list(names)
 
 
-def _reference(name: str) -> Schema:
+def _reference_to(name: str) -> Schema:
     return {"$ref": f"#/definitions/{name}"}

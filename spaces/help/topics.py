@@ -1,7 +1,7 @@
 """Study fields, designs, domains and samplers, each with its meaning and a small example.
 
-`triptych explain` and `docs/studies.md` say the same, since both say this. What an example makes is
-found out by reading it as a study is read.
+`triptych explain` and `docs/studies.md` are made of these texts, so they can't disagree. The arms
+that an example makes are found out by reading it as a study is read.
 """
 
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from msa_core.config import paths as config_paths
 from msa_core.config.schema import Config
 from spaces.designs.designs import Arm
-from spaces.designs.parse import BESIDE, DESIGNS, REFERENCES, Excluded, study_arms
-from spaces.help.schema import DOMAIN_CLASSES, first_line, meaning_of_design, stands_beside
-from spaces.help.values import default_of, in_words, study_fields
+from spaces.designs.parse import DEFAULT_REFERENCES, DESIGN_OPTIONS, DESIGNS, Excluded, parse_arms
+from spaces.help.schema import DOMAIN_CLASSES, first_line, meaning_of_design, options_of_domain
+from spaces.help.values import allowed_values, study_fields
 from spaces.search_space.domains import DOMAINS
 from spaces.study_file.claims import FORMS
-from spaces.syntax.document import parse
+from spaces.syntax.document import parse_yaml
 
 # Study field -> how it is written.
 STUDY_EXAMPLES = {
@@ -152,7 +152,7 @@ SAMPLERS = {
     "nsga2": "Breeds candidates for two objectives (`second_metric`); needs hundreds of them.",
 }
 # What stands beside a design or a domain.
-BESIDES = {
+OPTIONS = {
     "reference": ("the name of the arm that a design compares with", "reference: plain"),
     "resolution": (
         "of a fractional design: at III main effects are mixed with two-way interactions, at IV "
@@ -181,9 +181,10 @@ class Topic:
     """Something of a study file that has a name.
 
     Attributes:
-        what: it is: `study field`, `design`, ...
-        facts: further lines.
-        example: as a study file has it.
+        what: Kind of the topic: `study field`, `design`, `domain`, `sampler` or `option`.
+        meaning: Meaning, in one line.
+        facts: Further lines: what it may be, what may stand beside it.
+        example: Example, as a study file has it.
     """
 
     name: str
@@ -194,13 +195,14 @@ class Topic:
 
 
 def topic_names() -> list[str]:
-    """Everything that has a name in a study file and is no field of the configuration."""
-    names = (*study_fields(), *DESIGNS, *DOMAINS, *SAMPLERS, *BESIDES)
+    """Return the names of everything in a study file that is no field of the configuration."""
+    # `grid` is a design and a sampler, and listed once.
+    names = (*study_fields(), *DESIGNS, *DOMAINS, *SAMPLERS, *OPTIONS)
     return list(dict.fromkeys(names))
 
 
-def topics_called(name: str) -> list[Topic]:
-    """What has a name; two where `grid` is a design and a sampler, none where nothing has it."""
+def find_topics(name: str) -> list[Topic]:
+    """Find all topics of a name: two for `grid`, a design and a sampler; none for a wrong name."""
     found = []
     if name in study_fields():
         found.append(_study_topic(name))
@@ -211,28 +213,29 @@ def topics_called(name: str) -> list[Topic]:
     if name in SAMPLERS:
         example = f"sampler: {name}"
         found.append(Topic(name=name, what="sampler", meaning=SAMPLERS[name], example=example))
-    if name in BESIDES:
-        meaning, example = BESIDES[name]
+    if name in OPTIONS:
+        meaning, example = OPTIONS[name]
         found.append(Topic(name=name, what="option", meaning=meaning, example=example))
     return found
 
 
-def entry_text(design: str) -> str:
-    """The example of a design, as it stands below `arms`."""
+def example_entry(design: str) -> str:
+    """Return the example of a design, as it stands below `arms`."""
     first, *others = DESIGN_EXAMPLES[design].splitlines()
     return "\n".join([f"  - {first}", *(f"    {line}" for line in others)])
 
 
-def arms_of(design: str) -> list[Arm]:
-    """The arms that a design's example makes."""
-    text = f"arms:\n{entry_text(design)}\n"
-    node = parse(text, f"{design}.yaml").value["arms"]
-    return study_arms(node, {}, lambda arm: config_paths.replace(Config(), arm.changes), Excluded())
+def example_arms(design: str) -> list[Arm]:
+    """Return the arms that a design's example makes."""
+    # Read and not written down, so that an example that is no longer valid fails the tests.
+    text = f"arms:\n{example_entry(design)}\n"
+    node = parse_yaml(text, f"{design}.yaml").value["arms"]
+    return parse_arms(node, {}, lambda arm: config_paths.replace(Config(), arm.changes), Excluded())
 
 
 def _study_topic(name: str) -> Topic:
     field = study_fields()[name]
-    allowed = "; ".join(part for part in (in_words(field.schema), default_of(field)) if part)
+    allowed = allowed_values(field)
     return Topic(
         name=name,
         what="study field",
@@ -243,16 +246,16 @@ def _study_topic(name: str) -> Topic:
 
 
 def _design_topic(name: str) -> Topic:
-    beside = [f"beside it: {', '.join(BESIDE[name])}"]
-    if name in REFERENCES:
-        beside[0] += f"; reference is '{REFERENCES[name]}' if left out"
-    arms = ", ".join(f"'{arm.name}'" for arm in arms_of(name))
+    beside = [f"beside it: {', '.join(DESIGN_OPTIONS[name])}"]
+    if name in DEFAULT_REFERENCES:
+        beside[0] += f"; reference is '{DEFAULT_REFERENCES[name]}' if left out"
+    arms = ", ".join(f"'{arm.name}'" for arm in example_arms(name))
     return Topic(
         name=name,
         what="design",
         meaning=meaning_of_design(name),
         facts=(*beside, f"the arms of the example: {arms}"),
-        example=f"arms:\n{entry_text(name)}",
+        example=f"arms:\n{example_entry(name)}",
     )
 
 
@@ -261,6 +264,6 @@ def _domain_topic(name: str) -> Topic:
         name=name,
         what="domain",
         meaning=first_line(DOMAIN_CLASSES[name]),
-        facts=(f"beside it: {', '.join(stands_beside(name))}",),
+        facts=(f"beside it: {', '.join(options_of_domain(name))}",),
         example=f"search:\n  {DOMAIN_EXAMPLES[name]}",
     )

@@ -1,24 +1,29 @@
-"""What a field may be: as JSON Schema for editors, and in words for a person."""
+"""Values that a field may have: as JSON Schema for editors, and in words for a person."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from msa_core.config.paths import Value, fields_of, get
+from msa_core.config.paths import Value, fields_of, value_at
 from msa_core.config.schema import LABEL_SCHEMES, Config, FieldInfo
 from spaces.study_file.data_source import NAME
 from spaces.study_file.study_fields import PARAMETERS, StudyFields
 
 Schema = dict[str, Any]
 METRICS = list(dict.fromkeys(name for scheme in LABEL_SCHEMES.values() for name in scheme.metrics))
-# What pydantic does not know.
-_KNOWN: Mapping[str, Schema] = {
+# Shapes that pydantic does not know: names that are checked elsewhere, and the budget, whose fields
+# are listed on their own.
+_OWN_SHAPES: Mapping[str, Schema] = {
     "study": {"type": "string", "pattern": f"^{NAME}$"},
     "metric": {"type": "string", "enum": METRICS},
     "second_metric": {"anyOf": [{"enum": [*METRICS, PARAMETERS]}, {"type": "null"}]},
     "budget": {"type": "object"},
 }
-_BESIDE = ("title", "description", "default")  # of a field, besides what it may be
+_NOT_SHAPE = (
+    "title",
+    "description",
+    "default",
+)  # keys of a field's schema that are not about its values
 _TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}
 _NOUNS = {
     "boolean": "true or false",
@@ -36,10 +41,10 @@ class StudyField:
     """A field of a study that is no field of the configuration.
 
     Attributes:
-        meaning: one line for a person.
-        schema: what it may be.
-        default: where it is left out; None = nothing.
-        required: whether every study needs it.
+        meaning: Meaning, in one line for a person.
+        schema: JSON Schema of its values.
+        default: Value where it is left out; None = nothing.
+        required: Whether every study needs it.
     """
 
     meaning: str
@@ -49,14 +54,14 @@ class StudyField:
 
 
 def study_fields() -> dict[str, StudyField]:
-    """Every study field, and those of its budget: `budget.candidates` and so on."""
+    """Return every study field, and those of its budget: `budget.candidates` and so on."""
     whole = StudyFields.model_json_schema()
     budget = whole["$defs"]["Budget"]
     return {**dict(_fields_in(whole, "")), **dict(_fields_in(budget, "budget."))}
 
 
 def value_schema(info: FieldInfo, kind: type) -> Schema:
-    """What a field of the configuration may be."""
+    """Return the JSON Schema of the values of a field of the configuration."""
     schema: Schema = {"type": _TYPES[kind]}
     if info.choices:
         schema["enum"] = list(info.choices)
@@ -73,21 +78,22 @@ def value_schema(info: FieldInfo, kind: type) -> Schema:
 
 
 def in_words(schema: Mapping[str, Any]) -> str:
-    """What a schema allows: `a whole number from 1 up to 32 (heads)`."""
+    """Describe what a schema allows: `a whole number from 1 up to 32 (heads)`."""
     unit = f" ({schema['unit']})" if schema.get("unit") else ""
     if "anyOf" in schema:
+        # A field that may be null is one that may be left out, as its default shows.
         forms = [in_words(form) for form in schema["anyOf"] if form.get("type") != "null"]
         *others, last = dict.fromkeys(forms)
         return (f"{', '.join(others)} or {last}" if others else last) + unit
     if "enum" in schema:
-        return "one of " + ", ".join(written(value) for value in schema["enum"])
+        return "one of " + ", ".join(value_text(value) for value in schema["enum"])
     if "const" in schema:
-        return written(schema["const"])
+        return value_text(schema["const"])
     inside = schema.get("additionalProperties")
     if isinstance(inside, dict):
         return f"a mapping to {in_words(inside)} each"
     bounds = [
-        f" {word} {_number(schema[key])}"
+        f" {word} {_bound_text(schema[key])}"
         for key, word in (
             ("exclusiveMinimum", "above"),
             ("minimum", "from"),
@@ -98,46 +104,52 @@ def in_words(schema: Mapping[str, Any]) -> str:
     return _NOUNS[schema["type"]] + "".join(bounds) + unit
 
 
-def written(value: object) -> str:
-    """A value as a study file has it."""
+def value_text(value: object) -> str:
+    """Write a value as a study file has it."""
     if isinstance(value, bool):
         return str(value).lower()
     return "nothing" if value is None else str(value)
 
 
-def described(path: str) -> str:
-    """A field of the configuration: its meaning; below it bounds, unit, default, usual range."""
+def describe_field(path: str) -> str:
+    """Describe a field of the configuration: meaning; below it bounds, unit, default, range."""
     info, kind = fields_of(Config)[path]
-    return described_as(info, kind, get(Config(), path))
+    return describe_with_default(info, kind, value_at(Config(), path))
 
 
-def described_as(info: FieldInfo, kind: type, default: Value) -> str:
-    """As `described`, of a field of any tree."""
+def describe_with_default(info: FieldInfo, kind: type, default: Value) -> str:
+    """Describe a field of any tree, in the form of `describe_field`."""
     parts = (
         in_words(value_schema(info, kind)),
-        f"default {written(default)}",
+        f"default {value_text(default)}",
         usual_range(info),
         needed_beside(info),
     )
     return f"{info.meaning}\n\n{'; '.join(part for part in parts if part)}"
 
 
-def described_study_field(field: StudyField) -> str:
-    """As `described`, of a field of the study."""
-    parts = (in_words(field.schema), default_of(field))
-    return f"{field.meaning}\n\n{'; '.join(part for part in parts if part)}"
+def describe_study_field(field: StudyField) -> str:
+    """Describe a field of the study: its meaning; below it what it may be."""
+    return f"{field.meaning}\n\n{allowed_values(field)}"
 
 
-def default_of(field: StudyField) -> str:
-    """The default of a study field, in words; empty if it is nothing."""
+def allowed_values(field: StudyField) -> str:
+    """Describe what a study field may be, and its default."""
     if field.required:
-        return "every study needs it"
-    said = field.default not in (None, "", [], {})
-    return f"default {written(field.default)}" if said else ""
+        return f"{in_words(field.schema)}; every study needs it"
+    default = default_text(field)
+    return in_words(field.schema) + (f"; default {default}" if default else "")
+
+
+def default_text(field: StudyField) -> str:
+    """Write the default of a study field for a table; empty if it is nothing."""
+    if field.required:
+        return "needed"
+    return "" if field.default in (None, "", [], {}) else value_text(field.default)
 
 
 def usual_range(info: FieldInfo) -> str:
-    """The range that papers search a field in; empty if none is known."""
+    """Describe the range that papers search a field in; empty if none is known."""
     if info.searched is None:
         return ""
     low, high, scale = info.searched
@@ -145,30 +157,33 @@ def usual_range(info: FieldInfo) -> str:
 
 
 def needed_beside(info: FieldInfo) -> str:
-    """The field beside it that a field needs; empty if its module alone decides."""
+    """Describe the field beside it that a field needs; empty if its module alone decides."""
     if info.only_with is None:
         return ""
     name, value = info.only_with
-    return f"means something only with '{name}: {written(value)}' beside it"
+    return f"means something only with '{name}: {value_text(value)}' beside it"
 
 
 def _fields_in(schema: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, StudyField]]:
-    for name, said in schema["properties"].items():
-        shape = {key: _untitled(value) for key, value in said.items() if key not in _BESIDE}
+    for name, declared in schema["properties"].items():
+        shape = {
+            key: _drop_titles(value) for key, value in declared.items() if key not in _NOT_SHAPE
+        }
         field = StudyField(
-            meaning=said["description"],
-            schema=shape if prefix else _KNOWN.get(name, shape),
-            default=said.get("default"),
+            meaning=declared["description"],
+            schema=shape if prefix else _OWN_SHAPES.get(name, shape),
+            default=declared.get("default"),
             required=name in schema.get("required", ()),
         )
         yield f"{prefix}{name}", field
 
 
-def _untitled(schema: Any) -> Any:
+def _drop_titles(schema: Any) -> Any:
+    # Pydantic's titles are names of classes and fields, which say nothing to a user.
     if isinstance(schema, dict):
-        return {key: _untitled(value) for key, value in schema.items() if key != "title"}
-    return [_untitled(value) for value in schema] if isinstance(schema, list) else schema
+        return {key: _drop_titles(value) for key, value in schema.items() if key != "title"}
+    return [_drop_titles(value) for value in schema] if isinstance(schema, list) else schema
 
 
-def _number(bound: float) -> str:
+def _bound_text(bound: float) -> str:
     return str(bound) if isinstance(bound, int) else f"{bound:g}"

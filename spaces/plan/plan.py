@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from msa_core.config.paths import Value
 from msa_core.config.schema import MODALITIES, ConfigError
@@ -9,37 +10,44 @@ from msa_core.plugins import use_plugins
 from spaces.plan.planned_arms import (
     PlannedArm,
     Versions,
+    apply_retune,
     arms_on_data,
     check_annotations,
-    digest,
-    retuned,
+    digest_of,
 )
 from spaces.plan.power import p_floor, seeds_needed
 from spaces.search_space.candidates import grid_size
 from spaces.study_file.load import Study
 
-TUNE = "tune"
-CONFIRM = "confirm"
 # Tuning seeds start this far above the confirm seeds; budgets are smaller, so they never meet.
 TUNE_SEED_OFFSET = 1_000_000
-CANDIDATES_A_FIELD = 3
+CANDIDATES_PER_FIELD = 3
 _STOPPED = {
     "bracket": "candidates are stopped early: at each rung the best third of {} goes on",
     "asha": "candidates are stopped early by ASHA, which depends on what has finished when",
 }
 
 
+class Phase(StrEnum):
+    """A phase of an arm; a string, as files and tags hold it."""
+
+    TUNE = "tune"
+    CONFIRM = "confirm"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """What will run.
+    """Arms, budgets and seeds of a study: all that will run.
 
     Attributes:
-        versions: of the data and the training core that its cells are of.
-        arms: in the order of the study.
-        merged: arm that is the same as another one here -> that one.
-        tune_seeds, confirm_seeds: disjoint; the same for every arm, so cells are paired by seed.
-        notes: what a reader should know, e.g. arms that the data makes pointless.
-        warnings: what the author may want to change first.
+        study: Study that is planned.
+        versions: Versions of the data and the training core that its cells are made with.
+        arms: Arms in the order of the study.
+        merged: Arm that is the same as another one on this data -> that one.
+        tune_seeds, confirm_seeds: Seeds of the two phases, disjoint, and the same for every arm, so
+            that cells are paired by seed.
+        notes: Facts that a reader should know, e.g. arms that the data makes pointless.
+        warnings: Weaknesses that the author may want to mend first.
     """
 
     study: Study
@@ -56,8 +64,11 @@ class Plan:
         """Whether arms are tuned for equal device-seconds, and not for equal candidates."""
         return self.study.budget.device_seconds is not None
 
-    def candidates(self, arm: PlannedArm) -> int:
-        """Candidates that an arm is tuned with; 0 where that is nothing, or a matter of seconds."""
+    def candidate_count(self, arm: PlannedArm) -> int:
+        """Return how many candidates an arm is tuned with.
+
+        0 where nothing is tuned, or where the arm's seconds decide.
+        """
         if not arm.space or self.by_seconds:
             return 0
         wanted = self.study.budget.candidates
@@ -66,11 +77,11 @@ class Plan:
         return wanted
 
     def tuning_cells(self, arm: PlannedArm) -> int:
-        """Cells of the tuning phase of an arm, where their number is known."""
-        return self.candidates(arm) * len(self.tune_seeds)
+        """Return how many cells the tuning of an arm has, where their number is known."""
+        return self.candidate_count(arm) * len(self.tune_seeds)
 
-    def cells(self) -> int:
-        """Cells of the whole study, where their number is known."""
+    def cell_count(self) -> int:
+        """Return how many cells the whole study has, where their number is known."""
         return sum(self.tuning_cells(arm) + len(self.confirm_seeds) for arm in self.arms)
 
 
@@ -83,21 +94,22 @@ def plan_study(
     """Lay out a study on the data at hand.
 
     Args:
-        study: what is asked.
-        versions: of the data and the training core.
-        modalities: that the data has.
-        annotated: modalities that the data has unimodal labels of.
+        study: Study to plan.
+        versions: Versions of the data and the training core.
+        modalities: Modalities that the data has.
+        annotated: Modalities that the data has unimodal labels of.
 
     Raises:
-        ConfigError: an arm makes no sense on this data, or no candidate can satisfy the
+        ConfigError: An arm makes no sense on this data, or no candidate can satisfy the
             constraints.
     """
+    # Another study may have been loaded in this process since this one was, with other plugins.
     use_plugins(study.plugins)
     tuned, merged, notes = arms_on_data(study, versions, modalities)
     for arm in tuned:
         check_annotations(arm, annotated)
-    arms, frozen_notes = retuned(study, tuned)
-    grids = _grids(study, arms)
+    arms, frozen_notes = apply_retune(study, tuned)
+    grids = _grid_sizes(study, arms)
     budget = study.budget
     if budget.scheduler != "none":
         notes.append(_STOPPED[budget.scheduler].format(budget.bracket))
@@ -107,24 +119,25 @@ def plan_study(
         arms=tuple(arms),
         merged=merged,
         tune_seeds=tuple(
-            TUNE_SEED_OFFSET + budget.seed + place for place in range(budget.tune_seeds)
+            TUNE_SEED_OFFSET + budget.seed + number for number in range(budget.tune_seeds)
         ),
-        confirm_seeds=tuple(budget.seed + place for place in range(budget.confirm_seeds)),
+        confirm_seeds=tuple(budget.seed + number for number in range(budget.confirm_seeds)),
         notes=(*study.notes, *notes, *frozen_notes),
-        warnings=tuple(_warnings(study, arms, grids)),
+        warnings=tuple(_plan_warnings(study, arms, grids)),
     )
 
 
 def cell_key(arm: PlannedArm, phase: str, resolved: Mapping[str, Value], seed: int) -> str:
-    """The name of one training: digest of arm (with data and code), phase, configuration, seed."""
-    return digest({"arm": arm.key, "phase": phase, "config": dict(resolved), "seed": seed})
+    """Return the key of one cell: a digest of arm, phase, configuration and seed."""
+    # Data and code are in it too, through the key of the arm.
+    return digest_of({"arm": arm.key, "phase": phase, "config": dict(resolved), "seed": seed})
 
 
-def _grids(study: Study, arms: Sequence[PlannedArm]) -> dict[str, int]:
-    """Arm -> points of its grid, where the sampler is one.
+def _grid_sizes(study: Study, arms: Sequence[PlannedArm]) -> dict[str, int]:
+    """Return arm -> points of its grid, where the sampler is one.
 
     Raises:
-        ConfigError: too many to list.
+        ConfigError: Too many to list.
     """
     if study.sampler != "grid":
         return {}
@@ -138,9 +151,10 @@ def _grids(study: Study, arms: Sequence[PlannedArm]) -> dict[str, int]:
     return sizes
 
 
-def _warnings(study: Study, arms: Sequence[PlannedArm], grids: Mapping[str, int]) -> list[str]:
+def _plan_warnings(study: Study, arms: Sequence[PlannedArm], grids: Mapping[str, int]) -> list[str]:
     warnings = []
     budget = study.budget
+    # Arms with fewer points than the budget has candidates are tuned less than the others.
     if grids and min(grids.values()) < min(budget.candidates, max(grids.values())):
         least, most = min(grids, key=grids.__getitem__), max(grids, key=grids.__getitem__)
         warnings.append(
@@ -150,11 +164,11 @@ def _warnings(study: Study, arms: Sequence[PlannedArm], grids: Mapping[str, int]
         )
     widest = max(arms, key=lambda arm: len(arm.space))
     counted = study.sampler != "grid" and budget.device_seconds is None
-    if counted and budget.candidates < CANDIDATES_A_FIELD * len(widest.space):
-        needed = CANDIDATES_A_FIELD * len(widest.space)
+    if counted and budget.candidates < CANDIDATES_PER_FIELD * len(widest.space):
+        needed = CANDIDATES_PER_FIELD * len(widest.space)
         warnings.append(
             f"{len(widest.space)} searched fields in '{widest.name}' but only "
-            f"{budget.candidates} candidates: fewer than {CANDIDATES_A_FIELD} a field; "
+            f"{budget.candidates} candidates: fewer than {CANDIDATES_PER_FIELD} a field; "
             f"raise budget.candidates to {needed} or search fewer fields"
         )
     needed = seeds_needed(len(arms))

@@ -7,21 +7,21 @@ from dataclasses import dataclass, field
 from dataclasses import replace as changed
 
 from msa_core.config.kinds import is_added, kind_of_path
-from msa_core.config.paths import Value, flatten, get, replace
-from msa_core.config.rules import resolve, restrict
+from msa_core.config.paths import Value, flatten, replace, value_at
+from msa_core.config.rules import resolve_fields, restrict_to
 from msa_core.config.schema import MODALITIES, Config, ConfigError
 from msa_core.plugins import kinds_added_by
 from spaces.designs.designs import Arm
 from spaces.designs.resolution import (
-    combinations_an_arm,
+    arm_signature,
+    combinations_per_arm,
     feasible_share,
+    find_refusal,
     possible_plugin_kinds,
     possible_space,
-    refusal,
-    signature,
 )
-from spaces.errors import at
-from spaces.search_space.domains import Domain, contains, describe
+from spaces.errors import error_at
+from spaces.search_space.domains import Domain, describe_domain, domain_contains
 from spaces.study_file.load import Study
 from spaces.syntax.constraints import Condition
 
@@ -30,11 +30,11 @@ FROZEN = ", frozen"  # behind the name of an arm that is there re-tuned too
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Versions:
-    """What besides the study decides the numbers.
+    """Versions of what decides the numbers besides the study.
 
     Attributes:
-        data: fingerprint of the data.
-        code: digest of the training core's source.
+        data: Fingerprint of the data.
+        code: Digest of the training core's source.
     """
 
     data: str
@@ -46,16 +46,17 @@ class PlannedArm:
     """An arm on the data at hand.
 
     Attributes:
-        changes: field -> value that it fixes over the base.
-        config: its configuration; modalities that the data lacks are off.
-        space: the fields searched in it; empty = nothing to tune.
-        constraints: what every candidate must satisfy.
-        start: candidates that are tried first; what one leaves open the sampler fills in.
-        frozen: the arm that is tuned for it; empty = it is tuned itself, or has nothing to tune.
-        inherits: the fields whose value it takes from that arm's best candidate.
-        key: digest of all that decides which candidates it is given and how they train. Cells
+        changes: Field -> value that it fixes over the base.
+        config: Its configuration; modalities that the data lacks are off.
+        space: Field -> domain of the fields searched in it; empty = nothing to tune.
+        constraints: Conditions that every candidate must satisfy.
+        start: Candidates that are tried first; what one leaves open the sampler fills in.
+        frozen: Name of the arm that is tuned for it; empty = it is tuned itself, or has nothing to
+            tune.
+        inherits: Fields whose value it takes from that arm's best candidate.
+        key: Digest of all that decides which candidates it is given and how they train. Cells
             of another key are another arm's, even under the same name.
-        levels: factor -> its level in this arm, see `spaces.designs.designs.Arm`.
+        levels: Factor -> its level in this arm, see `spaces.designs.designs.Arm`.
     """
 
     name: str
@@ -82,17 +83,29 @@ class _Candidate:
 def arms_on_data(
     study: Study, versions: Versions, modalities: Sequence[str]
 ) -> tuple[list[PlannedArm], dict[str, str], list[str]]:
-    """The arms that are left, which others they stand for, and why."""
+    """Find the arms that are left on the data at hand.
+
+    Args:
+        study: Study that is planned.
+        versions: Versions of the data and the training core.
+        modalities: Modalities that the data has.
+
+    Returns:
+        The arms; each merged arm -> the one that stands for it; notes that say why.
+
+    Raises:
+        ConfigError: The baseline makes no sense on this data.
+    """
     absent = [name for name in MODALITIES if name not in modalities]
     notes = [f"the data has no {name}: it is switched off in every arm" for name in absent]
-    most = combinations_an_arm(len(study.arms))
+    most = combinations_per_arm(len(study.arms))
     alike: dict[object, list[_Candidate]] = {}
     for arm in study.arms:
         config = replace(study.base, arm.changes)
         search = {**study.search, **arm.search}
         if absent:
-            config = restrict(config, modalities)
-            if reason := refusal(
+            config = restrict_to(config, modalities)
+            if reason := find_refusal(
                 config, search, arm.changes, study.data.scheme, study.constraints, most
             ):
                 if arm.name == study.baseline:
@@ -102,18 +115,19 @@ def arms_on_data(
         # Sorted, as candidates are drawn field by field: the order of a file means nothing.
         space = dict(sorted(possible_space(config, search, arm.changes).items()))
         candidate = _Candidate(arm=arm, config=config, space=space)
-        alike.setdefault(signature(config, space), []).append(candidate)
+        alike.setdefault(arm_signature(config, space), []).append(candidate)
     merged: dict[str, str] = {}
     kept: dict[str, PlannedArm] = {}
     for same in alike.values():
-        first = min(same, key=lambda candidate: _claim_to_the_name(study, candidate.arm))
-        # What designs call the same arm: a union of two has it by the factors of both.
+        first = min(same, key=lambda candidate: _naming_order(study, candidate.arm))
+        # Two designs that have this arm in common know it by factors of their own; effects need
+        # both. The arm that keeps its name comes last, since its own levels count.
         levels = {
             factor: level
             for candidate in (*(one for one in same if one is not first), first)
             for factor, level in candidate.arm.levels.items()
         }
-        kept[first.arm.name] = changed(_planned(study, first, versions), levels=levels)
+        kept[first.arm.name] = changed(_plan_arm(study, first, versions), levels=levels)
         others = [candidate.arm.name for candidate in same if candidate is not first]
         merged |= dict.fromkeys(others, first.arm.name)
         if others:
@@ -121,12 +135,11 @@ def arms_on_data(
     return [kept[arm.name] for arm in study.arms if arm.name in kept], merged, notes
 
 
-def _claim_to_the_name(study: Study, arm: Arm) -> tuple[object, ...]:
-    """Of arms that are the same the smallest keeps its name: the baseline, or the plainest.
-
-    It does not depend on the order of the file, and rarely on what else is in it.
-    """
-    different = sum(get(study.base, path) != value for path, value in arm.changes.items())
+def _naming_order(study: Study, arm: Arm) -> tuple[object, ...]:
+    """Return an order of arms that are the same: the first keeps its name."""
+    # The baseline, or else the plainest. It does not depend on the order of the file, and rarely on
+    # what else is in it, so an arm of a larger study finds its finished cells under its name.
+    different = sum(value_at(study.base, path) != value for path, value in arm.changes.items())
     is_other = arm.name != study.baseline
     return (is_other, different, len(arm.changes), len(arm.name), arm.name)
 
@@ -134,29 +147,33 @@ def _claim_to_the_name(study: Study, arm: Arm) -> tuple[object, ...]:
 def _merged_note(others: Sequence[str], first: str, on_data: bool) -> str:
     are = "are" if len(others) > 1 else "is"
     here = "on this data " if on_data else ""
-    return f"{named(others)} {are} merged into '{first}': {here}the same configuration"
+    return f"{name_some(others)} {are} merged into '{first}': {here}the same configuration"
 
 
-def _planned(study: Study, candidate: _Candidate, versions: Versions) -> PlannedArm:
+def _plan_arm(study: Study, candidate: _Candidate, versions: Versions) -> PlannedArm:
     arm, config, space = candidate.arm, candidate.config, candidate.space
+    # What a plugin adds belongs to the cells of the arms that can use it, and to no others.
     own_kinds = possible_plugin_kinds(config, {**study.search, **arm.search}, arm.changes)
     constraints = study.constraints if space else ()
     start = tuple(
         point
         for given in study.start
-        if (point := {n: v for n, v in given.items() if n in space and contains(space[n], v)})
+        if (
+            point := {n: v for n, v in given.items() if n in space and domain_contains(space[n], v)}
+        )
     )
     # The whole configuration and not only its active part: a searched choice may switch a
     # field on whose value then matters.
     decides = {
         "arm": arm.name,
-        "config": _whole(config, own_kinds) if space else resolve(config),
-        "space": {path: describe(domain) for path, domain in sorted(space.items())},
-        "tuning": _tuning(study) if space else [],
+        "config": _usable_fields(config, own_kinds) if space else resolve_fields(config),
+        "space": {path: describe_domain(domain) for path, domain in sorted(space.items())},
+        "tuning": _tuning_settings(study) if space else [],
         "tune_seeds": study.budget.tune_seeds if space else 0,
         "data": versions.data,
         "code": versions.code,
     }
+    # Present only where used: an empty entry would change the keys of all other studies.
     if constraints:
         decides["constraints"] = sorted(condition.text for condition in constraints)
     if start:
@@ -164,7 +181,7 @@ def _planned(study: Study, candidate: _Candidate, versions: Versions) -> Planned
     if digests := _plugin_digests(study, own_kinds):
         decides["plugins"] = digests
     if constraints and feasible_share(config, space, constraints) == 0:
-        raise at(
+        raise error_at(
             arm.where,
             f"arms: '{arm.name}': of a thousand random candidates none satisfies the constraints "
             f"({'; '.join(condition.text for condition in constraints)}); widen the domains or "
@@ -177,18 +194,29 @@ def _planned(study: Study, candidate: _Candidate, versions: Versions) -> Planned
         space=space,
         constraints=constraints,
         start=start,
-        key=digest(decides),
+        key=digest_of(decides),
     )
 
 
-def retuned(study: Study, arms: Sequence[PlannedArm]) -> tuple[list[PlannedArm], list[str]]:
-    """The arms with frozen hyperparameters instead of, or beside, the tuned ones."""
+def apply_retune(study: Study, arms: Sequence[PlannedArm]) -> tuple[list[PlannedArm], list[str]]:
+    """Put arms with frozen hyperparameters in place of, or beside, the tuned ones.
+
+    Args:
+        study: Study whose `retune` says which.
+        arms: Tuned arms.
+
+    Returns:
+        The arms to run, and notes on fields that keep their configured value.
+
+    Raises:
+        ConfigError: A frozen arm would have the name of another.
+    """
     reference = next(arm for arm in arms if arm.name == study.baseline)
     if study.retune == "each" or not reference.space:
         note = f"'{reference.name}' has nothing to tune, so there is nothing to freeze"
         return list(arms), [note] if study.retune != "each" else []
     found: list[PlannedArm] = []
-    kept: dict[str, list[str]] = {}  # what the reference does not search -> in which arms
+    kept: dict[str, list[str]] = {}  # values that the reference does not search -> arms with them
     names = {arm.name for arm in arms}
     for arm in arms:
         if study.retune == "both" and arm.name + FROZEN in names:
@@ -200,25 +228,26 @@ def retuned(study: Study, arms: Sequence[PlannedArm]) -> tuple[list[PlannedArm],
             continue
         if study.retune == "both":
             found.append(arm)
-        frozen = _frozen(arm, reference, arm.name + (FROZEN if study.retune == "both" else ""))
+        frozen = _freeze_arm(arm, reference, arm.name + (FROZEN if study.retune == "both" else ""))
         found.append(frozen)
         if own := sorted(arm.space.keys() - reference.space.keys()):
-            values = ", ".join(f"{path} = {get(arm.config, path)}" for path in own)
+            values = ", ".join(f"{path} = {value_at(arm.config, path)}" for path in own)
             kept.setdefault(values, []).append(frozen.name)
     return found, [
-        f"{named(arms)}: '{reference.name}' does not search {values}; kept so"
+        f"{name_some(arms)}: '{reference.name}' does not search {values}; kept so"
         for values, arms in kept.items()
     ]
 
 
-def named(arms: Sequence[str], most: int = 3) -> str:
-    """Some arms by name, and how many more."""
+def name_some(arms: Sequence[str], most: int = 3) -> str:
+    """Name some arms, and say how many more there are."""
     more = f" and {len(arms) - most} more" if len(arms) > most else ""
     return ", ".join(f"'{name}'" for name in arms[:most]) + more
 
 
-def _frozen(arm: PlannedArm, reference: PlannedArm, name: str) -> PlannedArm:
+def _freeze_arm(arm: PlannedArm, reference: PlannedArm, name: str) -> PlannedArm:
     inherits = tuple(path for path in reference.space if path in arm.space)
+    # The keys of both arms: the values come from the reference, and which of them count from `arm`.
     decides = {"arm": name, "frozen": arm.key, "from": reference.key, "inherits": list(inherits)}
     return PlannedArm(
         name=name,
@@ -227,13 +256,13 @@ def _frozen(arm: PlannedArm, reference: PlannedArm, name: str) -> PlannedArm:
         space={},
         frozen=reference.name,
         inherits=inherits,
-        key=digest(decides),
+        key=digest_of(decides),
         levels=arm.levels,
     )
 
 
-def _whole(config: Config, own_kinds: Collection[tuple[str, str]]) -> dict[str, Value]:
-    """Every field, without those of plugins' kinds that the arm can't use."""
+def _usable_fields(config: Config, own_kinds: Collection[tuple[str, str]]) -> dict[str, Value]:
+    """Return every field, without those of plugins' kinds that the arm can't use."""
     return {
         path: value
         for path, value in flatten(config).items()
@@ -244,7 +273,7 @@ def _whole(config: Config, own_kinds: Collection[tuple[str, str]]) -> dict[str, 
 
 
 def _plugin_digests(study: Study, own_kinds: Collection[tuple[str, str]]) -> list[str]:
-    """Of the plugins that an arm can use: the others are no part of its cells."""
+    """Return the digests of the plugins that an arm can use."""
     return sorted(
         plugin.digest
         for plugin in study.plugins
@@ -252,8 +281,8 @@ def _plugin_digests(study: Study, own_kinds: Collection[tuple[str, str]]) -> lis
     )
 
 
-def _tuning(study: Study) -> list[str | int]:
-    """What decides which candidates an arm is given and how long each trains."""
+def _tuning_settings(study: Study) -> list[str | int]:
+    """Return what decides which candidates an arm is given and how long each trains."""
     budget = study.budget
     decides: list[str | int] = [study.sampler, budget.seed, budget.generation, study.metric]
     if budget.scheduler != "none":
@@ -264,10 +293,10 @@ def _tuning(study: Study) -> list[str | int]:
 
 
 def check_annotations(arm: PlannedArm, annotated: Sequence[str]) -> None:
-    """Whether the data has the unimodal labels that an arm asks for.
+    """Check that the data has the unimodal labels that an arm asks for.
 
     Raises:
-        ConfigError: it has not.
+        ConfigError: It has not.
     """
     unimodal = arm.config.loss.unimodal
     searched = arm.space.get("loss.unimodal.target")
@@ -283,7 +312,7 @@ def check_annotations(arm: PlannedArm, annotated: Sequence[str]) -> None:
         )
 
 
-def digest(value: object) -> str:
-    """Names a value of plain parts."""
+def digest_of(value: object) -> str:
+    """Return the digest of a value of plain parts (what JSON can hold)."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:24]

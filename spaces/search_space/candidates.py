@@ -6,14 +6,14 @@ import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from msa_core.config.paths import Value, fields_of, get, replace
+from msa_core.config.paths import Value, fields_of, replace, value_at
 from msa_core.config.rules import is_active
 from msa_core.config.schema import Config, ConfigError
-from spaces.search_space.domains import Choice, Domain, at, size_of, values_of
+from spaces.search_space.domains import Choice, Domain, size_of, value_at_share, values_of
 from spaces.syntax.constraints import Condition
 
 Params = Mapping[str, Value]
-MOST_POINTS = 100_000  # of a grid
+MOST_POINTS = 100_000  # a larger grid is refused
 
 
 class ArmSpace:
@@ -30,40 +30,42 @@ class ArmSpace:
         constraints: Sequence[Condition] = (),
         taken_to_hold: frozenset[str] = frozenset(),
     ) -> None:
-        """Nothing is picked yet.
+        """Create the space of an arm.
 
         Args:
-            config: of the arm; what is not picked has its value there.
-            space: the searched fields.
-            constraints: what every candidate must satisfy.
-            taken_to_hold: searched fields whose `when` is not looked at.
+            config: Configuration of the arm; what is not picked has its value there.
+            space: Field -> domain of the searched fields.
+            constraints: Conditions that every candidate must satisfy.
+            taken_to_hold: Searched fields whose `when` is taken to hold.
 
         Raises:
-            ConfigError: fields whose `when`s wait for one another.
+            ConfigError: Fields whose `when`s wait for one another.
         """
         self.config = config
         self.space = space
         self.constraints = tuple(constraints)
-        self.order = in_order(space)
+        self.order = pick_order(space)
         self._taken_to_hold = taken_to_hold
         whens = [domain.when for domain in space.values() if domain.when]
         self._unpicked = {
-            path: get(config, path)
+            path: value_at(config, path)
             for condition in (*whens, *self.constraints)
             for path in condition.paths
         }
         self._switches = [path for path in self.order if is_switch(path)]
         self._active: dict[tuple[Value | None, ...], tuple[Config, dict[str, bool]]] = {}
 
-    def settle(self, pick: Callable[[str], Value]) -> dict[str, Value]:
-        """A candidate: values for the fields that are searched in it, and for no others.
+    def settle_candidate(self, pick: Callable[[str], Value]) -> dict[str, Value]:
+        """Pick a candidate: values for the fields that are searched in it, and for no others.
 
         Args:
-            pick: the value of a field; asked in order, once a field, and only if it is searched
-                as far as is known by then.
+            pick: Function from a field to its value. It is called in order, once per field, and
+                only if the field is searched as far as is known by then.
         """
         picked: dict[str, Value] = {}
         params: dict[str, Value] = {}
+        # A field that is picked can switch others on and off, so all are gone through until nothing
+        # changes. The bound ends the switching of two fields that switch each other off.
         for _ in range(2 * len(self.order) + 1):
             before = list(params)
             for path in self.order:
@@ -77,16 +79,16 @@ class ArmSpace:
                 break
         return params
 
-    def draw(self, draw: random.Random) -> dict[str, Value]:
-        """A candidate at random; it need not satisfy the constraints."""
-        return self.settle(lambda path: at(self.space[path], draw.random()))
+    def draw_candidate(self, draw: random.Random) -> dict[str, Value]:
+        """Draw a candidate at random; it need not satisfy the constraints."""
+        return self.settle_candidate(lambda path: value_at_share(self.space[path], draw.random()))
 
     def is_read(self, path: str) -> bool:
-        """Whether a `when` or a constraint reads a field."""
+        """Check whether a `when` or a constraint reads a field."""
         return path in self._unpicked
 
-    def violated(self, params: Params) -> Condition | None:
-        """The first constraint that a candidate does not satisfy."""
+    def violated_constraint(self, params: Params) -> Condition | None:
+        """Return the first constraint that a candidate does not satisfy, if any."""
         if not self.constraints:
             return None
         values = {**self._unpicked, **params}
@@ -100,6 +102,8 @@ class ArmSpace:
         return self._means_something(path, params)
 
     def _means_something(self, path: str, params: Params) -> bool:
+        # Kept by the values of the switches, as a number never decides what means something: a
+        # search of thousands of candidates has few such combinations.
         switched = tuple(params.get(switch) for switch in self._switches)
         if switched not in self._active:
             switches = {switch: params[switch] for switch in self._switches if switch in params}
@@ -111,15 +115,15 @@ class ArmSpace:
 
 
 def is_switch(path: str) -> bool:
-    """Whether what a field holds can decide whether others mean anything."""
+    """Check whether a field's value can decide whether others mean anything."""
     return fields_of(Config)[path][1] in (bool, str)
 
 
-def in_order(space: Mapping[str, Domain]) -> tuple[str, ...]:
-    """The searched fields as they are picked: choices first, and each after what its `when` reads.
+def pick_order(space: Mapping[str, Domain]) -> tuple[str, ...]:
+    """Sort the searched fields as they are picked: choices first, each after what its `when` reads.
 
     Raises:
-        ConfigError: fields whose `when`s wait for one another.
+        ConfigError: Fields whose `when`s wait for one another.
     """
     waiting = sorted(space, key=lambda path: not isinstance(space[path], Choice))
     order: list[str] = []
@@ -141,40 +145,45 @@ def in_order(space: Mapping[str, Domain]) -> tuple[str, ...]:
 def grid_size(
     config: Config, space: Mapping[str, Domain], constraints: Sequence[Condition] = ()
 ) -> int:
-    """How many candidates an arm can have at all.
+    """Return how many candidates an arm can have at all.
 
     Raises:
-        ConfigError: infinitely many, or more than `MOST_POINTS`.
+        ConfigError: Infinitely many, or more than `MOST_POINTS`.
     """
-    return sum(count for _, _, count in _grid(config, tuple(space.items()), tuple(constraints)))
+    return sum(
+        count for _, _, count in _grid_blocks(config, tuple(space.items()), tuple(constraints))
+    )
 
 
 def grid_points(
     config: Config, space: Mapping[str, Domain], constraints: Sequence[Condition], seed: int
 ) -> Iterator[dict[str, Value]]:
-    """Every candidate that an arm can have, once, in an order that the seed alone decides.
+    """Yield every candidate that an arm can have, once, in an order that the seed alone decides.
 
     Raises:
-        ConfigError: see `grid_size`.
+        ConfigError: See `grid_size`.
     """
-    blocks = _grid(config, tuple(space.items()), tuple(constraints))
+    # The order must not depend on the budget: a larger one then only adds points.
+    blocks = _grid_blocks(config, tuple(space.items()), tuple(constraints))
     starts = [0, *itertools.accumulate(count for _, _, count in blocks)]
-    places = list(range(starts[-1]))
-    random.Random(f"{seed}/grid").shuffle(places)
-    for place in places:
-        block = next(number for number, end in enumerate(starts[1:]) if place < end)
-        yield _nth_point(space, blocks[block], place - starts[block])
+    positions = list(range(starts[-1]))
+    random.Random(f"{seed}/grid").shuffle(positions)
+    for position in positions:
+        block = next(number for number, end in enumerate(starts[1:]) if position < end)
+        yield _nth_point(space, blocks[block], position - starts[block])
 
 
-# What was picked of the fields that decide, the others that are searched with it, their product.
+# Values picked of the fields that decide; the other fields that are searched with them; number of
+# points, the product of the sizes of these.
 _Block = tuple[dict[str, Value], tuple[str, ...], int]
 
 
 @functools.lru_cache(maxsize=1024)
-def _grid(
+def _grid_blocks(
     config: Config, space: tuple[tuple[str, Domain], ...], constraints: tuple[Condition, ...]
 ) -> tuple[_Block, ...]:
-    """The grid in blocks: where what decides about others and constraints is picked alike."""
+    """Return the grid in blocks of points that agree in all that decides about other fields."""
+    # Points are counted and not listed: a study can have a hundred arms of 100,000 points.
     domains = dict(space)
     for path, domain in domains.items():
         if size_of(domain) is None:
@@ -189,10 +198,10 @@ def _grid(
     total = 0
     for values in itertools.product(*(values_of(domains[path]) or () for path in deciding)):
         picked = dict(zip(deciding, values, strict=True))
-        params = arm.settle(lambda path, picked=picked: picked.get(path, 0))  # type: ignore[misc]
+        params = arm.settle_candidate(lambda path, picked=picked: picked.get(path, 0))  # type: ignore[misc]
         own = {path: value for path, value in params.items() if path in picked}
         name = tuple(own.items())
-        if name in blocks or arm.violated(own):
+        if name in blocks or arm.violated_constraint(own):
             continue
         others = tuple(path for path in params if path not in picked)
         count = math.prod(size_of(domains[path]) or 0 for path in others)
@@ -209,12 +218,13 @@ def _check_size(points: int) -> None:
         )
 
 
-def _nth_point(space: Mapping[str, Domain], block: _Block, place: int) -> dict[str, Value]:
+def _nth_point(space: Mapping[str, Domain], block: _Block, position: int) -> dict[str, Value]:
     picked, others, _ = block
     point = dict(picked)
     for path in others:
         values = values_of(space[path])
         assert values is not None
-        place, own = divmod(place, len(values))
+        # The position is read as a number whose digits are the positions within the domains.
+        position, own = divmod(position, len(values))
         point[path] = values[own]
     return point

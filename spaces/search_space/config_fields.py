@@ -4,59 +4,65 @@ from typing import Any
 
 from msa_core.config.paths import Value, check_value
 from msa_core.config.schema import Config
-from spaces.errors import at, located
-from spaces.search_space.domains import DOMAINS, Domain, contains, parse_domain
+from spaces.errors import check_at, error_at
+from spaces.search_space.domains import DOMAINS, Domain, domain_contains, parse_domain
 from spaces.syntax.constraints import Condition, parse_condition
-from spaces.syntax.document import Node, is_domain, leaves
+from spaces.syntax.document import Node, is_domain, iterate_leaves
 
-MOST_CONDITIONS = 100
+MOST_CONDITIONS = 100  # each is evaluated for every arm or candidate
 SEARCH = "search"  # inside the changes of an arm: fields that are searched in it alone
 
 
 def fixed_fields(node: Node, part: str) -> dict[str, Value]:
-    """Field -> checked value of a mapping of fields.
+    """Parse a mapping of fields: field -> checked value.
 
     Raises:
-        StudyError: no mapping, no such field, or a value that it does not allow.
+        StudyError: No mapping, no such field, or a value that it does not allow.
     """
     if not isinstance(node.value, dict):
-        raise at(node.where, f"{part}: needs a mapping of fields, but got {node.plain()!r}")
+        raise error_at(
+            node.where, f"{part}: needs a mapping of fields, but got {node.plain_value()!r}"
+        )
     return {
-        name: located(child.where, part, check_value, Config, name, child.plain())
-        for name, child in leaves(node, lambda child: False)
+        name: check_at(child.where, part, check_value, Config, name, child.plain_value())
+        for name, child in iterate_leaves(node, lambda child: False)
     }
 
 
 def searched_fields(node: Node, part: str) -> dict[str, Domain]:
-    """Field -> domain of a mapping of searched fields.
+    """Parse a mapping of searched fields: field -> domain.
 
     Raises:
-        StudyError: no mapping, no such field, or a domain that does not fit it.
+        StudyError: No mapping, no such field, or a domain that does not fit it.
     """
     if not isinstance(node.value, dict):
-        raise at(node.where, f"{part}: needs a mapping of fields, but got {node.plain()!r}")
+        raise error_at(
+            node.where, f"{part}: needs a mapping of fields, but got {node.plain_value()!r}"
+        )
     found: dict[str, Domain] = {}
-    for name, child in leaves(node, is_domain):
+    for name, child in iterate_leaves(node, is_domain):
         if not is_domain(child):
-            raise at(
+            raise error_at(
                 child.where,
                 f"{part}: '{name}' needs one domain, e.g. {{uniform: [0, 1]}}; "
                 f"allowed are {', '.join(DOMAINS)}",
             )
-        found[name] = located(child.where, part, parse_domain, name, child.plain())
+        found[name] = check_at(child.where, part, parse_domain, name, child.plain_value())
     return found
 
 
 def changed_fields(node: Node, part: str) -> tuple[dict[str, Value], dict[str, Domain]]:
-    """What an arm changes: fields that it fixes, and below `search` fields that it searches.
+    """Parse what an arm changes: fields that it fixes, and below `search` fields that it searches.
 
     Raises:
-        StudyError: as `fixed_fields` and `searched_fields`, or a field that is in both.
+        StudyError: As `fixed_fields` and `searched_fields`, or a field that is in both.
     """
     if node.value is None:
         return {}, {}
     if not isinstance(node.value, dict):
-        raise at(node.where, f"{part}: needs a mapping of fields, but got {node.plain()!r}")
+        raise error_at(
+            node.where, f"{part}: needs a mapping of fields, but got {node.plain_value()!r}"
+        )
     own = node.value.get(SEARCH)
     fixed = fixed_fields(
         Node(node.where, {name: child for name, child in node.value.items() if name != SEARCH}),
@@ -64,26 +70,26 @@ def changed_fields(node: Node, part: str) -> tuple[dict[str, Value], dict[str, D
     )
     searched = searched_fields(own, f"{part}: {SEARCH}") if own is not None else {}
     for name in searched.keys() & fixed.keys():
-        raise at(
+        raise error_at(
             node.where, f"{part}: '{name}' is both fixed and searched here; remove one of the two"
         )
     return fixed, searched
 
 
-def conditions(node: Node | None, part: str) -> tuple[Condition, ...]:
-    """One condition or a list of them, each once.
+def parse_conditions(node: Node | None, part: str) -> tuple[Condition, ...]:
+    """Parse one condition or a list of them, each once.
 
     Raises:
-        StudyError: no condition, or more than anyone thinks of.
+        StudyError: No condition, or more than `MOST_CONDITIONS`.
     """
     if node is None or node.value is None:
         return ()
     entries = node.value if isinstance(node.value, list) else [node]
     found = dict.fromkeys(
-        located(entry.where, part, parse_condition, entry.plain()) for entry in entries
+        check_at(entry.where, part, parse_condition, entry.plain_value()) for entry in entries
     )
     if len(found) > MOST_CONDITIONS:
-        raise at(
+        raise error_at(
             node.where,
             f"{part}: {len(found):,} conditions, but at most {MOST_CONDITIONS} are allowed; join "
             "some by 'and' or 'or'",
@@ -92,14 +98,14 @@ def conditions(node: Node | None, part: str) -> tuple[Condition, ...]:
 
 
 def start_points(node: Node | None, search: dict[str, Domain]) -> tuple[dict[str, Value], ...]:
-    """Candidates to try first.
+    """Parse the candidates to try first.
 
     Args:
-        node: the `start` part of a study.
-        search: every field that is searched in some arm.
+        node: The `start` part of a study.
+        search: Field -> domain of every field that is searched in some arm.
 
     Raises:
-        StudyError: no list of mappings, or a value that is in no searched domain.
+        StudyError: No list of mappings, or a value that is in no searched domain.
     """
     if node is None or node.value is None:
         return ()
@@ -109,14 +115,16 @@ def start_points(node: Node | None, search: dict[str, Domain]) -> tuple[dict[str
         point = fixed_fields(entry, "start")
         for name, value in point.items():
             if name not in search:
-                raise at(entry.where, f"start: '{name}' is not searched; put its value into 'base'")
-            if not contains(search[name], value):
-                raise at(
+                raise error_at(
+                    entry.where, f"start: '{name}' is not searched; put its value into 'base'"
+                )
+            if not domain_contains(search[name], value):
+                raise error_at(
                     entry.where,
                     f"start: '{name}' is searched in a domain that has no {value!r}; "
                     "widen the domain or change the value",
                 )
         if not point:
-            raise at(entry.where, "start: a starting point names at least one searched field")
+            raise error_at(entry.where, "start: a starting point names at least one searched field")
         points.append(point)
     return tuple(points)

@@ -1,17 +1,17 @@
-"""What a searched field may be: uniform, log_uniform, int, choice; and when it is searched."""
+"""Domains of searched fields: uniform, log_uniform, int, choice; and their `when`."""
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from msa_core.config.paths import Value, check_path, check_value, fields_of, nearest
+from msa_core.config.paths import Value, check_path, check_value, did_you_mean, fields_of
 from msa_core.config.schema import Config, ConfigError
 from spaces.syntax.constraints import Condition, parse_condition
 
 MOST_ORDERS = 690  # natural ones; beyond, `math.exp` has no result
 MOST_STEPS = 10**12  # beyond, floats no longer tell them apart
-MOST_VALUES = 100_000  # of a finite domain; one of more is never listed
+MOST_VALUES = 100_000  # a finite domain of more values is never listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,31 +53,32 @@ class Choice:
 
 
 Domain = Uniform | LogUniform | Int | Choice
+# The first lines of the docstrings above are what `triptych explain` and docs/studies.md show.
 # Name of each domain -> what may stand beside it.
-_BESIDE = {
+DOMAIN_OPTIONS = {
     "uniform": ("step", "when"),
     "log_uniform": ("when",),
     "int": ("step", "log", "when"),
     "choice": ("when",),
 }
-DOMAINS = tuple(_BESIDE)
+DOMAINS = tuple(DOMAIN_OPTIONS)
 
 
 def parse_domain(path: str, mapping: Mapping[str, object]) -> Domain:
-    """The domain of a field from its study file form, e.g. `{int: [8, 64], step: 8}`.
+    """Parse the domain of a field from its study file form, e.g. `{int: [8, 64], step: 8}`.
 
     Raises:
-        ConfigError: no such field or domain, a domain that does not fit the field's type, or a
+        ConfigError: No such field or domain, a domain that does not fit the field's type, or a
             value that the field does not allow.
     """
-    kind = _kind(path, mapping)
+    kind = _domain_kind(path, mapping)
     arguments = mapping[kind]
     if not isinstance(arguments, list):
         raise ConfigError(f"'{path}': {kind} needs a list, but got {arguments!r}")
-    when = _when(path, mapping)
+    when = _parse_when(path, mapping)
     if kind == "choice":
-        return Choice(_options(path, arguments), when=when)
-    low, high = _interval(path, kind, arguments)
+        return Choice(_parse_options(path, arguments), when=when)
+    low, high = _parse_interval(path, kind, arguments)
     if kind == "int":
         log = mapping.get("log", False)
         if not isinstance(log, bool):
@@ -86,10 +87,10 @@ def parse_domain(path: str, mapping: Mapping[str, object]) -> Domain:
             raise ConfigError(f"'{path}': a logarithmic int has no step; remove 'step' or 'log'")
         if log and low < 1:
             raise ConfigError(f"'{path}': 'log: true' needs low >= 1, but got low={low}")
-        step = _step(path, mapping, low, high, whole=True)
+        step = _parse_step(path, mapping, low, high, whole=True)
         return Int(int(low), int(high), 1 if step is None else int(step), log, when=when)
     if kind == "uniform":
-        return Uniform(low, high, _step(path, mapping, low, high, whole=False), when=when)
+        return Uniform(low, high, _parse_step(path, mapping, low, high, whole=False), when=when)
     if not (low > 0 and math.isfinite(high)):
         raise ConfigError(f"'{path}': log_uniform needs low > 0, but got low={low}")
     if math.log(high) - math.log(low) > MOST_ORDERS:
@@ -97,31 +98,31 @@ def parse_domain(path: str, mapping: Mapping[str, object]) -> Domain:
     return LogUniform(low, high, when=when)
 
 
-def _kind(path: str, mapping: Mapping[str, object]) -> str:
-    """Which domain a mapping is; what stands beside it must belong there."""
-    named = [name for name in mapping if name in _BESIDE]
-    beside = [name for name in mapping if name not in _BESIDE]
+def _domain_kind(path: str, mapping: Mapping[str, object]) -> str:
+    """Return the name of the domain in a mapping; what stands beside it must belong there."""
+    named = [name for name in mapping if name in DOMAIN_OPTIONS]
+    beside = [name for name in mapping if name not in DOMAIN_OPTIONS]
     if len(named) > 1:
         raise ConfigError(f"'{path}' needs one domain, but got {' and '.join(named)}")
     if not named:
         strange = [name for name in beside if name not in ("step", "log", "when")] or ["nothing"]
         raise ConfigError(
             f"'{path}': '{strange[0]}' is not a domain; allowed are {', '.join(DOMAINS)}"
-            f"{nearest(strange[0], DOMAINS)}"
+            f"{did_you_mean(strange[0], DOMAINS)}"
         )
     (kind,) = named
     for name in beside:
         if name == "log" and kind == "uniform":
             raise ConfigError(f"'{path}': uniform has no 'log'; use log_uniform")
-        if name not in _BESIDE[kind]:
+        if name not in DOMAIN_OPTIONS[kind]:
             raise ConfigError(
-                f"'{path}': {kind} has no '{name}'; allowed are {', '.join(_BESIDE[kind])}"
-                f"{nearest(name, _BESIDE[kind])}"
+                f"'{path}': {kind} has no '{name}'; allowed are {', '.join(DOMAIN_OPTIONS[kind])}"
+                f"{did_you_mean(name, DOMAIN_OPTIONS[kind])}"
             )
     return kind
 
 
-def _when(path: str, mapping: Mapping[str, object]) -> Condition | None:
+def _parse_when(path: str, mapping: Mapping[str, object]) -> Condition | None:
     if "when" not in mapping:
         return None
     try:
@@ -133,14 +134,14 @@ def _when(path: str, mapping: Mapping[str, object]) -> Condition | None:
     return when
 
 
-def _options(path: str, arguments: list[object]) -> tuple[Value, ...]:
+def _parse_options(path: str, arguments: list[object]) -> tuple[Value, ...]:
     options = tuple(check_value(Config, path, option) for option in arguments)
     if len(options) < 2 or len(set(options)) != len(options):
         raise ConfigError(f"'{path}': choice needs two or more different values, got {arguments}")
     return options
 
 
-def _interval(path: str, kind: str, arguments: list[object]) -> tuple[float, float]:
+def _parse_interval(path: str, kind: str, arguments: list[object]) -> tuple[float, float]:
     check_path(Config, path)
     if len(arguments) != 2:
         raise ConfigError(f"'{path}': {kind} needs [low, high], but got {arguments}")
@@ -158,10 +159,10 @@ def _interval(path: str, kind: str, arguments: list[object]) -> tuple[float, flo
     return low, high
 
 
-def _step(
+def _parse_step(
     path: str, mapping: Mapping[str, object], low: float, high: float, *, whole: bool
 ) -> float | None:
-    """The step; refused where it does not lead from low to high, as Optuna would lower high."""
+    """Parse the step, which must lead from low to high."""
     if "step" not in mapping:
         return None
     step = mapping["step"]
@@ -173,7 +174,9 @@ def _step(
     ):
         wanted = "a whole number" if whole else "a number"
         raise ConfigError(f"'{path}': 'step' must be {wanted} above 0, but got {step!r}")
-    steps = _exact(high - low if whole else high, low if not whole else 0) / _exact(step)
+    steps = _exact_decimal(high - low if whole else high, low if not whole else 0) / _exact_decimal(
+        step
+    )
     if steps > MOST_STEPS:
         raise ConfigError(f"'{path}': the step {step:g} makes too many values; leave it out")
     fitting = int(steps)
@@ -182,8 +185,9 @@ def _step(
             f"'{path}': `step <= high - low` must hold, but got "
             f"(low={low:g}, high={high:g}, step={step:g})"
         )
+    # Optuna would lower high instead.
     if steps != fitting:
-        nearest_high = float(_exact(low) + fitting * _exact(step))
+        nearest_high = float(_exact_decimal(low) + fitting * _exact_decimal(step))
         raise ConfigError(
             f"'{path}': steps of {step:g} from {low:g} do not reach {high:g}; "
             f"the nearest high that fits is {nearest_high:g}"
@@ -191,13 +195,15 @@ def _step(
     return int(step) if whole else float(step)
 
 
-def _exact(number: float, minus: float = 0.0) -> Decimal:
-    """A number as it is written: .1 is a tenth."""
+def _exact_decimal(number: float, minus: float = 0.0) -> Decimal:
+    # As it is written: .1 is a tenth here, and not the float next to it. With floats .6 / .1 is
+    # 5.999..., and a step that fits would be refused.
     return Decimal(repr(number)) - Decimal(repr(minus))
 
 
-def describe(domain: Domain) -> str:
-    """A domain as a person writes it: `log_uniform [0.0001, 0.01]`."""
+def describe_domain(domain: Domain) -> str:
+    """Write a domain in one line: `log_uniform [0.0001, 0.01]`."""
+    # This text is part of the keys of cells: a change would make all finished ones stale.
     match domain:
         case Choice(options):
             text = f"choice {list(options)}"
@@ -205,20 +211,22 @@ def describe(domain: Domain) -> str:
             text = f"int [{low}, {high}]"
             text += f" step {step}" if step != 1 else " log" if log else ""
         case Uniform(low, high, step):
-            text = f"uniform [{_short(low)}, {_short(high)}]" + (f" step {step!r}" if step else "")
+            text = f"uniform [{_short_number(low)}, {_short_number(high)}]" + (
+                f" step {step!r}" if step else ""
+            )
         case LogUniform(low, high):
-            text = f"log_uniform [{_short(low)}, {_short(high)}]"
+            text = f"log_uniform [{_short_number(low)}, {_short_number(high)}]"
     return f"{text} when {domain.when.text}" if domain.when else text
 
 
-def _short(number: float) -> str:
-    """A number in few digits, but never as another number: keys hold it."""
+def _short_number(number: float) -> str:
+    # Few digits for a person, but never those of another number: keys must tell the two apart.
     short = f"{number:g}"
     return short if float(short) == number else repr(number)
 
 
-def written(domain: Domain) -> dict[str, object]:
-    """The study file form of a domain; `parse_domain` reads it back."""
+def write_domain(domain: Domain) -> dict[str, object]:
+    """Return the study file form of a domain; `parse_domain` reads it back."""
     form: dict[str, object]
     match domain:
         case Choice(options):
@@ -234,82 +242,82 @@ def written(domain: Domain) -> dict[str, object]:
 
 
 def size_of(domain: Domain) -> int | None:
-    """How many values a domain has; None if it is infinite."""
+    """Return how many values a domain has; None if it is infinite."""
     match domain:
         case Choice(options):
             return len(options)
         case Int(low, high, step):
             return (high - low) // step + 1
         case Uniform(low, high, float() as step):
-            return int(_exact(high, low) / _exact(step)) + 1
+            return int(_exact_decimal(high, low) / _exact_decimal(step)) + 1
     return None
 
 
 def values_of(domain: Domain) -> tuple[Value, ...] | None:
-    """All values of a finite domain in their order; None if it has more than `MOST_VALUES`."""
+    """Return all values of a finite domain in order; None if it has more than `MOST_VALUES`."""
     size = size_of(domain)
     if size is None or size > MOST_VALUES:
         return None
-    return tuple(_nth(domain, place) for place in range(size))
+    return tuple(_nth_value(domain, position) for position in range(size))
 
 
-def contains(domain: Domain, value: Value) -> bool:
-    """Whether a value, in the type of its field, is one of the domain's."""
+def domain_contains(domain: Domain, value: Value) -> bool:
+    """Check whether a value, in the type of its field, is one of the domain's."""
     if isinstance(domain, Choice):
         return value in domain.options
     if isinstance(value, bool | str) or not domain.low <= value <= domain.high:
         return False
-    return tidy(domain, value) == value
+    # Values of a stepped domain are those that `tidy_value` leaves as they are.
+    return tidy_value(domain, value) == value
 
 
-def at(domain: Domain, share: float) -> Value:
-    """The value with this share of the domain below it, on the domain's own scale.
+def value_at_share(domain: Domain, share: float) -> Value:
+    """Return the value with this share of the domain below it, on the domain's own scale.
 
     Args:
-        domain: the domain.
-        share: from 0 to below 1.
+        domain: Domain of the value.
+        share: Share in [0, 1).
     """
     match domain:
         case LogUniform(low, high):
             orders = math.log(high) - math.log(low)
-            return _between(low, low * math.exp(share * orders), high)
+            return _clip_to(low, low * math.exp(share * orders), high)
         case Int(low, high, _, True):
             # Half a number more on both sides, as Optuna draws them.
-            drawn = math.exp(_mixed(math.log(low - 0.5), math.log(high + 0.5), share))
-            return int(_between(low, round(drawn), high))
+            drawn = math.exp(_interpolate(math.log(low - 0.5), math.log(high + 0.5), share))
+            return int(_clip_to(low, round(drawn), high))
         case Uniform(low, high, None):
-            return _between(low, _mixed(low, high, share), high)
+            return _clip_to(low, _interpolate(low, high, share), high)
     size = size_of(domain)
     assert size is not None
-    return _nth(domain, min(size - 1, int(share * size)))
+    return _nth_value(domain, min(size - 1, int(share * size)))
 
 
-def tidy(domain: Domain, value: Value) -> Value:
-    """The value of a stepped domain as a person writes it: .3 and not .30000000000000004."""
+def tidy_value(domain: Domain, value: Value) -> Value:
+    """Return the value of a stepped domain as a person writes it: .3, not .30000000000000004."""
     match domain:
         case Uniform(low, _, float() as step) if isinstance(value, int | float):
-            return _nth(domain, round((value - low) / step))
+            return _nth_value(domain, round((value - low) / step))
         case Int(low, high, step) if isinstance(value, int | float):
-            return int(_between(low, low + round((value - low) / step) * step, high))
+            return int(_clip_to(low, low + round((value - low) / step) * step, high))
     return value
 
 
-def _nth(domain: Domain, place: int) -> Value:
-    """A value of a finite domain by its place."""
+def _nth_value(domain: Domain, position: int) -> Value:
     match domain:
         case Choice(options):
-            return options[place]
+            return options[position]
         case Int(low, _, step):
-            return low + place * step
+            return low + position * step
         case Uniform(low, _, float() as step):
-            return float(_exact(low) + place * _exact(step))
-    raise AssertionError("an infinite domain has no places")
+            return float(_exact_decimal(low) + position * _exact_decimal(step))
+    raise AssertionError("an infinite domain has no positions")
 
 
-def _mixed(low: float, high: float, share: float) -> float:
+def _interpolate(low: float, high: float, share: float) -> float:
     return low + share * (high - low)
 
 
-def _between(low: float, value: float, high: float) -> float:
-    """Rounding may have led a little out of the interval."""
+def _clip_to(low: float, value: float, high: float) -> float:
+    # Rounding may have led a little out of the interval.
     return min(max(value, low), high)

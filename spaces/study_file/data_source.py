@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from msa_core.config.paths import nearest, replace
+from msa_core.config.paths import did_you_mean, replace
 from msa_core.config.planted import WORLDS
 from msa_core.config.schema import LABEL_SCHEMES, PlantedConfig
-from spaces.errors import at, located
+from spaces.errors import check_at, error_at
 from spaces.syntax.document import Node
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"  # of a folder
@@ -19,10 +19,10 @@ class DataSource:
     """Where the data comes from.
 
     Attributes:
-        scheme: the label scheme, `mosi` or `sims`.
-        file: a feature file, or None.
-        planted: the generator's settings, or None. With neither, the user names a file.
-        text_model: the folder of a language model that makes the text features, or None.
+        scheme: Name of the label scheme, `mosi` or `sims`.
+        file: Feature file, or None.
+        planted: Settings of the generator, or None. With neither, the user names a file.
+        text_model: Folder of a language model that makes the text features, or None.
     """
 
     scheme: str
@@ -35,22 +35,22 @@ def data_sources(root: Node, raw: str | dict[str, Any], folder: Path) -> dict[st
     """Check the `data` part of a study file.
 
     Args:
-        root: the document, for places.
-        raw: its `data` part: `planted`, a path, a mapping, or `sets` of them.
-        folder: relative paths start here.
+        root: The document, for the places of mistakes.
+        raw: Its `data` part: `planted`, a path, a mapping, or `sets` of them.
+        folder: Folder at which relative paths start.
 
     Returns:
         Name of a data set -> where it comes from; the name is empty where there is one alone.
 
     Raises:
-        StudyError: an unknown field, scheme or setting.
+        StudyError: An unknown field, scheme or setting.
     """
     node = root.value.get("data", root)
     if not isinstance(raw, dict) or "sets" not in raw:
         return {"": _data_source(node, raw, folder)}
-    sets = node.find(("sets",))
+    sets = node.find_node(("sets",))
     if len(raw) > 1 or not isinstance(sets.value, dict) or not sets.value:
-        raise at(
+        raise error_at(
             sets.where,
             "data.sets: needs a mapping of names to data sets, with nothing beside it, e.g. "
             "{sets: {mosi: {file: mosi.pkl}, mosei: {file: mosei.pkl}}}",
@@ -58,14 +58,16 @@ def data_sources(root: Node, raw: str | dict[str, Any], folder: Path) -> dict[st
     found = {}
     for name, child in sets.value.items():
         if not re.fullmatch(NAME, name):
-            raise at(
+            raise error_at(
                 child.where,
                 f"data.sets: {name!r} is part of a folder's name; use letters, digits, '.', '_' "
                 "and '-'",
             )
-        inside = child.plain()
+        inside = child.plain_value()
         if not isinstance(inside, str | dict):
-            raise at(child.where, f"data.sets.{name}: must be a path or a mapping, got {inside!r}")
+            raise error_at(
+                child.where, f"data.sets.{name}: must be a path or a mapping, got {inside!r}"
+            )
         found[name] = _data_source(child, inside, folder)
     return found
 
@@ -76,68 +78,72 @@ def _data_source(node: Node, raw: str | dict[str, Any], folder: Path) -> DataSou
     allowed = ("file", "labels", "planted", "text_model")
     for name in raw:
         if name not in allowed:
-            raise at(
-                node.find((name,)).where,
-                f"data: '{name}' is not one of {', '.join(allowed)}{nearest(name, allowed)}",
+            raise error_at(
+                node.find_node((name,)).where,
+                f"data: '{name}' is not one of {', '.join(allowed)}{did_you_mean(name, allowed)}",
             )
     scheme = raw.get("labels", "mosi")
     if not isinstance(scheme, str) or scheme not in LABEL_SCHEMES:
-        hint = nearest(str(scheme), LABEL_SCHEMES)
-        raise at(
-            node.find(("labels",)).where,
+        hint = did_you_mean(str(scheme), LABEL_SCHEMES)
+        raise error_at(
+            node.find_node(("labels",)).where,
             f"data.labels: must be one of {', '.join(LABEL_SCHEMES)}, but got {scheme!r}{hint}",
         )
     if "planted" in raw:
-        return DataSource(scheme="mosi", planted=_planted(node, raw))
+        return DataSource(scheme="mosi", planted=_parse_planted(node, raw))
     return DataSource(
         scheme=scheme,
-        file=_path(node, raw, "file", folder),
-        text_model=_path(node, raw, "text_model", folder),
+        file=_parse_file(node, raw, "file", folder),
+        text_model=_parse_file(node, raw, "text_model", folder),
     )
 
 
-def _path(node: Node, raw: dict[str, Any], name: str, folder: Path) -> Path | None:
+def _parse_file(node: Node, raw: dict[str, Any], name: str, folder: Path) -> Path | None:
     value = raw.get(name)
     if value is not None and not isinstance(value, str):
-        raise at(node.find((name,)).where, f"data.{name}: must be a path, but got {value!r}")
+        raise error_at(
+            node.find_node((name,)).where, f"data.{name}: must be a path, but got {value!r}"
+        )
     return folder / value if value is not None else None
 
 
-def _planted(node: Node, raw: dict[str, Any]) -> PlantedConfig:
+def _parse_planted(node: Node, raw: dict[str, Any]) -> PlantedConfig:
     if "file" in raw or "text_model" in raw or raw.get("labels", "mosi") != "mosi":
-        raise at(
+        raise error_at(
             node.where,
             "data: 'planted' is generated with 'mosi' labels; it takes no file and no text_model",
         )
     settings = raw["planted"] or {}
     if not isinstance(settings, dict):
-        raise at(
-            node.find(("planted",)).where,
+        raise error_at(
+            node.find_node(("planted",)).where,
             "data.planted: must be a mapping of settings such as {world: synergy}, "
             f"but got {settings!r}",
         )
+    # The world first, wherever it stands in the mapping: the other settings change it.
     config = PlantedConfig()
     if "world" in settings:
-        config = _world(node.find(("planted", "world")).where, settings["world"])
+        config = _parse_world(node.find_node(("planted", "world")).where, settings["world"])
     for name, value in settings.items():
         if name != "world":
-            where = node.find(("planted", name)).where
-            config = located(where, "data.planted", replace, config, {name: value})
+            where = node.find_node(("planted", name)).where
+            config = check_at(where, "data.planted", replace, config, {name: value})
+    # They are shares of the label's variance; 1e-6 leaves room for the rounding of their sum.
     shares = config.shared + config.text_private + config.synergy + config.noise
     if abs(shares - 1.0) > 1e-6:
-        raise at(
+        raise error_at(
             node.where,
             f"data.planted: shared + text_private + synergy + noise must be 1, but got {shares:g}",
         )
     return config
 
 
-def _world(where: str, name: object) -> PlantedConfig:
+def _parse_world(where: str, name: object) -> PlantedConfig:
     if name is None:
         name = "null"  # What YAML makes of the world of that name.
     if not isinstance(name, str) or name not in WORLDS:
-        hint = nearest(str(name), WORLDS)
-        raise at(
+        hint = did_you_mean(str(name), WORLDS)
+        raise error_at(
             where, f"data.planted.world: must be one of {', '.join(WORLDS)}, but got {name!r}{hint}"
         )
     return WORLDS[name]

@@ -1,4 +1,4 @@
-"""A study file becomes a `Study`; every rule of a study file is checked here."""
+"""The way from a study file to a `Study`, with every rule of a study file."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -6,19 +6,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from msa_core.config import paths as config_paths
-from msa_core.config.paths import Value, nearest
+from msa_core.config.paths import Value, did_you_mean
 from msa_core.config.schema import LABEL_SCHEMES, Config
 from msa_core.plugins import Plugin
-from spaces.designs.components import study_components
+from spaces.designs.components import parse_study_components
 from spaces.designs.designs import Arm
 from spaces.designs.fraction import MOST_ARMS
-from spaces.designs.parse import Excluded, study_arms
-from spaces.designs.resolution import combinations_an_arm, refusal
-from spaces.errors import StudyError, at, located
-from spaces.search_space.candidates import in_order
+from spaces.designs.parse import Excluded, parse_arms
+from spaces.designs.resolution import combinations_per_arm, find_refusal
+from spaces.errors import StudyError, check_at, error_at
+from spaces.search_space.candidates import pick_order
 from spaces.search_space.config_fields import (
-    conditions,
     fixed_fields,
+    parse_conditions,
     searched_fields,
     start_points,
 )
@@ -33,13 +33,13 @@ from spaces.study_file.study_fields import (
     TWO_OBJECTIVES,
     Budget,
     StudyFields,
-    checked_shape,
+    check_shape,
 )
 from spaces.syntax.constraints import Condition
 from spaces.syntax.document import Node, read_document
 
 SHIPPED = Path(__file__).parents[1] / "studies"
-LONGEST_NAME = 200  # of an arm
+LONGEST_NAME = 200  # characters of an arm's name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,26 +49,26 @@ class Study:
     Two studies are equal if they ask the same, wherever they were written.
 
     Attributes:
-        place: the file's name, for messages.
-        data: of this study; the first one of several.
-        sets: name -> data set; the name is empty where there is one alone.
-        base: the configuration that every arm starts from.
-        search: field -> domain, the same for every arm in which the field means something.
-        constraints: what every candidate satisfies.
-        start: candidates that are tried first.
-        arms: as the designs list them, each name once; a plan merges those that are the same.
-        notes: what the designs did that a reader should know.
-        plugins: the author's own modules; in use in this process since the study was loaded, and
+        source_name: Name of the file, for messages.
+        data: Data set of this study; the first one of several.
+        sets: Name -> data set; the name is empty where there is one alone.
+        base: Configuration that every arm starts from.
+        search: Field -> domain, the same for every arm in which the field means something.
+        constraints: Conditions that every candidate satisfies.
+        start: Candidates that are tried first.
+        arms: Arms as the designs list them, each name once; a plan merges those that are the same.
+        notes: Facts about the designs that a reader should know.
+        plugins: The author's own modules; in use in this process since the study was loaded, and
             until another is.
-        metric: the primary metric: tuned on validation, verdicts on test.
-        second_metric: the second objective of the tuning; empty = one objective.
-        margins: metric -> smallest difference that the author cares about.
-        retune: `each` arm, `reference` alone, or `both` ways.
+        metric: Primary metric: tuned on validation, verdicts on test.
+        second_metric: Second objective of the tuning; empty = one objective.
+        margins: Metric -> smallest difference that the author cares about, in its unit.
+        retune: Which arms are tuned: `each`, the `reference` alone, or `both` ways.
     """
 
     name: str
     question: str
-    place: str = field(compare=False)
+    source_name: str = field(compare=False)
     data: DataSource
     sets: Mapping[str, DataSource]
     base: Config
@@ -88,7 +88,8 @@ class Study:
     plugins: tuple[Plugin, ...] = ()
 
     def on_sets(self) -> list["Study"]:
-        """One study a data set, named after both where there are several."""
+        """Return one study per data set, named after both where there are several."""
+        # Each has a results folder of its own: paired statistics need one test set.
         return [
             replace(
                 self,
@@ -101,10 +102,10 @@ class Study:
 
 
 def find_study(name: str) -> Path:
-    """A study file by its path, or a shipped one by its name.
+    """Find a study file by its path, or a shipped one by its name.
 
     Raises:
-        StudyError: neither.
+        StudyError: Neither.
     """
     path = Path(name)
     if path.is_file():
@@ -113,7 +114,7 @@ def find_study(name: str) -> Path:
     if name in shipped:
         return shipped[name]
     raise StudyError(
-        f"{name}: no such file, and no shipped study of that name{nearest(name, shipped)}; "
+        f"{name}: no such file, and no shipped study of that name{did_you_mean(name, shipped)}; "
         f"shipped are {', '.join(shipped)}"
     )
 
@@ -122,38 +123,38 @@ def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
     """Read and check a study file.
 
     Args:
-        path: the file.
-        overrides: `field=value` texts, as given to `--set`.
+        path: The file.
+        overrides: Texts `field=value`, as given to `--set`.
 
     Raises:
-        StudyError: the first mistake, with file, line, dotted path, what is allowed and the
+        StudyError: The first mistake, with file, line, dotted path, what is allowed and the
             nearest valid name.
     """
     root = read_document(path)
     of_plugins = [override for override in overrides if override.startswith("plugins=")]
     root = apply_overrides(root, of_plugins, STUDY_FIELDS)
-    # First of all: what is a field of the rest depends on them.
+    # Plugins first: they add fields, which the rest of the file and other overrides may name.
     plugins = study_plugins(root, path.parent)
     others = [override for override in overrides if override not in of_plugins]
     root = apply_overrides(root, others, STUDY_FIELDS)
-    fields = checked_shape(root)
+    fields = check_shape(root)
     _check_budget(root, fields)
     base, search = _base_and_search(root)
     sets = data_sources(root, fields.data, path.parent)
-    arms, notes = _arms(root, base)
-    baseline = _baseline(root, fields, arms)
+    arms, notes = _load_arms(root, base)
+    baseline = _find_baseline(root, fields, arms)
     everywhere = dict(search)
     for arm in arms:
         everywhere |= {name: domain for name, domain in arm.search.items() if name not in search}
     study = Study(
         name=fields.study,
         question=fields.question,
-        place=path.name,
+        source_name=path.name,
         data=next(iter(sets.values())),
         sets=sets,
         base=base,
         search=search,
-        constraints=conditions(root.value.get("constraints"), "constraints"),
+        constraints=parse_conditions(root.value.get("constraints"), "constraints"),
         start=start_points(root.value.get("start"), everywhere),
         arms=arms,
         notes=notes,
@@ -168,27 +169,28 @@ def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
         plugins=plugins,
     )
     if not re.fullmatch(NAME, study.name):
-        raise at(
-            root.find(("study",)).where,
+        raise error_at(
+            root.find_node(("study",)).where,
             f"study: {study.name!r} names a folder; use letters, digits, '.', '_' and '-'",
         )
+    # Last, as these need several parts at once; claims name arms and metrics that are checked.
     _check_metrics(root, study)
     _check_arms(study)
     _check_sampler(root, study)
-    return replace(study, claims=_claims(root, study))
+    return replace(study, claims=_load_claims(root, study))
 
 
 def _check_budget(root: Node, fields: StudyFields) -> None:
     given = fields.budget.model_fields_set
-    where = root.find(("budget",)).where
+    where = root.find_node(("budget",)).where
     if {"candidates", "device_seconds"} <= given and fields.budget.device_seconds is not None:
-        raise at(
+        raise error_at(
             where,
             "budget: every arm gets the same 'candidates' or the same 'device_seconds'; "
             "remove one of the two",
         )
     if fields.budget.device_seconds is not None and fields.budget.scheduler == "asha":
-        raise at(
+        raise error_at(
             where,
             "budget: under 'scheduler: asha' an arm's seconds depend on what has finished when; "
             "with 'device_seconds' use none or bracket",
@@ -199,7 +201,7 @@ def _base_and_search(root: Node) -> tuple[Config, dict[str, Domain]]:
     changes = fixed_fields(root.value["base"], "base") if "base" in root.value else {}
     search = searched_fields(root.value["search"], "search") if "search" in root.value else {}
     for name in search.keys() & changes.keys():
-        raise at(
+        raise error_at(
             root.value["search"].where
             if name not in root.value["search"].value
             else root.value["search"].value[name].where,
@@ -208,17 +210,17 @@ def _base_and_search(root: Node) -> tuple[Config, dict[str, Domain]]:
     return config_paths.replace(Config(), changes), search
 
 
-def _arms(root: Node, base: Config) -> tuple[tuple[Arm, ...], tuple[str, ...]]:
-    """The arms, each name once, and what was left out."""
+def _load_arms(root: Node, base: Config) -> tuple[tuple[Arm, ...], tuple[str, ...]]:
+    """Return the arms, each name once, and notes on what was left out."""
 
     def configure(arm: Arm) -> Config:
-        return located(arm.where, "arms", config_paths.replace, base, arm.changes)
+        return check_at(arm.where, "arms", config_paths.replace, base, arm.changes)
 
     excluded = Excluded()
-    components = study_components(root.value.get("components"))
-    listed = study_arms(root.value["arms"], components, configure, excluded)
-    rules = conditions(root.value.get("exclude"), "exclude")
-    kept = excluded.keep(listed, rules, configure)
+    components = parse_study_components(root.value.get("components"))
+    listed = parse_arms(root.value["arms"], components, configure, excluded)
+    rules = parse_conditions(root.value.get("exclude"), "exclude")
+    kept = excluded.drop_excluded(listed, rules, configure)
     notes = [
         f"exclude '{rule}' leaves out {count} {'arm' if count == 1 else 'arms'}"
         for rule, count in excluded.counts.items()
@@ -226,55 +228,57 @@ def _arms(root: Node, base: Config) -> tuple[tuple[Arm, ...], tuple[str, ...]]:
     seen: dict[str, Arm] = {}
     for arm in kept:
         if not arm.name.strip() or len(arm.name) > LONGEST_NAME or not arm.name.isprintable():
-            raise at(
+            raise error_at(
                 arm.where,
                 f"arms: {arm.name[:LONGEST_NAME]!r} is no name for a row of a table; use 1 to "
                 f"{LONGEST_NAME} letters, digits and signs, or shorter names of components",
             )
         known = seen.setdefault(arm.name, arm)
         if known != arm:
-            raise at(
+            raise error_at(
                 arm.where,
                 f"arms: '{arm.name}' is there twice, with different fields; first at "
                 f"{known.where}; rename one (the first of a design by a 'reference' beside it)",
             )
+        # Two designs may list the same arm; it then has the factors of both.
         if arm is not known:
             seen[arm.name] = replace(
                 arm if arm.reference else known, levels={**arm.levels, **known.levels}
             )
     if len(seen) > MOST_ARMS:
-        raise at(
-            root.find(("arms",)).where,
+        raise error_at(
+            root.find_node(("arms",)).where,
             f"arms: {len(seen):,} of them, but at most {MOST_ARMS:,} are allowed; leave some out",
         )
     if not seen:
         left = " that no rule excludes" if rules or excluded.counts else ""
-        raise at(root.find(("arms",)).where, f"arms: needs at least one arm{left}")
+        raise error_at(root.find_node(("arms",)).where, f"arms: needs at least one arm{left}")
     return tuple(seen.values()), tuple(notes)
 
 
-def _baseline(root: Node, fields: StudyFields, arms: Sequence[Arm]) -> str:
+def _find_baseline(root: Node, fields: StudyFields, arms: Sequence[Arm]) -> str:
     names = [arm.name for arm in arms]
     if fields.baseline is None:
         reference = next((arm.name for arm in arms if arm.reference), None)
         if reference is None and "full" in names:
             reference = "full"
         if reference is None:
-            raise at(
-                root.find(("arms",)).where,
-                f"'baseline' is missing: no design has a reference; name one of {_some(names)}",
+            raise error_at(
+                root.find_node(("arms",)).where,
+                "'baseline' is missing: no design has a reference; name one of "
+                f"{_name_some(names)}",
             )
         return reference
     if fields.baseline not in names:
-        raise at(
-            root.find(("baseline",)).where,
-            f"baseline: '{fields.baseline}' is not an arm{nearest(fields.baseline, names)}; "
-            f"the arms are {_some(names)}",
+        raise error_at(
+            root.find_node(("baseline",)).where,
+            f"baseline: '{fields.baseline}' is not an arm{did_you_mean(fields.baseline, names)}; "
+            f"the arms are {_name_some(names)}",
         )
     return fields.baseline
 
 
-def _some(names: Sequence[str], most: int = 12) -> str:
+def _name_some(names: Sequence[str], most: int = 12) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 
@@ -288,33 +292,33 @@ def _check_metrics(root: Node, study: Study) -> None:
         for path, name in named + [(("margin", name), name) for name in study.margins]:
             allowed = (*metrics, PARAMETERS) if path[0] == "second_metric" else metrics
             if name not in allowed:
-                raise at(
-                    root.find(path).where,
+                raise error_at(
+                    root.find_node(path).where,
                     f"{path[0]}: '{name}' is not a metric of the '{scheme}' labels"
-                    f"{nearest(name, allowed)}; allowed are {', '.join(allowed)}",
+                    f"{did_you_mean(name, allowed)}; allowed are {', '.join(allowed)}",
                 )
     if study.second_metric == study.metric:
-        raise at(
-            root.find(("second_metric",)).where,
+        raise error_at(
+            root.find_node(("second_metric",)).where,
             f"second_metric: '{study.metric}' is the first already; name another or leave it out",
         )
 
 
 def _check_arms(study: Study) -> None:
-    most = combinations_an_arm(len(study.arms))
+    most = combinations_per_arm(len(study.arms))
     for arm in study.arms:
-        config = located(arm.where, "arms", config_paths.replace, study.base, arm.changes)
+        config = check_at(arm.where, "arms", config_paths.replace, study.base, arm.changes)
         search = {**study.search, **arm.search}
-        located(arm.where, f"arms: '{arm.name}'", in_order, search)
+        check_at(arm.where, f"arms: '{arm.name}'", pick_order, search)
         for scheme in dict.fromkeys(source.scheme for source in study.sets.values()):
-            if reason := refusal(config, search, arm.changes, scheme, study.constraints, most):
-                raise at(arm.where, f"arms: '{arm.name}': {reason}")
+            if reason := find_refusal(config, search, arm.changes, scheme, study.constraints, most):
+                raise error_at(arm.where, f"arms: '{arm.name}': {reason}")
 
 
 def _check_sampler(root: Node, study: Study) -> None:
-    where = root.find(("sampler",)).where
+    where = root.find_node(("sampler",)).where
     if study.second_metric and study.sampler not in TWO_OBJECTIVES:
-        raise at(
+        raise error_at(
             where,
             f"sampler: '{study.sampler}' knows one objective; with 'second_metric' use one of "
             f"{', '.join(TWO_OBJECTIVES)}",
@@ -324,23 +328,23 @@ def _check_sampler(root: Node, study: Study) -> None:
     searches = [study.search, *(arm.search for arm in study.arms)]
     for name, domain in ((name, domain) for search in searches for name, domain in search.items()):
         if values_of(domain) is None:
-            raise at(
+            raise error_at(
                 where,
                 f"sampler: a grid needs a number of values for '{name}'; give its domain a 'step', "
                 "or a 'choice' of values",
             )
 
 
-def _claims(root: Node, study: Study) -> tuple[Claim, ...]:
+def _load_claims(root: Node, study: Study) -> tuple[Claim, ...]:
     node = root.value.get("claims")
     if node is None:
         return ()
     return tuple(
-        located(
+        check_at(
             entry.where,
             "claims",
             parse_claim,
-            entry.plain(),
+            entry.plain_value(),
             arms=[arm.name for arm in study.arms],
             baseline=study.baseline,
             primary=study.metric,

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from msa_core.config.paths import nearest
-from spaces.errors import StudyError, at
+from msa_core.config.paths import did_you_mean
+from spaces.errors import StudyError, error_at
 from spaces.syntax.document import Node
 
 # Samplers that can tune for two metrics at once.
@@ -20,8 +20,8 @@ Count = Annotated[int, Field(ge=1, le=10_000)]
 Hours = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
 
 
-def _unit(name: str) -> dict[str, Any]:
-    """What a number counts, as the unit of a field of the configuration says it."""
+def _unit_of(name: str) -> dict[str, Any]:
+    # The key that units of the configuration's fields have in the schema (`spaces.help.values`).
     return {"unit": name}
 
 
@@ -33,23 +33,23 @@ class Budget(BaseModel):
     candidates: Annotated[int, Field(ge=1, le=100_000)] = Field(
         default=20,
         description="configurations tried in each arm that has something to tune",
-        json_schema_extra=_unit("candidates"),
+        json_schema_extra=_unit_of("candidates"),
     )
     device_seconds: Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)] | None = Field(
         default=None,
         description="seconds of training in each arm's tuning, instead of `candidates`: every arm "
         "tries as many as it can in them",
-        json_schema_extra=_unit("seconds"),
+        json_schema_extra=_unit_of("seconds"),
     )
     tune_seeds: Count = Field(
         default=3,
         description="seeds on which each candidate is trained; they see validation only",
-        json_schema_extra=_unit("seeds"),
+        json_schema_extra=_unit_of("seeds"),
     )
     confirm_seeds: Count = Field(
         default=10,
         description="fresh seeds on which the best candidate of each arm is tested",
-        json_schema_extra=_unit("seeds"),
+        json_schema_extra=_unit_of("seeds"),
     )
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = Field(
         default=0, description="of the sampler; the cells' seeds follow from it too"
@@ -58,7 +58,7 @@ class Budget(BaseModel):
         default=10,
         description="candidates of an arm that are asked for together, knowing the results of all "
         "earlier generations",
-        json_schema_extra=_unit("candidates"),
+        json_schema_extra=_unit_of("candidates"),
     )
     scheduler: Literal["none", "bracket", "asha"] = Field(
         default="none",
@@ -66,18 +66,18 @@ class Budget(BaseModel):
         "`bracket` candidates; `asha`, those that fall behind all earlier ones of their arm",
     )
     bracket: Annotated[int, Field(ge=2, le=10_000)] = Field(
-        default=9, description="candidates of a bracket", json_schema_extra=_unit("candidates")
+        default=9, description="candidates of a bracket", json_schema_extra=_unit_of("candidates")
     )
     max_wall_hours: Hours | None = Field(
         default=None,
         description="hours of wall time of all runs of the study after which no work is handed out "
         "any more; the same command with a higher ceiling goes on",
-        json_schema_extra=_unit("hours"),
+        json_schema_extra=_unit_of("hours"),
     )
     max_device_hours: Hours | None = Field(
         default=None,
         description="the same for hours of training, summed over all devices",
-        json_schema_extra=_unit("hours"),
+        json_schema_extra=_unit_of("hours"),
     )
 
 
@@ -145,14 +145,14 @@ class StudyFields(BaseModel):
 STUDY_FIELDS = tuple(StudyFields.model_fields)
 
 
-def checked_shape(root: Node) -> StudyFields:
-    """The study's fields in their types.
+def check_shape(root: Node) -> StudyFields:
+    """Check the shape of a study file, and return its fields in their types.
 
     Raises:
-        StudyError: the first that is missing, unknown or of another type.
+        StudyError: The first that is missing, unknown or of another type.
     """
     try:
-        return StudyFields.model_validate(root.plain())
+        return StudyFields.model_validate(root.plain_value())
     except ValidationError as error:
         raise _first_mistake(root, error) from None
 
@@ -160,38 +160,38 @@ def checked_shape(root: Node) -> StudyFields:
 def _first_mistake(root: Node, error: ValidationError) -> StudyError:
     first = error.errors()[0]
     location = tuple(part for part in first["loc"] if _is_written(part))
-    name, where = ".".join(str(part) for part in location), root.find(location).where
+    name, where = ".".join(str(part) for part in location), root.find_node(location).where
     if first["type"] == "missing":
-        return at(root.where, f"'{name}' is missing; every study needs it")
+        return error_at(root.where, f"'{name}' is missing; every study needs it")
     if first["type"] == "extra_forbidden":
         inside_budget = location[0] == "budget" and len(location) > 1
         allowed = tuple(Budget.model_fields) if inside_budget else STUDY_FIELDS
-        hint = nearest(str(location[-1]), allowed)
-        return at(
+        hint = did_you_mean(str(location[-1]), allowed)
+        return error_at(
             where, f"'{name}' is not a field of a study{hint}; allowed are {', '.join(allowed)}"
         )
     forms = [one for one in error.errors() if one["loc"][0] == first["loc"][0]]
     if all(_is_written(part) for part in first["loc"]):
         forms = [first]  # of one type; otherwise each of its types has been tried
-    message = " or ".join(dict.fromkeys(_sentence(one["msg"]) for one in forms))
+    message = " or ".join(dict.fromkeys(_plain_message(one["msg"]) for one in forms))
     message = message.replace(" or must be", " or")
-    return at(where, f"'{name}': {message}, but got {_shortened(first['input'])}")
+    return error_at(where, f"'{name}': {message}, but got {_shorten_value(first['input'])}")
 
 
 def _is_written(part: object) -> bool:
-    """Whether a part of pydantic's location is in the file, and no name of a type."""
+    # Pydantic puts the names of the types that it tried among the keys of the file.
     of_types = ("dict[", "list[", "literal[", "constrained-")
     return str(part) not in ("str", "bool", "float") and not str(part).startswith(of_types)
 
 
-def _sentence(message: str) -> str:
-    """Pydantic's message in the words of the other messages."""
+def _plain_message(message: str) -> str:
+    """Write Pydantic's message in the words of the other messages."""
     message = message.replace("a valid integer", "a whole number").replace("a valid ", "a ")
     message = message.replace("a dictionary", "a mapping").replace("a string", "a text")
     message = message.replace("a boolean", "true or false")
     return message.replace("Input should be", "must be")
 
 
-def _shortened(value: object) -> str:
+def _shorten_value(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 120 else f"{text[:117]}..."

@@ -10,7 +10,7 @@ from msa_core.config.paths import Value, flatten
 from msa_core.config.schema import Config, PlantedConfig
 from spaces.designs.designs import Arm
 from spaces.search_space.config_fields import SEARCH
-from spaces.search_space.domains import Domain, written
+from spaces.search_space.domains import Domain, write_domain
 from spaces.study_file.data_source import DataSource
 from spaces.study_file.load import Study
 
@@ -18,22 +18,22 @@ RETUNE = {"each": True, "reference": False, "both": "both"}
 
 
 def write_study(study: Study, plugins: Sequence[str] | None = None) -> str:
-    """The text of a study file that asks the same.
+    """Return the text of a study file that asks the same.
 
     Args:
-        study: what is asked.
-        plugins: where its plugins are, from the new file's folder on; None = beside it.
+        study: Study to write.
+        plugins: Paths of its plugins, from the new file's folder on; None = beside it.
     """
     document: dict[str, Any] = {
         "study": study.name,
         "question": study.question,
-        "data": _data(study),
+        "data": _data_form(study),
         "plugins": list(plugins or (plugin.name for plugin in study.plugins)),
-        "base": _changed(study.base),
-        "search": _search(study.search),
+        "base": _changed_fields(study.base),
+        "search": _search_form(study.search),
         "start": [dict(point) for point in study.start],
         "constraints": [condition.text for condition in study.constraints],
-        "arms": [{"explicit": {arm.name: _arm(arm) for arm in study.arms}}],
+        "arms": [{"explicit": {arm.name: _arm_form(arm) for arm in study.arms}}],
         "baseline": study.baseline,
         "metric": study.metric,
         "second_metric": study.second_metric,
@@ -41,47 +41,48 @@ def write_study(study: Study, plugins: Sequence[str] | None = None) -> str:
         "sampler": study.sampler,
         "retune": RETUNE[study.retune],
         "claims": [claim.text for claim in study.claims],
+        # Without what was left to a default: `candidates` and `device_seconds` exclude each other.
         "budget": study.budget.model_dump(exclude_unset=True),
     }
-    said = {name: part for name, part in document.items() if part not in ("", [], {})}
+    written = {name: part for name, part in document.items() if part not in ("", [], {})}
     stream = StringIO()
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = False
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     yaml.allow_unicode = True
     yaml.width = 120
-    yaml.dump(said, stream)
+    yaml.dump(written, stream)
     return stream.getvalue()
 
 
-def _data(study: Study) -> dict[str, Any]:
+def _data_form(study: Study) -> dict[str, Any]:
     if set(study.sets) == {""}:
-        return _source(study.data)
-    return {"sets": {name: _source(source) for name, source in study.sets.items()}}
+        return _source_form(study.data)
+    return {"sets": {name: _source_form(source) for name, source in study.sets.items()}}
 
 
-def _source(source: DataSource) -> dict[str, Any]:
+def _source_form(source: DataSource) -> dict[str, Any]:
     if source.planted is not None:
         default = flatten(PlantedConfig())
         settings = flatten(source.planted)
         return {"planted": {n: value for n, value in settings.items() if value != default[n]}}
-    said: dict[str, Any] = {"labels": source.scheme}
+    form: dict[str, Any] = {"labels": source.scheme}
     if source.file is not None:
-        said["file"] = str(source.file.absolute())  # the new file may be in another folder
+        form["file"] = str(source.file.absolute())  # the new file may be in another folder
     if source.text_model is not None:
-        said["text_model"] = str(source.text_model.absolute())
-    return said
+        form["text_model"] = str(source.text_model.absolute())
+    return form
 
 
-def _changed(config: Config) -> dict[str, Value]:
+def _changed_fields(config: Config) -> dict[str, Value]:
     default = flatten(Config())
     return {path: value for path, value in flatten(config).items() if value != default[path]}
 
 
-def _search(search: Any) -> dict[str, Any]:
-    return {path: written(domain) for path, domain in search.items()}
+def _search_form(search: Any) -> dict[str, Any]:
+    return {path: write_domain(domain) for path, domain in search.items()}
 
 
-def _arm(arm: Arm) -> dict[str, Any]:
+def _arm_form(arm: Arm) -> dict[str, Any]:
     own: dict[str, Domain] = dict(arm.search)
-    return {**arm.changes, **({SEARCH: _search(own)} if own else {})}
+    return {**arm.changes, **({SEARCH: _search_form(own)} if own else {})}

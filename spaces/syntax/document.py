@@ -17,15 +17,15 @@ from ruamel.yaml.scalarfloat import ScalarFloat
 from ruamel.yaml.scalarint import ScalarInt
 from ruamel.yaml.scalarstring import ScalarString
 
-from spaces.errors import at
+from spaces.errors import error_at
 
 Plain = dict[str, Any] | list[Any] | str | int | float | bool | None
-# Of a file. 216 arms, all written out, are 60,000 characters, and 200,000 take the parser a second;
-# a few aliases of aliases make billions of values of one line.
+# Limits of a file. 216 arms, all written out, are 60,000 characters, and 200,000 take the parser a
+# second; a few aliases of aliases make billions of values of one line.
 MOST_CHARACTERS = 200_000
 MOST_VALUES = 100_000
 DEEPEST = 32
-LARGEST = 10**300  # of whole numbers: larger ones are no floats
+LARGEST = 10**300  # largest whole number: larger ones are no floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,23 +33,24 @@ class Node:
     """A value and its place.
 
     Attributes:
-        where: `file:line`, or the `--set` that gave it.
-        value: a dict of nodes, a list of nodes, or a scalar.
+        where: Place of the value: `file:line`, or the `--set` that gave it.
+        value: Dict of nodes, list of nodes, or scalar.
     """
 
     where: str
     value: Any
 
-    def plain(self) -> Any:
-        """The value without places."""
+    def plain_value(self) -> Any:
+        """Return the value without places."""
         if isinstance(self.value, dict):
-            return {name: child.plain() for name, child in self.value.items()}
+            return {name: child.plain_value() for name, child in self.value.items()}
         if isinstance(self.value, list):
-            return [child.plain() for child in self.value]
+            return [child.plain_value() for child in self.value]
         return self.value
 
-    def find(self, path: tuple[str | int, ...]) -> "Node":
-        """The node at a path, or the nearest one above it."""
+    def find_node(self, path: tuple[str | int, ...]) -> "Node":
+        """Return the node at a path, or the nearest one above it."""
+        # A mistake of a part that is missing is shown where it should have been.
         node = self
         for step in path:
             inside = node.value
@@ -65,34 +66,40 @@ def read_document(path: Path) -> Node:
     """Parse a study file (YAML 1.2: `off` is a word, `1e-3` a number).
 
     Raises:
-        StudyError: unreadable, not YAML, a key written twice, or not a mapping.
+        StudyError: Unreadable, not YAML, a key written twice, or not a mapping.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise at(str(path), f"cannot be read: {error}") from None
-    root = parse(text, path.name)
+        raise error_at(str(path), f"cannot be read: {error}") from None
+    root = parse_yaml(text, path.name)
     if not isinstance(root.value, dict):
-        raise at(f"{path.name}:1", "a study file is a mapping of fields such as 'study: my-study'")
+        raise error_at(
+            f"{path.name}:1", "a study file is a mapping of fields such as 'study: my-study'"
+        )
     return root
 
 
-def parse(text: str, source: str, single_place: str | None = None) -> Node:
+def parse_yaml(text: str, source: str, single_place: str | None = None) -> Node:
     """Parse YAML text.
 
     Args:
         text: YAML.
-        source: the file's name, for messages.
-        single_place: if given, the place of every value (a `--set` has no lines).
+        source: Name of the file, for messages.
+        single_place: Place of every value, if given (a `--set` has no lines).
 
     Raises:
-        StudyError: not YAML, or a key written twice.
+        StudyError: Not YAML, or a key written twice.
     """
     where = single_place or f"{source}:1"
     if len(text) > MOST_CHARACTERS:
-        raise at(where, f"is longer than {MOST_CHARACTERS:,} characters; this is no study file")
-    if _brackets(text) > DEEPEST:
-        raise at(where, f"more than {DEEPEST} brackets inside one another; this is no study file")
+        raise error_at(
+            where, f"is longer than {MOST_CHARACTERS:,} characters; this is no study file"
+        )
+    if _deepest_brackets(text) > DEEPEST:
+        raise error_at(
+            where, f"more than {DEEPEST} brackets inside one another; this is no study file"
+        )
     try:
         with warnings.catch_warnings(action="ignore"):  # an anchor set twice is allowed
             yaml = YAML(typ="rt", pure=True)
@@ -101,21 +108,23 @@ def parse(text: str, source: str, single_place: str | None = None) -> Node:
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         problem = (error.problem or "not valid YAML").splitlines()[0]
-        raise at(single_place or f"{source}:{line}", problem) from None
+        raise error_at(single_place or f"{source}:{line}", problem) from None
     except RecursionError:
-        raise at(where, f"more than {DEEPEST} values inside one another") from None
+        raise error_at(where, f"more than {DEEPEST} values inside one another") from None
     except (YAMLError, ValueError) as error:
-        raise at(where, str(error).splitlines()[0]) from None
+        raise error_at(where, str(error).splitlines()[0]) from None
     except Exception as error:  # the parser's own slips, as over a mapping merged into itself
-        raise at(where, f"not valid YAML ({type(error).__name__} in its parser)") from None
-    return _Tree(source, single_place).node(loaded, 0, 0)
+        raise error_at(where, f"not valid YAML ({type(error).__name__} in its parser)") from None
+    return _Tree(source, single_place).build_node(loaded, 0, 0)
 
 
 class _PlainKeys(RoundTripConstructor):
     """Refuses mappings and lists as keys: no study has one, and some would never be read to end."""
 
     def construct_document(self, node: Any) -> Any:
-        """As its base, once all keys have been looked at."""
+        """Construct the document as the base class does, once all keys have been checked."""
+        # A stack and no recursion: the nodes may be nested deeper than Python's stack allows. An
+        # anchored node can be part of itself, so each is visited once.
         waiting, seen = [node], set()
         while waiting:
             at_hand = waiting.pop()
@@ -130,8 +139,9 @@ class _PlainKeys(RoundTripConstructor):
         return super().construct_document(node)
 
 
-def _brackets(text: str) -> int:
-    """How many brackets are open at once, those in texts too: the parser takes minutes for many."""
+def _deepest_brackets(text: str) -> int:
+    # The parser takes minutes for many open brackets. Those in texts are counted too, as telling
+    # them apart would need the parser.
     open_now = most = 0
     for bracket in re.findall(r"[\[\]{}]", text):
         open_now += 1 if bracket in "[{" else -1
@@ -140,41 +150,41 @@ def _brackets(text: str) -> int:
 
 
 def is_domain(node: Node) -> bool:
-    """Whether a node has the form of a domain, `{uniform: [0, 1], step: 0.1}`.
-
-    A list in it says so: a field's value never is one.
-    """
+    """Check whether a node has the form of a domain, `{uniform: [0, 1], step: 0.1}`."""
+    # A list in it tells it from a group of fields: the value of a field never is one.
     inside = node.value
     return isinstance(inside, dict) and any(
         isinstance(child.value, list) for child in inside.values()
     )
 
 
-def leaves(node: Node, is_leaf: Callable[[Node], bool]) -> Iterator[tuple[str, Node]]:
-    """The dotted paths below a mapping; `a: {b: 1}`, `a.b: 1` and mixtures of them are the same.
+def iterate_leaves(node: Node, is_leaf: Callable[[Node], bool]) -> Iterator[tuple[str, Node]]:
+    """Yield the dotted paths below a mapping; `a: {b: 1}` and `a.b: 1` are the same.
 
     Args:
-        node: a mapping.
-        is_leaf: says of a node whether it ends the path.
+        node: Mapping, of paths, of groups, or of any mixture of them.
+        is_leaf: Function that checks whether a node ends the path.
 
     Raises:
-        StudyError: a path written twice.
+        StudyError: A path written twice.
     """
     seen: dict[str, str] = {}
-    for path, child in _walk(node, is_leaf, ""):
+    for path, child in _walk_leaves(node, is_leaf, ""):
         if path in seen:
-            raise at(child.where, f"'{path}' is set a second time; first at {seen[path]}")
+            raise error_at(child.where, f"'{path}' is set a second time; first at {seen[path]}")
         seen[path] = child.where
         yield path, child
 
 
-def _walk(node: Node, is_leaf: Callable[[Node], bool], prefix: str) -> Iterator[tuple[str, Node]]:
+def _walk_leaves(
+    node: Node, is_leaf: Callable[[Node], bool], prefix: str
+) -> Iterator[tuple[str, Node]]:
     for name, child in node.value.items():
         path = f"{prefix}{name}"
         if is_leaf(child) or not isinstance(child.value, dict):
             yield path, child
         else:
-            yield from _walk(child, is_leaf, f"{path}.")
+            yield from _walk_leaves(child, is_leaf, f"{path}.")
 
 
 class _Tree:
@@ -185,49 +195,51 @@ class _Tree:
         self._single_place = single_place
         self._values = 0
 
-    def node(self, loaded: Any, line: int, depth: int) -> Node:
-        """A value and all inside it.
+    def build_node(self, loaded: Any, line: int, depth: int) -> Node:
+        """Build the node of a value and of all inside it.
 
         Raises:
-            StudyError: a key written twice, or more than a study ever has.
+            StudyError: A key written twice, or more than a study ever has.
         """
         where = self._single_place or f"{self._source}:{line + 1}"
         self._values += 1
         if depth > DEEPEST:
-            raise at(where, f"more than {DEEPEST} values inside one another; remove some levels")
+            raise error_at(
+                where, f"more than {DEEPEST} values inside one another; remove some levels"
+            )
         if self._values > MOST_VALUES:
-            raise at(where, f"more than {MOST_VALUES:,} values; is an alias part of itself?")
+            raise error_at(where, f"more than {MOST_VALUES:,} values; is an alias part of itself?")
         if isinstance(loaded, CommentedMap):
-            return Node(where, self._children(loaded, where, line, depth))
+            return Node(where, self._build_children(loaded, where, line, depth))
         if isinstance(loaded, CommentedSeq):
             lines = loaded.lc.data or {}  # a list behind a tag has none
             return Node(
                 where,
                 [
-                    self.node(child, lines.get(place, (line,))[0], depth + 1)
-                    for place, child in enumerate(loaded)
+                    self.build_node(child, lines.get(position, (line,))[0], depth + 1)
+                    for position, child in enumerate(loaded)
                 ],
             )
         return Node(where, _plain_scalar(loaded, where))
 
-    def _children(self, loaded: Any, where: str, line: int, depth: int) -> dict[str, Node]:
+    def _build_children(self, loaded: Any, where: str, line: int, depth: int) -> dict[str, Node]:
         children: dict[str, Node] = {}
         own_lines = loaded.lc.data or {}  # a key merged in by `<<` has none: it's where the `<<` is
         for key, child in loaded.items():
             name = str(_plain_scalar(key, where))
             if name in children:
-                raise at(where, f"'{name}' is written twice, as a word and as another value")
+                raise error_at(where, f"'{name}' is written twice, as a word and as another value")
             key_line = own_lines[key][0] if key in own_lines else line
-            children[name] = self.node(child, key_line, depth + 1)
+            children[name] = self.build_node(child, key_line, depth + 1)
         return children
 
 
 def _plain_scalar(value: Any, where: str) -> Any:
-    """Ruamel's scalars remember their spelling; only their value is wanted."""
+    # Ruamel's scalars remember their spelling; only their value is wanted.
     if isinstance(value, ScalarBoolean):
         return bool(value)
     if isinstance(value, int) and abs(value) > LARGEST:
-        raise at(where, "a whole number of more than 300 digits; use a smaller one")
+        raise error_at(where, "a whole number of more than 300 digits; use a smaller one")
     for marked, plain in ((ScalarFloat, float), (ScalarInt, int), (ScalarString, str)):
         if isinstance(value, marked):
             return plain(value)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from msa_core.config.fields import PAIRS
-from msa_core.config.kinds import kinds
+from msa_core.config.kinds import kinds_of
 from msa_core.config.paths import fields_of
 from msa_core.config.schema import Config, ConfigError
 from spaces.designs.designs import (
@@ -40,7 +40,7 @@ from tests.cases.studies.design_cases import (
 law = settings(max_examples=60, database=None, derandomize=True, deadline=None)
 RANDOM = st.randoms(use_true_random=False)
 MODES = ("off", "shared", "private")
-MEASURES = kinds("alignment")
+MEASURES = kinds_of("alignment")
 
 
 @st.composite

@@ -8,7 +8,7 @@ import pytest
 
 from msa_core.config.schema import ConfigError
 from spaces.designs.designs import Component, Part, fractional
-from spaces.designs.fraction import fraction
+from spaces.designs.fraction import fraction_generators
 
 
 def parts(number: int) -> list[Component]:
@@ -84,6 +84,6 @@ def test_a_resolution_that_cannot_be_is_refused(resolution: int) -> None:
 def test_columns_are_found_in_time_for_any_number_of_components(resolution: int) -> None:
     started = time.process_time()
     for number in (25, 50, 100):
-        columns = fraction(number, resolution)
+        columns = fraction_generators(number, resolution)
         assert len(set(columns)) == number
     assert time.process_time() - started < 2

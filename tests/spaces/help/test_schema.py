@@ -12,17 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
-from msa_core.config.paths import Value, fields_of, get
+from msa_core.config.paths import Value, fields_of, value_at
 from msa_core.config.schema import Config
 from msa_core.plugins import Plugin, use_plugins
 from spaces.designs.parse import DESIGNS
 from spaces.errors import StudyError
 from spaces.help.schema import study_schema
-from spaces.help.topics import DOMAIN_EXAMPLES, STUDY_EXAMPLES, entry_text
+from spaces.help.topics import DOMAIN_EXAMPLES, STUDY_EXAMPLES, example_entry
 from spaces.search_space.domains import DOMAINS
 from spaces.study_file.load import SHIPPED, load_study
 from spaces.study_file.study_fields import Budget, StudyFields
-from spaces.syntax.document import parse, read_document
+from spaces.syntax.document import parse_yaml, read_document
 from tests.cases.paths import DOCS
 
 PAGE = (DOCS / "studies.md").read_text(encoding="utf-8")
@@ -67,11 +67,13 @@ def test_the_schema_is_one_and_small() -> None:
 
 @pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_shipped_study_is_valid(path: Path) -> None:
-    assert mistakes(read_document(path).plain()) == []
+    assert mistakes(read_document(path).plain_value()) == []
 
 
 def test_the_study_on_the_page_is_valid() -> None:
-    studies = [parse(text, "page").plain() for text in ON_THE_PAGE if "\nstudy: " in text]
+    studies = [
+        parse_yaml(text, "page").plain_value() for text in ON_THE_PAGE if "\nstudy: " in text
+    ]
     assert len(studies) == 1
     assert mistakes(studies[0]) == []
 
@@ -101,7 +103,7 @@ def test_a_field_has_its_meaning_unit_bounds_and_default() -> None:
 
 @pytest.mark.parametrize("path", FIELDS)
 def test_every_field_is_reachable_in_every_spelling(path: str) -> None:
-    value = get(Config(), path)
+    value = value_at(Config(), path)
     for base in spellings(path, value):
         assert mistakes(small(base=base)) == []
         assert mistakes(small(arms=[{"explicit": {"full": base}}])) == []
@@ -124,7 +126,7 @@ def other_values(path: str) -> list[Value]:
 
 @pytest.mark.parametrize("path", FIELDS)
 def test_a_misspelt_field_is_a_mistake_in_every_spelling(path: str) -> None:
-    for base in spellings(f"{path}x", get(Config(), path)):
+    for base in spellings(f"{path}x", value_at(Config(), path)):
         assert mistakes(small(base=base))
     for search in spellings(f"{path}x", {"choice": other_values(path)}):
         assert mistakes(small(search=search))
@@ -176,10 +178,10 @@ def test_the_example_of_a_design_is_valid_and_loads(
     design: str, write_study: Callable[[str], Path]
 ) -> None:
     baseline = "baseline: full\n" if design == "explicit" else ""
-    text = f"study: x\n{baseline}arms:\n{entry_text(design)}\n"
+    text = f"study: x\n{baseline}arms:\n{example_entry(design)}\n"
     path = write_study(text)
     load_study(path)
-    assert mistakes(read_document(path).plain()) == []
+    assert mistakes(read_document(path).plain_value()) == []
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
@@ -190,12 +192,12 @@ def test_the_example_of_a_domain_is_valid_and_loads(
         f"study: x\narms: [explicit: {{full: {{}}}}]\nsearch:\n  {DOMAIN_EXAMPLES[domain]}\n"
     )
     load_study(path)
-    assert mistakes(read_document(path).plain()) == []
+    assert mistakes(read_document(path).plain_value()) == []
 
 
 @pytest.mark.parametrize("field", STUDY_EXAMPLES)
 def test_the_example_of_a_study_field_is_valid(field: str) -> None:
-    example = parse(STUDY_EXAMPLES[field], field).plain()
+    example = parse_yaml(STUDY_EXAMPLES[field], field).plain_value()
     assert mistakes({**small(), **example}) == []
 
 
@@ -275,14 +277,14 @@ components: {a: {train.epoch: 3}}
 
 @pytest.mark.parametrize("text", RIGHT.strip().splitlines())
 def test_what_a_study_may_say_is_valid(text: str) -> None:
-    assert mistakes({**small(), **parse(text, "part").plain()}) == []
+    assert mistakes({**small(), **parse_yaml(text, "part").plain_value()}) == []
 
 
 @pytest.mark.parametrize("text", WRONG.strip().splitlines())
 def test_what_is_a_mistake_by_itself_is_found(
     text: str, write_study: Callable[[str], Path]
 ) -> None:
-    study = {**small(), **parse(text, "part").plain()}
+    study = {**small(), **parse_yaml(text, "part").plain_value()}
     assert mistakes(study)
     with pytest.raises(StudyError):
         load_study(write_study(json.dumps(study)))

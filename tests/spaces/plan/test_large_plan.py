@@ -45,7 +45,7 @@ from spaces.plan.planned_arms import Versions
 from spaces.study_file.load import load_study
 started = time.process_time()
 plan = plan_study(load_study(Path(sys.argv[1])), Versions(data="", code=""))
-cells = plan.cells()
+cells = plan.cell_count()
 print(time.process_time() - started)
 print(len(plan.arms), len({arm.name for arm in plan.arms}), plan.study.baseline, sep="|")
 print(cells)

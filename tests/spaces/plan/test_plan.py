@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from msa_core.config.rules import resolve
+from msa_core.config.rules import resolve_fields
 from msa_core.config.schema import ConfigError
 from reports.evidence.statistics import paired
 from spaces.plan.plan import Plan, cell_key, plan_study
@@ -73,7 +73,7 @@ def test_seeds_of_the_two_phases_never_meet(write_study: WriteStudy) -> None:
 def test_cells_are_counted(write_study: WriteStudy) -> None:
     path = write_study(STUDY)
     planned = plan(path, "budget.candidates=4", "budget.tune_seeds=2", "budget.confirm_seeds=3")
-    assert planned.cells() == 5 * (4 * 2 + 3)
+    assert planned.cell_count() == 5 * (4 * 2 + 3)
 
 
 def test_data_without_text_drops_the_arms_that_it_makes_pointless(
@@ -107,14 +107,16 @@ def test_a_baseline_without_a_modality_is_an_error(write_study: WriteStudy) -> N
 
 
 def keys(planned: Plan) -> dict[str, str]:
-    return {arm.name: cell_key(arm, "confirm", resolve(arm.config), 0) for arm in planned.arms}
+    return {
+        arm.name: cell_key(arm, "confirm", resolve_fields(arm.config), 0) for arm in planned.arms
+    }
 
 
 def test_keys_differ_by_arm_phase_and_seed(write_study: WriteStudy) -> None:
     planned = plan(write_study(STUDY))
     assert len(set(keys(planned).values())) == len(planned.arms)
     arm = planned.arms[0]
-    config = resolve(arm.config)
+    config = resolve_fields(arm.config)
     made = {cell_key(arm, phase, config, seed) for phase in ("tune", "confirm") for seed in (0, 1)}
     assert len(made) == 4
 

@@ -5,12 +5,12 @@ import time
 
 import pytest
 
-from msa_core.config.paths import fields_of, get, replace
+from msa_core.config.paths import fields_of, replace, value_at
 from msa_core.config.rules import is_active
 from msa_core.config.schema import Config, ConfigError
-from spaces.designs.resolution import feasible_share, possible_space, refusal
-from spaces.search_space.candidates import ArmSpace, grid_points, grid_size, in_order, is_switch
-from spaces.search_space.domains import Choice, Domain, Int, LogUniform, Uniform, at
+from spaces.designs.resolution import feasible_share, find_refusal, possible_space
+from spaces.search_space.candidates import ArmSpace, grid_points, grid_size, is_switch, pick_order
+from spaces.search_space.domains import Choice, Domain, Int, LogUniform, Uniform, value_at_share
 from spaces.syntax.constraints import parse_condition
 
 KIND, MODE = "model.fusion.kind", "loss.alignment.text_audio.mode"
@@ -53,7 +53,7 @@ def test_fields_are_picked_after_those_that_their_whens_read() -> None:
         WIDTH: Int(8, 16, **when(f"{RATE} > 0.001")),
         RATE: LogUniform(1e-4, 1e-2),
     }
-    assert in_order(space) == (MODE, DECAY, RATE, WIDTH, KIND)
+    assert pick_order(space) == (MODE, DECAY, RATE, WIDTH, KIND)
 
 
 def test_whens_that_wait_for_one_another_are_refused() -> None:
@@ -62,7 +62,7 @@ def test_whens_that_wait_for_one_another_are_refused() -> None:
         DECAY: Uniform(0, 1, **when(f"{WIDTH} > 8")),
     }
     with pytest.raises(ConfigError, match="wait for one another"):
-        in_order(space)
+        pick_order(space)
 
 
 def test_a_field_that_a_later_choice_switches_on_is_searched() -> None:
@@ -73,9 +73,9 @@ def test_a_field_that_a_later_choice_switches_on_is_searched() -> None:
         weight: LogUniform(1, 10),
     }
     arm = ArmSpace(Config(), space)
-    on = {path: at(domain, 0.9) for path, domain in space.items()}
-    assert set(arm.settle(on.__getitem__)) == set(space)
-    assert arm.settle({**on, MODE: "off"}.__getitem__) == {MODE: "off"}
+    on = {path: value_at_share(domain, 0.9) for path, domain in space.items()}
+    assert set(arm.settle_candidate(on.__getitem__)) == set(space)
+    assert arm.settle_candidate({**on, MODE: "off"}.__getitem__) == {MODE: "off"}
 
 
 def test_a_space_has_what_is_searched_in_some_candidate() -> None:
@@ -92,7 +92,7 @@ def test_a_space_has_what_is_searched_in_some_candidate() -> None:
     fixed = replace(Config(), {KIND: "sum", "train.epochs": 20})
     changes = {KIND: "sum", "train.epochs": 20}
     # Without a rank that is searched it is what the configuration says, as is the rate.
-    assert get(fixed, RANK) == 4
+    assert value_at(fixed, RANK) == 4
     assert set(possible_space(fixed, space, changes)) == set()
     other = replace(fixed, {KIND: "tfn", RATE: 0.009})
     assert set(possible_space(other, space, {KIND: "tfn"})) == {DECAY, WIDTH}
@@ -112,10 +112,10 @@ def test_what_no_candidate_can_be_is_not_refused() -> None:
     space: dict[str, Domain] = {
         KIND: Choice(("concat", "mult"), **when({"model.text.encoder": "lstm"}))
     }
-    assert refusal(config, space, {}, "mosi") == ""
+    assert find_refusal(config, space, {}, "mosi") == ""
     space = {KIND: Choice(("concat", "mult"))}
-    assert "mult" in refusal(config, space, {}, "mosi")
-    assert refusal(config, space, {}, "mosi", [parse_condition(f"{KIND} != mult")]) == ""
+    assert "mult" in find_refusal(config, space, {}, "mosi")
+    assert find_refusal(config, space, {}, "mosi", [parse_condition(f"{KIND} != mult")]) == ""
 
 
 def test_a_grid_is_counted_without_being_listed() -> None:

@@ -15,17 +15,17 @@ from spaces.search_space.domains import (
     Int,
     LogUniform,
     Uniform,
-    at,
-    contains,
-    describe,
+    describe_domain,
+    domain_contains,
     parse_domain,
     size_of,
-    tidy,
+    tidy_value,
+    value_at_share,
     values_of,
-    written,
+    write_domain,
 )
 from spaces.syntax.constraints import parse_condition
-from spaces.syntax.document import is_domain, parse
+from spaces.syntax.document import is_domain, parse_yaml
 
 WHENS = st.sampled_from(
     [None, {"model.fusion.kind": ["lmf", "tfn"]}, "model.text.width >= 2 * model.audio.width"]
@@ -86,25 +86,25 @@ DOMAINS = st.one_of(
 def test_a_domain_written_in_a_study_file_is_read_back(named: tuple[str, Domain]) -> None:
     path, domain = named
     kind = {Uniform: "uniform", LogUniform: "log_uniform", Int: "int", Choice: "choice"}
-    node = parse(repr(written(domain)), "text")
+    node = parse_yaml(repr(write_domain(domain)), "text")
     assert is_domain(node)
-    assert parse_domain(path, node.plain()) == domain
-    assert describe(domain).startswith(kind[type(domain)])
-    assert hash(domain) == hash(parse_domain(path, written(domain)))
+    assert parse_domain(path, node.plain_value()) == domain
+    assert describe_domain(domain).startswith(kind[type(domain)])
+    assert hash(domain) == hash(parse_domain(path, write_domain(domain)))
 
 
 @given(DOMAINS, st.floats(0, 1, exclude_max=True))
 def test_a_share_of_a_domain_is_in_it(named: tuple[str, Domain], share: float) -> None:
     _, domain = named
-    value = at(domain, share)
-    assert contains(domain, value)
-    assert tidy(domain, value) == value
+    value = value_at_share(domain, share)
+    assert domain_contains(domain, value)
+    assert tidy_value(domain, value) == value
     if not isinstance(domain, Choice):
-        assert contains(domain, at(domain, 0.0))
-        assert domain.low <= at(domain, share / 2) <= value
-        assert at(domain, 0.0) == domain.low
-        assert not contains(domain, domain.high + 1)
-        assert not contains(domain, "sum")
+        assert domain_contains(domain, value_at_share(domain, 0.0))
+        assert domain.low <= value_at_share(domain, share / 2) <= value
+        assert value_at_share(domain, 0.0) == domain.low
+        assert not domain_contains(domain, domain.high + 1)
+        assert not domain_contains(domain, "sum")
 
 
 @given(DOMAINS)
@@ -116,27 +116,29 @@ def test_the_values_of_a_finite_domain_are_all_in_it(named: tuple[str, Domain]) 
         assert size_of(domain) is None
         return
     assert len(values) == len(set(values)) == size_of(domain)
-    assert all(contains(domain, value) for value in values)
+    assert all(domain_contains(domain, value) for value in values)
     if not isinstance(domain, Choice):
         assert (values[0], values[-1]) == (domain.low, domain.high)
-    assert {at(domain, (place + 0.5) / 10_000) for place in range(10_000)} == set(values)
+    assert {value_at_share(domain, (place + 0.5) / 10_000) for place in range(10_000)} == set(
+        values
+    )
 
 
 def test_steps_are_what_a_person_would_write() -> None:
     assert values_of(Uniform(0, 0.4, 0.1)) == (0.0, 0.1, 0.2, 0.3, 0.4)
-    assert tidy(Uniform(0, 1, 0.1), 3 * 0.1) == 0.3
-    assert contains(Uniform(0, 1, 0.1), 0.3)
-    assert not contains(Uniform(0, 1, 0.1), 0.35)
-    assert not contains(Int(8, 64, 8), 12)
+    assert tidy_value(Uniform(0, 1, 0.1), 3 * 0.1) == 0.3
+    assert domain_contains(Uniform(0, 1, 0.1), 0.3)
+    assert not domain_contains(Uniform(0, 1, 0.1), 0.35)
+    assert not domain_contains(Int(8, 64, 8), 12)
     assert values_of(Int(8, 32, 8)) == (8, 16, 24, 32)
     assert values_of(Int(1, MOST_VALUES + 1)) is None
 
 
 def test_the_middle_of_a_logarithmic_domain_is_its_geometric_mean() -> None:
-    middle = at(LogUniform(1e-4, 1e-2), 0.5)
+    middle = value_at_share(LogUniform(1e-4, 1e-2), 0.5)
     assert isinstance(middle, float)
     assert math.isclose(middle, 1e-3)
-    assert at(Int(1, 512, log=True), 0.5) == 16
+    assert value_at_share(Int(1, 512, log=True), 0.5) == 16
 
 
 @pytest.mark.parametrize(
@@ -156,7 +158,7 @@ def test_the_middle_of_a_logarithmic_domain_is_its_geometric_mean() -> None:
     ],
 )
 def test_a_domain_is_described(domain: Domain, text: str) -> None:
-    assert describe(domain) == text
+    assert describe_domain(domain) == text
 
 
 @pytest.mark.parametrize(

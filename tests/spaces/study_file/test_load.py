@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from msa_core.config.paths import get
+from msa_core.config.paths import value_at
 from spaces.errors import StudyError
 from spaces.search_space.domains import Int, LogUniform
 from spaces.study_file.load import SHIPPED, find_study, load_study
@@ -31,7 +31,7 @@ budget: {candidates: 9}
 
 def test_nested_and_dotted_fields_mean_the_same(write_study: WriteStudy) -> None:
     study = load_study(write_study(GOOD))
-    assert get(study.base, "model.fusion.kind") == "sum"
+    assert value_at(study.base, "model.fusion.kind") == "sum"
     assert study.search == {
         "train.learning_rate": LogUniform(1e-4, 1e-2),
         "model.fusion.width": Int(8, 64),

@@ -35,7 +35,7 @@ def timed(path: Path) -> tuple[str, float]:
     started = time.process_time()
     said = "planned"
     try:
-        plan_study(load_study(path), Versions(data="", code="")).cells()
+        plan_study(load_study(path), Versions(data="", code="")).cell_count()
     except (StudyError, ConfigError) as error:
         message = str(error)
         assert message.isprintable() and 10 < len(message) < 3000, message
