@@ -1,12 +1,12 @@
 """The metrics that the field's papers report, exactly defined.
 
-Every metric is a function of means: `terms` gives a few numbers an utterance, `combine` makes the
+Every metric is a function of means: `terms` gives a few numbers per utterance, `combine` makes the
 metric from their means over the utterances. So a metric of any weighting of the utterances (a
 bootstrap sample, a fold) costs one matrix product and needs no second definition.
 
 Definitions are those of the public MMSA code (github.com/thuiar/MMSA, `utils/metricsTop.py`),
 except that nothing is rounded to four digits. What is undefined (a correlation with constant
-predictions, say) is NaN here and absent from `score`.
+predictions, say) is NaN here and absent from `score_predictions`.
 
 Letters in shapes: N utterances, k terms, C classes.
 """
@@ -31,12 +31,14 @@ class Metric:
     """One metric of predictions against labels.
 
     Attributes:
-        name: as in `LABEL_SCHEMES`.
-        label: for tables and plots.
-        higher_is_better: the direction of a good value.
-        bound: predictions and labels are first clipped to [-bound, bound].
-        terms_of: clipped predictions [N], labels [N] -> terms [N, k]; see `terms`.
-        combination: means of the terms [..., k] -> the metric [...]; see `combine`.
+        name: Name, as in `LABEL_SCHEMES`.
+        label: Name in tables and plots.
+        higher_is_better: Whether a larger value is a better one.
+        bound: Bound to which predictions and labels are first clipped, on both sides.
+        terms_of: Function of clipped predictions [N] and labels [N] that returns terms [N, k];
+            see `terms`.
+        combination: Function of the terms' means [..., k] that returns the metric [...]; see
+            `combine`.
     """
 
     name: str
@@ -47,15 +49,14 @@ class Metric:
     combination: Callable[[Values], Values]
 
     def terms(self, predictions: ArrayLike, labels: ArrayLike) -> Values:
-        """What each utterance contributes.
+        """Compute each utterance's contributions to the metric.
 
         Args:
-            predictions: [N], N >= 1.
-            labels: [N]; row n of both is the same utterance.
+            predictions: Predictions [N], N >= 1.
+            labels: Labels [N]; row n of both is the same utterance.
 
         Returns:
-            [N, k]. A row whose prediction or label is not finite is NaN, and so is, in the end,
-            the metric: a diverged model has no accuracy.
+            [N, k]. A row whose prediction or label is not finite is NaN.
 
         Raises:
             ValueError: not two rows of equally many numbers, or none at all.
@@ -72,13 +73,15 @@ class Metric:
         wanted = np.clip(wanted, -self.bound, self.bound)
         with np.errstate(invalid="ignore", over="ignore"):
             terms = self.terms_of(predicted, wanted)
+        # NaN and not "wrong": through the mean the whole metric becomes NaN, since a diverged
+        # model has no accuracy.
         return np.where(usable[:, np.newaxis], terms, np.nan)
 
     def combine(self, means: Values) -> Values:
-        """The metric from the means of its terms.
+        """Compute the metric from the means of its terms.
 
         Args:
-            means: [..., k], (weighted) means over utterances of what `terms` gave.
+            means: Means [..., k] over utterances of what `terms` returns, weighted or not.
 
         Returns:
             [...]; NaN where the metric is undefined.
@@ -87,13 +90,13 @@ class Metric:
             return self.combination(means)
 
 
-def score(scheme: str, predictions: ArrayLike, labels: ArrayLike) -> dict[str, float]:
-    """Every defined metric of a label scheme, in the order of the field's tables.
+def score_predictions(scheme: str, predictions: ArrayLike, labels: ArrayLike) -> dict[str, float]:
+    """Compute every defined metric of a label scheme, in the order of the field's tables.
 
     Args:
-        scheme: a key of `SCHEMES`.
-        predictions: [N], N >= 1, as the model makes them: neither clipped nor rounded.
-        labels: [N], as the data have them.
+        scheme: Label scheme, a key of `SCHEMES`.
+        predictions: Predictions [N], N >= 1, of the model: neither clipped nor rounded.
+        labels: Labels [N], as the data have them.
 
     Returns:
         Name -> value. A metric that is undefined is left out: every one of them where a
@@ -117,14 +120,14 @@ def _absolute_error(predicted: Values, wanted: Values) -> Values:
     return np.abs(predicted - wanted)[:, np.newaxis]
 
 
-def _moments(predicted: Values, wanted: Values) -> Values:
-    # Pearson's r knows no origin. Taking that of the first utterance leaves a constant exactly 0
-    # and keeps the difference of large moments out of the variance.
+def _moment_terms(predicted: Values, wanted: Values) -> Values:
+    # Pearson's r does not depend on the origin. That of the first utterance leaves a constant
+    # exactly 0 and keeps the difference of large moments out of the variance.
     x, y = predicted - predicted[0], wanted - wanted[0]
     return np.stack([x, y, x * x, y * y, x * y], axis=1)
 
 
-def _pearson(means: Values) -> Values:
+def _pearson_correlation(means: Values) -> Values:
     x, y, xx, yy, xy = np.moveaxis(means, -1, 0)
     x_variance, y_variance = xx - x * x, yy - y * y
     # A resample of one value repeated leaves rounding error where its variance is 0.
@@ -133,27 +136,27 @@ def _pearson(means: Values) -> Values:
     return np.where(varies, np.clip(correlation, -1.0, 1.0), np.nan)
 
 
-def _agreement(classify: Classify, predicted: Values, wanted: Values) -> Values:
+def _agreement_terms(classify: Classify, predicted: Values, wanted: Values) -> Values:
     same = np.equal(classify(predicted), classify(wanted))
     return same.astype(np.float64)[:, np.newaxis]
 
 
-def _mean(means: Values) -> Values:
+def _single_mean(means: Values) -> Values:
     mean: Values = means[..., 0]
     return mean
 
 
 def _agreement_where_nonzero(classify: Classify, predicted: Values, wanted: Values) -> Values:
     kept = (wanted != 0.0).astype(np.float64)[:, np.newaxis]
-    return np.concatenate([kept * _agreement(classify, predicted, wanted), kept], axis=1)
+    return np.concatenate([kept * _agreement_terms(classify, predicted, wanted), kept], axis=1)
 
 
-def _ratio(means: Values) -> Values:
+def _ratio_of_means(means: Values) -> Values:
     return np.where(means[..., 1] > 0.0, means[..., 0] / means[..., 1], np.nan)
 
 
 def _class_counts(classify: Classify, predicted: Values, wanted: Values) -> Values:
-    """For both classes whether predicted and true, predicted, and true: [N, 3 * 2]."""
+    """Tell for both classes whether predicted and true, predicted, and true: [N, 3 * 2]."""
     classes = np.arange(2)
     is_predicted = classify(predicted)[:, np.newaxis] == classes
     is_true = classify(wanted)[:, np.newaxis] == classes
@@ -168,7 +171,7 @@ def _class_counts_where_nonzero(classify: Classify, predicted: Values, wanted: V
 
 
 def _weighted_f1(means: Values) -> Values:
-    """Mean of the classes' F1, weighted by how often each is true."""
+    """Average the classes' F1, weighted by how often each is true."""
     hits, predicted, true = np.split(means, 3, axis=-1)
     # A class that is true somewhere has a denominator; one that is not has no weight.
     f1 = np.where(true > 0.0, 2.0 * hits / (predicted + true), 0.0)
@@ -179,31 +182,32 @@ def _weighted_f1(means: Values) -> Values:
 # --- Classes.
 
 
-def _not_negative(values: Values) -> Classes:
+def _is_not_negative(values: Values) -> Classes:
     return (values >= 0.0).astype(np.int64)
 
 
-def _positive(values: Values) -> Classes:
+def _is_positive(values: Values) -> Classes:
     return (values > 0.0).astype(np.int64)
 
 
 def _nearest_integer(values: Values) -> Classes:
-    """Half to even: 0.5 -> 0, 1.5 -> 2."""
+    """Round half to even: 0.5 -> 0, 1.5 -> 2."""
+    # Rows that are not finite become NaN later; until then they need some class.
     return np.nan_to_num(np.round(values)).astype(np.int64)
 
 
 def _right_closed(cuts: tuple[float, ...], values: Values) -> Classes:
-    """The bin of each value; a value on a cut is in the bin left of it.
-
-    Compared in float32, as the field's code does: the float32 label 0.1 is on the cut 0.1,
-    although its float64 value is a little above.
-    """
+    """Return the bin of each value; a value on a cut is in the bin left of it."""
+    # Compared in float32, as the field's code does: the float32 label 0.1 is on the cut 0.1,
+    # although its float64 value is a little above.
     bins = np.searchsorted(np.array(cuts, np.float32), values.astype(np.float32), side="left")
     return bins.astype(np.int64)
 
 
 # --- The table.
 
+# MMSA clips the predictions of each accuracy of `mosi` to the range of its classes, and those of
+# every metric of `sims` to the labels' range; without a bound nothing is clipped.
 _ANY = math.inf
 _Recipe = tuple[str, float, Callable[[Values, Values], Values], Callable[[Values], Values]]
 
@@ -214,30 +218,36 @@ def _sims_bins(*cuts: float) -> Classify:
 
 _RECIPES: dict[str, dict[str, _Recipe]] = {
     "mosi": {
-        "mae": ("MAE", _ANY, _absolute_error, _mean),
-        "corr": ("Corr", _ANY, _moments, _pearson),
-        "acc2_has0": ("Acc-2 (has 0)", _ANY, partial(_agreement, _not_negative), _mean),
-        "f1_has0": ("F1 (has 0)", _ANY, partial(_class_counts, _not_negative), _weighted_f1),
-        "acc2_non0": ("Acc-2 (non 0)", _ANY, partial(_agreement_where_nonzero, _positive), _ratio),
-        "f1_non0": (
-            "F1 (non 0)", _ANY, partial(_class_counts_where_nonzero, _positive), _weighted_f1,
+        "mae": ("MAE", _ANY, _absolute_error, _single_mean),
+        "corr": ("Corr", _ANY, _moment_terms, _pearson_correlation),
+        "acc2_has0": (
+            "Acc-2 (has 0)", _ANY, partial(_agreement_terms, _is_not_negative), _single_mean,
         ),
-        "acc7": ("Acc-7", 3.0, partial(_agreement, _nearest_integer), _mean),
-        "acc5": ("Acc-5", 2.0, partial(_agreement, _nearest_integer), _mean),
-        "acc3": ("Acc-3", 1.0, partial(_agreement, _nearest_integer), _mean),
+        "f1_has0": ("F1 (has 0)", _ANY, partial(_class_counts, _is_not_negative), _weighted_f1),
+        "acc2_non0": (
+            "Acc-2 (non 0)", _ANY, partial(_agreement_where_nonzero, _is_positive), _ratio_of_means,
+        ),
+        "f1_non0": (
+            "F1 (non 0)", _ANY, partial(_class_counts_where_nonzero, _is_positive), _weighted_f1,
+        ),
+        "acc7": ("Acc-7", 3.0, partial(_agreement_terms, _nearest_integer), _single_mean),
+        "acc5": ("Acc-5", 2.0, partial(_agreement_terms, _nearest_integer), _single_mean),
+        "acc3": ("Acc-3", 1.0, partial(_agreement_terms, _nearest_integer), _single_mean),
     },
     "sims": {
-        "mae": ("MAE", 1.0, _absolute_error, _mean),
-        "corr": ("Corr", 1.0, _moments, _pearson),
-        "acc2": ("Acc-2", 1.0, partial(_agreement, _positive), _mean),
-        "f1": ("F1", 1.0, partial(_class_counts, _positive), _weighted_f1),
-        "acc3": ("Acc-3", 1.0, partial(_agreement, _sims_bins(-0.1, 0.1)), _mean),
-        "acc5": ("Acc-5", 1.0, partial(_agreement, _sims_bins(-0.7, -0.1, 0.1, 0.7)), _mean),
+        "mae": ("MAE", 1.0, _absolute_error, _single_mean),
+        "corr": ("Corr", 1.0, _moment_terms, _pearson_correlation),
+        "acc2": ("Acc-2", 1.0, partial(_agreement_terms, _is_positive), _single_mean),
+        "f1": ("F1", 1.0, partial(_class_counts, _is_positive), _weighted_f1),
+        "acc3": ("Acc-3", 1.0, partial(_agreement_terms, _sims_bins(-0.1, 0.1)), _single_mean),
+        "acc5": (
+            "Acc-5", 1.0, partial(_agreement_terms, _sims_bins(-0.7, -0.1, 0.1, 0.7)), _single_mean,
+        ),
     },
 }  # fmt: skip
 
 
-def _metric(name: str, recipe: _Recipe) -> Metric:
+def _make_metric(name: str, recipe: _Recipe) -> Metric:
     label, bound, terms_of, combination = recipe
     return Metric(
         name=name,
@@ -250,7 +260,7 @@ def _metric(name: str, recipe: _Recipe) -> Metric:
 
 
 SCHEMES: dict[str, dict[str, Metric]] = {
-    scheme: {name: _metric(name, _RECIPES[scheme][name]) for name in described.metrics}
+    scheme: {name: _make_metric(name, _RECIPES[scheme][name]) for name in described.metrics}
     for scheme, described in LABEL_SCHEMES.items()
 }
 """Label scheme -> name -> metric, with the names and the order of `LABEL_SCHEMES`."""

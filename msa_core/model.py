@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from msa_core.config.alignment import aligned_pairs
 from msa_core.config.fields import used_modalities
-from msa_core.config.kinds import chosen, options_of
+from msa_core.config.kinds import chosen_kinds, options_of
 from msa_core.config.rules import fused_entries, head_width, reads_frames
 from msa_core.config.schema import PAIRS, Config
 from msa_core.config.unimodal import unimodal_heads
@@ -26,27 +26,27 @@ from msa_core.modules.fusion.simple import FUSIONS
 from msa_core.modules.labels import MULTIMODAL
 from msa_core.modules.missing import FrameMask, ModalityDropout
 from msa_core.modules.parts.dropout import Dropout
-from msa_core.modules.parts.inputs import Numbers, Seen, Sizes, below
+from msa_core.modules.parts.inputs import EncodedBatch, Numbers, Sizes, numbers_below
 from msa_core.modules.parts.linear import Linear
-from msa_core.modules.parts.stateful import Remembers
-from msa_core.modules.parts.stochastic import Draws
+from msa_core.modules.parts.stateful import StatefulModule
+from msa_core.modules.parts.stochastic import StochasticModule
 from msa_core.tensors.random_streams import Streams
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
-    """What a model says of a batch.
+class ModelOutput:
+    """Predictions, representations and loss terms of a model on a batch.
 
     Attributes:
-        prediction: [B], the multimodal prediction.
-        unimodal: modality -> [B], one a unimodal head.
-        projected: modality -> [B, D].
-        hidden: modality or `multimodal` -> [B, H], the ReLU layer of each head.
-        fused: [B, F], what the multimodal head reads.
-        terms: name -> raw value of every term of the loss that the model's modules give, in
+        prediction: Multimodal prediction [B].
+        unimodal: Modality -> prediction [B] of its unimodal head.
+        projected: Modality -> projected vectors [B, D].
+        hidden: Modality or `multimodal` -> ReLU layer of its head, [B, H].
+        fused: Vectors [B, F] that the multimodal head reads.
+        terms: Name -> raw value of every term of the loss that the model's modules return, in
             training: `alignment.<pair>`, `contrast.<kind>`, `fusion.<term>`.
-        logged: name -> a value worth a curve beside them.
-        logits: name -> [B, C] of a classifier beside the prediction, in training.
+        logged: Name -> value that is logged as a curve beside the terms.
+        logits: Name -> logits [B, C] of a classifier beside the prediction, in training.
     """
 
     prediction: Tensor
@@ -69,7 +69,7 @@ class Head(nn.Module):
         self.output = Linear(width, 1)
 
     def forward(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        """The prediction [B] and the hidden layer [B, H] before dropout."""
+        """Return the prediction [B] and the hidden layer [B, H] before dropout."""
         hidden_BH = torch.relu(self.hidden(vectors))
         return self.output(self.dropout(hidden_BH)).squeeze(1), hidden_BH
 
@@ -82,7 +82,7 @@ class LinearHead(nn.Module):
         self.output = Linear(features, 1)
 
     def forward(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        """The prediction [B], and the vectors as they came in place of a hidden layer."""
+        """Return the prediction [B], and the vectors in place of a hidden layer."""
         return self.output(vectors).squeeze(1), vectors
 
 
@@ -112,6 +112,8 @@ class Model(nn.Module):
             encoder.gives_frames = reads_frames(config)
             self.encoders[name] = encoder
             self.projections[name] = Linear(branch.width, width)
+        # Names of attributes are names of parameters, which name the streams that they are drawn
+        # from: a module renamed here starts from other numbers.
         kind = config.model.fusion.kind
         self.fusion = FUSIONS[kind](used, width, options_of(config, "fusion", kind))
         self.reads_frames = reads_frames(config)
@@ -139,10 +141,12 @@ class Model(nn.Module):
             fused=fused,
             bound=bound,
         )
+        # A module whose term has weight 0 is not built: 0 * nan is nan, and what is off must leave
+        # every number as if it were absent.
         self.contrasts = nn.ModuleDict(
             {
                 kind: CONTRASTS[kind](options_of(config, "contrast", kind), sizes)
-                for kind in chosen(config, "contrast")
+                for kind in chosen_kinds(config, "contrast")
                 if options_of(config, "contrast", kind).weight > 0
             }
         )
@@ -153,22 +157,26 @@ class Model(nn.Module):
         self.modality_dropout = (
             ModalityDropout(missing.modalities) if missing.modalities > 0 else None
         )
+        # Read by no output: a control that must change no number.
         if config.control.unused:
             self.unused = Linear(width, config.control.unused)
 
-    def forward(self, batch: Batch, numbers: Numbers, only: Sequence[str] | None = None) -> Output:
-        """Predictions, representations and, in training, the modules' terms of the loss.
+    def forward(
+        self, batch: Batch, numbers: Numbers, only: Sequence[str] | None = None
+    ) -> ModelOutput:
+        """Compute predictions, representations and, in training, the modules' terms of the loss.
 
         Args:
-            batch: of the data.
-            numbers: the member's `free_numbers` (`vectorised.pack_key`); not read outside training.
-            only: modalities to read; None = all of the model.
+            batch: Batch of utterances.
+            numbers: Member's `free_numbers` (`vectorised.pack_key`); not read outside training.
+            only: Modalities to read; None = all of the model.
         """
-        seen, hidden = self._seen(batch, only)
-        fused_BF, own_terms = self.fusion(self._at_the_fusion(seen, batch))
+        seen, hidden = self._encode_batch(batch, only)
+        fused_BF, own_terms = self.fusion(self._apply_missing(seen, batch))
         prediction_B, hidden[MULTIMODAL] = self.head(fused_BF)
         terms = {f"fusion.{name}": raw for name, raw in own_terms.items()}
         logged: dict[str, Tensor] = {}
+        # Alignments and contrasts compare modalities, so a step on some of them has no such term.
         if self.training and only is None:
             of_pairs, logged = self._alignment_terms(seen, hidden, numbers)
             contrasted = self._contrast_terms(dataclasses.replace(seen, fused=fused_BF), numbers)
@@ -176,10 +184,10 @@ class Model(nn.Module):
         logits: dict[str, Tensor] = {}
         if self.inference is not None:
             if self.training:
-                logits = self.inference.logits(hidden[MULTIMODAL])
+                logits = self.inference.training_logits(hidden[MULTIMODAL])
             elif only is None:
                 prediction_B = self.inference(self.head, seen)
-        return Output(
+        return ModelOutput(
             prediction=prediction_B,
             unimodal=seen.unimodal,
             projected=seen.projected,
@@ -190,31 +198,37 @@ class Model(nn.Module):
             logits=logits,
         )
 
-    def expect(self, whole: Batch) -> None:
-        """Tell the modules that draw something for each frame how many frames train has.
+    def set_mask_steps(self, whole: Batch) -> None:
+        """Set the number of frames in the modules that draw random numbers for each frame.
 
         Args:
-            whole: train.
+            whole: All of train.
         """
         for name, mask in self.frame_masks.items():
             assert isinstance(mask, FrameMask)
             mask.steps = whole.features[name].shape[1]
 
-    def draws(self) -> dict[str, Draws]:
-        """Every module that needs random numbers, by its name in the network."""
-        return {name: module for name, module in self.named_modules() if isinstance(module, Draws)}
+    def stochastic_modules(self) -> dict[str, StochasticModule]:
+        """Collect the modules that need random numbers, by their names in the network."""
+        return {
+            name: module
+            for name, module in self.named_modules()
+            if isinstance(module, StochasticModule)
+        }
 
-    def memories(self) -> dict[str, Tensor]:
-        """What its modules keep from step to step, as it is at the start, by buffer name."""
+    def initial_states(self) -> dict[str, Tensor]:
+        """Collect the stateful modules' buffers as they are before the first step, by name."""
         return {
             f"{path}.{name}": value
             for path, module in self.named_modules()
-            if isinstance(module, Remembers)
-            for name, value in module.fresh.items()
+            if isinstance(module, StatefulModule)
+            for name, value in module.initial_state.items()
         }
 
-    def _seen(self, batch: Batch, only: Sequence[str] | None) -> tuple[Seen, dict[str, Tensor]]:
-        """Every modality up to the fusion, and the hidden layers of the unimodal heads."""
+    def _encode_batch(
+        self, batch: Batch, only: Sequence[str] | None
+    ) -> tuple[EncodedBatch, dict[str, Tensor]]:
+        """Compute every modality up to the fusion, and the hidden layers of the unimodal heads."""
         names = [name for name in self.encoders if only is None or name in only]
         features = {name: batch.features[name] for name in names}
         for name, mask in self.frame_masks.items():
@@ -224,11 +238,12 @@ class Model(nn.Module):
         for name in names:
             encoded[name], frames_BTW = self.encoders[name](features[name], batch.lengths.get(name))
             projected[name] = self.projections[name](encoded[name])
+            # One projection for vectors and frames: what a fusion reads of either has one space.
             if self.reads_frames:
                 frames[name] = self.projections[name](frames_BTW)
             if name in self.unimodal_heads:
                 unimodal[name], hidden[name] = self.unimodal_heads[name](projected[name])
-        seen = Seen(
+        seen = EncodedBatch(
             features=features,
             lengths=batch.lengths,
             encoded=encoded,
@@ -236,33 +251,35 @@ class Model(nn.Module):
             frames=frames,
             present={name: batch.present[name] for name in names if name in batch.present},
             unimodal=unimodal,
+            # Outside training no module may look at a label.
             labels=batch.labels if self.training else batch.labels[:0],
             bound=self.bound,
-            encode=lambda name, features: self._vector(name, features, batch),
+            encode=lambda name, features: self._encode_view(name, features, batch),
         )
         return seen, hidden
 
-    def _at_the_fusion(self, seen: Seen, batch: Batch) -> Seen:
-        """Without the modalities that are missing there, in training also those taken out."""
+    def _apply_missing(self, seen: EncodedBatch, batch: Batch) -> EncodedBatch:
+        """Set modalities to zero that are missing, in training also those dropped at random."""
+        # Only for the fusion: unimodal heads, alignments and contrasts read what is really there.
         if self.training and self.modality_dropout is not None:
             all_B = torch.ones_like(batch.labels)
             present = {name: seen.present.get(name, all_B) for name in seen.projected}
             seen = dataclasses.replace(seen, present=self.modality_dropout(present))
         return _without_absent(seen) if seen.present else seen
 
-    def _vector(self, name: str, features: Tensor, batch: Batch) -> Tensor:
+    def _encode_view(self, name: str, features: Tensor, batch: Batch) -> Tensor:
         encoded_BW, _ = self.encoders[name](features, batch.lengths.get(name))
         projected_BD: Tensor = self.projections[name](encoded_BW)
         return projected_BD
 
-    def _contrast_terms(self, seen: Seen, numbers: Numbers) -> dict[str, Tensor]:
+    def _contrast_terms(self, seen: EncodedBatch, numbers: Numbers) -> dict[str, Tensor]:
         return {
-            f"contrast.{kind}": contrast(seen, below(numbers, f"loss.contrast.{kind}"))
+            f"contrast.{kind}": contrast(seen, numbers_below(numbers, f"loss.contrast.{kind}"))
             for kind, contrast in self.contrasts.items()
         }
 
     def _alignment_terms(
-        self, seen: Seen, hidden: Mapping[str, Tensor], numbers: Numbers
+        self, seen: EncodedBatch, hidden: Mapping[str, Tensor], numbers: Numbers
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         layers = {"encoder": seen.encoded, "projector": seen.projected, "head": hidden}
         vectors = layers[self.aligned_layer]
@@ -275,10 +292,10 @@ class Model(nn.Module):
         return terms, logged
 
 
-def _without_absent(seen: Seen) -> Seen:
-    """Zeros in place of what is not there."""
+def _without_absent(seen: EncodedBatch) -> EncodedBatch:
+    """Set the vectors and frames of absent modalities to zero."""
 
-    def there(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def zero_absent(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
         # Chosen, not multiplied: -1 * 0 is -0, and so a trace of what is not there.
         return {
             name: torch.where(
@@ -291,34 +308,35 @@ def _without_absent(seen: Seen) -> Seen:
 
     return dataclasses.replace(
         seen,
-        encoded=there(seen.encoded),
-        projected=there(seen.projected),
-        frames=there(seen.frames),
+        encoded=zero_absent(seen.encoded),
+        projected=zero_absent(seen.projected),
+        frames=zero_absent(seen.frames),
     )
 
 
 def build_model(config: Config, features: Mapping[str, int], bound: float = 3.0) -> Model:
-    """The network without storage: what it is made of, but no parameters (see `fresh_parameters`).
-
-    PyTorch's own initialisation would draw from the global generator.
+    """Build the network without storage: its modules, but no parameters (see `fresh_parameters`).
 
     Args:
-        config: what to build.
-        features: modality -> features a frame, for at least the modalities in use.
-        bound: labels lie in [-bound, bound]; read in training only.
+        config: Configuration of the network.
+        features: Modality -> features per frame, for at least the modalities in use.
+        bound: Largest absolute label; read in training only.
     """
+    # PyTorch's own initialisation would draw from the global generator; on the `meta` device it
+    # draws nothing.
     with torch.device("meta"):
         return Model(config, features, bound)
 
 
 def fresh_parameters(model: Model, streams: Streams) -> dict[str, Tensor]:
-    """Parameters to start from, each drawn from the stream of its own name, on the CPU.
+    """Draw the initial parameters, each from the stream of its own name, on the CPU.
 
     Every parameter is uniform in +-1/sqrt(fan-in), PyTorch's default range for linear,
     convolutional and recurrent layers. A module with a method `initial(name, drawn)` makes its own
     from numbers uniform in [-1, 1) of the parameter's shape.
     """
     parameters = {}
+    # A stream per name: a module that is left out does not move the numbers of the others.
     for path, module in model.named_modules():
         for name, parameter in module.named_parameters(prefix=path, recurse=False):
             generator = streams.generator("init", name, device=torch.device("cpu"))
@@ -337,4 +355,6 @@ def _initial_bound(module: nn.Module) -> float:
         return 1.0 / math.sqrt(module.in_channels * module.kernel_size[0])
     if isinstance(module, nn.LSTM | nn.GRU):
         return 1.0 / math.sqrt(module.hidden_size)
-    return math.nan  # a module with parameters of its own must be listed above
+    # A module with parameters of another kind needs a method `initial`; without one NaN shows it
+    # in the first step.
+    return math.nan

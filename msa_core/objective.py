@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from msa_core.config.paths import get
+from msa_core.config.paths import value_at
 from msa_core.config.schema import Config
 from msa_core.data.batching import Batch
-from msa_core.model import Output
+from msa_core.model import ModelOutput
 from msa_core.modules.fusion.base import row_mean
 from msa_core.modules.parts.inputs import Numbers
 
@@ -22,18 +22,19 @@ class Term:
     weight: Tensor | float
 
 
-def loss_terms(config: Config, output: Output, batch: Batch, numbers: Numbers) -> dict[str, Term]:
-    """Every term that this configuration has, by its dotted name.
-
-    A term of weight 0 is skipped, not multiplied: 0 * nan is nan.
+def loss_terms(
+    config: Config, output: ModelOutput, batch: Batch, numbers: Numbers
+) -> dict[str, Term]:
+    """Collect every term that this configuration has, by its dotted name.
 
     Args:
-        config: which terms there are. Its numbers are not read: members of a pack share this
-            configuration, and each has numbers of its own.
-        output: the model's output on the batch, training mode.
-        batch: rows of train.
-        numbers: the member's `msa_core.vectorised.pack_key.free_numbers`.
+        config: Configuration that decides which terms exist. Its numbers are not read: members
+            of a pack share this configuration, and each has numbers of its own.
+        output: Output of the model on the batch, in training mode.
+        batch: Rows of train.
+        numbers: Member's `msa_core.vectorised.pack_key.free_numbers`.
     """
+    # The order is that in which the terms are added up, so it decides the last digits of the loss.
     terms = {"task": Term(raw=_absolute_error(output.prediction, batch.labels), weight=1.0)}
     terms.update(_module_terms(config, output.terms, numbers, "alignment"))
     terms.update(_unimodal_terms(config, output.unimodal, batch, numbers))
@@ -42,20 +43,20 @@ def loss_terms(config: Config, output: Output, batch: Batch, numbers: Numbers) -
     return terms
 
 
-def total(terms: Mapping[str, Term]) -> Tensor:
-    """The weighted sum, a scalar."""
-    return torch.stack([weighted(term) for term in terms.values()]).sum()
+def total_loss(terms: Mapping[str, Term]) -> Tensor:
+    """Add the weighted terms up to a scalar."""
+    return torch.stack([weighted_value(term) for term in terms.values()]).sum()
 
 
-def weighted(term: Term) -> Tensor:
-    """What a term adds to the loss."""
+def weighted_value(term: Term) -> Tensor:
+    """Return a term's contribution to the loss."""
     return term.raw * term.weight
 
 
 def _module_terms(
     config: Config, raw: Mapping[str, Tensor], numbers: Numbers, family: str
 ) -> dict[str, Term]:
-    """Terms that modules of the model give; the path of a weight says which is whose."""
+    """Collect the terms that the model's modules return, each with the weight of its own path."""
     section = {
         "alignment": "loss.alignment",
         "contrast": "loss.contrast",
@@ -65,13 +66,14 @@ def _module_terms(
     for name, value in raw.items():
         of_family, _, rest = name.partition(".")
         path = f"{section}.{rest}.weight"
+        # A term of weight 0 is skipped, not multiplied: 0 * nan is nan.
         if of_family == family and _is_on(config, path):
             terms[name] = Term(raw=value, weight=numbers[path])
     return terms
 
 
 def _is_on(config: Config, path: str) -> bool:
-    return float(get(config, path)) > 0
+    return float(value_at(config, path)) > 0
 
 
 def _unimodal_terms(
@@ -96,5 +98,5 @@ def _unimodal_terms(
 
 
 def _absolute_error(prediction: Tensor, label: Tensor, counts: Tensor | None = None) -> Tensor:
-    """Mean over the utterances, or over those whose count is 1 and not 0."""
+    """Average the error over the utterances, or over those whose count is 1 and not 0."""
     return row_mean((prediction - label).abs(), counts)

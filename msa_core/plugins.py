@@ -2,7 +2,7 @@
 
 A plugin imports what it needs, PyTorch included; this module imports none of it, so a study
 without plugins is read without PyTorch. A process has the plugins of one study: using those of
-another takes the first one's kinds back. `docs/plugins.md` has an example of every family.
+another removes the first one's kinds. `docs/plugins.md` has an example of every family.
 Standard library only.
 """
 
@@ -24,7 +24,7 @@ from msa_core.config.encoders import EncoderOptions
 from msa_core.config.fields import ConfigError, Options, WeightedTerm, count, field, section
 from msa_core.config.fusion import FusionOptions
 from msa_core.config.kinds import FAMILIES, add_kind, remove_kind
-from msa_core.config.paths import check_value, fields_of, get
+from msa_core.config.paths import check_value, fields_of, value_at
 from msa_core.config.procedure import ProcedureOptions
 from msa_core.config.schema import Config
 
@@ -76,8 +76,19 @@ _MOVED = {
     "msa_core.procedure": "msa_core.procedures.base",
     "msa_core.procedures": "msa_core.procedures.base",
 }
+# Methods that classes of version 0.1 override -> what they are called now. A class with an old name
+# would train without its override, so it is refused.
+_RENAMED_METHODS = {
+    "fresh": "initial_state",
+    "handed": "prepare_draws",
+    "modified": "modify_gradients",
+    "order": "row_order",
+    "replayed": "replayed_rows",
+    "watched": "validation_metrics",
+    "witness": "save_activations",
+}
 
-_MODULE = "triptych_plugin_"  # how their names in `sys.modules` start
+_MODULE = "triptych_plugin_"  # prefix of their names in `sys.modules`
 
 
 class PluginError(ConfigError):
@@ -89,7 +100,7 @@ class Plugin:
     """The text of a plugin, as it is sent to workers and kept beside results.
 
     Attributes:
-        name: of its file.
+        name: Name of its file.
         text: Python source.
     """
 
@@ -98,7 +109,7 @@ class Plugin:
 
     @property
     def digest(self) -> str:
-        """Of the text; two plugins of one digest do the same."""
+        """Digest of the text; two plugins of one digest do the same."""
         return hashlib.sha256(self.text.encode()).hexdigest()[:16]
 
 
@@ -122,57 +133,57 @@ def encoder(name: str, options: type[EncoderOptions]) -> Callable[[Module], Modu
     other four.
 
     Args:
-        name: value of `model.<modality>.encoder`.
-        options: its options, below `model.encoder.<name>`.
+        name: Value of `model.<modality>.encoder`.
+        options: Class of its options, below `model.encoder.<name>`.
     """
-    return _declares("encoder", name, options)
+    return _declare_kind("encoder", name, options)
 
 
 def fusion(name: str, options: type[FusionOptions]) -> Callable[[Module], Module]:
     """Declare a class derived from `msa_core.modules.fusion.simple.Fusion` as a kind of fusion.
 
     Args:
-        name: value of `model.fusion.kind`.
-        options: its options, below `model.fusion.<name>`.
+        name: Value of `model.fusion.kind`.
+        options: Class of its options, below `model.fusion.<name>`.
     """
-    return _declares("fusion", name, options)
+    return _declare_kind("fusion", name, options)
 
 
 def measure(name: str, options: type[MeasureOptions]) -> Callable[[Module], Module]:
     """Declare a function (first_BD, second_BD, numbers, options) as an alignment measure.
 
     Args:
-        name: value of `loss.alignment.<pair>.measure`.
-        options: its options, below `loss.alignment.<name>`.
+        name: Value of `loss.alignment.<pair>.measure`.
+        options: Class of its options, below `loss.alignment.<name>`.
     """
-    return _declares("alignment", name, options)
+    return _declare_kind("alignment", name, options)
 
 
 def contrast(name: str, options: type[ContrastOptions]) -> Callable[[Module], Module]:
     """Declare a class derived from `Contrast` of `msa_core.modules.contrast.base` as a kind.
 
     Args:
-        name: it is switched on by `loss.contrast.<name>.use`.
-        options: its options, below `loss.contrast.<name>`.
+        name: Name of the kind, which `loss.contrast.<name>.use` switches on.
+        options: Class of its options, below `loss.contrast.<name>`.
     """
-    return _declares("contrast", name, options)
+    return _declare_kind("contrast", name, options)
 
 
 def procedure(name: str, options: type[ProcedureOptions]) -> Callable[[Module], Module]:
     """Declare a class derived from `msa_core.procedures.registry.Procedure` as a kind of procedure.
 
     Args:
-        name: value of `procedure.kind`.
-        options: its options, below `procedure.<name>`.
+        name: Value of `procedure.kind`.
+        options: Class of its options, below `procedure.<name>`.
     """
-    return _declares("procedure", name, options)
+    return _declare_kind("procedure", name, options)
 
 
 def read_plugin(path: Path) -> Plugin:
-    """The text of a file.
+    """Read the text of a file.
 
     Raises:
-        PluginError: it can't be read.
+        PluginError: It can't be read.
     """
     try:
         return Plugin(path.name, path.read_text(encoding="utf-8"))
@@ -186,31 +197,38 @@ def use_plugins(plugins: Sequence[Plugin]) -> None:
     Does nothing if they are in use already. After an error none is.
 
     Raises:
-        PluginError: a plugin raises, adds nothing, or adds what it can't; with file and reason.
+        PluginError: A plugin raises, adds nothing, or adds what it can't; with file and reason.
     """
     global _in_use
+    # Executed once: a second execution would make other classes of the same names.
     if tuple(plugins) == _in_use:
         return
-    _take_back()
+    _remove_plugins()
     try:
         for plugin in plugins:
             if plugin.name in _kinds:
                 raise PluginError(f"{plugin.name}: two plugins have this name; rename one")
             _kinds[plugin.name] = []
-            for kind in _executed(plugin):
-                _add(plugin, kind)
-    except BaseException:
-        _take_back()
+            for kind in _execute_plugin(plugin):
+                _add_declared(plugin, kind)
+    except BaseException:  # Ctrl-C too: half of a study's kinds must not stay.
+        _remove_plugins()
         raise
     _in_use = tuple(plugins)
 
 
 def kinds_added_by(plugin: Plugin) -> list[tuple[str, str]]:
-    """Family and name of every kind that a plugin in use has added."""
+    """Return family and name of every kind that a plugin in use has added."""
     return [(kind.family, kind.name) for kind in _kinds.get(plugin.name, ())]
 
 
-def _declares(family: str, name: str, options: type[Any]) -> Callable[[Module], Module]:
+def added_module(family: str, kind: str) -> Callable[..., Any]:
+    """Return the class or function that a plugin in use declared as a kind."""
+    declared = [added for own in _kinds.values() for added in own]
+    return next(added.module for added in declared if (added.family, added.name) == (family, kind))
+
+
+def _declare_kind(family: str, name: str, options: type[Any]) -> Callable[[Module], Module]:
     def declare(module: Module) -> Module:
         if _declared is not None:
             _declared.append(_Kind(family, name, options, module))
@@ -219,10 +237,11 @@ def _declares(family: str, name: str, options: type[Any]) -> Callable[[Module], 
     return declare
 
 
-def _executed(plugin: Plugin) -> list[_Kind]:
-    """What a plugin declares."""
+def _execute_plugin(plugin: Plugin) -> list[_Kind]:
+    """Execute a plugin and return the kinds that it declares."""
     global _declared
     module = ModuleType(_module_name(plugin))
+    # With the digest: two versions of one plugin must not share lines in tracebacks.
     file = f"<plugin {plugin.digest}>/{plugin.name}"
     module.__file__ = file
     # Dataclasses look their module up, and tracebacks show the line.
@@ -231,9 +250,12 @@ def _executed(plugin: Plugin) -> list[_Kind]:
     _declared = []
     try:
         exec(compile(_with_moved_imports(plugin.text, file), file, "exec"), module.__dict__)
+        _check_overrides(module)
         found = _declared
     except (Exception, SystemExit) as error:
-        raise PluginError(f"{plugin.name}{_line_of(error, file)}: {_said(error)}") from error
+        raise PluginError(
+            f"{plugin.name}{_line_of(error, file)}: {_describe_error(error)}"
+        ) from error
     finally:
         _declared = None
     if not found:
@@ -256,20 +278,31 @@ def _with_moved_imports(text: str, file: str) -> ast.Module:
     return tree
 
 
-def _add(plugin: Plugin, kind: _Kind) -> None:
+def _check_overrides(module: ModuleType) -> None:
+    """Refuse classes that override a method by the name that it had in version 0.1."""
+    for own in vars(module).values():
+        if isinstance(own, type) and own.__module__ == module.__name__:
+            for old, new in _RENAMED_METHODS.items():
+                if old in vars(own) and hasattr(own, new):
+                    raise ConfigError(f"method '{own.__name__}.{old}' is called '{new}' now")
+
+
+def _add_declared(plugin: Plugin, kind: _Kind) -> None:
     """Add a kind to its family and its module to the registry."""
+    # In this order `_remove_plugins` can undo whatever was done before a step that raises.
     try:
         _check_module(kind)
         add_kind(kind.family, kind.name, kind.options)
     except ConfigError as error:
         raise PluginError(f"{plugin.name}: {error}") from None
     _kinds[plugin.name].append(kind)
-    _registry(kind.family)[kind.name] = kind.module
+    _registry_of(kind.family)[kind.name] = kind.module
+    # `field` takes any default; bounds are checked only where a study sets a value.
     prefix = f"{FAMILIES[kind.family].section}.{kind.name}."
     for path in fields_of(Config):
         if path.startswith(prefix):
             try:
-                check_value(Config, path, get(Config(), path))
+                check_value(Config, path, value_at(Config(), path))
             except ConfigError as error:
                 raise PluginError(f"{plugin.name}: default of {error}") from None
 
@@ -285,20 +318,20 @@ def _check_module(kind: _Kind) -> None:
         raise ConfigError(f"'{kind.name}' must be a class derived from {wanted.__module__}.{base}")
 
 
-def _take_back() -> None:
+def _remove_plugins() -> None:
     """Leave the process as if it had never had a plugin."""
     global _in_use
     for kinds in _kinds.values():
         for kind in kinds:
             remove_kind(kind.family, kind.name)
-            _registry(kind.family).pop(kind.name, None)
+            _registry_of(kind.family).pop(kind.name, None)
     _kinds.clear()
     for name in [name for name in sys.modules if name.startswith(_MODULE)]:
         del sys.modules[name]
     _in_use = ()
 
 
-def _registry(family: str) -> dict[str, Any]:
+def _registry_of(family: str) -> dict[str, Any]:
     file, name, _ = _REGISTRIES[family]
     registry: dict[str, Any] = getattr(importlib.import_module(file), name)
     return registry
@@ -317,8 +350,8 @@ def _line_of(error: BaseException, file: str) -> str:
     return f":{lines[-1]}" if lines else ""
 
 
-def _said(error: BaseException) -> str:
-    """One line."""
+def _describe_error(error: BaseException) -> str:
+    """Describe an error in one line."""
     if isinstance(error, ModuleNotFoundError):
         return (
             f"{error}; a plugin is one file and imports what is installed, not the files beside it"

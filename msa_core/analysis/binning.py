@@ -17,8 +17,11 @@ from msa_core.metrics import SCHEMES
 
 Bins = NDArray[np.int64]
 Values = NDArray[np.float64]
+# A start of k-means can end in a poor optimum; the best of a few rarely does.
 RESTARTS = 5
 ITERATIONS = 50
+# A class is found by asking the metric itself which example a label agrees with, so that the
+# cuts between classes are written down once, in `msa_core.metrics`.
 _CLASSES = {
     "mosi": {
         2: ("acc2_has0", (-1.0, 1.0)),
@@ -36,11 +39,11 @@ _CLASSES = {
 
 
 def quantile_bins(values: ArrayLike, bins: int) -> Bins:
-    """Bins of equally many values, as far as equal values allow: those share a bin.
+    """Sort values into bins of equally many, as far as equal values allow: those share a bin.
 
     Args:
-        values: [N], for example the predictions of a unimodal model.
-        bins: how many, at least 2.
+        values: Numbers [N], for example the predictions of a unimodal model.
+        bins: Number of bins, at least 2.
 
     Returns:
         [N], in 0..bins - 1. Any increasing function of the values gives the same bins.
@@ -48,21 +51,21 @@ def quantile_bins(values: ArrayLike, bins: int) -> Bins:
     Raises:
         ValueError: fewer than two bins, or values that are not finite.
     """
-    numbers = _finite("values", values, 1)
+    numbers = _require_finite("values", values, 1)
     _check_bins(bins)
     # "lower" is a value itself, not one between two: so the order alone decides.
     edges = np.quantile(numbers, np.arange(1, bins) / bins, method="lower")
     return np.searchsorted(edges, numbers, side="left").astype(np.int64)
 
 
-def clusters(embeddings: ArrayLike, bins: int, rng: np.random.Generator) -> Bins:
-    """K-means clusters, the best of several starts.
+def cluster_rows(embeddings: ArrayLike, bins: int, rng: np.random.Generator) -> Bins:
+    """Sort embeddings into clusters by k-means, the best of several starts.
 
     Args:
-        embeddings: [N, D]. Distances are taken as they are: standardise features of different
-            scales first.
-        bins: how many clusters, at least 2. Fewer come back where there are fewer distinct rows.
-        rng: draws the starts.
+        embeddings: Vectors [N, D]. Distances are taken as they are: standardise features of
+            different scales first.
+        bins: Number of clusters, at least 2. Fewer come back where fewer rows are distinct.
+        rng: Generator of the starts.
 
     Returns:
         [N], in 0..bins - 1.
@@ -71,9 +74,10 @@ def clusters(embeddings: ArrayLike, bins: int, rng: np.random.Generator) -> Bins
         ValueError: fewer than two bins, or embeddings that are not finite.
     Source: k-means++ starts, as `scipy.cluster.vq.kmeans2` has them.
     """
-    rows = _finite("embeddings", embeddings, 2)
+    rows = _require_finite("embeddings", embeddings, 2)
     _check_bins(bins)
     distinct, codes = np.unique(rows, axis=0, return_inverse=True)
+    # Then each distinct row is a cluster of its own, and starts would be drawn for nothing.
     if len(distinct) <= bins:
         return codes.astype(np.int64).ravel()
     best: NDArray[Any] = codes
@@ -90,13 +94,13 @@ def clusters(embeddings: ArrayLike, bins: int, rng: np.random.Generator) -> Bins
 
 
 def label_classes(labels: ArrayLike, scheme: str, classes: int) -> Bins:
-    """The class of each label, exactly as the field's accuracy of as many classes tells them apart.
+    """Return each label's class, exactly as the field's accuracy of as many classes has them.
 
     Args:
-        labels: [N].
-        scheme: a key of `msa_core.metrics.SCHEMES`.
-        classes: 2 (negative or positive; 0 belongs to the positive ones in `mosi`, to the
-            negative ones in `sims`), 3, 5, or 7 in `mosi`.
+        labels: Labels [N].
+        scheme: Label scheme, a key of `msa_core.metrics.SCHEMES`.
+        classes: Number of classes: 2 (negative or positive; 0 belongs to the positive ones in
+            `mosi`, to the negative ones in `sims`), 3, 5, or 7 in `mosi`.
 
     Returns:
         [N], in 0..classes - 1, rising with the label.
@@ -104,7 +108,7 @@ def label_classes(labels: ArrayLike, scheme: str, classes: int) -> Bins:
     Raises:
         ValueError: an unknown scheme, another number of classes, or labels that are not finite.
     """
-    numbers = _finite("labels", labels, 1)
+    numbers = _require_finite("labels", labels, 1)
     if scheme not in _CLASSES or classes not in _CLASSES[scheme]:
         known = "; ".join(f"{name}: {', '.join(map(str, of))}" for name, of in _CLASSES.items())
         raise ValueError(f"{classes} classes of scheme '{scheme}' are not among {known}")
@@ -115,14 +119,14 @@ def label_classes(labels: ArrayLike, scheme: str, classes: int) -> Bins:
     return found
 
 
-def discretise(values: ArrayLike, bins: int, rng: np.random.Generator) -> Bins:
-    """Bins of whatever a modality is given as.
+def discretise_values(values: ArrayLike, bins: int, rng: np.random.Generator) -> Bins:
+    """Sort a modality's values into bins, whatever they are given as.
 
     Args:
-        values: integers [N] are bins already; numbers [N] get quantile bins; embeddings [N, D]
-            get clusters.
-        bins: how many; unused where the values are bins already.
-        rng: draws the starts of the clusters.
+        values: Integers [N], which are bins already; numbers [N], which get quantile bins; or
+            embeddings [N, D], which get clusters.
+        bins: Number of bins; unused where the values are bins already.
+        rng: Generator of the clusters' starts.
 
     Raises:
         ValueError: another shape, or values that are not finite.
@@ -130,11 +134,11 @@ def discretise(values: ArrayLike, bins: int, rng: np.random.Generator) -> Bins:
     array = np.asarray(values)
     if array.ndim == 1 and array.dtype.kind in "biu":
         return array.astype(np.int64)
-    return clusters(array, bins, rng) if array.ndim == 2 else quantile_bins(array, bins)
+    return cluster_rows(array, bins, rng) if array.ndim == 2 else quantile_bins(array, bins)
 
 
 def joint_counts(first: Bins, second: Bins, labels: Bins) -> Bins:
-    """How often each combination occurs: [X, Z, Y].
+    """Count how often each combination occurs: [X, Z, Y].
 
     A bin that never occurs has no row, so the numbers that stand for the bins don't matter.
 
@@ -152,7 +156,7 @@ def joint_counts(first: Bins, second: Bins, labels: Bins) -> Bins:
     return np.bincount(flat, minlength=int(np.prod(shape))).reshape(shape).astype(np.int64)
 
 
-def _finite(what: str, values: ArrayLike, axes: int) -> Values:
+def _require_finite(what: str, values: ArrayLike, axes: int) -> Values:
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != axes or not array.size:
         raise ValueError(

@@ -1,8 +1,8 @@
 """The joint table whose label is least predictable, given both unimodal tables.
 
 Among all joint tables q(x1, x2, y) that keep p(x1, y) and p(x2, y), find the one that maximises
-H_q(Y | X1, X2): a concave problem. What p knows of the label beyond that table is synergy
-(`msa_core.analysis.pid`).
+H_q(Y | X1, X2): a concave problem. The information about the label in p beyond that table is
+synergy (`msa_core.analysis.pid`).
 
 Solved by a primal-dual interior-point method, many tables at once, from a strictly interior
 start: p(x1, y) p(x2, y) / p(y). An answer is never taken on trust. The dual problem is
@@ -44,9 +44,9 @@ class Optima:
     """The joints with the least predictable label, of R tables.
 
     Attributes:
-        joints: [R, X, Z, Y], with the given unimodal tables up to rounding.
-        entropy: [R], H_q(Y | X1, X2) of the joints in bits.
-        gap: [R], in bits; the maximum lies between entropy and entropy + gap.
+        joints: Tables [R, X, Z, Y], with the given unimodal tables up to rounding.
+        entropy: H_q(Y | X1, X2) of the joints in bits, [R].
+        gap: Certificate in bits, [R]; the maximum lies between entropy and entropy + gap.
     """
 
     joints: Values
@@ -58,8 +58,8 @@ def least_predictable(joints_RXZY: Values, tolerance: float) -> Optima:
     """Maximise H_q(Y | X1, X2) over the joints with the same p(x1, y) and p(x2, y).
 
     Args:
-        joints_RXZY: R tables of probabilities; each sums to 1.
-        tolerance: gap at which a table is finished, in bits. Below about 1e-9 rounding decides.
+        joints_RXZY: Tables of probabilities; each sums to 1.
+        tolerance: Gap at which a table is finished, in bits. Below about 1e-9 rounding decides.
 
     Raises:
         NotConvergedError: a table's gap is still more than ten times the tolerance.
@@ -68,9 +68,11 @@ def least_predictable(joints_RXZY: Values, tolerance: float) -> Optima:
     """
     tables, x, z, y = joints_RXZY.shape
     tables_RXZY = np.where(joints_RXZY < NEGLIGIBLE, 0.0, joints_RXZY)
+    # The normal equations have ((X + Z) Y)^2 numbers per table: all tables at once would not
+    # fit in memory, one by one would take NumPy's overhead for each.
     size = max(1, CHUNK_NUMBERS // (((x + z) * y) ** 2 + x * z * y * (y + 12)))
     parts = [
-        _solve(tables_RXZY[start : start + size], tolerance * math.log(2))
+        _solve_chunk(tables_RXZY[start : start + size], tolerance * math.log(2))
         for start in range(0, tables, size)
     ]
     found = Optima(
@@ -98,12 +100,12 @@ class _Problem:
     there: NDArray[np.bool_]
 
     @staticmethod
-    def of(joints_RXZY: Values) -> "_Problem":
+    def from_joints(joints_RXZY: Values) -> "_Problem":
         first, second = joints_RXZY.sum(axis=2), joints_RXZY.sum(axis=1)
         there = (first > 0.0)[:, :, np.newaxis] & (second > 0.0)[:, np.newaxis]
         return _Problem(first, second, there)
 
-    def take(self, rows: NDArray[Any]) -> "_Problem":
+    def select_tables(self, rows: NDArray[Any]) -> "_Problem":
         return _Problem(self.first[rows], self.second[rows], self.there[rows])
 
 
@@ -117,20 +119,20 @@ class _Iterate:
     second: Values
 
     @staticmethod
-    def start(problem: _Problem) -> "_Iterate":
+    def interior_start(problem: _Problem) -> "_Iterate":
         joint = conditional_product(problem.first, problem.second)
         cells = np.maximum(problem.there.sum(axis=(1, 2, 3), keepdims=True), 1)
-        slack = _ratio(START / cells, joint, problem.there)
+        slack = _masked_ratio(START / cells, joint, problem.there)
         return _Iterate(joint, slack, np.zeros_like(problem.first), np.zeros_like(problem.second))
 
-    def take(self, rows: NDArray[Any]) -> "_Iterate":
+    def select_tables(self, rows: NDArray[Any]) -> "_Iterate":
         return _Iterate(self.joint[rows], self.slack[rows], self.first[rows], self.second[rows])
 
 
-def _solve(joints_RXZY: Values, tolerance: float) -> Optima:
-    """`least_predictable` of one chunk, in nats and whatever its gap."""
-    problem = _Problem.of(joints_RXZY)
-    iterate = _Iterate.start(problem)
+def _solve_chunk(joints_RXZY: Values, tolerance: float) -> Optima:
+    """Solve `least_predictable` for one chunk, in nats and whatever its gap."""
+    problem = _Problem.from_joints(joints_RXZY)
+    iterate = _Iterate.interior_start(problem)
     best = Optima(
         joints=iterate.joint.copy(),
         entropy=np.full(len(joints_RXZY), -np.inf),
@@ -140,28 +142,33 @@ def _solve(joints_RXZY: Values, tolerance: float) -> Optima:
     running = np.arange(len(joints_RXZY))
     for _ in range(MAX_STEPS):
         _keep_better(best, bound_R, running, problem, iterate)
+        # `<=` negated: a gap of NaN keeps its table running, and so is found in the end.
         left = ~(best.gap[running] <= tolerance)
-        running, problem, iterate = running[left], problem.take(left), iterate.take(left)
+        running, problem, iterate = (
+            running[left],
+            problem.select_tables(left),
+            iterate.select_tables(left),
+        )
         if not running.size:
             break
-        _step(problem, iterate)
+        _newton_step(problem, iterate)
     return best
 
 
 def conditional_product(first_RXY: Values, second_RZY: Values) -> Values:
-    """p(x1, y) p(x2, y) / p(y), [R, X, Z, Y]: positive wherever a joint with these tables can be.
+    """Return p(x1, y) p(x2, y) / p(y), [R, X, Z, Y]: positive wherever a joint can be.
 
     Args:
-        first_RXY: p(x1, y).
-        second_RZY: p(x2, y), with the same p(y).
+        first_RXY: Table `p(x1, y)`.
+        second_RZY: Table `p(x2, y)`, with the same p(y).
     """
     label_RY = first_RXY.sum(axis=1)
-    scaled_RXY = first_RXY * _ratio(1.0, label_RY, label_RY > 0.0)[:, np.newaxis]
+    scaled_RXY = first_RXY * _masked_ratio(1.0, label_RY, label_RY > 0.0)[:, np.newaxis]
     return scaled_RXY[:, :, np.newaxis] * second_RZY[:, np.newaxis]
 
 
-def _ratio(above: Values | float, below: Values, where: NDArray[np.bool_]) -> Values:
-    """The quotient where asked for, 0 elsewhere; shaped like `where`."""
+def _masked_ratio(above: Values | float, below: Values, where: NDArray[np.bool_]) -> Values:
+    """Divide where asked for, with 0 elsewhere; shaped like `where`."""
     return np.divide(above, below, out=np.zeros(where.shape), where=where)
 
 
@@ -176,24 +183,27 @@ def _keep_better(
     iterate: _Iterate,
 ) -> None:
     """Update, in place, what is known of the tables that still run."""
+    # The iterate has its tables in the limit only; an entropy counts as a lower bound when it is
+    # that of a joint that has them exactly.
     joint = _with_tables(iterate.joint, problem)
     entropy_R = -(joint * _log_conditional(joint)).sum(axis=(1, 2, 3))
     better = entropy_R > best.entropy[running]
     best.joints[running[better]] = joint[better]
     best.entropy[running[better]] = entropy_R[better]
+    # The best upper and the best lower bound need not be of the same step. `fmin` skips a NaN.
     bound_R[running] = np.fmin(bound_R[running], _entropy_bound(problem, iterate))
     best.gap[running] = np.maximum(bound_R[running] - best.entropy[running], 0.0)
 
 
 def _log_conditional(joint_RXZY: Values) -> Values:
-    """The logarithm of q(y | x1, x2); 0 where q is 0."""
+    """Return the logarithm of q(y | x1, x2); 0 where q is 0."""
     pair = joint_RXZY.sum(axis=3, keepdims=True)
     there = joint_RXZY > 0.0
-    return np.log(np.where(there, _ratio(joint_RXZY, pair, there), 1.0))
+    return np.log(np.where(there, _masked_ratio(joint_RXZY, pair, there), 1.0))
 
 
 def _entropy_bound(problem: _Problem, iterate: _Iterate) -> Values:
-    """What H_q(Y | X1, X2) can't exceed, in nats, by the present duals: [R]."""
+    """Bound H_q(Y | X1, X2) from above by the present duals, in nats: [R]."""
     exponent = iterate.first[:, :, np.newaxis] + iterate.second[:, np.newaxis]
     # Of a row x1 all duals are lowered by the same number, so that its constraints hold.
     excess_RX = logsumexp(np.where(problem.there, exponent, -np.inf), axis=3).max(axis=2)
@@ -207,7 +217,7 @@ def _entropy_bound(problem: _Problem, iterate: _Iterate) -> Values:
 
 
 def _with_tables(joint: Values, problem: _Problem) -> Values:
-    """A joint close to this one that has the given tables, up to rounding.
+    """Return a joint close to this one that has the given tables, up to rounding.
 
     What is too much is scaled down, by x1 and then by x2; what is then missing is spread as a
     product. Source: Altschuler et al. 2017, algorithm 2.
@@ -227,17 +237,18 @@ def _at_most_one(wanted: Values, found: Values) -> Values:
 # --- The step.
 
 
-def _step(problem: _Problem, iterate: _Iterate) -> None:
-    """One damped Newton step, in place, towards a smaller complementarity q x slack."""
+def _newton_step(problem: _Problem, iterate: _Iterate) -> None:
+    """Take one damped Newton step, in place, towards a smaller complementarity q x slack."""
     joint, slack, there = iterate.joint, iterate.slack, problem.there
     cells = np.maximum(there.sum(axis=(1, 2, 3), keepdims=True), 1)
     aim = SHRINK * (joint * slack).sum(axis=(1, 2, 3), keepdims=True) / cells
     dual = iterate.first[:, :, np.newaxis] + iterate.second[:, np.newaxis]
-    wanted = np.where(there, _ratio(aim, joint, there) + dual - _log_conditional(joint), 0.0)
+    wanted = np.where(there, _masked_ratio(aim, joint, there) + dual - _log_conditional(joint), 0.0)
     # The Hessian of the cells of one (x1, x2) is diag((1 + slack) / q) - 11' / q(x1, x2).
     weight = joint / (1.0 + slack)
+    # Its inverse is written out (Sherman and Morrison), since it has rank one beside a diagonal.
     rest = (weight * slack).sum(axis=3, keepdims=True)
-    spread = _ratio(1.0, rest, rest > 0.0)
+    spread = _masked_ratio(1.0, rest, rest > 0.0)
 
     def inverse_hessian(right: Values) -> Values:
         scaled: Values = weight * right
@@ -252,16 +263,16 @@ def _step(problem: _Problem, iterate: _Iterate) -> None:
         problem.second - joint.sum(axis=1) - free.sum(axis=1),
     )
     change = free + inverse_hessian(first[:, :, np.newaxis] + second[:, np.newaxis])
-    slack_change = np.where(there, _ratio(aim - slack * change, joint, there) - slack, 0.0)
-    length = np.minimum(_room(joint, change), _room(slack, slack_change))
+    slack_change = np.where(there, _masked_ratio(aim - slack * change, joint, there) - slack, 0.0)
+    length = np.minimum(_longest_step(joint, change), _longest_step(slack, slack_change))
     iterate.joint = joint + length * change
     iterate.slack = slack + length * slack_change
     iterate.first = iterate.first + length[..., 0] * first
     iterate.second = iterate.second + length[..., 0] * second
 
 
-def _room(values: Values, change: Values) -> Values:
-    """The longest step <= 1 that keeps every value positive: [R, 1, 1, 1]."""
+def _longest_step(values: Values, change: Values) -> Values:
+    """Return the longest step <= 1 that keeps every value positive: [R, 1, 1, 1]."""
     limit = np.divide(-values, change, out=np.full_like(values, np.inf), where=change < 0.0)
     nearest: Values = limit.min(axis=(1, 2, 3), keepdims=True)
     return np.minimum(1.0, TO_BOUNDARY * nearest)
@@ -270,7 +281,7 @@ def _room(values: Values, change: Values) -> Values:
 def _dual_step(
     weight: Values, spread: Values, missing_RXY: Values, missing_RZY: Values
 ) -> tuple[Values, Values]:
-    """The changes of both duals after which nothing of the tables is missing."""
+    """Solve for the changes of both duals after which nothing of the tables is missing."""
     tables, x, z, y = weight.shape
     scale_RC, normal_RCC = _normal_equations(weight, spread)
     missing_RC = np.concatenate([missing_RXY, missing_RZY], axis=1).reshape(tables, -1)
@@ -280,7 +291,7 @@ def _dual_step(
 
 
 def _normal_equations(weight: Values, spread: Values) -> tuple[Values, Values]:
-    """A H^-1 A' with a unit diagonal [R, C, C], and the scale [R, C] of its rows and columns."""
+    """Build A H^-1 A' with a unit diagonal [R, C, C], and the scale [R, C] of its rows."""
     tables, x, z, y = weight.shape
     block = weight[..., :, np.newaxis] * (weight * spread)[..., np.newaxis, :]
     label = np.arange(y)
@@ -296,8 +307,8 @@ def _normal_equations(weight: Values, spread: Values) -> tuple[Values, Values]:
     constraint = np.arange((x + z) * y)
     diagonal = normal_RCC[:, constraint, constraint]
     kept = diagonal > 0.0
-    # Both tables say the probability of a label: one constraint of each label follows from the
-    # others. The one of the most weight goes.
+    # Both tables hold the probability of a label: one constraint of each label follows from the
+    # others, and with all of them the matrix would be singular. The one of the most weight goes.
     spare = (x + diagonal.reshape(tables, x + z, y)[:, x:].argmax(axis=1)) * y + label
     kept[np.arange(tables)[:, np.newaxis], spare] = False
     scale_RC = np.where(kept, 1.0 / np.sqrt(np.where(kept, diagonal, 1.0)), 0.0)

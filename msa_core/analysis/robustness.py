@@ -1,7 +1,7 @@
 """Robustness: how a metric falls as more and more frames are missing.
 
-Nothing is trained and nothing chosen; whoever holds a split and a trained model hands in a function
-that scores copies of that split (`msa_core.training.evaluation.robustness`).
+Nothing is trained and nothing chosen: the caller gives a function that scores copies of a split
+with a trained model (`msa_core.training.evaluation.robustness`).
 Letters in shapes: N utterances, T frames, D features a frame.
 """
 
@@ -24,10 +24,11 @@ class RobustnessScore:
     """One metric with one draw of missing frames.
 
     Attributes:
-        share: of the frames that are missing, in expectation.
-        repetition: which draw, from 0.
-        metric: its name.
-        value: None where the metric is undefined, such as a correlation with constant predictions.
+        share: Share of the frames that are missing, in expectation, in 0..1.
+        repetition: Number of the draw, from 0.
+        metric: Name of the metric.
+        value: Value of the metric; None where it is undefined, such as a correlation with
+            constant predictions.
     """
 
     share: float
@@ -41,10 +42,10 @@ class Area:
     """The area under a curve of metric against share, as a mean height.
 
     Attributes:
-        value: area, divided by the range of shares that it covers; None where fewer than two shares
-            in a row are defined from the first one on.
-        up_to: the largest share it covers: from the first share on, as far as the metric is defined
-            in every repetition. Areas compare where these agree.
+        value: Area, divided by the range of shares that it covers; None where fewer than two
+            consecutive shares are defined from the first one on.
+        up_to: Largest share that it covers: from the first share on, as far as the metric is
+            defined in every repetition. Areas compare where these agree.
     """
 
     value: float | None
@@ -61,20 +62,19 @@ def robustness_curve(
     shares: Sequence[float] = SHARES,
     repetitions: int = REPETITIONS,
 ) -> tuple[RobustnessScore, ...]:
-    """Every metric at every share of missing frames.
+    """Measure every metric at every share of missing frames.
 
-    A repetition draws one number a frame, and a frame is missing at every share above it: what is
-    missing at one share is missing at all larger ones, so a curve has no noise of its own from
-    share to share. The shares 0 and 1 need one repetition and get one.
+    A repetition draws one number per frame, and a frame is missing at every share above it. The
+    shares 0 and 1 leave nothing to chance and get one repetition.
 
     Args:
-        score: metrics of a model on a split; undefined ones are absent.
-        split: with all its frames.
-        fill: modality -> what a missing frame is replaced by, [D].
-        rng: of the masks.
-        modalities: those that lose frames; None = all of `fill`.
-        shares: of frames, ascending, each in 0..1.
-        repetitions: draws of the masks, at least 1.
+        score: Function that returns a model's metrics on a split; undefined ones are absent.
+        split: Split with all its frames.
+        fill: Modality -> vector [D] that replaces a missing frame.
+        rng: Generator of the masks.
+        modalities: Modalities that lose frames; None = all of `fill`.
+        shares: Shares of frames, ascending, each in 0..1.
+        repetitions: Number of draws of the masks, at least 1.
 
     Returns:
         Share by share, repetition by repetition, metric by metric.
@@ -85,7 +85,9 @@ def robustness_curve(
     Source: the curves over missing rates of Yuan et al. 2021 (TFR-Net), there with their area.
     """
     losing = tuple(fill if modalities is None else modalities)
-    _check(losing, fill, shares, repetitions)
+    _check_arguments(losing, fill, shares, repetitions)
+    # One number per frame for all shares: what is missing at one share is missing at all larger
+    # ones, so a curve has no noise of its own from share to share.
     drawn = [
         {name: rng.random(split.features[name].shape[:2]) for name in losing}
         for _ in range(repetitions)
@@ -106,12 +108,12 @@ def robustness_curve(
 def without_frames(
     split: Split, missing: Mapping[str, NDArray[np.bool_]], fill: Mapping[str, FloatArray]
 ) -> Split:
-    """A copy of a split in which some frames say nothing; they still count as frames.
+    """Copy a split with some frames replaced; they still count as frames.
 
     Args:
-        split: left as it is.
-        missing: modality -> bool [N, T]; frames of padding do not matter.
-        fill: modality -> what stands in a missing frame's place, [D].
+        split: Split to copy; left as it is.
+        missing: Modality -> whether a frame is missing, bool [N, T]; padding does not matter.
+        fill: Modality -> vector [D] that replaces a missing frame.
     """
     features = dict(split.features)
     for name, missing_NT in missing.items():
@@ -120,13 +122,13 @@ def without_frames(
 
 
 def area_under_curve(scores: Collection[RobustnessScore], metric: str) -> Area:
-    """The area under the mean over repetitions, by the trapezoidal rule.
+    """Compute the area under the mean over repetitions, by the trapezoidal rule.
 
     A constant curve has its own height; a straight line the mean of its ends.
 
     Args:
-        scores: of `robustness_curve`.
-        metric: its name.
+        scores: Scores from `robustness_curve`.
+        metric: Name of the metric.
 
     Raises:
         ValueError: no score of that metric.
@@ -141,6 +143,7 @@ def area_under_curve(scores: Collection[RobustnessScore], metric: str) -> Area:
     shares, heights = [], []
     for share in sorted(values):
         mean = float(np.mean(values[share]))
+        # Nothing is interpolated over a gap: beyond it the area would compare other ranges.
         if math.isnan(mean):
             break
         shares.append(share)
@@ -152,7 +155,7 @@ def area_under_curve(scores: Collection[RobustnessScore], metric: str) -> Area:
     return Area(value=area / (shares[-1] - shares[0]), up_to=shares[-1])
 
 
-def _check(
+def _check_arguments(
     losing: Collection[str],
     fill: Mapping[str, FloatArray],
     shares: Sequence[float],

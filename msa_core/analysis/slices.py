@@ -21,7 +21,7 @@ EVERYTHING = "all"
 DRAWS = 2000
 TAILS = (0.025, 0.975)
 MAX_UNDEFINED = 0.05  # of the draws; with more, an interval of the rest would mislead
-CHUNK = 200
+CHUNK = 200  # draws at once: a weight per utterance and draw, so memory is bounded
 _STRENGTHS = {
     "mosi": (7, ("neutral", "weak", "medium", "strong")),
     "sims": (5, ("neutral", "weak", "strong")),
@@ -32,12 +32,14 @@ _STRENGTHS = {
 
 
 def strength_tags(labels: ArrayLike, scheme: str) -> Tags:
-    """How strong the sentiment is, whichever its sign: the distance from the neutral class.
+    """Tag each utterance by the strength of its sentiment, whichever its sign.
+
+    The strength is the distance from the neutral class.
 
     Args:
-        labels: [N].
-        scheme: a key of `SCHEMES`; `mosi` has four strengths, from its seven classes, and `sims`
-            three, from its five.
+        labels: Labels [N].
+        scheme: Label scheme, a key of `SCHEMES`; `mosi` has four strengths, from its seven
+            classes, and `sims` three, from its five.
 
     Raises:
         ValueError: an unknown scheme, or labels that are not finite.
@@ -48,11 +50,11 @@ def strength_tags(labels: ArrayLike, scheme: str) -> Tags:
 
 
 def conflict_tags(labels: ArrayLike, unimodal_labels: ArrayLike) -> Tags:
-    """Whether one modality alone says another sign than all together: conflict, agreement.
+    """Tag each utterance by whether one modality's label has another sign: conflict, agreement.
 
     Args:
-        labels: [N], of all modalities together.
-        unimodal_labels: [N], of one of them. A 0 is a sign of its own.
+        labels: Labels [N] of all modalities together.
+        unimodal_labels: Labels [N] of one of them. A 0 is a sign of its own.
 
     Raises:
         ValueError: not both [N].
@@ -66,10 +68,10 @@ def conflict_tags(labels: ArrayLike, unimodal_labels: ArrayLike) -> Tags:
 
 
 def length_tags(lengths: ArrayLike) -> Tags:
-    """Thirds of the utterances by length: short, medium, long. Equal lengths stay together.
+    """Tag each utterance by its third in length: short, medium, long. Equal lengths share one.
 
     Args:
-        lengths: [N], valid frames of each utterance.
+        lengths: Number of valid frames of each utterance, [N].
 
     Raises:
         ValueError: lengths that are not finite.
@@ -85,14 +87,14 @@ class SliceScore:
     """One metric on one slice.
 
     Attributes:
-        dimension: what the utterances were told apart by; `all` for the whole set.
-        tag: the slice's.
-        metric: its name.
-        utterances: n of the slice.
-        score: mean over runs; None where the metric is undefined in a run.
-        low, high: 95 % percentile interval over resampled utterances of the slice, the runs
-            being as they are; None with one utterance, or where more than 5 % of the draws are
-            undefined.
+        dimension: Name of the dimension that the slice is of; `all` for the whole set.
+        tag: Tag of the slice's utterances.
+        metric: Name of the metric.
+        utterances: Number of utterances in the slice, n.
+        score: Mean over runs; None where the metric is undefined in a run.
+        low, high: Ends of the 95 % percentile interval over resampled utterances of the slice,
+            the runs being as they are; None with one utterance, or where more than 5 % of the
+            draws are undefined.
     """
 
     dimension: str
@@ -113,16 +115,16 @@ def slice_table(
     rng: np.random.Generator,
     draws: int = DRAWS,
 ) -> tuple[SliceScore, ...]:
-    """Every metric on the whole set and on every slice.
+    """Score every metric on the whole set and on every slice.
 
     Args:
-        scheme: a key of `SCHEMES`.
-        predictions: [R, N], one row a run of the same model, or [N].
-        labels: [N].
-        tags: dimension -> the tag of each utterance [N].
-        rng: same state, same digits; a slice's interval depends on its own utterances alone,
-            whatever other dimensions there are.
-        draws: bootstrap draws.
+        scheme: Label scheme, a key of `SCHEMES`.
+        predictions: Predictions [R, N], one row per run of the same model, or [N].
+        labels: Labels [N].
+        tags: Dimension -> the tag of each utterance [N].
+        rng: Generator; the same state gives the same digits. A slice's interval depends on its
+            own utterances alone, whatever other dimensions there are.
+        draws: Number of bootstrap draws.
 
     Returns:
         Whole set first, then the dimensions in their order, tags in alphabetical order, metrics
@@ -144,19 +146,21 @@ def slice_table(
         raise ValueError(f"at least 1 draw is needed, but {draws} were asked for")
     seed = int(rng.integers(2**63))
     scores: list[SliceScore] = []
-    for dimension, tag, rows in _slices(tags, len(wanted)):
+    for dimension, tag, rows in _tagged_slices(tags, len(wanted)):
+        # Each slice starts from the same seed: another dimension moves no other slice's digits.
         drawn = np.random.default_rng(seed)
         terms = [
-            _terms(metric, predicted[:, rows], wanted[rows]) for metric in SCHEMES[scheme].values()
+            _run_terms(metric, predicted[:, rows], wanted[rows])
+            for metric in SCHEMES[scheme].values()
         ]
-        intervals = _intervals(list(SCHEMES[scheme].values()), terms, draws, drawn)
+        intervals = _bootstrap_intervals(list(SCHEMES[scheme].values()), terms, draws, drawn)
         scores += [
             SliceScore(
                 dimension=dimension,
                 tag=tag,
                 metric=name,
                 utterances=len(rows),
-                score=_defined(float(metric.combine(part.mean(axis=1)).mean())),
+                score=_none_if_undefined(float(metric.combine(part.mean(axis=1)).mean())),
                 low=low,
                 high=high,
             )
@@ -167,7 +171,7 @@ def slice_table(
     return tuple(scores)
 
 
-def _slices(
+def _tagged_slices(
     tags: Mapping[str, ArrayLike], utterances: int
 ) -> list[tuple[str, str, NDArray[np.int64]]]:
     slices = [(EVERYTHING, EVERYTHING, np.arange(utterances))]
@@ -182,15 +186,15 @@ def _slices(
     return slices
 
 
-def _terms(metric: Metric, predictions_RN: Values, labels_N: Values) -> Values:
-    """What each utterance contributes in each run: [R, N, k]."""
+def _run_terms(metric: Metric, predictions_RN: Values, labels_N: Values) -> Values:
+    """Compute each utterance's terms in each run: [R, N, k]."""
     return np.stack([metric.terms(run, labels_N) for run in predictions_RN])
 
 
-def _intervals(
+def _bootstrap_intervals(
     metrics: list[Metric], terms: list[Values], draws: int, rng: np.random.Generator
 ) -> list[tuple[float | None, float | None]]:
-    """An interval a metric; all runs and metrics share the resampled utterances."""
+    """Compute one interval per metric; all runs and metrics share the resampled utterances."""
     utterances = terms[0].shape[1]
     if utterances < 2:
         return [(None, None)] * len(metrics)
@@ -203,10 +207,10 @@ def _intervals(
         weights_BN = counts / utterances
         for column, (metric, part) in enumerate(zip(metrics, terms, strict=True)):
             values[rows, column] = metric.combine(weights_BN @ part).mean(axis=0)
-    return [_interval(column) for column in values.T]
+    return [_percentile_interval(column) for column in values.T]
 
 
-def _interval(drawn: Values) -> tuple[float | None, float | None]:
+def _percentile_interval(drawn: Values) -> tuple[float | None, float | None]:
     defined = drawn[np.isfinite(drawn)]
     if len(defined) < (1.0 - MAX_UNDEFINED) * len(drawn):
         return None, None
@@ -214,7 +218,7 @@ def _interval(drawn: Values) -> tuple[float | None, float | None]:
     return float(low), float(high)
 
 
-def _defined(value: float) -> float | None:
+def _none_if_undefined(value: float) -> float | None:
     return value if np.isfinite(value) else None
 
 
@@ -222,14 +226,14 @@ def _defined(value: float) -> float | None:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Standing:
-    """A model's place on one slice, by one metric.
+class SliceStanding:
+    """A model's rank on one slice, by one metric.
 
     Attributes:
-        model: its name.
-        score: the slice's score, as measured, with its interval and n.
-        rescaled: 0 for the worst model compared, 1 for a perfect score; None where the score is
-            undefined or every model is perfect. It depends on who else is compared.
+        model: Name of the model.
+        score: Score of the slice, as measured, with its interval and n.
+        rescaled: Score scaled to 0 for the worst model compared and 1 for a perfect one; None
+            where it is undefined or every model is perfect.
     """
 
     model: str
@@ -237,45 +241,21 @@ class Standing:
     rescaled: float | None
 
 
-def rescale(scores: ArrayLike, *, higher_is_better: bool, ceiling: float | None) -> Values:
-    """(s - worst) / (ceiling - worst) of the scores of several models on one task.
-
-    Args:
-        scores: [M]; NaN where undefined.
-        higher_is_better: the direction of a good score.
-        ceiling: the score that counts as 1; None = the best of these models.
-
-    Returns:
-        [M]; NaN where the score is undefined or the worst is already at the ceiling.
-    Source: HEMM (Liang et al. 2024).
-    """
-    raw = np.asarray(scores, dtype=np.float64)
-    defined = raw[np.isfinite(raw)]
-    if not defined.size:
-        return np.full(raw.shape, np.nan)
-    worst, best = float(defined.min()), float(defined.max())
-    if not higher_is_better:
-        worst, best = best, worst
-    top = best if ceiling is None else ceiling
-    if top == worst:
-        return np.full(raw.shape, np.nan)
-    rescaled: Values = (raw - worst) / (top - worst)
-    return rescaled
-
-
 def leaderboard(
     tables: Mapping[str, tuple[SliceScore, ...]], scheme: str, metric: str
-) -> tuple[Standing, ...]:
-    """The models on every slice by one metric, best first.
+) -> tuple[SliceStanding, ...]:
+    """Rank the models on every slice by one metric, best first.
 
     Args:
-        tables: model -> what `slice_table` gave; all of the same utterances and tags.
-        scheme: a key of `SCHEMES`.
-        metric: a metric of the scheme. Its perfect score is 0 where lower is better, else 1.
+        tables: Model -> its `slice_table`; all of the same utterances and tags.
+        scheme: Label scheme, a key of `SCHEMES`.
+        metric: Name of a metric of the scheme. Its perfect score is 0 where lower is better,
+            else 1.
 
     Raises:
         KeyError: an unknown scheme or metric.
         ValueError: the tables don't have the same slices with the same n.
+    Source: the rescaling is that of HEMM (Liang et al. 2024).
     """
     higher = SCHEMES[scheme][metric].higher_is_better
     rows = {
@@ -292,40 +272,34 @@ def leaderboard(
                 f"model '{model}' has other slices than '{next(iter(slices))}'; score all models "
                 "on the same utterances with the same tags"
             )
-    standings: list[Standing] = []
+    standings: list[SliceStanding] = []
     for scores in zip(*rows.values(), strict=True):
         raw = np.array([np.nan if score.score is None else score.score for score in scores])
-        rescaled = rescale(raw, higher_is_better=higher, ceiling=float(higher))
-        # Undefined ones last; equal ones in the order of the models given.
+        rescaled = _rescale_scores(raw, higher_is_better=higher)
+        # The raw score stands beside the rescaled one, which depends on the other models. Undefined
+        # ones come last, equal ones in the order of the models given.
         order = np.argsort(np.where(np.isnan(raw), np.inf, -raw if higher else raw), kind="stable")
         names = list(rows)
         standings += [
-            Standing(
-                model=names[place],
-                score=scores[place],
-                rescaled=_defined(float(rescaled[place])),
+            SliceStanding(
+                model=names[index],
+                score=scores[index],
+                rescaled=_none_if_undefined(float(rescaled[index])),
             )
-            for place in order
+            for index in order
         ]
     return tuple(standings)
 
 
-def dimension_means(standings: tuple[Standing, ...]) -> dict[str, dict[str, float | None]]:
-    """Mean rescaled score of every model over the slices of each dimension, each slice alike.
+def _rescale_scores(raw: Values, *, higher_is_better: bool) -> Values:
+    """Return (s - worst) / (perfect - worst) of several models' scores [M].
 
-    Returns:
-        dimension -> model -> mean; None where a slice has none.
+    NaN where the score is undefined, or where even the worst is perfect.
     """
-    collected: dict[str, dict[str, list[float | None]]] = {}
-    for standing in standings:
-        of_dimension = collected.setdefault(standing.score.dimension, {})
-        of_dimension.setdefault(standing.model, []).append(standing.rescaled)
-    return {
-        dimension: {model: _mean(values) for model, values in models.items()}
-        for dimension, models in collected.items()
-    }
-
-
-def _mean(values: list[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if len(known) == len(values) else None
+    # In a slice where nothing is defined, fmax and fmin are NaN, and so is all that follows.
+    worst = np.fmin.reduce(raw) if higher_is_better else np.fmax.reduce(raw)
+    perfect = float(higher_is_better)
+    if worst == perfect:
+        return np.full(raw.shape, np.nan)
+    rescaled: Values = (raw - worst) / (perfect - worst)
+    return rescaled

@@ -1,7 +1,7 @@
 """Pair alignment and its options. Standard library only."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from msa_core.config.fields import (
     PAIRS,
@@ -16,18 +16,30 @@ from msa_core.config.fields import (
 )
 from msa_core.config.unimodal import unimodal_heads
 
-SMALLEST_RIDGE = 1e-5  # a smaller one float32 can't tell from none
+# A smaller one float32 can't tell from none.
+SMALLEST_RIDGE = 1e-5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MeasureOptions(Options):
-    """What must be known of every measure."""
+    """Facts about a measure that are needed without PyTorch.
+
+    Attributes:
+        cost: Milliseconds per step, member and pair that it adds (`Options.cost`).
+    """
+
+    cost: ClassVar[float] = 0.1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CovOptions(MeasureOptions):
     """Squared distance of the covariances."""
 
+    source: ClassVar[str] = (
+        "Sun & Saenko 2016 (Deep CORAL) eq. 1; on modality pairs after arXiv:2305.08473, whose "
+        "full text was not at hand"
+    )
+    cites: ClassVar[tuple[str, ...]] = ("sun2016coral", "lai2024shared")
     estimate: str = field(
         "batch",
         "which utterances the covariances are of; batch: of the step; ema: a running average over "
@@ -54,6 +66,10 @@ class CovOptions(MeasureOptions):
 class PaircovOptions(MeasureOptions):
     """Distance of the correlation from the identity."""
 
+    source: ClassVar[str] = (
+        "the form of Zbontar et al. 2021 (Barlow Twins) eq. 1, here between modalities"
+    )
+    cites: ClassVar[tuple[str, ...]] = ("zbontar2021barlow",)
     off_diagonal: float = field(
         0.01, "weight of correlations between different entries", "off-diagonal weight",
         minimum=0.0, maximum=1e3, varies=True, searched=(0.005, 0.05, "log"),
@@ -64,11 +80,18 @@ class PaircovOptions(MeasureOptions):
 class CmdOptions(MeasureOptions):
     """Distance of means and central moments."""
 
+    source: ClassVar[str] = (
+        "Zellinger et al. 2017, without the range factors, as in the public MISA code"
+    )
+    cites: ClassVar[tuple[str, ...]] = ("zellinger2017cmd", "hazarika2020misa")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MmdOptions(MeasureOptions):
     """Maximum mean discrepancy."""
 
+    source: ClassVar[str] = "Gretton et al. 2012 eq. 5"
+    cites: ClassVar[tuple[str, ...]] = ("gretton2012mmd",)
     bandwidth: float = positive(
         1.0, "width of the kernel, in root mean square distances", "bandwidth", 1e3,
         unit="root mean square distances", searched=(0.25, 4.0, "log"),
@@ -79,11 +102,20 @@ class MmdOptions(MeasureOptions):
 class RkdOptions(MeasureOptions):
     """Distance of relations between utterances."""
 
+    source: ClassVar[str] = (
+        "Park et al. 2019 (RKD), distance term; between modalities as in the public SAMM code"
+    )
+    cites: ClassVar[tuple[str, ...]] = ("park2019rkd", "sarfraz2024beyond")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InfonceOptions(MeasureOptions):
     """Symmetric InfoNCE."""
 
+    source: ClassVar[str] = (
+        "van den Oord et al. 2018 (InfoNCE), both ways as in Radford et al. 2021 (CLIP)"
+    )
+    cites: ClassVar[tuple[str, ...]] = ("oord2018cpc", "radford2021clip")
     temperature: float = positive(
         0.1, "divides the cosines", "temperature", 100.0, symbol=r"\tau",
         searched=(0.05, 0.5, "log"),
@@ -94,6 +126,8 @@ class InfonceOptions(MeasureOptions):
 class CcaOptions(MeasureOptions):
     """Distance of the canonical correlations from 1."""
 
+    source: ClassVar[str] = "Andrew et al. 2013 (deep CCA), section 3"
+    cites: ClassVar[tuple[str, ...]] = ("andrew2013dcca",)
     components: int = field(
         0, "canonical correlations that count, the largest; 0 = all", "components", minimum=0,
         maximum=1024, unit="correlations",
@@ -104,7 +138,9 @@ class CcaOptions(MeasureOptions):
     )  # fmt: skip
 
     def refusal(self, config: Any) -> str:
-        """Every correlation is 1 where a batch has no more utterances than entries."""
+        """Refuse batches in which every correlation is 1, and components that there are not."""
+        # B centred rows span at most B - 1 dimensions: with B <= width both modalities span the
+        # same ones, and every canonical correlation is 1.
         for width in aligned_widths(config, "cca"):
             if config.train.batch_size <= width:
                 return (
@@ -122,7 +158,7 @@ class CcaOptions(MeasureOptions):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PairConfig:
-    """What one pair of modalities is made to do with its information."""
+    """How one pair of modalities is aligned: pulled together, pushed apart or left alone."""
 
     mode: str = field(
         "off",
@@ -137,6 +173,7 @@ class PairConfig:
         1.0, "weight of the pair's term in the loss", "alignment weight", symbol=r"\lambda_{%s}",
         searched=(1e-2, 1e4, "log"),
     )  # fmt: skip
+    # Pushed apart only so far: a distance has no upper bound, and would outgrow the task's loss.
     margin: float = positive(
         0.1,
         "private only: distance beyond which the pair is no longer pushed apart",
@@ -178,13 +215,14 @@ class AlignmentConfig:
 
 
 def aligned_pairs(config: Any) -> list[str]:
-    """The pairs whose term is in the loss."""
+    """Return the pairs whose term is in the loss."""
+    # A weight of 0 skips the term, so it must not demand equal widths or heads either.
     own = {pair: getattr(config.loss.alignment, pair) for pair in used_pairs(config)}
     return [pair for pair, of in own.items() if of.mode != "off" and of.weight > 0]
 
 
 def aligned_widths(config: Any, measure: str) -> list[int]:
-    """Widths of what is aligned, for each pair that uses the measure."""
+    """Return the width of what is aligned, for each pair that uses the measure."""
     return [
         aligned_width(config, PAIRS[pair][0])
         for pair in aligned_pairs(config)
@@ -193,7 +231,7 @@ def aligned_widths(config: Any, measure: str) -> list[int]:
 
 
 def aligned_width(config: Any, modality: str) -> int:
-    """Entries of a modality's aligned vector."""
+    """Return the number of entries of a modality's aligned vector."""
     match config.loss.alignment.layer:
         case "encoder":
             return int(getattr(config.model, modality).width)
@@ -203,10 +241,10 @@ def aligned_width(config: Any, modality: str) -> int:
 
 
 def check_alignment(config: Any) -> None:
-    """Whether there is something to align.
+    """Check that the vectors to be aligned exist and have equal widths.
 
     Raises:
-        ConfigError: a pair of encoders of two widths, or of modalities without unimodal heads.
+        ConfigError: A pair of encoders of two widths, or of modalities without unimodal heads.
     """
     layer = config.loss.alignment.layer
     for pair in aligned_pairs(config):

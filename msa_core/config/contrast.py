@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from msa_core.config.fields import (
     Options,
+    Origin,
     count,
     field,
     positive,
@@ -17,18 +18,19 @@ from msa_core.config.fields import (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ContrastOptions(Options):
-    """What every contrast has: whether it is used, and its weight in the loss.
+    """Options of every contrast: whether it is used, and its weight in the loss.
 
     Attributes:
-        least_modalities: it needs.
+        least_modalities: Number of modalities that it needs.
     """
 
     least_modalities: ClassVar[int] = 1
+    cost: ClassVar[float] = 0.35
     use: bool = field(False, "whether the loss has this term", "use", quiet=True)
     weight: float = weight(0.1, "weight of the term", "weight", searched=(0.01, 1.0, "log"))
 
     def refusal(self, config: Any) -> str:
-        """Too few modalities."""
+        """Refuse too few modalities."""
         used = used_modalities(config)
         if len(used) < self.least_modalities:
             return (
@@ -38,7 +40,11 @@ class ContrastOptions(Options):
         return ""
 
 
-def _temperature(default: float) -> Any:
+# Cited only where it is switched on: the kinds can do without.
+_UNCERTAINTY = {"": Origin(cites=("kendall2018uncertainty",))}
+
+
+def _temperature_field(default: float) -> Any:
     return positive(
         default, "divides the cosines", "temperature", 100.0, symbol=r"\tau",
         searched=(0.05, 0.5, "log"),
@@ -49,7 +55,13 @@ def _temperature(default: float) -> Any:
 class AnchorOptions(ContrastOptions):
     """Every modality is pulled to a frozen vector of its utterance."""
 
-    temperature: float = _temperature(0.1)
+    source: ClassVar[str] = (
+        "after the public CLFA code (2024), whose anchors are frozen CLIP embeddings of the same "
+        "modality; one modality's features for all is our choice"
+    )
+    cites: ClassVar[tuple[str, ...]] = ("zhang2024clfa",)
+    cost: ClassVar[float] = 0.2
+    temperature: float = _temperature_field(0.1)
     anchor: str = field(
         "text",
         "the frozen vector: the mean of the text's frames for every modality, or of each "
@@ -59,7 +71,7 @@ class AnchorOptions(ContrastOptions):
     )
 
     def refusal(self, config: Any) -> str:
-        """No text to hold on to."""
+        """Refuse the text as anchor where the model reads none."""
         if self.anchor == "text" and not config.model.text.use:
             return "'loss.contrast.anchor.anchor: text' needs 'model.text.use: true'"
         return ""
@@ -69,7 +81,10 @@ class AnchorOptions(ContrastOptions):
 class ViewsOptions(ContrastOptions):
     """Two views of an audio or vision sequence are one utterance."""
 
-    temperature: float = _temperature(0.1)
+    source: ClassVar[str] = "after arXiv:2210.14556 (MMCL), whose full text was not at hand"
+    cites: ClassVar[tuple[str, ...]] = ("lin2022mmcl",)
+    cost: ClassVar[float] = 0.35
+    temperature: float = _temperature_field(0.1)
     dropped: float = share(
         0.2,
         "share of the features that a view lacks",
@@ -82,7 +97,7 @@ class ViewsOptions(ContrastOptions):
     )  # fmt: skip
 
     def refusal(self, config: Any) -> str:
-        """Neither audio nor vision."""
+        """Refuse a model of text alone."""
         if not (config.model.audio.use or config.model.vision.use):
             return "it makes views of audio and vision, and neither is used"
         return ""
@@ -92,8 +107,11 @@ class ViewsOptions(ContrastOptions):
 class InstanceOptions(ContrastOptions):
     """A modality predicts every other of its utterance."""
 
+    source: ClassVar[str] = "after arXiv:2210.14556 (MMCL), whose full text was not at hand"
+    cites: ClassVar[tuple[str, ...]] = ("lin2022mmcl",)
+    cost: ClassVar[float] = 0.35
     least_modalities: ClassVar[int] = 2
-    temperature: float = _temperature(0.1)
+    temperature: float = _temperature_field(0.1)
     width: int = count(
         32, "units of each predictor's hidden layer", "predictor width", 4096, unit="units"
     )
@@ -104,16 +122,30 @@ class InstanceOptions(ContrastOptions):
 class SentimentOptions(ContrastOptions):
     """Utterances of one sentiment, in whatever modality, are alike."""
 
-    temperature: float = _temperature(0.1)
+    source: ClassVar[str] = (
+        "Khosla et al. 2020 eq. 2; on sentiment after arXiv:2210.14556 (MMCL), whose full text "
+        "was not at hand"
+    )
+    cites: ClassVar[tuple[str, ...]] = ("khosla2020supcon", "lin2022mmcl")
+    cost: ClassVar[float] = 0.35
+    temperature: float = _temperature_field(0.1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IclOptions(ContrastOptions):
     """Within each modality an utterance finds its partner of like sentiment."""
 
-    temperature: float = _temperature(0.1)
+    source: ClassVar[str] = (
+        "Lin et al. 2022 (MCLEA), as in its public code; partners by sentiment are our choice"
+    )
+    cites: ClassVar[tuple[str, ...]] = ("lin2022mclea",)
+    cost: ClassVar[float] = 0.35
+    temperature: float = _temperature_field(0.1)
     uncertainty: bool = field(
-        True, "modalities are weighted by learned uncertainties", "uncertainty weighting"
+        True,
+        "modalities are weighted by learned uncertainties",
+        "uncertainty weighting",
+        origins=_UNCERTAINTY,
     )
 
 
@@ -121,13 +153,21 @@ class IclOptions(ContrastOptions):
 class IalOptions(ContrastOptions):
     """Each modality's similarities follow those of all modalities together."""
 
+    source: ClassVar[str] = (
+        "Lin et al. 2022 (MCLEA), as in its public code; partners by sentiment are our choice"
+    )
+    cites: ClassVar[tuple[str, ...]] = ("lin2022mclea",)
+    cost: ClassVar[float] = 0.35
     least_modalities: ClassVar[int] = 2
     temperature: float = positive(
         1.0, "divides the cosines", "temperature", 100.0, symbol=r"\tau",
         searched=(0.1, 4.0, "log"),
     )  # fmt: skip
     uncertainty: bool = field(
-        True, "modalities are weighted by learned uncertainties", "uncertainty weighting"
+        True,
+        "modalities are weighted by learned uncertainties",
+        "uncertainty weighting",
+        origins=_UNCERTAINTY,
     )
     joint: str = field(
         "learned",
@@ -143,8 +183,13 @@ class IalOptions(ContrastOptions):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RbcOptions(ContrastOptions):
-    """A generative model of the modalities, told related from unrelated utterances."""
+    """A generative model of the modalities, trained to tell related from unrelated utterances."""
 
+    source: ClassVar[str] = (
+        "Shi et al. 2021 (arXiv:2007.01179), after its description; on vectors, not on raw data"
+    )
+    cites: ClassVar[tuple[str, ...]] = ("shi2021relating",)
+    cost: ClassVar[float] = 4.4
     changes: ClassVar[str] = "model"
     least_modalities: ClassVar[int] = 2
     weight: float = weight(0.01, "weight of the term", "weight", searched=(1e-3, 1.0, "log"))
@@ -161,11 +206,20 @@ class RbcOptions(ContrastOptions):
     posterior: str = field(
         "mixture", "how the modalities' posteriors become one", "posterior",
         choices=("mixture", "product"),
+        origins={
+            "mixture": Origin(cites=("shi2019mmvae",)), "product": Origin(cites=("wu2018mvae",)),
+        },
     )  # fmt: skip
-    bound: str = field("iwae", "lower bound of the density", "bound", choices=("iwae", "elbo"))
+    bound: str = field(
+        "iwae", "lower bound of the density", "bound", choices=("iwae", "elbo"),
+        origins={"iwae": Origin(cites=("burda2016iwae",))},
+    )  # fmt: skip
     negatives: str = field(
         "iwae", "bound of the density of unrelated utterances", "bound of negatives",
         choices=("iwae", "cubo"), only_with=("contrast", True),
+        origins={
+            "iwae": Origin(cites=("burda2016iwae",)), "cubo": Origin(cites=("dieng2017chi",)),
+        },
     )  # fmt: skip
     contrast: bool = field(True, "false: only the density of the related is raised", "contrast")
     unrelated: int = count(
@@ -178,7 +232,8 @@ class RbcOptions(ContrastOptions):
     )  # fmt: skip
 
     def refusal(self, config: Any) -> str:
-        """Draws that the modalities can't take in turn."""
+        """Refuse draws that can't be divided equally among the modalities."""
+        # A mixture is sampled stratified: each modality's posterior gives the same number.
         modalities = len(used_modalities(config))
         if self.posterior == "mixture" and self.draws % max(1, modalities):
             return (
@@ -192,6 +247,11 @@ class RbcOptions(ContrastOptions):
 class BoundOptions(ContrastOptions):
     """A lower bound of what text says of audio and of vision is raised."""
 
+    source: ClassVar[str] = (
+        "Han et al. 2021 (MMIM), as in its public code, which has the sum and no ridge"
+    )
+    cites: ClassVar[tuple[str, ...]] = ("han2021mmim",)
+    cost: ClassVar[float] = 0.5
     changes: ClassVar[str] = "state"
     least_modalities: ClassVar[int] = 2
     width: int = count(
@@ -208,7 +268,7 @@ class BoundOptions(ContrastOptions):
     )  # fmt: skip
 
     def refusal(self, config: Any) -> str:
-        """No text, or nothing besides it."""
+        """Refuse models without text, and of text alone."""
         if not config.model.text.use:
             return "it goes from text to the other modalities; set 'model.text.use: true'"
         return ContrastOptions.refusal(self, config)
@@ -218,6 +278,9 @@ class BoundOptions(ContrastOptions):
 class CpcOptions(ContrastOptions):
     """The fused vector finds the utterance in every modality."""
 
+    source: ClassVar[str] = "Han et al. 2021 (MMIM), as in its public code, which has the sum"
+    cites: ClassVar[tuple[str, ...]] = ("han2021mmim",)
+    cost: ClassVar[float] = 0.35
     width: int = count(
         32, "units of each predictor's hidden layer", "predictor width", 4096, unit="units"
     )

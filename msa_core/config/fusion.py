@@ -20,11 +20,12 @@ MOST_FUSED = 2**20  # entries of a tensor-product fusion: a head of 64 units the
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FusionOptions(Options):
-    """What must be known of every fusion.
+    """Facts about a fusion that are needed without PyTorch.
 
     Attributes:
-        needs_frames: it reads the encoders' frames, not only their vectors.
-        in_turn_on_a_cpu: why its members train one after another on a CPU; empty if together.
+        needs_frames: Whether it reads the encoders' frames, not only their vectors.
+        in_turn_on_a_cpu: Reason why its members train one after another on a CPU; empty if they
+            train together.
     """
 
     changes: ClassVar[str] = "model"
@@ -32,20 +33,20 @@ class FusionOptions(Options):
     in_turn_on_a_cpu: ClassVar[str] = ""
 
     def fused_width(self, width: int, modalities: int) -> int:
-        """Entries of the fused vector.
+        """Return the number of entries of the fused vector.
 
         Args:
-            width: of each projected modality.
-            modalities: how many the model reads.
+            width: Entries of each projected modality.
+            modalities: Number of modalities that the model reads.
         """
         return width
 
     def multiple(self) -> int:
-        """The projection's width must be a multiple of this."""
+        """Return what the projection's width must be a multiple of."""
         return 1
 
     def refusal(self, config: Any) -> str:
-        """A width that does not divide into heads."""
+        """Refuse a width that does not divide into heads."""
         if config.model.projection.width % self.multiple():
             return (
                 f"'model.projection.width' is {config.model.projection.width}, but it is divided "
@@ -58,8 +59,12 @@ class FusionOptions(Options):
 class ConcatOptions(FusionOptions):
     """The vectors side by side."""
 
+    source: ClassVar[str] = "common practice (late fusion)"
+    cites: ClassVar[tuple[str, ...]] = ()
+    cost: ClassVar[float] = 0.0
+
     def fused_width(self, width: int, modalities: int) -> int:
-        """As wide as all of them."""
+        """Return the width of all of them side by side."""
         return width * modalities
 
 
@@ -67,11 +72,20 @@ class ConcatOptions(FusionOptions):
 class SumOptions(FusionOptions):
     """The mean of the vectors."""
 
+    source: ClassVar[str] = "common practice (late fusion)"
+    cites: ClassVar[tuple[str, ...]] = ()
+    cost: ClassVar[float] = 0.0
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GatedOptions(FusionOptions):
     """A weighted sum whose weights depend on the vectors."""
 
+    source: ClassVar[str] = (
+        "after Arevalo et al. 2017 (gated multimodal units), with one gate a modality"
+    )
+    cites: ClassVar[tuple[str, ...]] = ("arevalo2017gated",)
+    cost: ClassVar[float] = 0.05
     gate: str = field(
         "softmax",
         "softmax: the modalities' weights add up to 1; sigmoid: each has its own",
@@ -84,12 +98,16 @@ class GatedOptions(FusionOptions):
 class TfnOptions(FusionOptions):
     """All products of entries of different modalities."""
 
+    source: ClassVar[str] = "Zadeh et al. 2017 (Tensor Fusion Network), eq. 5"
+    cites: ClassVar[tuple[str, ...]] = ("zadeh2017tensor",)
+    cost: ClassVar[float] = 0.0
+
     def fused_width(self, width: int, modalities: int) -> int:
-        """Every modality has a constant 1 besides its entries."""
+        """Return the number of products; each modality has a constant 1 besides its entries."""
         return int((width + 1) ** modalities)
 
     def refusal(self, config: Any) -> str:
-        """A product that no head could read."""
+        """Refuse a product that no head could read."""
         width = config.model.projection.width
         used = len(used_modalities(config))
         fused = self.fused_width(width, used)
@@ -106,16 +124,24 @@ class TfnOptions(FusionOptions):
 class LmfOptions(FusionOptions):
     """The tensor product read through a sum of rank-1 weights."""
 
+    source: ClassVar[str] = (
+        "Liu et al. 2018 (Low-rank Multimodal Fusion), eq. 6, with the public code's w; its bias "
+        "is the next layer's"
+    )
+    cites: ClassVar[tuple[str, ...]] = ("liu2018lowrank",)
+    cost: ClassVar[float] = 0.05
     rank: int = count(4, "terms of the sum", "rank", 64, unit="terms", searched=(3, 6, "linear"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MultOptions(FusionOptions):
-    """Every modality attends to the frames of every other.
+    """Every modality attends to the frames of every other."""
 
-    In a pack of 8 a member's step took .97 of its time in turn, at 50 frames and width 32.
-    """
+    # In a pack of 8 a member's step took .97 of its time alone, at 50 frames and width 32.
 
+    source: ClassVar[str] = "Tsai et al. 2019 (Multimodal Transformer), eq. 3 to 6"
+    cites: ClassVar[tuple[str, ...]] = ("tsai2019mult",)
+    cost: ClassVar[float] = 4.0
     needs_frames: ClassVar[bool] = True
     layers: int = count(
         2, "layers of each cross-attention, and of the self-attention after it", "levels", 8,
@@ -129,11 +155,11 @@ class MultOptions(FusionOptions):
     )
 
     def fused_width(self, width: int, modalities: int) -> int:
-        """Each modality as seen with each other one; alone it is itself."""
+        """Return the width of each modality attending to each other one; alone it is itself."""
         return width * modalities * max(1, modalities - 1)
 
     def multiple(self) -> int:
-        """Each head has its part of the width."""
+        """Return the number of heads, each of which has its part of the width."""
         return self.heads
 
 
@@ -149,7 +175,7 @@ class SimilarityTerm(WeightedTerm):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DifferenceTerm(WeightedTerm):
-    """Private codes say something else."""
+    """Private codes differ from the shared ones and from one another."""
 
     weight: float = weight(
         0.1, "how different private codes are to be from all others", "difference weight",
@@ -159,7 +185,7 @@ class DifferenceTerm(WeightedTerm):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReconstructionTerm(WeightedTerm):
-    """Both codes together give the modality back."""
+    """Both codes together reconstruct the modality."""
 
     weight: float = weight(
         0.5, "how well both codes are to give the modality back", "reconstruction weight",
@@ -171,17 +197,22 @@ class ReconstructionTerm(WeightedTerm):
 class MisaOptions(FusionOptions):
     """A shared and a private code of every modality, and attention between them."""
 
+    source: ClassVar[str] = (
+        "Hazarika et al. 2020 (MISA); its layer of attention here normalises before its parts"
+    )
+    cites: ClassVar[tuple[str, ...]] = ("hazarika2020misa",)
+    cost: ClassVar[float] = 1.0
     heads: int = count(2, "heads of the attention between codes", "heads", 32, unit="heads")
     similarity: SimilarityTerm = section(SimilarityTerm)
     difference: DifferenceTerm = section(DifferenceTerm)
     reconstruction: ReconstructionTerm = section(ReconstructionTerm)
 
     def fused_width(self, width: int, modalities: int) -> int:
-        """Two codes a modality."""
+        """Return the width of two codes per modality."""
         return 2 * width * modalities
 
     def multiple(self) -> int:
-        """Each head has its part of the width."""
+        """Return the number of heads, each of which has its part of the width."""
         return self.heads
 
 
@@ -209,6 +240,12 @@ class PseudoTerm(WeightedTerm):
 class ReorgSumOptions(FusionOptions):
     """Frames sorted into slots that are the same for every modality, then added up."""
 
+    source: ClassVar[str] = (
+        "after Zhang et al. 2023 (unseen modality interaction) and its public code; labels are "
+        "numbers here, so the class vectors become a curve"
+    )
+    cites: ClassVar[tuple[str, ...]] = ("zhang2023unseen",)
+    cost: ClassVar[float] = 1.0
     needs_frames: ClassVar[bool] = True
     slots: int = count(
         8,
@@ -230,11 +267,11 @@ class ReorgSumOptions(FusionOptions):
     pseudo: PseudoTerm = section(PseudoTerm)
 
     def multiple(self) -> int:
-        """Each head has its part of the width."""
+        """Return the number of heads, each of which has its part of the width."""
         return self.heads
 
     def refusal(self, config: Any) -> str:
-        """A width that does not divide into heads, or nobody for the pseudo branch to follow."""
+        """Refuse a width that does not divide into heads, and a pseudo branch without heads."""
         if self.pseudo.weight > 0 and not unimodal_heads(config):
             return (
                 "its pseudo branch follows the predictions of unimodal heads, and there are none; "

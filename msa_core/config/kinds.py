@@ -15,7 +15,14 @@ from typing import Any
 from msa_core.config.alignment import AlignmentConfig, MeasureOptions
 from msa_core.config.contrast import ContrastConfig, ContrastOptions
 from msa_core.config.encoders import EncoderOptions, EncodersConfig
-from msa_core.config.fields import ConfigError, Options, WeightedTerm, used_modalities, used_pairs
+from msa_core.config.fields import (
+    ConfigError,
+    Options,
+    Origin,
+    WeightedTerm,
+    used_modalities,
+    used_pairs,
+)
 from msa_core.config.fusion import FusionConfig, FusionOptions
 from msa_core.config.procedure import ProcedureConfig, ProcedureOptions
 
@@ -25,11 +32,11 @@ class Family:
     """Modules that take one another's place.
 
     Attributes:
-        section: the path below which each kind has its options.
-        switch: how a kind is chosen in a study, with `{}` for its name.
-        holder: the dataclass of that section.
-        base: what the options of a kind derive from.
-        chosen: the kinds that a `Config` uses.
+        section: Path below which each kind has its options.
+        switch: Line of a study that chooses a kind, with `{}` for its name.
+        holder: Dataclass of that section.
+        base: Class that the options of a kind derive from.
+        chosen: Function that returns the kinds that a `Config` uses.
     """
 
     section: str
@@ -39,17 +46,17 @@ class Family:
     chosen: Callable[[Any], list[str]]
 
 
-def _encoders(config: Any) -> list[str]:
-    return _unique(getattr(config.model, name).encoder for name in used_modalities(config))
+def _used_encoders(config: Any) -> list[str]:
+    return _drop_duplicates(getattr(config.model, name).encoder for name in used_modalities(config))
 
 
-def _measures(config: Any) -> list[str]:
+def _used_measures(config: Any) -> list[str]:
     own = [getattr(config.loss.alignment, pair) for pair in used_pairs(config)]
-    return _unique(pair.measure for pair in own if pair.mode != "off")
+    return _drop_duplicates(pair.measure for pair in own if pair.mode != "off")
 
 
-def _contrasts(config: Any) -> list[str]:
-    return [kind for kind in kinds("contrast") if options_of(config, "contrast", kind).use]
+def _used_contrasts(config: Any) -> list[str]:
+    return [kind for kind in kinds_of("contrast") if options_of(config, "contrast", kind).use]
 
 
 FAMILIES = {
@@ -58,7 +65,7 @@ FAMILIES = {
         switch="model.<modality>.encoder: {}",
         holder=EncodersConfig,
         base=EncoderOptions,
-        chosen=_encoders,
+        chosen=_used_encoders,
     ),
     "fusion": Family(
         section="model.fusion",
@@ -72,14 +79,14 @@ FAMILIES = {
         switch="loss.alignment.<pair>.measure: {}",
         holder=AlignmentConfig,
         base=MeasureOptions,
-        chosen=_measures,
+        chosen=_used_measures,
     ),
     "contrast": Family(
         section="loss.contrast",
         switch="loss.contrast.{}.use: true",
         holder=ContrastConfig,
         base=ContrastOptions,
-        chosen=_contrasts,
+        chosen=_used_contrasts,
     ),
     "procedure": Family(
         section="procedure",
@@ -89,28 +96,41 @@ FAMILIES = {
         chosen=lambda config: [config.procedure.kind],
     ),
 }
-# Family -> kind -> the options' class, of modules that are not Triptych's own.
+# Family -> kind -> the options' class, of modules that are not Triptych's own. Of the process and
+# not of a configuration: a kind is a name there, and its module is in a registry of the process.
 _ADDED: dict[str, dict[str, type[Options]]] = {family: {} for family in FAMILIES}
 
 
-def kinds(family: str) -> tuple[str, ...]:
-    """The names of a family's kinds."""
-    return tuple(_entries(family))
+def kinds_of(family: str) -> tuple[str, ...]:
+    """Return the names of a family's kinds."""
+    return tuple(_options_by_kind(family))
 
 
-def entry_of(family: str, kind: str) -> type[Options]:
-    """The class of a kind's options."""
-    return _entries(family)[kind]
+def options_class(family: str, kind: str) -> type[Options]:
+    """Return the class of a kind's options."""
+    return _options_by_kind(family)[kind]
 
 
-def chosen(config: Any, family: str) -> list[str]:
-    """The kinds of a family that a configuration uses, in the order of their declarations."""
+def chosen_kinds(config: Any, family: str) -> list[str]:
+    """Return the kinds of a family that a configuration uses, in the order of declaration."""
     used = FAMILIES[family].chosen(config)
-    return [kind for kind in kinds(family) if kind in used]
+    return [kind for kind in kinds_of(family) if kind in used]
+
+
+def declared_origin(family: str, kind: str) -> Origin:
+    """Return what a kind's own options declare as its `source` and `cites`."""
+    return _own_origin(options_class(family, kind))
+
+
+def declared_cost(family: str, kind: str) -> float:
+    """Return the `cost` that a kind's options declare or inherit."""
+    options = options_class(family, kind)
+    is_option = "cost" in _option_names(options)
+    return FAMILIES[family].base.cost if is_option else options.cost
 
 
 def options_of(config: Any, family: str, kind: str) -> Any:
-    """A kind's options in a configuration."""
+    """Return a kind's options in a configuration."""
     if kind not in _ADDED[family]:
         holder = config
         for name in FAMILIES[family].section.split("."):
@@ -126,7 +146,7 @@ def options_of(config: Any, family: str, kind: str) -> Any:
 
 
 def with_values(tree: Any, values: Mapping[str, Any]) -> Any:
-    """A copy of a tree of dataclasses with other values at some dotted paths, unchecked."""
+    """Return a copy of a tree of dataclasses with other values at some dotted paths, unchecked."""
     changed: dict[str, Any] = {}
     below: dict[str, dict[str, Any]] = {}
     for path, value in values.items():
@@ -142,11 +162,11 @@ def with_values(tree: Any, values: Mapping[str, Any]) -> Any:
 
 @functools.cache
 def kind_of_path(path: str) -> tuple[str, str, str] | None:
-    """Family, kind and the rest of the path of an option; None for another field."""
+    """Return family, kind and the rest of an option's path; None for another field."""
     for family, known in FAMILIES.items():
         if path.startswith(known.section + "."):
             kind, _, rest = path.removeprefix(known.section + ".").partition(".")
-            if rest and kind in _entries(family):
+            if rest and kind in _options_by_kind(family):
                 return family, kind, rest
     return None
 
@@ -155,7 +175,7 @@ def add_kind(family: str, kind: str, options: type[Options]) -> None:
     """Add a kind to a family of this process.
 
     Raises:
-        ConfigError: no such family, no name for a kind, the name is taken, or an option is not
+        ConfigError: No such family, no name for a kind, the name is taken, or an option is not
             declared as a field.
     """
     if family not in FAMILIES:
@@ -171,29 +191,30 @@ def add_kind(family: str, kind: str, options: type[Options]) -> None:
         raise ConfigError(f"{family}: the name '{kind}' is {whose}; choose another")
     _check_options(family, kind, options)
     _ADDED[family][kind] = options
+    # Its answers depend on which kinds there are.
     kind_of_path.cache_clear()
 
 
 def remove_kind(family: str, kind: str) -> None:
-    """Take back an `add_kind`."""
+    """Remove a kind that `add_kind` added."""
     del _ADDED[family][kind]
     kind_of_path.cache_clear()
 
 
 def is_added(family: str, kind: str) -> bool:
-    """Whether a kind is not Triptych's own."""
+    """Check whether a kind is not Triptych's own."""
     return kind in _ADDED[family]
 
 
 def added_kinds() -> Iterator[tuple[str, str, type[Options]]]:
-    """Family, kind and options of everything that was added."""
+    """Yield family, kind and options of everything that was added."""
     for family, added in _ADDED.items():
         for kind, options in added.items():
             yield family, kind, options
 
 
 def _check_options(family: str, kind: str, options: type[Options]) -> None:
-    """Whether every option can be written in a study file."""
+    """Check that every option can be written in a study file."""
     base = FAMILIES[family].base
     if not (isinstance(options, type) and issubclass(options, base)):
         raise ConfigError(f"the options of '{kind}' must derive from {base.__name__}")
@@ -203,8 +224,11 @@ def _check_options(family: str, kind: str, options: type[Options]) -> None:
             "`@dataclass(frozen=True, kw_only=True)` above them"
         )
     _check_fields(kind, "", options)
+    _check_origin(kind, options)
     if family in ("encoder", "fusion"):
         for option in dataclasses.fields(options):
+            # An option that holds a term (`WeightedTerm`) has no metadata, and its weight is a
+            # number of the loss, not of the module.
             if option.name != "dropout" and option.metadata and option.metadata["info"].varies:
                 raise ConfigError(
                     f"option '{option.name}' of '{kind}' can't be `varies=True`: members of a pack "
@@ -213,9 +237,34 @@ def _check_options(family: str, kind: str, options: type[Options]) -> None:
                 )
 
 
+def _own_origin(options: type[Options]) -> Origin:
+    # `vars`: options that derive from another kind's belong to another module, which has its own
+    # origin.
+    names = _option_names(options)
+    own = {name: value for name, value in vars(options).items() if name not in names}
+    return Origin(source=own.get("source", ""), cites=own.get("cites", ()))
+
+
+def _option_names(options: type[Options]) -> set[str]:
+    # A plugin may have an option called `source`, `cites` or `cost`, which is no declaration.
+    return {option.name for option in dataclasses.fields(options)}
+
+
+def _check_origin(kind: str, options: type[Options]) -> None:
+    own = _own_origin(options)
+    if not isinstance(own.source, str):
+        raise ConfigError(f"`source` of the options of '{kind}' must be a text")
+    if not (isinstance(own.cites, tuple) and all(isinstance(key, str) for key in own.cites)):
+        raise ConfigError(
+            f"`cites` of the options of '{kind}' must be a tuple of keys, such as "
+            '("vaswani2017attention",)'
+        )
+
+
 def _check_fields(kind: str, prefix: str, options: type) -> None:
     for option in dataclasses.fields(options):
         name = f"{prefix}{option.name}"
+        # The fields' types are read here and by `fields_of`, which text would hide from both.
         if isinstance(option.type, str):
             raise ConfigError(
                 f"the type of option '{name}' of '{kind}' is a text; "
@@ -232,12 +281,12 @@ def _check_fields(kind: str, prefix: str, options: type) -> None:
             raise ConfigError(f"option '{name}' of '{kind}' must be a bool, int, float or str")
 
 
-def _entries(family: str) -> dict[str, type[Options]]:
-    return {**_own_entries(FAMILIES[family].holder), **_ADDED[family]}
+def _options_by_kind(family: str) -> dict[str, type[Options]]:
+    return {**_own_options_by_kind(FAMILIES[family].holder), **_ADDED[family]}
 
 
 @functools.cache
-def _own_entries(holder: type) -> dict[str, type[Options]]:
+def _own_options_by_kind(holder: type) -> dict[str, type[Options]]:
     return {
         field.name: field.type
         for field in dataclasses.fields(holder)
@@ -245,5 +294,5 @@ def _own_entries(holder: type) -> dict[str, type[Options]]:
     }
 
 
-def _unique(names: Any) -> list[str]:
+def _drop_duplicates(names: Any) -> list[str]:
     return list(dict.fromkeys(names))

@@ -1,22 +1,33 @@
-"""What a training is made to miss. Standard library only."""
+"""Frames and modalities that a training does not see. Standard library only."""
 
 from dataclasses import dataclass
 
-from msa_core.config.fields import field
+from msa_core.config.fields import Origin, field
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MissingConfig:
-    """What the training is made to miss; valid and test are whole."""
+    """Frames and modalities that are taken from the training; valid and test are whole."""
 
+    # At most .95: at 1 nothing would be left to learn from.
     frames: float = field(
         0.0, "share of each utterance's frames set to zero in training", "frames missing",
         unit="share", minimum=0.0, maximum=0.95, quiet=True, searched=(0.1, 0.5, "linear"),
+        origins={"": Origin(
+            source="the random masks of TFR-Net (Yuan et al. 2021) on audio and vision, without "
+            "its generator loss; here text frames are zeroed too, not replaced by an unknown word",
+            cites=("yuan2021tfrnet",),
+        )},
     )  # fmt: skip
     modalities: float = field(
         0.0, "probability of each modality to be missing from the fusion, never all",
         "modalities missing", unit="probability", minimum=0.0, maximum=0.95, quiet=True,
         searched=(0.1, 0.5, "linear"),
+        origins={"": Origin(
+            source="modality dropout (ModDrop, Neverova et al. 2016), there of inputs and not of "
+            "vectors",
+            cites=("neverova2016moddrop",),
+        )},
     )  # fmt: skip
     protocol: str = field(
         "all",
@@ -25,4 +36,11 @@ class MissingConfig:
         "missing protocol",
         choices=("all", "unseen"),
         quiet=True,
+        origins={
+            "unseen": Origin(
+                source="after the protocol of Zhang et al. 2023 (unseen modality interaction), "
+                "whose training sees disjoint sets of modalities and whose test has all",
+                cites=("zhang2023unseen",),
+            )
+        },
     )

@@ -11,7 +11,7 @@ import operator
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from msa_core.config.kinds import FAMILIES, added_kinds, kinds, with_values
+from msa_core.config.kinds import FAMILIES, added_kinds, kinds_of, with_values
 from msa_core.config.schema import Config, ConfigError, FieldInfo
 
 Value = bool | int | float | str
@@ -19,10 +19,11 @@ Tree = TypeVar("Tree")
 
 
 def fields_of(kind: type) -> dict[str, tuple[FieldInfo, type]]:
-    """Every leaf field below a config dataclass: dotted path -> (what is known of it, its type).
+    """Return every leaf field below a config dataclass: dotted path -> (its facts, its type).
 
     Those of `Config` include the options of a study's own modules.
     """
+    # The added kinds are part of the cache's key: another study's plugins are other fields.
     return _fields_with(kind, tuple(added_kinds()) if kind is Config else ())
 
 
@@ -36,6 +37,7 @@ def _fields_with(kind: type, added: tuple[Any, ...]) -> dict[str, tuple[FieldInf
         elif "info" in field.metadata:
             assert isinstance(field.type, type)
             leaves[field.name] = (field.metadata["info"], field.type)
+    # Plugins' options last: what Triptych declares keeps its order in tables and records.
     for family, name, options in added:
         for path, leaf in fields_of(options).items():
             leaves[f"{FAMILIES[family].section}.{name}.{path}"] = leaf
@@ -43,18 +45,18 @@ def _fields_with(kind: type, added: tuple[Any, ...]) -> dict[str, tuple[FieldInf
 
 
 def _with_choices(info: FieldInfo) -> FieldInfo:
-    return dataclasses.replace(info, choices=kinds(info.family)) if info.family else info
+    return dataclasses.replace(info, choices=kinds_of(info.family)) if info.family else info
 
 
-def nearest(name: str, allowed: Iterable[str]) -> str:
-    """`; did you mean 'x'?` for the closest allowed name, or an empty string."""
+def did_you_mean(name: str, allowed: Iterable[str]) -> str:
+    """Return `; did you mean 'x'?` for the closest allowed name, or an empty string."""
     matches = difflib.get_close_matches(name, list(allowed), n=1, cutoff=0.6)
     return f"; did you mean '{matches[0]}'?" if matches else ""
 
 
 def symbol_of(path: str) -> str:
-    r"""LaTeX symbol of a field of `Config`, e.g. `\lambda_{ta}`; empty if it has none."""
-    info, _ = _leaf(Config, path)
+    r"""Return the LaTeX symbol of a field, e.g. `\lambda_{ta}`; empty if it has none."""
+    info, _ = _leaf_at(Config, path)
     if "%s" not in info.symbol:
         return info.symbol
     section = path.split(".")[-2]
@@ -62,16 +64,16 @@ def symbol_of(path: str) -> str:
 
 
 def check_value(kind: type, path: str, value: object) -> Value:
-    """The value in the field's own type.
+    """Return the value in the field's own type.
 
     Raises:
-        ConfigError: no such field, wrong type, or out of bounds.
+        ConfigError: No such field, wrong type, or out of bounds.
     """
-    info, wanted = _leaf(kind, path)
+    info, wanted = _leaf_at(kind, path)
     checked = _in_type(path, value, wanted)
     if isinstance(checked, str) and info.choices and checked not in info.choices:
         allowed = ", ".join(info.choices)
-        hint = nearest(checked, info.choices)
+        hint = did_you_mean(checked, info.choices)
         raise ConfigError(f"'{path}' must be one of {allowed}, but got '{checked}'{hint}")
     if isinstance(checked, int | float) and not isinstance(checked, bool):
         _check_bounds(path, checked, info)
@@ -79,10 +81,10 @@ def check_value(kind: type, path: str, value: object) -> Value:
 
 
 def replace(tree: Tree, changes: Mapping[str, object]) -> Tree:
-    """A copy of a config tree with some fields changed, each value checked.
+    """Return a copy of a config tree with some fields changed, each value checked.
 
     Raises:
-        ConfigError: see `check_value`.
+        ConfigError: See `check_value`.
     """
     checked = {path: check_value(type(tree), path, value) for path, value in changes.items()}
     own = {path: value for path, value in checked.items() if not _is_added(tree, path)}
@@ -93,45 +95,47 @@ def replace(tree: Tree, changes: Mapping[str, object]) -> Tree:
     return changed
 
 
-def get(tree: Any, path: str) -> Value:
-    """The value of one field.
+def value_at(tree: Any, path: str) -> Value:
+    """Return the value of one field.
 
     Raises:
-        ConfigError: no such field.
+        ConfigError: No such field.
     """
-    _leaf(type(tree), path)
+    _leaf_at(type(tree), path)
     if _is_added(tree, path):
         added: dict[str, Value] = dict(tree.plugins)
-        return added.get(path, _default(path))
-    return _at(tree, path)
+        return added.get(path, _default_at(path))
+    return _read_path(tree, path)
 
 
 def flatten(tree: Any) -> dict[str, Value]:
-    """Every field and its value, in the order of the declarations."""
+    """Return every field and its value, in the order of the declarations."""
     kind: type = type(tree)
-    values = {path: read(tree) for path, read in _declared(kind)}
+    values = {path: read(tree) for path, read in _field_readers(kind)}
     if isinstance(tree, Config):
-        values.update((path, get(tree, path)) for path in fields_of(Config) if path not in values)
+        values.update(
+            (path, value_at(tree, path)) for path in fields_of(Config) if path not in values
+        )
     return values
 
 
 def check_path(kind: type, path: str) -> None:
-    """Whether a path names a field.
+    """Check that a path names a field.
 
     Raises:
-        ConfigError: it does not.
+        ConfigError: It does not.
     """
-    _leaf(kind, path)
+    _leaf_at(kind, path)
 
 
-def _leaf(kind: type, path: str) -> tuple[FieldInfo, type]:
+def _leaf_at(kind: type, path: str) -> tuple[FieldInfo, type]:
     known = fields_of(kind)
     if path in known:
         return known[path]
     inside = [name for name in known if name.startswith(path + ".")]
     if inside:
         raise ConfigError(f"'{path}' is a group of fields; name one of {', '.join(inside)}")
-    raise ConfigError(f"'{path}' is not a field{nearest(path, known)}")
+    raise ConfigError(f"'{path}' is not a field{did_you_mean(path, known)}")
 
 
 def _in_type(path: str, value: object, wanted: type) -> Value:
@@ -139,6 +143,7 @@ def _in_type(path: str, value: object, wanted: type) -> Value:
         return value
     if wanted is str and isinstance(value, str):
         return value
+    # A bool is an int to Python, but `epochs: true` is a mistake; 40.0 is a whole number.
     if isinstance(value, int | float) and not isinstance(value, bool):
         number = _finite_float(value)
         if wanted is float and number is not None:
@@ -169,7 +174,7 @@ def _check_bounds(path: str, value: float, info: FieldInfo) -> None:
         raise ConfigError(f"'{path}' must lie in {left}, {right}, but got {value!r}")
 
 
-def _at(tree: Any, path: str) -> Value:
+def _read_path(tree: Any, path: str) -> Value:
     value: Any = tree
     for name in path.split("."):
         value = getattr(value, name)
@@ -178,29 +183,29 @@ def _at(tree: Any, path: str) -> Value:
 
 
 @functools.cache
-def _declared(kind: type) -> tuple[tuple[str, Callable[[Any], Value]], ...]:
-    """Every field that the classes declare, and what reads it from a tree."""
+def _field_readers(kind: type) -> tuple[tuple[str, Callable[[Any], Value]], ...]:
+    """Return every field that the classes declare, with a function that reads it from a tree."""
     return tuple((path, operator.attrgetter(path)) for path in _fields_with(kind, ()))
 
 
 def _is_added(tree: Any, path: str) -> bool:
-    """Whether a path is an option of a study's own module."""
+    """Check whether a path is an option of a study's own module."""
     return isinstance(tree, Config) and any(
         path.startswith(f"{FAMILIES[family].section}.{kind}.") for family, kind, _ in added_kinds()
     )
 
 
-def _default(path: str) -> Value:
+def _default_at(path: str) -> Value:
     for family, kind, options in added_kinds():
         prefix = f"{FAMILIES[family].section}.{kind}."
         if path.startswith(prefix):
-            return _at(options(), path.removeprefix(prefix))
+            return _read_path(options(), path.removeprefix(prefix))
     raise ConfigError(f"'{path}' is not a field")
 
 
 def _set_added(tree: Any, path: str, value: Value) -> Any:
-    """An option at its default is not kept: it says nothing."""
+    # An option at its default is left out, so that configurations that mean the same are equal.
     kept = {name: known for name, known in tree.plugins if name != path}
-    if value != _default(path):
+    if value != _default_at(path):
         kept[path] = value
     return dataclasses.replace(tree, plugins=tuple(sorted(kept.items())))

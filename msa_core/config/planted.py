@@ -1,4 +1,4 @@
-"""The fields of the generated data set whose right answers are known. Standard library only."""
+"""Fields of the generated data set whose right answers are known. Standard library only."""
 
 from dataclasses import dataclass
 

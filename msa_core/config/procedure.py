@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from msa_core.config.fields import (
     Options,
+    Origin,
     WeightedTerm,
     count,
     field,
@@ -17,36 +18,48 @@ from msa_core.config.fields import (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProcedureOptions(Options):
-    """What must be known of every procedure.
+    """Facts about a procedure that are needed without PyTorch.
 
     Attributes:
-        one_modality: a step sees one modality, and so has no term of several.
-        plans_epochs: what an epoch does depends on how many there are to be, so that members of a
-            pack have equally many.
-        keeps_last: the model of the last epoch is the result, and nothing stops it early.
+        one_modality: Whether a step sees one modality, and so has no term of several.
+        plans_epochs: Whether what an epoch does depends on how many there are to be, so that
+            members of a pack have equally many.
+        keeps_last: Whether the model of the last epoch is the result, and nothing stops it early.
     """
 
     changes: ClassVar[str] = "loop"
     one_modality: ClassVar[bool] = False
     plans_epochs: ClassVar[bool] = False
     keeps_last: ClassVar[bool] = False
+    cost: ClassVar[float] = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JointOptions(ProcedureOptions):
     """Every step moves the whole model."""
 
+    source: ClassVar[str] = "common practice"
+    cites: ClassVar[tuple[str, ...]] = ()
+    cost: ClassVar[float] = 1.0
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MlaOptions(ProcedureOptions):
     """Modalities take turns through one shared head."""
 
+    source: ClassVar[str] = (
+        "Zhang et al. 2024 (MLA) and its public code, where the projection never takes effect and "
+        "Adam is SGD; weights of predictions: msa_core.modules.contrast.inference"
+    )
+    cites: ClassVar[tuple[str, ...]] = ("zhang2024mla",)
+    cost: ClassVar[float] = 1.7
     one_modality: ClassVar[bool] = True
     gradient: str = field(
         "rls",
         "off; rls: what earlier modalities rely on is taken out of the head's gradient",
         "gradient modification",
         choices=("off", "rls"),
+        origins={"rls": Origin(cites=("zeng2019owm",))},
     )
     weights: str = field(
         "fixed",
@@ -58,13 +71,14 @@ class MlaOptions(ProcedureOptions):
     order: str = field(
         "text_first", "whose turn is first", "order", choices=("text_first", "text_last")
     )
-    bins_weight: float = positive(  # not 0: entropies of what was never learned say nothing
+    # Not 0: entropies of a head that was never trained are no measure of certainty.
+    bins_weight: float = positive(
         0.1, "entropy only: weight of the loss on binned sentiment", "bins weight", 1e6,
         searched=(0.01, 1.0, "log"), only_with=("weights", "entropy"),
     )  # fmt: skip
 
     def refusal(self, config: Any) -> str:
-        """A single modality, or a head that can't read one."""
+        """Refuse a single modality, and a head that can't read one alone."""
         used = used_modalities(config)
         if len(used) < 2:
             return f"modalities take turns, but 'model.*.use' leaves {', '.join(used)} alone"
@@ -73,6 +87,7 @@ class MlaOptions(ProcedureOptions):
                 "its head reads one modality at a time, so it needs 'model.fusion.kind: sum', not "
                 f"'{config.model.fusion.kind}'"
             )
+        # Dropping the only modality of a step would leave nothing to learn from.
         if config.missing.modalities > 0:
             return "a step sees one modality, which can't be missing; set 'missing.modalities: 0'"
         return ""
@@ -82,8 +97,12 @@ class MlaOptions(ProcedureOptions):
 class TwoStageOptions(ProcedureOptions):
     """Each epoch first fits the estimators of information, then the rest of the model."""
 
+    source: ClassVar[str] = "Han et al. 2021 (MMIM), the two stages of its public code"
+    cites: ClassVar[tuple[str, ...]] = ("han2021mmim",)
+    cost: ClassVar[float] = 1.3
+
     def refusal(self, config: Any) -> str:
-        """Nothing to fit in the first stage."""
+        """Refuse a first stage with nothing to fit."""
         if not (config.loss.contrast.bound.use and config.loss.contrast.bound.weight > 0):
             return (
                 "its first stage fits estimators of information, and there are none; set "
@@ -114,6 +133,11 @@ class ConsistencyTerm(WeightedTerm):
 class StreamOptions(ProcedureOptions):
     """Tasks come one after another, with replay of what was seen."""
 
+    source: ClassVar[str] = (
+        "Sarfraz et al. 2024 (SAMM), after its public code; its confidence is on the true class"
+    )
+    cites: ClassVar[tuple[str, ...]] = ("sarfraz2024beyond", "vitter1985reservoir")
+    cost: ClassVar[float] = 0.5
     plans_epochs: ClassVar[bool] = True
     keeps_last: ClassVar[bool] = True
     tasks: int = field(
@@ -125,7 +149,7 @@ class StreamOptions(ProcedureOptions):
     consistency: ConsistencyTerm = section(ConsistencyTerm)
 
     def refusal(self, config: Any) -> str:
-        """Fewer epochs than tasks."""
+        """Refuse fewer epochs than tasks, and labels that need whole epochs."""
         if config.train.epochs < self.tasks:
             return (
                 f"{self.tasks} tasks need as many epochs, but 'train.epochs' is "

@@ -4,9 +4,8 @@ A `Config` says how one model is built and trained. The dotted name of a field, 
 `loss.alignment.text_audio.weight`, is its name in study files, in the sampler, in the ledger,
 in MLflow and in reports. Standard library only, so that reading a study never imports torch.
 
-Families of modules are declared beside this file: `config_encoders`, `config_fusion`,
-`config_alignment`, `config_contrast`, `config_unimodal`, `config_procedure` and `config_missing`. A
-new module is an entry there. This file is the front door: import from here.
+Families of modules are declared beside this file, in `encoders`, `fusion`, `alignment`, `contrast`,
+`unimodal`, `procedure` and `missing`. A new module is an entry there. Import from this file.
 """
 
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from msa_core.config.fields import (
     FieldInfo,
     LabelScheme,
     Options,
+    Origin,
     count,
     field,
     section,
@@ -52,7 +52,7 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FeaturesConfig:
-    """What is done to the features before a model sees them."""
+    """Changes to the features before a model reads them."""
 
     standardise: bool = field(
         True, "zero mean and unit variance of every feature, fitted on train only", "standardise"
@@ -113,10 +113,12 @@ class TrainConfig:
         "precision",
         choices=("float32", "tf32", "bf16"),
     )
+    # Not 1: a covariance needs two utterances.
     batch_size: int = field(
         32, "utterances a step", "batch size", unit="utterances", minimum=2, maximum=65536
     )
     epochs: int = count(40, "epochs at most", "epochs", 100_000, unit="epochs", varies=True)
+    # Members of a pack may differ in it: each stops by itself while the others go on.
     patience: int = count(
         8,
         "epochs without improvement before it stops",
@@ -133,15 +135,19 @@ class TrainConfig:
     )
 
 
+_OURS = {"": Origin(source="a control; ours")}
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ControlConfig:
-    """Controls: what must not matter, or must destroy what is there to learn."""
+    """Controls: changes that must not matter, or that must leave nothing to learn."""
 
     placebo: str = field(
         "off",
         "off, or any name: salts every random stream; same model, other noise, no real effect",
         "placebo",
         varies=True,
+        origins=_OURS,
     )
     unused: int = field(
         0,
@@ -151,6 +157,7 @@ class ControlConfig:
         minimum=0,
         maximum=4096,
         quiet=True,
+        origins=_OURS,
     )
     shuffled_labels: bool = field(
         False,
@@ -158,6 +165,7 @@ class ControlConfig:
         "choosing its epoch on valid gives",
         "shuffled labels",
         quiet=True,
+        origins=_OURS,
     )
 
 
@@ -166,7 +174,7 @@ class Config:
     """How one model is built and trained.
 
     Attributes:
-        plugins: the fields of the study's own modules that differ from their defaults, as pairs of
+        plugins: Fields of the study's own modules that differ from their defaults, as pairs of
             path and value (`msa_core.config.kinds`).
     """
 
@@ -177,4 +185,6 @@ class Config:
     missing: MissingConfig = section(MissingConfig)
     train: TrainConfig = section(TrainConfig)
     control: ControlConfig = section(ControlConfig)
+    # Pairs, not the options' own classes, whose code only processes with the plugin have. Sorted
+    # and without defaults, so that configurations that mean the same are equal.
     plugins: tuple[tuple[str, bool | int | float | str], ...] = ()

@@ -1,9 +1,9 @@
 """Unimodal heads and what they learn. Standard library only."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-from msa_core.config.fields import count, field, section, used_modalities
+from msa_core.config.fields import Origin, count, field, section, used_modalities
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,6 +25,11 @@ class UnimodalHeadConfig:
 class UlgmConfig:
     """Labels that follow the representations."""
 
+    source: ClassVar[str] = (
+        "Yu et al. 2021 (Self-MM), as in the public MMSA code; gradients are not accumulated over "
+        "four batches as there"
+    )
+    cites: ClassVar[tuple[str, ...]] = ("yu2021selfmm",)
     weighting: str = field(
         "tanh",
         "how much a row's own label counts; tanh: the more, the farther it is from the multimodal "
@@ -48,12 +53,19 @@ class UnimodalConfig:
         "none; fixed = heads with fixed weights; ulgm = heads on self-supervised unimodal labels",
         "unimodal heads",
         choices=("none", "fixed", "ulgm"),
+        origins={
+            "fixed": Origin(source="common practice (multi-task learning)"),
+            "ulgm": Origin(source=UlgmConfig.source, cites=UlgmConfig.cites),
+        },
     )
     target: str = field(
         "multimodal",
         "fixed only: what the heads learn, the multimodal label or the data's own unimodal ones",
         "unimodal target",
         choices=("multimodal", "annotated"),
+        origins={
+            "annotated": Origin(source="Yu et al. 2020 (CH-SIMS, MLMF)", cites=("yu2020sims",))
+        },
     )
     width: int = count(
         32, "units of each head's hidden layer", "unimodal head width", 4096, unit="units"
@@ -65,7 +77,7 @@ class UnimodalConfig:
 
 
 def unimodal_heads(config: Any) -> list[str]:
-    """The modalities that have a unimodal head in a `Config`."""
+    """Return the modalities that have a unimodal head in a `Config`."""
     unimodal = config.loss.unimodal
     if unimodal.kind == "none":
         return []

@@ -15,50 +15,34 @@ save_file({"train.text": text, ...}, "features.safetensors", {"train.id": json.d
 import json
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from msa_core.data.dataset import DataError, Dataset
-from msa_core.data.layout import (
-    ID_KEY,
-    KEYS,
-    SPLITS,
-    SplitValues,
-    by_split,
-    named_arrays,
-    to_dataset,
-)
-from msa_core.data.tensor_file import open_tensors, write_tensors
+from msa_core.data.layout import ID_KEY, SPLITS, SplitValues, sort_by_split
+from msa_core.data.tensor_file import open_tensors
 
 MOST_UNPACKED = 2**30  # bytes that an archive may always hold
-MOST_COMPRESSED = 100
+MOST_COMPRESSED = 100  # times its size that a larger one may unpack to
 
 
-def read_npz(path: Path, scheme: str) -> Dataset:
+def read_npz(path: Path, keys: Collection[str]) -> SplitValues:
     """Read an archive whose arrays are named `<split>.<key>` or `<split>/<key>`.
 
     Args:
-        path: the archive. Splits are `train`, `valid` and `test`; the keys are those of
-            `layout.to_split`, for example `train.text` [N, T, d]. Other names are ignored.
-        scheme: a key of `LABEL_SCHEMES`.
+        path: Archive. Splits are `train`, `valid` and `test`; other names are ignored.
+        keys: Keys that are read, of those of `layout.to_split`; `text` is `train.text` [N, T, d].
+
+    Returns:
+        Values as they are in the file, unchecked.
 
     Raises:
-        DataError: the archive is broken, holds Python objects, or its contents are wrong.
-        OSError: the file can't be opened.
-    """
-    return to_dataset(path.name, scheme, npz_values(path))
-
-
-def npz_values(path: Path, keys: Collection[str] = KEYS) -> SplitValues:
-    """The values of some keys, unchecked; see `read_npz`.
-
-    Raises:
-        DataError: the archive is broken or holds Python objects.
-        OSError: the file can't be opened.
+        DataError: The archive is broken or holds Python objects.
+        OSError: The file can't be opened.
     """
     with path.open("rb") as file:
         try:
+            # Arrays of Python objects are pickles, and loading one would run it.
             archive = np.load(file, allow_pickle=False)
         except Exception as error:  # Broken zip files raise almost anything.
             raise DataError(f"{path.name}: not a readable npz archive ({error})") from error
@@ -66,45 +50,25 @@ def npz_values(path: Path, keys: Collection[str] = KEYS) -> SplitValues:
             raise DataError(f"{path.name}: one array, not an npz archive of named arrays")
         with archive:
             _check_size(path, archive)
-            return by_split(
-                path.name, archive.files, keys, lambda name: _member(path.name, archive, name)
+            return sort_by_split(
+                path.name, archive.files, keys, lambda name: _read_member(path.name, archive, name)
             )
 
 
-def write_npz(path: Path, dataset: Dataset) -> None:
-    """Write a data set so that `read_npz` gives an equal one, with an equal fingerprint.
-
-    Raises:
-        OSError: the file can't be written.
-    """
-    arrays: dict[str, Any] = dict(named_arrays(dataset))
-    for split in (dataset.splits.train, dataset.splits.valid, dataset.test):
-        arrays[f"{split.name}.{ID_KEY}"] = np.array(split.ids)
-    with path.open("wb") as file:
-        np.savez(file, **arrays)
-
-
-def read_safetensors(path: Path, scheme: str) -> Dataset:
+def read_safetensors(path: Path, keys: Collection[str]) -> SplitValues:
     """Read a file whose arrays are named `<split>.<key>` or `<split>/<key>`.
 
     Args:
-        path: the file; see `read_npz`. Names (`train.id`) are a JSON list in its metadata, or
-            whole numbers among its arrays.
-        scheme: a key of `LABEL_SCHEMES`.
+        path: File. Ids (`train.id`) are a JSON list in its metadata, or whole numbers among its
+            arrays.
+        keys: Keys that are read; see `read_npz`.
+
+    Returns:
+        Values as they are in the file, unchecked.
 
     Raises:
-        DataError: the file is broken, or its contents are wrong.
-        OSError: the file can't be opened.
-    """
-    return to_dataset(path.name, scheme, safetensors_values(path))
-
-
-def safetensors_values(path: Path, keys: Collection[str] = KEYS) -> SplitValues:
-    """The values of some keys, unchecked; see `read_safetensors`.
-
-    Raises:
-        DataError: the file is broken.
-        OSError: the file can't be opened.
+        DataError: The file is broken.
+        OSError: The file can't be opened.
     """
     file = open_tensors(path)
     texts = [name for name in file.metadata if name.replace("/", ".").split(".")[0] in SPLITS]
@@ -114,34 +78,25 @@ def safetensors_values(path: Path, keys: Collection[str] = KEYS) -> SplitValues:
             return file.arrays[name]
         return texts_from(path.name, name, file.metadata[name])
 
-    return by_split(path.name, [*file.arrays, *texts], keys, read)
-
-
-def write_safetensors(path: Path, dataset: Dataset) -> None:
-    """Write a data set so that `read_safetensors` gives an equal one, with an equal fingerprint.
-
-    Raises:
-        OSError: the file can't be written.
-    """
-    write_tensors(path, named_arrays(dataset), ids_as_text(dataset))
+    return sort_by_split(path.name, [*file.arrays, *texts], keys, read)
 
 
 def ids_as_text(dataset: Dataset) -> dict[str, str]:
-    """`<split>.id` -> the ids as a JSON list."""
+    """Return `<split>.id` -> the ids as a JSON list."""
     splits = (dataset.splits.train, dataset.splits.valid, dataset.test)
     return {f"{split.name}.{ID_KEY}": json.dumps(split.ids) for split in splits}
 
 
 def texts_from(source: str, name: str, text: str) -> list[str]:
-    """The texts of a JSON list.
+    """Return the texts of a JSON list.
 
     Args:
-        source: names the file in messages.
-        name: names the list there.
-        text: JSON.
+        source: Name of the file in messages.
+        name: Name of the list in messages.
+        text: JSON text.
 
     Raises:
-        DataError: something else.
+        DataError: It is no JSON list of texts.
     """
     try:
         texts = json.loads(text)
@@ -156,7 +111,7 @@ def texts_from(source: str, name: str, text: str) -> list[str]:
 
 
 def _check_size(path: Path, archive: np.lib.npyio.NpzFile) -> None:
-    """Arrays of zeros compress a thousandfold: a small file could fill any memory."""
+    # Arrays of zeros compress a thousandfold: a small file could fill any memory.
     members = archive.zip.infolist() if archive.zip is not None else []
     unpacked = sum(member.file_size for member in members)
     if unpacked > MOST_UNPACKED and unpacked > MOST_COMPRESSED * path.stat().st_size:
@@ -167,7 +122,7 @@ def _check_size(path: Path, archive: np.lib.npyio.NpzFile) -> None:
         )
 
 
-def _member(source: str, archive: np.lib.npyio.NpzFile, name: str) -> object:
+def _read_member(source: str, archive: np.lib.npyio.NpzFile, name: str) -> object:
     try:
         return archive[name]
     except Exception as error:  # Corrupt members raise almost anything.

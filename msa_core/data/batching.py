@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from msa_core.config.rules import pools
+from msa_core.config.rules import pools_frames
 from msa_core.config.schema import Config
 from msa_core.data.dataset import FloatArray, Split
 from msa_core.tensors.pytrees import map_tensors
@@ -24,7 +24,7 @@ class Scaler:
     """Mean and standard deviation of every feature over the valid frames of train.
 
     Attributes:
-        mean, std: modality -> float32 [D]. A feature that is constant in train has std 1.
+        mean, std: Modality -> float32 [D]. A feature that is constant in train has std 1.
     """
 
     mean: Mapping[str, FloatArray]
@@ -32,15 +32,17 @@ class Scaler:
 
     @staticmethod
     def fit(train: Split, modalities: tuple[str, ...], standardise: bool) -> "Scaler":
-        """Fitted on train, or the identity."""
+        """Fit on train, or return the identity."""
         mean, std = {}, {}
         for modality in modalities:
             width = train.features[modality].shape[2]
             mean[modality] = np.zeros(width, np.float32)
             std[modality] = np.ones(width, np.float32)
             if standardise:
-                frames = train.features[modality][_mask(train, modality)].astype(np.float64)
+                # float64: sums over all frames of a split lose digits in float32.
+                frames = train.features[modality][_valid_frames(train, modality)].astype(np.float64)
                 if len(frames):
+                    # A feature that is constant in train but for rounding must not be blown up.
                     spread = frames.std(axis=0)
                     mean[modality] = frames.mean(axis=0).astype(np.float32)
                     std[modality] = np.where(spread > 1e-6, spread, 1.0).astype(np.float32)
@@ -52,13 +54,13 @@ class Batch:
     """Some rows of a split on one device; in a pack every tensor has a leading axis of K members.
 
     Attributes:
-        features: modality -> [B, T, D], zero where padded; [B, D] where pooled.
-        lengths: modality -> [B], valid frames; of the modalities that are not pooled.
-        labels: [B].
-        unimodal_labels: modality -> [B], where there are any.
-        rows: [B], row numbers in the split; stable over epochs.
-        unimodal_weights: modality -> [B], how much a row's unimodal label counts (`ulgm` only).
-        present: modality -> [B], 1 where it is there, else 0; empty = all are.
+        features: Modality -> [B, T, D], zero where padded; [B, D] where pooled.
+        lengths: Modality -> [B], valid frames; only modalities that are not pooled.
+        labels: Labels [B].
+        unimodal_labels: Modality -> [B], where there are any.
+        rows: Row numbers [B] in the split; stable over epochs.
+        unimodal_weights: Modality -> [B], weight of a row's unimodal label (`ulgm` only).
+        present: Modality -> [B], 1 where it is there, else 0; empty = all are.
     """
 
     features: Mapping[str, Tensor]
@@ -73,38 +75,39 @@ class Batch:
         return len(self.labels)
 
     def take(self, rows: Tensor) -> "Batch":
-        """These rows of a whole split: rows [B] give [B, ...], rows [K, B] give [K, B, ...]."""
-        return Batch(**map_tensors(lambda array: taken(array, rows), self.parts()))
+        """Take rows of a whole split: rows [B] give [B, ...], rows [K, B] give [K, B, ...]."""
+        return Batch(**map_tensors(lambda array: take_rows(array, rows), self.to_pytree()))
 
-    def trimmed(self) -> "Batch":
-        """Without the steps that are padding in every row of the batch; rows are [B] or [1, B]."""
+    def trim_padding(self) -> "Batch":
+        """Drop the steps that are padding in every row of the batch; rows are [B] or [1, B]."""
         features = dict(self.features)
         for name, lengths in self.lengths.items():
             frames = features[name]
             longest = max(1, int(lengths.max()))
+            # From the end: a pack's features have an axis of members in front.
             features[name] = frames.narrow(-2, 0, min(longest, frames.shape[-2]))
         return dataclasses.replace(self, features=features)
 
-    def parts(self) -> dict[str, Any]:
-        """A tree of tensors for `torch.func.vmap`; `Batch(**parts)` undoes it."""
+    def to_pytree(self) -> dict[str, Any]:
+        """Return a tree of tensors for `torch.func.vmap`; `Batch(**tree)` undoes it."""
         return {part.name: getattr(self, part.name) for part in dataclasses.fields(self)}
 
 
-def taken(array_N: Tensor, rows: Tensor) -> Tensor:
-    """These rows of an array [N, ...]: rows [B] give [B, ...], rows [K, B] give [K, B, ...]."""
+def take_rows(array_N: Tensor, rows: Tensor) -> Tensor:
+    """Take rows of an array [N, ...]: rows [B] give [B, ...], rows [K, B] give [K, B, ...]."""
     # Much faster than indexing with a tensor of two axes.
     return array_N.index_select(0, rows.flatten()).view(*rows.shape, *array_N.shape[1:])
 
 
-def prepare(split: Split, scaler: Scaler, config: Config, device: torch.device) -> Batch:
-    """A whole split as one batch, with everything done that no parameter changes.
+def prepare_batch(split: Split, scaler: Scaler, config: Config, device: torch.device) -> Batch:
+    """Prepare a whole split as one batch, with everything done that no parameter changes.
 
     A modality whose encoder only reads the mean over time is pooled here, once, instead of at
     every step: its features become [N, D].
     """
     features = {
-        modality: placed(
-            prepared_features(split, scaler, modality, pools(config, modality)), device
+        modality: to_tensor(
+            prepared_features(split, scaler, modality, pools_frames(config, modality)), device
         )
         for modality in scaler.mean
     }
@@ -112,7 +115,7 @@ def prepare(split: Split, scaler: Scaler, config: Config, device: torch.device) 
 
 
 def batch_sizes(rows: int, size: int) -> list[int]:
-    """Utterances in each step of an epoch.
+    """Return the number of utterances in each step of an epoch.
 
     A last batch of a single row joins the one before it, since a covariance needs two.
     """
@@ -123,19 +126,21 @@ def batch_sizes(rows: int, size: int) -> list[int]:
 
 
 def prepared_features(split: Split, scaler: Scaler, modality: str, pooled: bool) -> FloatArray:
-    """Scaled features of one modality: [N, D] if pooled, else [N, T, D] up to the longest row."""
+    """Return scaled features of a modality: [N, D] if pooled, else [N, T, D] to the longest row."""
     length = split.lengths[modality]
     steps = max(1, int(length.max(initial=0)))
     frames = (split.features[modality][:, :steps] - scaler.mean[modality]) / scaler.std[modality]
-    frames[~_mask(split, modality)[:, :steps]] = 0.0
+    # After scaling, which makes padding -mean / std.
+    frames[~_valid_frames(split, modality)[:, :steps]] = 0.0
     if pooled:
+        # A row without a valid frame is 0, not 0 / 0.
         frames = frames.sum(axis=1) / np.maximum(length, 1)[:, None]
     prepared: FloatArray = frames.astype(np.float32, copy=False)
     return prepared
 
 
 def whole_batch(split: Split, features: Mapping[str, Tensor], device: torch.device) -> Batch:
-    """A split as one batch, its features being prepared already."""
+    """Return a split as one batch, its features being prepared already."""
     return Batch(
         features=features,
         lengths={
@@ -152,13 +157,14 @@ def whole_batch(split: Split, features: Mapping[str, Tensor], device: torch.devi
     )
 
 
-def placed(array: FloatArray, device: torch.device) -> Tensor:
-    """An array as a tensor of that device.
+def to_tensor(array: FloatArray, device: torch.device) -> Tensor:
+    """Return an array as a tensor of that device.
 
     On the CPU it is the array's own memory, which may belong to other processes too: it must
     not be written.
     """
     with warnings.catch_warnings():
+        # Nothing writes to features, and arrays of the cache are mapped read-only.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         tensor = torch.from_numpy(array)
     if device.type == "cuda":
@@ -166,7 +172,7 @@ def placed(array: FloatArray, device: torch.device) -> Tensor:
     return tensor.to(device)
 
 
-def _mask(split: Split, modality: str) -> "np.ndarray[tuple[int, int], np.dtype[np.bool_]]":
+def _valid_frames(split: Split, modality: str) -> "np.ndarray[tuple[int, int], np.dtype[np.bool_]]":
     steps = split.features[modality].shape[1]
     mask: np.ndarray[tuple[int, int], np.dtype[np.bool_]] = (
         np.arange(steps)[None, :] < split.lengths[modality][:, None]

@@ -43,7 +43,7 @@ from msa_core.data.tensor_file import TensorFile, open_tensors, write_tensors
 VARIABLE = "TRIPTYCH_CACHE"
 # A file may change twice within one tick of its clock; coarse ones tick every two seconds.
 TICK_SECONDS = 2
-# What nobody finished or will ask for again is removed after this; sooner, a process of another
+# Unfinished files, and entries of older code, are removed after this; sooner, a process of another
 # version on another machine may still have it open.
 ABANDONED_SECONDS = 7 * 24 * 3600
 _PARTIAL = ".part"
@@ -54,7 +54,7 @@ Stamp = tuple[int, int, int, int]
 
 
 def cache_folder() -> Path | None:
-    """Where the cache is; None if it is switched off, or there is no home folder."""
+    """Return the folder of the cache; None if it is switched off, or there is no home folder."""
     chosen = os.environ.get(VARIABLE, "")
     if chosen.lower() == "off":
         return None
@@ -67,59 +67,60 @@ def cache_folder() -> Path | None:
         return None
 
 
-def cached(
+def load_cached(
     path: Path, scheme: str, read: Callable[[], Dataset], text_model: Path | None = None
 ) -> Dataset:
-    """The data set of a file, from the cache if it is there, else read and put there.
+    """Return the data set of a file, from the cache if it is there, else read and put there.
 
     Args:
-        path: the feature file.
-        scheme: a key of `LABEL_SCHEMES`.
-        read: reads and checks the file.
-        text_model: the folder of the model that encodes its text.
+        path: Feature file.
+        scheme: Key of `LABEL_SCHEMES`.
+        read: Function that reads and checks the file.
+        text_model: Folder of the model that encodes its text.
 
     Returns:
-        What `read` gives, to the bit; the features are then read-only.
+        Data set that `read` returns, to the bit; its features are then read-only.
 
     Raises:
-        OSError: the file can't be opened.
-        DataError: whatever `read` raises.
+        OSError: The file can't be opened.
+        DataError: Whatever `read` raises.
     """
     folder = cache_folder()
     if folder is None:
         return read()
-    sources = [path, *_files(text_model)]
-    before = [_stamp(source) for source in sources]
-    inputs = _digest(
+    sources = [path, *_model_files(text_model)]
+    before = [_stamp_of(source) for source in sources]
+    inputs = _hash_texts(
         path.suffix.lower(),
         repr((scheme, LABEL_SCHEMES.get(scheme), text_model is not None)),
         *(content_hash(source, folder) for source in sources),
+        # Names too: the same bytes under another name are another model.
         *(str(source.relative_to(text_model)) for source in sources[1:] if text_model),
     )
-    entry = folder / "datasets" / f"{inputs}-{_code()}.safetensors"
-    found = _open(entry, path.name)
+    entry = folder / "datasets" / f"{inputs}-{_code_digest()}.safetensors"
+    found = _open_entry(entry, path.name)
     if found is None:
         found = read()
         # A file that changed while it was read may have been hashed in one state and read in
         # another.
-        if [_stamp(source) for source in sources] == before:
-            _store(entry, inputs, found)
-            found = _open(entry, path.name) or found
+        if [_stamp_of(source) for source in sources] == before:
+            _write_entry(entry, inputs, found)
+            found = _open_entry(entry, path.name) or found
     return found
 
 
 def content_hash(path: Path, folder: Path) -> str:
-    """SHA-256 of a file's bytes; not read again while nothing says that it changed.
+    """Return the SHA-256 of a file's bytes, which are read again only if its times or size changed.
 
     Args:
-        path: the file.
-        folder: the cache.
+        path: File that is hashed.
+        folder: Folder of the cache.
 
     Raises:
-        OSError: the file can't be opened.
+        OSError: The file can't be opened.
     """
-    stamp = _stamp(path)
-    known = folder / "contents" / f"{_digest(str(path.resolve()))}.json"
+    stamp = _stamp_of(path)
+    known = folder / "contents" / f"{_hash_texts(str(path.resolve()))}.json"
     try:
         record = json.loads(known.read_bytes())
         if record["stamp"] == list(stamp):
@@ -130,20 +131,22 @@ def content_hash(path: Path, folder: Path) -> str:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     is_settled = now - max(stamp[1:3]) > TICK_SECONDS * 10**9
-    if is_settled and _stamp(path) == stamp:
+    if is_settled and _stamp_of(path) == stamp:
         record = json.dumps({"path": str(path), "stamp": stamp, "sha256": digest})
-        _write_whole(known, lambda part: part.write_text(record, "utf-8"))
+        _write_atomically(known, lambda part: part.write_text(record, "utf-8"))
     return digest
 
 
-def _stamp(path: Path) -> Stamp:
-    """Size, time of the contents, time of any change (which nobody can set back), number."""
+def _stamp_of(path: Path) -> Stamp:
+    """Return size, time of the contents, time of any change and number in the file system."""
+    # The time of the contents (mtime) can be set back by copying tools; that of any change (ctime)
+    # can't.
     status = path.stat()
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
-def _files(folder: Path | None) -> list[Path]:
-    """What a model is made of: all but what the folder's own tools keep in hidden places."""
+def _model_files(folder: Path | None) -> list[Path]:
+    """Return the files of a model: all but hidden ones, in which download tools keep records."""
     if folder is None:
         return []
     return [
@@ -154,7 +157,7 @@ def _files(folder: Path | None) -> list[Path]:
     ]
 
 
-def _store(entry: Path, inputs: str, dataset: Dataset) -> None:
+def _write_entry(entry: Path, inputs: str, dataset: Dataset) -> None:
     # Whole, even seconds: every file system keeps them as they are.
     written = int(time.time()) // TICK_SECONDS * TICK_SECONDS * 10**9
     facts = {
@@ -168,19 +171,19 @@ def _store(entry: Path, inputs: str, dataset: Dataset) -> None:
         write_tensors(part, named_arrays(dataset), {**ids_as_text(dataset), **facts})
         os.utime(part, ns=(written, written))
 
-    _write_whole(entry, write)
-    _sweep(entry.parent, f"{inputs}-*.safetensors", but=entry)  # Read by older code.
+    _write_atomically(entry, write)
+    _remove_abandoned(entry.parent, f"{inputs}-*.safetensors", but=entry)  # Read by older code.
 
 
-def _open(entry: Path, source: str) -> Dataset | None:
-    """The data set of an entry; None if there is none, or not one that can be trusted."""
+def _open_entry(entry: Path, source: str) -> Dataset | None:
+    """Return the data set of an entry; None if there is none, or not one that can be trusted."""
     try:
         written = entry.stat().st_mtime_ns
         file = open_tensors(entry)
         facts = file.metadata
         if facts[_KEY] != entry.stem or facts[_WRITTEN] != str(written):
             return None
-        train, valid, test = (_split(entry.name, file, name) for name in SPLITS)
+        train, valid, test = (_read_split(entry.name, file, name) for name in SPLITS)
         scheme, fingerprint = facts[_SCHEME], facts[_FINGERPRINT]
     except (OSError, DataError, KeyError, ValueError):
         return None
@@ -188,7 +191,7 @@ def _open(entry: Path, source: str) -> Dataset | None:
     return Dataset(source=source, splits=splits, test=test, fingerprint=fingerprint)
 
 
-def _split(source: str, file: TensorFile, name: str) -> Split:
+def _read_split(source: str, file: TensorFile, name: str) -> Split:
     def arrays(keys: Mapping[str, str], copied: bool) -> dict[str, Any]:
         named = {modality: f"{name}.{key}" for modality, key in keys.items()}
         found = {m: file.arrays[key] for m, key in named.items() if key in file.arrays}
@@ -207,37 +210,40 @@ def _split(source: str, file: TensorFile, name: str) -> Split:
     )
 
 
-def _write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file under another name and rename it, so that nobody ever sees a part of it.
+def _write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a file under another name and rename it when whole, so that no reader sees a part.
 
-    Where that fails the file is not there, and a note is all that happens.
+    Where that fails the file is not there, and a warning is all that happens.
     """
     part = path.with_name(f"{uuid.uuid4().hex}{_PARTIAL}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(path.parent, f"*{_PARTIAL}", but=part)  # Left by processes that were killed.
+        _remove_abandoned(
+            path.parent, f"*{_PARTIAL}", but=part
+        )  # Left by processes that were killed.
         write(part)
+        # Before the rename: after a crash of the machine the name would else stand for no bytes.
         with part.open("rb") as file:
             os.fsync(file.fileno())
         part.replace(path)
     except OSError as error:
-        _note(str(path.parent.parent), error.strerror or str(error))
+        _warn_once(str(path.parent.parent), error.strerror or str(error))
     finally:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
 
 
-def _sweep(folder: Path, pattern: str, but: Path) -> None:
-    """Remove old files, except one."""
+def _remove_abandoned(folder: Path, pattern: str, but: Path) -> None:
+    """Remove files older than `ABANDONED_SECONDS`, except one."""
     for path in folder.glob(pattern):
-        with contextlib.suppress(OSError):  # Somebody else was faster.
+        with contextlib.suppress(OSError):  # Another process was faster.
             if path != but and time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
                 path.unlink()
 
 
 @functools.cache
-def _note(folder: str, why: str) -> None:
-    """Said once a process."""
+def _warn_once(folder: str, why: str) -> None:
+    # `functools.cache`: once per process and folder, not once per file.
     logging.getLogger(__name__).warning(
         "%s can't be written (%s); feature files are read anew each time. "
         "Set %s to another folder, or to 'off'.", folder, why, VARIABLE,
@@ -245,15 +251,16 @@ def _note(folder: str, why: str) -> None:
 
 
 @functools.cache
-def _code() -> str:
-    """Digest of the sources that turn files into data sets."""
-    return _digest(
+def _code_digest() -> str:
+    """Return a digest of the sources that turn files into data sets."""
+    return _hash_texts(
         *(path.read_text("utf-8") for path in sorted(Path(__file__).parent.glob("*.py")))
     )
 
 
-def _digest(*parts: str) -> str:
+def _hash_texts(*parts: str) -> str:
     digest = hashlib.sha256()
     for part in parts:
+        # With its length, so that ("ab", "c") and ("a", "bc") differ.
         digest.update(f"{len(part)}:{part}".encode(errors="surrogateescape"))
     return digest.hexdigest()[:32]

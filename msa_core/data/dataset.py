@@ -24,10 +24,10 @@ class Split:
     Attributes:
         name: `train`, `valid` or `test`.
         ids: N stable names, unique over the whole data set.
-        features: modality -> float32 [N, T, d], zero padded; an absent modality has no key.
-        lengths: modality -> int64 [N], valid frames of each row, 0..T.
-        labels: float32 [N], inside the label scheme's bounds.
-        unimodal_labels: modality -> float32 [N], where the data has them.
+        features: Modality -> float32 [N, T, d], zero padded; an absent modality has no key.
+        lengths: Modality -> int64 [N], valid frames of each row, 0..T.
+        labels: Array float32 [N], inside the label scheme's bounds.
+        unimodal_labels: Modality -> float32 [N], where the data has them.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Split:
 
 @dataclass(frozen=True, kw_only=True)
 class Splits:
-    """What a training may see: no test split, by construction."""
+    """The splits that a training may see: no test split, by construction."""
 
     train: Split
     valid: Split
@@ -55,8 +55,8 @@ class Dataset:
     """A whole data set. Only `msa_core.training.evaluation` reads `test`.
 
     Attributes:
-        source: for a person: the file's name, or `planted`.
-        fingerprint: hex digest of the contents; equal contents in another file format are equal.
+        source: Name for messages: that of the file, or `planted`.
+        fingerprint: Hex digest of the contents; equal contents in another file format are equal.
     """
 
     source: str
@@ -66,20 +66,20 @@ class Dataset:
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """The modalities that the data has, in the field's order."""
+        """The modalities that the data has, in the order of `MODALITIES`."""
         return tuple(name for name in MODALITIES if name in self.splits.train.features)
 
 
-def assemble(source: str, scheme: str, splits: Mapping[str, Split]) -> Dataset:
+def assemble_dataset(source: str, scheme: str, splits: Mapping[str, Split]) -> Dataset:
     """Check three splits against each other and put them together.
 
     Args:
-        source: names the data in messages.
-        scheme: a key of `LABEL_SCHEMES`.
+        source: Name of the data in messages.
+        scheme: Key of `LABEL_SCHEMES`.
         splits: `train`, `valid` and `test`.
 
     Raises:
-        DataError: anything wrong; nothing is repaired silently.
+        DataError: Anything wrong; nothing is repaired silently.
     """
     for split in splits.values():
         _check_split(source, scheme, split)
@@ -88,7 +88,7 @@ def assemble(source: str, scheme: str, splits: Mapping[str, Split]) -> Dataset:
         source=source,
         splits=Splits(train=splits["train"], valid=splits["valid"], scheme=scheme),
         test=splits["test"],
-        fingerprint=_fingerprint(scheme, splits),
+        fingerprint=_hash_contents(scheme, splits),
     )
 
 
@@ -165,8 +165,10 @@ def _check_agreement(source: str, splits: Mapping[str, Split]) -> None:
             seen[name] = split.name
 
 
-def _fingerprint(scheme: str, splits: Mapping[str, Split]) -> str:
+def _hash_contents(scheme: str, splits: Mapping[str, Split]) -> str:
     digest = hashlib.sha256(scheme.encode())
+    # Sorted: the order in which a file lists splits and keys is no difference of contents. The ids
+    # are left out: names of utterances change no training.
     for name in sorted(splits):
         split = splits[name]
         arrays = {
@@ -176,6 +178,7 @@ def _fingerprint(scheme: str, splits: Mapping[str, Split]) -> str:
             "labels": split.labels,
         }
         for key in sorted(arrays):
+            # Type and shape too: the same bytes may be other values.
             array = np.ascontiguousarray(arrays[key])
             digest.update(f"{name}.{key}:{array.dtype}{array.shape}".encode())
             digest.update(array.data)

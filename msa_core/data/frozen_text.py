@@ -5,8 +5,8 @@ last layer become the text features. The model is a folder in the layout of Hugg
 (`config.json`, weights, tokenizer) on this machine; nothing is ever downloaded and no code of the
 folder is run. It needs the package transformers (`pip install "triptych[text]"`).
 
-Another processor or version of PyTorch may round otherwise, and then the data are other data: the
-fingerprint says so.
+Another processor or version of PyTorch may round otherwise, and then the data are other data, with
+another fingerprint.
 
 Letters in shapes: N utterances, T tokens, d width of the model.
 """
@@ -20,7 +20,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from msa_core.data.dataset import DataError, FloatArray, IntArray
 from msa_core.data.layout import LENGTH_KEYS, RAW_TEXT_KEY, SPLITS, TOKENS_KEY, SplitValues
@@ -34,8 +33,8 @@ class TextFeatures(NamedTuple):
     """What a text model makes of some utterances.
 
     Attributes:
-        features: float32 [N, T, d], T = the longest utterance; 0 after an utterance's end.
-        lengths: int64 [N], tokens of each, the model's start and end marks included.
+        features: Array float32 [N, T, d], T = the longest utterance; 0 after an utterance's end.
+        lengths: Array int64 [N], tokens of each, the model's start and end marks included.
     """
 
     features: FloatArray
@@ -43,71 +42,48 @@ class TextFeatures(NamedTuple):
 
 
 def with_encoded_text(source: str, splits: SplitValues, model_folder: Path) -> SplitValues:
-    """The values of a feature file with the text features made by a model.
+    """Return the values of a feature file with the text features made by a model.
 
     A split's `text_bert`, if the file has it, is fed to the model as it is: the model must be the
     one whose vocabulary it was made with. Otherwise the model's own tokenizer reads `raw_text`.
 
     Args:
-        source: names the data in messages.
-        splits: split -> key -> values, unchecked.
-        model_folder: see the module.
+        source: Name of the data in messages.
+        splits: Split -> key -> values, unchecked.
+        model_folder: Folder of the text model, in the layout of Hugging Face.
 
     Raises:
-        DataError: no text, a folder that is no text model, no transformers, or text that does not
+        DataError: No text, a folder that is no text model, no transformers, or text that does not
             fit the model.
     """
     model = _Model(model_folder)
     encoded = dict(splits)
     for name in SPLITS:
         if name not in splits:
-            continue  # Said where the splits are checked.
+            continue  # Refused where the splits are checked.
         values, where = splits[name], f"{source}: split '{name}'"
         if TOKENS_KEY in values:
-            key, tokens = TOKENS_KEY, _given_tokens(where, values[TOKENS_KEY])
+            key, tokens = TOKENS_KEY, _check_given_tokens(where, values[TOKENS_KEY])
         elif RAW_TEXT_KEY in values:
-            key, tokens = RAW_TEXT_KEY, model.tokens(_texts(where, values[RAW_TEXT_KEY]))
+            key, tokens = (
+                RAW_TEXT_KEY,
+                model.tokenise_texts(_check_texts(where, values[RAW_TEXT_KEY])),
+            )
         else:
             raise DataError(
                 f"{where} has neither '{RAW_TEXT_KEY}' nor '{TOKENS_KEY}', which "
                 "'data.text_model' reads; add one, or leave 'data.text_model' out"
             )
-        found = model.encode(f"{where}, key '{key}'", tokens)
+        found = model.encode_tokens(f"{where}, key '{key}'", tokens)
         encoded[name] = {**values, "text": found.features, LENGTH_KEYS["text"]: found.lengths}
     return encoded
 
 
-def encode_text(texts: Sequence[str], model_folder: Path) -> TextFeatures:
-    """The vectors of a model's last layer for some texts.
-
-    Raises:
-        DataError: see `with_encoded_text`.
-    """
-    model = _Model(model_folder)
-    return model.encode("texts", model.tokens(texts))
-
-
-def encode_tokens(tokens: NDArray[np.generic], model_folder: Path) -> TextFeatures:
-    """The vectors of a model's last layer for tokenised texts.
-
-    Args:
-        tokens: [N, 3, T]: token ids, mask (1, then 0 from the end on) and segment ids, the form of
-            `text_bert` in MMSA's files.
-        model_folder: see the module.
-
-    Raises:
-        DataError: see `with_encoded_text`.
-
-    Source: github.com/thuiar/MMSA, `src/MMSA/models/subNets/BertTextEncoder.py`.
-    """
-    return _Model(model_folder).encode("tokens", _given_tokens("tokens", tokens))
-
-
 def check_model_folder(folder: Path) -> None:
-    """Say what is wrong with a folder that can't hold a model.
+    """Check that a folder can hold a model.
 
     Raises:
-        DataError: no such folder, or one without `config.json`.
+        DataError: No such folder, or one without `config.json`.
     """
     if not (folder / CONFIG_FILE).is_file():
         found = "has no" if folder.is_dir() else "is no folder, so there is no"
@@ -123,22 +99,24 @@ class _Model:
     def __init__(self, folder: Path) -> None:
         check_model_folder(folder)
         self.folder = folder
-        self._transformers = _transformers()
-        # What a checkpoint lacks is drawn at random; that must not move anybody's random stream.
+        self._transformers = _import_transformers()
+        # Weights that a checkpoint lacks are drawn at random; that must not move PyTorch's stream.
         with torch.random.fork_rng(devices=[]):
-            self.model, found = self._loaded(
+            self.model, found = self._load_pretrained(
                 self._transformers.AutoModel, output_loading_info=True, trust_remote_code=False
             )
         if self.model.config.is_encoder_decoder:
-            raise self._unusable("is an encoder-decoder, which reads no text alone")
+            raise self._unusable_model("is an encoder-decoder, which reads no text alone")
         # The pooler is not used, and many checkpoints have none.
         if missing := sorted(key for key in found["missing_keys"] if "pooler" not in key):
-            raise self._unusable(f"lacks {len(missing)} of its weights, such as '{missing[0]}'")
+            raise self._unusable_model(
+                f"lacks {len(missing)} of its weights, such as '{missing[0]}'"
+            )
         self.model.float().eval()
 
-    def tokens(self, texts: Sequence[str]) -> IntArray:
-        """Token ids, mask and segment ids of texts, [N, 3, T]."""
-        tokenizer = self._loaded(self._transformers.AutoTokenizer, trust_remote_code=False)
+    def tokenise_texts(self, texts: Sequence[str]) -> IntArray:
+        """Return token ids, mask and segment ids of texts, [N, 3, T]."""
+        tokenizer = self._load_pretrained(self._transformers.AutoTokenizer, trust_remote_code=False)
         read = tokenizer(list(texts), verbose=False)
         ids, lengths = read["input_ids"], [len(row) for row in read["input_ids"]]
         tokens = np.zeros((len(ids), 3, max(lengths, default=0)), dtype=np.int64)
@@ -151,10 +129,10 @@ class _Model:
                 tokens[row, _SEGMENTS, :length] = segments[row]
         return tokens
 
-    def encode(self, where: str, tokens: IntArray) -> TextFeatures:
-        """The last layer's vectors of tokens [N, 3, T]."""
+    def encode_tokens(self, where: str, tokens: IntArray) -> TextFeatures:
+        """Return the last layer's vectors of tokens [N, 3, T]."""
         lengths: IntArray = tokens[:, _MASK].sum(axis=1)
-        self._check(where, tokens, lengths)
+        self._check_tokens(where, tokens, lengths)
         steps = max(1, int(lengths.max(initial=0)))
         width = int(self.model.config.hidden_size)
         features = np.zeros((len(tokens), steps, width), dtype=np.float32)
@@ -164,21 +142,22 @@ class _Model:
             rows = order[start : start + BATCH]
             longest = int(lengths[rows[0]])
             if longest:
-                hidden = self._hidden(tokens[rows, :, :longest])
+                hidden = self._last_hidden_state(tokens[rows, :, :longest])
                 valid = tokens[rows, _MASK, :longest, np.newaxis] == 1
                 features[rows, :longest] = np.where(valid, hidden, 0.0)
         return TextFeatures(features, lengths)
 
-    def _hidden(self, tokens: IntArray) -> FloatArray:
+    def _last_hidden_state(self, tokens: IntArray) -> FloatArray:
         ids, mask, segments = (torch.from_numpy(tokens[:, part].copy()) for part in range(3))
         inputs = {"input_ids": ids, "attention_mask": mask}
+        # Not every model has segments.
         if "token_type_ids" in inspect.signature(self.model.forward).parameters:
             inputs["token_type_ids"] = segments
         with torch.no_grad():
             hidden: FloatArray = self.model(**inputs).last_hidden_state.numpy()
         return hidden
 
-    def _check(self, where: str, tokens: IntArray, lengths: IntArray) -> None:
+    def _check_tokens(self, where: str, tokens: IntArray, lengths: IntArray) -> None:
         config = self.model.config
         limits = {"ids": (_IDS, config.vocab_size)}
         if kinds := getattr(config, "type_vocab_size", 0):
@@ -202,14 +181,14 @@ class _Model:
                 f"{self.folder} reads {most}; shorten that text"
             )
 
-    def _loaded(self, kind: Any, **options: Any) -> Any:
+    def _load_pretrained(self, kind: Any, **options: Any) -> Any:
         try:
             return kind.from_pretrained(str(self.folder), local_files_only=True, **options)
         except Exception as error:  # Broken folders raise almost anything.
             reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise self._unusable(f"cannot be loaded as {kind.__name__}: {reason}") from error
+            raise self._unusable_model(f"cannot be loaded as {kind.__name__}: {reason}") from error
 
-    def _unusable(self, why: str) -> DataError:
+    def _unusable_model(self, why: str) -> DataError:
         return DataError(
             f"data.text_model: {self.folder} {why}; give the folder of a whole encoder, such as "
             "BERT, as its `save_pretrained` writes it"
@@ -219,7 +198,7 @@ class _Model:
 _POSITIONS_AFTER_PADDING = ("roberta", "xlm-roberta", "camembert", "xlm-roberta-xl")
 
 
-def _transformers() -> Any:
+def _import_transformers() -> Any:
     # Read when the package is imported. It keeps even a broken folder from asking the network.
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     try:
@@ -231,7 +210,7 @@ def _transformers() -> Any:
         ) from error
 
 
-def _texts(where: str, value: object) -> list[str]:
+def _check_texts(where: str, value: object) -> list[str]:
     array = np.asarray(value)
     if array.ndim != 1 or array.dtype.kind != "U":
         raise DataError(
@@ -241,8 +220,11 @@ def _texts(where: str, value: object) -> list[str]:
     return [str(text) for text in array.tolist()]
 
 
-def _given_tokens(where: str, value: object) -> IntArray:
-    """Checked `text_bert` [N, 3, T]."""
+def _check_given_tokens(where: str, value: object) -> IntArray:
+    """Check `text_bert` [N, 3, T]: token ids, mask (1, then 0 from the end on) and segment ids.
+
+    Source: github.com/thuiar/MMSA, `src/MMSA/models/subNets/BertTextEncoder.py`.
+    """
     array = np.asarray(value)
     if array.ndim != 3 or array.shape[1] != 3 or array.dtype.kind not in "iuf":
         raise DataError(

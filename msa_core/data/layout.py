@@ -1,9 +1,9 @@
-"""The field's names for the arrays of a split, and how they become a checked `Split`.
+"""Names for the arrays of a split, and the way from them to a checked `Split`.
 
-The names are those of the MMSA feature files (github.com/thuiar/MMSA); every reader hands its
-arrays over under them, so that a wrong file gets the same message whatever its format.
+The names are those of the MMSA feature files (github.com/thuiar/MMSA); every reader returns its
+arrays under them, so that a wrong file gets the same message whatever its format.
 
-Letters in shapes: N utterances, T frames, d features a frame.
+Letters in shapes: N utterances, T frames, d features per frame.
 """
 
 import re
@@ -12,9 +12,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from msa_core.config.paths import nearest
+from msa_core.config.paths import did_you_mean
 from msa_core.config.schema import LABEL_SCHEMES, MODALITIES
-from msa_core.data.dataset import DataError, Dataset, FloatArray, IntArray, Split, assemble
+from msa_core.data.dataset import DataError, Dataset, FloatArray, IntArray, Split, assemble_dataset
 
 SPLITS = ("train", "valid", "test")
 ID_KEY = "id"
@@ -34,19 +34,19 @@ SplitValues = dict[str, dict[str, object]]
 _OTHER_NAMES = {"train": ("training",), "valid": ("val", "dev", "validation"), "test": ("testing",)}
 
 
-def by_split(
+def sort_by_split(
     source: str, names: Iterable[str], keys: Collection[str], read: Callable[[str], object]
 ) -> SplitValues:
     """Sort arrays named `<split>.<key>` or `<split>/<key>` by split and key.
 
     Args:
-        source: names the data in messages.
-        names: the names of all arrays.
-        keys: those that are read.
-        read: gives the array of a name.
+        source: Name of the data in messages.
+        names: Names of all arrays.
+        keys: Keys that are read.
+        read: Function that returns the array of a name.
 
     Raises:
-        DataError: the array of a split and key is there under both names.
+        DataError: The array of a split and key is there under both names.
     """
     splits: SplitValues = {}
     for name in names:
@@ -54,12 +54,13 @@ def by_split(
         values = splits.setdefault(split, {})
         if key in values:
             raise DataError(f"{source}: split '{split}', key '{key}': given twice")
+        # Named though not read: the message about a missing key lists what there is.
         values[key] = read(name) if split in SPLITS and key in keys else None
     return splits
 
 
 def named_arrays(dataset: Dataset) -> dict[str, NDArray[np.generic]]:
-    """The arrays of a data set under their names `<split>.<key>`; the ids are no numbers."""
+    """Return the arrays of a data set, without its ids, under their names `<split>.<key>`."""
     arrays: dict[str, NDArray[np.generic]] = {}
     for split in (dataset.splits.train, dataset.splits.valid, dataset.test):
         values: dict[str, NDArray[np.generic]] = {LABEL_KEY: split.labels, **split.features}
@@ -73,85 +74,86 @@ def to_dataset(source: str, scheme: str, splits: Mapping[str, Mapping[str, objec
     """Bring three splits into the one shape and check them.
 
     Args:
-        source: names the data in messages.
-        scheme: a key of `LABEL_SCHEMES`.
-        splits: split -> key -> values; see `to_split`. Further splits are ignored.
+        source: Name of the data in messages.
+        scheme: Key of `LABEL_SCHEMES`.
+        splits: Split -> key -> values; see `to_split`. Further splits are ignored.
 
     Raises:
-        DataError: an unknown scheme, a missing split, or anything wrong in a split.
+        DataError: An unknown scheme, a missing split, or anything wrong in a split.
     """
     if scheme not in LABEL_SCHEMES:
         known = ", ".join(LABEL_SCHEMES)
-        hint = nearest(scheme, LABEL_SCHEMES)
+        hint = did_you_mean(scheme, LABEL_SCHEMES)
         raise DataError(f"{source}: '{scheme}' is no label scheme; there are {known}{hint}")
     for name in SPLITS:
         if name not in splits:
             raise DataError(
                 f"{source}: split '{name}' is missing; {', '.join(SPLITS)} are needed, "
-                f"but the file has {_listed(splits)}{_renaming(name, splits)}"
+                f"but the file has {_list_names(splits)}{_suggest_renaming(name, splits)}"
             )
     checked = {name: to_split(source, name, splits[name]) for name in SPLITS}
-    return assemble(source, scheme, checked)
+    return assemble_dataset(source, scheme, checked)
 
 
 def to_split(source: str, name: str, mapping: Mapping[str, object]) -> Split:
     """Bring the values of one split into the one shape.
 
     Args:
-        source: names the data in messages.
+        source: Name of the data in messages.
         name: `train`, `valid` or `test`.
-        mapping: key -> array or nested list. `regression_labels` [N] and at least one of text,
+        mapping: Key -> array or nested list. `regression_labels` [N] and at least one of text,
             audio and vision ([N, T, d], or [N, d] for T = 1) are needed. `id` [N] is made up as
             `<split>/<row>` where absent, `<modality>_lengths` [N] as T. `regression_labels_T`,
             `_A` and `_V` [N] are the modalities' own labels. Other keys are ignored.
 
     Returns:
-        Values of the right type and number of rows; `assemble` checks the rest.
+        Values of the right type and number of rows; `assemble_dataset` checks the rest.
 
     Raises:
-        DataError: the message names the split, the key and, where there is one, the row.
+        DataError: The message names the split, the key and, where there is one, the row.
     """
     where = f"{source}: split '{name}'"
     if LABEL_KEY not in mapping:
-        hint = nearest(LABEL_KEY, mapping)
-        raise DataError(f"{where} has no '{LABEL_KEY}', only {_listed(mapping)}{hint}")
-    labels = _column(where, LABEL_KEY, mapping[LABEL_KEY])
+        hint = did_you_mean(LABEL_KEY, mapping)
+        raise DataError(f"{where} has no '{LABEL_KEY}', only {_list_names(mapping)}{hint}")
+    labels = _read_column(where, LABEL_KEY, mapping[LABEL_KEY])
     rows = len(labels)
     if rows == 0:
         raise DataError(f"{where} is empty; every split needs at least one utterance")
     features = {
-        modality: _features(where, modality, mapping[modality], rows)
+        modality: _read_features(where, modality, mapping[modality], rows)
         for modality in MODALITIES
         if modality in mapping
     }
     if not features:
         raise DataError(
-            f"{where} has none of {', '.join(MODALITIES)}, only {_listed(mapping)}; "
+            f"{where} has none of {', '.join(MODALITIES)}, only {_list_names(mapping)}; "
             "at least one modality is needed under its own name"
         )
     return Split(
         name=name,
-        ids=_ids(where, name, mapping[ID_KEY], rows)
+        # Made-up ids have the split in them, since an id must be unique over the whole data set.
+        ids=_read_ids(where, name, mapping[ID_KEY], rows)
         if ID_KEY in mapping
         else tuple(f"{name}/{row}" for row in range(rows)),
         features=features,
         lengths={
-            modality: _lengths(where, key, mapping[key], rows)
+            modality: _read_lengths(where, key, mapping[key], rows)
             if (key := LENGTH_KEYS[modality]) in mapping
             else np.full(rows, array.shape[1], dtype=np.int64)
             for modality, array in features.items()
         },
         labels=labels,
         unimodal_labels={
-            modality: _column(where, key, mapping[key], rows)
+            modality: _read_column(where, key, mapping[key], rows)
             for modality, key in UNIMODAL_KEYS.items()
             if modality in features and key in mapping
         },
     )
 
 
-def _features(where: str, key: str, value: object, rows: int) -> FloatArray:
-    array = _numbers(where, key, value)
+def _read_features(where: str, key: str, value: object, rows: int) -> FloatArray:
+    array = _to_float32(where, key, value)
     if array.ndim not in (2, 3):
         raise DataError(
             f"{where}, key '{key}': shape {array.shape}, but [N, T, d] or [N, d] is needed"
@@ -160,9 +162,9 @@ def _features(where: str, key: str, value: object, rows: int) -> FloatArray:
     return array[:, np.newaxis, :] if array.ndim == 2 else array
 
 
-def _column(where: str, key: str, value: object, rows: int | None = None) -> FloatArray:
-    """One number an utterance, [N]; [N, 1] is the same."""
-    array = _numbers(where, key, value)
+def _read_column(where: str, key: str, value: object, rows: int | None = None) -> FloatArray:
+    """Read one number per utterance, [N]; [N, 1] is the same."""
+    array = _to_float32(where, key, value)
     if array.ndim == 0 or array.size != len(array):
         raise DataError(
             f"{where}, key '{key}': shape {array.shape}, but [N] is needed, one number an utterance"
@@ -172,8 +174,8 @@ def _column(where: str, key: str, value: object, rows: int | None = None) -> Flo
     return array.reshape(len(array))
 
 
-def _lengths(where: str, key: str, value: object, rows: int) -> IntArray:
-    array = _column(where, key, value, rows)
+def _read_lengths(where: str, key: str, value: object, rows: int) -> IntArray:
+    array = _read_column(where, key, value, rows)
     bad = np.flatnonzero(~np.isfinite(array) | (array != np.floor(array)))
     if bad.size:
         raise DataError(
@@ -182,12 +184,12 @@ def _lengths(where: str, key: str, value: object, rows: int) -> IntArray:
     return array.astype(np.int64)
 
 
-def _ids(where: str, name: str, value: object, rows: int) -> tuple[str, ...]:
+def _read_ids(where: str, name: str, value: object, rows: int) -> tuple[str, ...]:
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        # In one array each would take as much room as the longest.
+        # Not as an array: in one, each text would take as much room as the longest.
         _check_rows(where, ID_KEY, len(value), rows)
         return tuple(value)
-    array = _array(where, ID_KEY, value)
+    array = _to_array(where, ID_KEY, value)
     if array.ndim != 1 or array.dtype.kind not in "Uiu":
         raise DataError(
             f"{where}, key '{ID_KEY}': {array.dtype} values of shape {array.shape}, but one name "
@@ -197,16 +199,18 @@ def _ids(where: str, name: str, value: object, rows: int) -> tuple[str, ...]:
     return tuple(str(item) for item in array.tolist())
 
 
-def _numbers(where: str, key: str, value: object) -> FloatArray:
-    """Any integers or floats as writable, contiguous float32."""
-    array = _array(where, key, value)
+def _to_float32(where: str, key: str, value: object) -> FloatArray:
+    """Convert any integers or floats to writable, contiguous float32."""
+    array = _to_array(where, key, value)
     if array.dtype.kind not in "iuf":
         raise DataError(
             f"{where}, key '{key}': holds {array.dtype} values, but numbers (integer or float) "
             "are needed"
         )
-    with np.errstate(over="ignore"):  # Said below, with the row.
+    # Writable, because tensors share the memory.
+    with np.errstate(over="ignore"):  # Refused below, with the row.
         converted: FloatArray = np.require(array, np.float32, ["C", "W"])
+    # Only a wider type can hold what float32 can't.
     if array.dtype.itemsize > converted.dtype.itemsize:
         lost = np.argwhere(np.isinf(converted) & np.isfinite(array))
         if lost.size:
@@ -217,7 +221,7 @@ def _numbers(where: str, key: str, value: object) -> FloatArray:
     return converted
 
 
-def _array(where: str, key: str, value: object) -> NDArray[np.generic]:
+def _to_array(where: str, key: str, value: object) -> NDArray[np.generic]:
     try:
         return np.asarray(value)
     except ValueError as error:  # Rows of different shapes.
@@ -229,7 +233,7 @@ def _array(where: str, key: str, value: object) -> NDArray[np.generic]:
 
 
 def _first_odd_row(rows: Iterable[object]) -> str:
-    shapes = [_shape(row) for row in rows]
+    shapes = [_shape_of(row) for row in rows]
     for row, shape in enumerate(shapes):
         if shape is None:
             return f", row {row}: its frames differ in width"
@@ -238,7 +242,7 @@ def _first_odd_row(rows: Iterable[object]) -> str:
     return ": its rows differ in shape"
 
 
-def _shape(row: object) -> tuple[int, ...] | None:
+def _shape_of(row: object) -> tuple[int, ...] | None:
     try:
         return np.asarray(row).shape
     except ValueError:
@@ -253,13 +257,13 @@ def _check_rows(where: str, key: str, found: int, rows: int) -> None:
         )
 
 
-def _listed(names: Iterable[object]) -> str:
+def _list_names(names: Iterable[object]) -> str:
     return ", ".join(f"'{name}'" for name in names) or "nothing"
 
 
-def _renaming(name: str, present: Iterable[object]) -> str:
-    """A hint where a split is there under another of its usual names."""
+def _suggest_renaming(name: str, present: Iterable[object]) -> str:
+    """Return a hint where a split is there under another of its usual names."""
     for other in map(str, present):
         if other.lower() == name or other.lower() in _OTHER_NAMES[name]:
             return f"; rename '{other}' to '{name}'"
-    return nearest(name, map(str, present))
+    return did_you_mean(name, map(str, present))

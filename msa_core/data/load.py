@@ -1,23 +1,23 @@
-"""The front door of the data: a file or a recipe becomes a checked `Dataset`."""
+"""Loading of data: a file or a recipe becomes a checked `Dataset`."""
 
 from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 
-from msa_core.config.paths import nearest
+from msa_core.config.paths import did_you_mean
 from msa_core.config.schema import PlantedConfig
-from msa_core.data.arrays import npz_values, safetensors_values
-from msa_core.data.cache import cached
+from msa_core.data.arrays import read_npz, read_safetensors
+from msa_core.data.cache import load_cached
 from msa_core.data.dataset import DataError, Dataset
 from msa_core.data.layout import KEYS, TEXT_KEYS, SplitValues, to_dataset
-from msa_core.data.mmsa import mmsa_values
-from msa_core.data.planted import SCHEME, planted
+from msa_core.data.mmsa import read_mmsa
+from msa_core.data.planted import SCHEME, generate_planted
 
 READERS: dict[str, Callable[[Path, Collection[str]], SplitValues]] = {
-    ".pkl": mmsa_values,
-    ".pickle": mmsa_values,
-    ".npz": npz_values,
-    ".safetensors": safetensors_values,
+    ".pkl": read_mmsa,
+    ".pickle": read_mmsa,
+    ".npz": read_npz,
+    ".safetensors": read_safetensors,
 }
 
 
@@ -30,14 +30,14 @@ def load_dataset(
     features read-only.
 
     Args:
-        source: a file whose suffix is a key of `READERS`, or how to generate data.
-        scheme: a key of `LABEL_SCHEMES`; generated data have the `mosi` labels.
-        text_model: folder of a language model that makes the text features from the file's
+        source: File whose suffix is a key of `READERS`, or the recipe of generated data.
+        scheme: Key of `LABEL_SCHEMES`; generated data have the `mosi` labels.
+        text_model: Folder of a language model that makes the text features from the file's
             `raw_text` or `text_bert` (`msa_core.data.frozen_text`).
 
     Raises:
-        DataError: no such file, an unknown format, or anything wrong in its contents.
-        ConfigError: the shares of the generated label do not add up to 1.
+        DataError: No such file, an unknown format, or anything wrong in its contents.
+        ConfigError: The shares of the generated label do not add up to 1.
     """
     if isinstance(source, PlantedConfig):
         if scheme != SCHEME:
@@ -47,10 +47,13 @@ def load_dataset(
             )
         if text_model is not None:
             raise DataError("planted data have no text for 'data.text_model' to read; leave it out")
-        return planted(source)
+        return generate_planted(source)
     _check_file(source)
     try:
-        return cached(source, scheme, partial(_read, source, scheme, text_model), text_model)
+        return load_cached(
+            source, scheme, partial(_read_file, source, scheme, text_model), text_model
+        )
+    # Of the file itself: a cache that can't be written only warns.
     except OSError as error:
         raise DataError(f"{source}: cannot be opened: {error.strerror or error}") from error
     except MemoryError as error:
@@ -58,7 +61,7 @@ def load_dataset(
         raise DataError(f"{source}: does not fit into the memory of this machine{why}") from error
 
 
-def _read(path: Path, scheme: str, text_model: Path | None) -> Dataset:
+def _read_file(path: Path, scheme: str, text_model: Path | None) -> Dataset:
     read = READERS[path.suffix.lower()]
     if text_model is None:
         return to_dataset(path.name, scheme, read(path, KEYS))
@@ -76,12 +79,13 @@ def _check_file(path: Path) -> None:
         raise DataError(f"{path}: a folder; name one feature file ({formats}) in it: {found}")
     if not path.exists():
         beside = sorted(path.parent.iterdir()) if path.parent.is_dir() else []
-        hint = nearest(path.name, [file.name for file in beside])
+        hint = did_you_mean(path.name, [file.name for file in beside])
         raise DataError(f"{path}: no such file (looked for {path.absolute()}){hint}")
-    if not path.is_file():  # reading a pipe or a device might never end
+    # Reading a pipe or a device might never end.
+    if not path.is_file():
         raise DataError(f"{path}: no regular file; copy what it gives into one")
     if path.suffix.lower() not in READERS:
         raise DataError(
             f"{path}: unknown format '{path.suffix}'; feature files end in {formats}"
-            f"{nearest(path.suffix, READERS)}"
+            f"{did_you_mean(path.suffix, READERS)}"
         )

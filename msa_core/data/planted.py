@@ -21,7 +21,7 @@ Every quantity draws from its own named stream, and every value is made by eleme
 not by a linear algebra library: the same recipe gives the same bits on every machine, and more
 test utterances leave train as it was.
 
-Letters in shapes: N utterances, T frames, d features a frame.
+Letters in shapes: N utterances, T frames, d features per frame.
 """
 
 import hashlib
@@ -32,51 +32,51 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msa_core.config.schema import LABEL_SCHEMES, MODALITIES, ConfigError, PlantedConfig
-from msa_core.data.dataset import Dataset, FloatArray, Split, assemble
+from msa_core.data.dataset import Dataset, FloatArray, Split, assemble_dataset
 
 SCHEME = "mosi"
 LABEL_SCALE = 1.5
 _Values = NDArray[np.float64]
 
 
-def planted(config: PlantedConfig) -> Dataset:
+def generate_planted(config: PlantedConfig) -> Dataset:
     """Generate the data set.
 
     Its unimodal labels are the true ones: `sqrt(w_s) s + sqrt(w_p) p_T` for text and
     `sqrt(w_s) s` for audio and vision, scaled and clipped like the label.
 
     Raises:
-        ConfigError: the four shares do not add up to 1.
+        ConfigError: The four shares do not add up to 1.
     """
     _check_shares(config)
     mixing = {
-        modality: _mixing(config, modality, latents)
+        modality: _mixing_directions(config, modality, latents)
         for modality, latents in zip(MODALITIES, (2, 3, 3), strict=True)
     }
     rows = {"train": config.train, "valid": config.valid, "test": config.test}
-    splits = {name: _split(config, name, count, mixing) for name, count in rows.items()}
-    return assemble("planted", SCHEME, splits)
+    splits = {name: _generate_split(config, name, count, mixing) for name, count in rows.items()}
+    return assemble_dataset("planted", SCHEME, splits)
 
 
 def expected_r2(
     config: PlantedConfig, subset: Collection[str], multiplicative: bool, *, pooled: bool = False
 ) -> float:
-    """Share of the variance of y that the best readout from some modalities explains.
+    """Return the share of the variance of y that the best readout from some modalities explains.
 
     Its square root is the Pearson correlation of that readout. Clipping the label at two standard
     deviations costs about .01.
 
     Args:
-        config: the recipe.
-        subset: the modalities that the readout sees.
-        multiplicative: whether its fusion can read a product of two modalities.
-        pooled: whether it sees the means of the frames, with what frame noise is left in them, and
+        config: Recipe of the data.
+        subset: Modalities that the readout sees.
+        multiplicative: Whether its fusion can read a product of two modalities.
+        pooled: Whether it sees the means of the frames, with what frame noise is left in them, and
             not the latents themselves. It is then linear in those means and, if multiplicative, in
             their products.
 
     Raises:
-        ConfigError: the four shares do not add up to 1.
-        ValueError: an unknown modality.
+        ConfigError: The four shares do not add up to 1.
+        ValueError: An unknown modality.
 
     Source: the views of s have the precision sum_m 1 / v_m against the prior's 1, with v_m the
         variance of the error of modality m; for k equal ones that is w_s k / (k + v). The other
@@ -90,9 +90,10 @@ def expected_r2(
     if unknown := seen - set(MODALITIES):
         raise ValueError(f"{sorted(unknown)} are not among {', '.join(MODALITIES)}")
     frame_error = _frame_error(config) if pooled else 0.0
-    errors = [_error(config, modality) + frame_error for modality in sorted(seen)]
+    errors = [_error_variance(config, modality) + frame_error for modality in sorted(seen)]
     explained = 0.0
     if errors:
+        # A view without error shows the shared part whole; its precision would be 1 / 0.
         is_exact = min(errors) == 0.0
         precision = 0.0 if is_exact else math.fsum(1.0 / error for error in errors)
         explained = config.shared * (1.0 if is_exact else precision / (1.0 + precision))
@@ -103,33 +104,35 @@ def expected_r2(
     return explained
 
 
-def _error(config: PlantedConfig, modality: str) -> float:
-    """Variance of a modality's error on the shared part."""
+def _error_variance(config: PlantedConfig, modality: str) -> float:
+    """Return the variance of a modality's error on the shared part."""
     factor: float = getattr(config, f"{modality}_error")
     return config.shared_noise * factor
 
 
 def _frame_error(config: PlantedConfig) -> float:
-    """Variance of the error that frame noise leaves in the mean of the frames."""
-    lengths = range(_shortest(config), config.steps + 1)
+    """Return the variance of the error that frame noise leaves in the mean of the frames."""
+    lengths = range(_shortest_length(config), config.steps + 1)
     mean_inverse = math.fsum(1.0 / length for length in lengths) / len(lengths)
     return config.frame_noise**2 * mean_inverse / config.width
 
 
-def _shortest(config: PlantedConfig) -> int:
+def _shortest_length(config: PlantedConfig) -> int:
     return (config.steps + 1) // 2
 
 
-def _split(config: PlantedConfig, name: str, rows: int, mixing: dict[str, _Values]) -> Split:
+def _generate_split(
+    config: PlantedConfig, name: str, rows: int, mixing: dict[str, _Values]
+) -> Split:
     def normal(quantity: str) -> _Values:
-        return _stream(config, f"{name}/{quantity}").standard_normal(rows)
+        return _named_stream(config, f"{name}/{quantity}").standard_normal(rows)
 
     def bit(quantity: str) -> _Values:
-        return np.where(_stream(config, f"{name}/{quantity}").integers(0, 2, rows), 1.0, -1.0)
+        return np.where(_named_stream(config, f"{name}/{quantity}").integers(0, 2, rows), 1.0, -1.0)
 
     shared, private = normal("shared"), normal("text private")
     audio_bit, vision_bit = bit("audio bit"), bit("vision bit")
-    error = {m: math.sqrt(_error(config, m)) * normal(f"{m} error") for m in MODALITIES}
+    error = {m: math.sqrt(_error_variance(config, m)) * normal(f"{m} error") for m in MODALITIES}
     latents = {
         "text": (shared + error["text"], private),
         "audio": (shared + error["audio"], normal("audio private"), audio_bit),
@@ -141,18 +144,18 @@ def _split(config: PlantedConfig, name: str, rows: int, mixing: dict[str, _Value
     from_nowhere = math.sqrt(config.noise) * normal("noise")
 
     lengths = {
-        m: _stream(config, f"{name}/{m} lengths").integers(
-            _shortest(config), config.steps, rows, endpoint=True
+        m: _named_stream(config, f"{name}/{m} lengths").integers(
+            _shortest_length(config), config.steps, rows, endpoint=True
         )
         for m in MODALITIES
     }
     features = {
-        m: _frames(
+        m: _render_frames(
             latents[m],
             mixing[m],
             lengths[m],
             config.frame_noise
-            * _stream(config, f"{name}/{m} frames").standard_normal(
+            * _named_stream(config, f"{name}/{m} frames").standard_normal(
                 (rows, config.steps, config.width)
             ),
         )
@@ -163,24 +166,24 @@ def _split(config: PlantedConfig, name: str, rows: int, mixing: dict[str, _Value
         ids=tuple(f"{name}/{row}" for row in range(rows)),
         features=features,
         lengths=lengths,
-        labels=_label(from_shared + from_text + from_product + from_nowhere),
+        labels=_to_labels(from_shared + from_text + from_product + from_nowhere),
         unimodal_labels={
-            "text": _label(from_shared + from_text),
-            "audio": _label(from_shared),
-            "vision": _label(from_shared),
+            "text": _to_labels(from_shared + from_text),
+            "audio": _to_labels(from_shared),
+            "vision": _to_labels(from_shared),
         },
     )
 
 
-def _label(target: _Values) -> FloatArray:
+def _to_labels(target: _Values) -> FloatArray:
     bound = LABEL_SCHEMES[SCHEME].bound
     return np.clip(LABEL_SCALE * target, -bound, bound).astype(np.float32)
 
 
-def _frames(
+def _render_frames(
     latents: tuple[_Values, ...], mixing: _Values, lengths: NDArray[np.int64], noise: _Values
 ) -> FloatArray:
-    """Frames [N, T, d] from latents [N] each, their directions [k, d] and frame noise [N, T, d]."""
+    """Return frames [N, T, d] from latents [N] each, directions [k, d] and noise [N, T, d]."""
     steps = np.arange(noise.shape[1])
     # The middle of frame t, from -1 at the first valid frame's start to 1 at the last one's end.
     place = (2 * steps + 1) / lengths[:, np.newaxis] - 1.0
@@ -196,22 +199,24 @@ def _frames(
     return np.where(valid[:, :, np.newaxis], frames, 0.0).astype(np.float32)
 
 
-def _mixing(config: PlantedConfig, modality: str, latents: int) -> _Values:
-    """Orthogonal directions [k, d] of norm sqrt(d), by Gram-Schmidt with exact sums."""
-    rows = _stream(config, f"mixing/{modality}").standard_normal((latents, config.width))
+def _mixing_directions(config: PlantedConfig, modality: str, latents: int) -> _Values:
+    """Return orthogonal directions [k, d] of norm sqrt(d), by Gram-Schmidt with exact sums."""
+    rows = _named_stream(config, f"mixing/{modality}").standard_normal((latents, config.width))
     for row in range(latents):
         for earlier in range(row):
-            rows[row] -= _dot(rows[row], rows[earlier]) / config.width * rows[earlier]
-        rows[row] *= math.sqrt(config.width / _dot(rows[row], rows[row]))
+            rows[row] -= _exact_dot(rows[row], rows[earlier]) / config.width * rows[earlier]
+        rows[row] *= math.sqrt(config.width / _exact_dot(rows[row], rows[row]))
     return rows
 
 
-def _dot(first: _Values, second: _Values) -> float:
+def _exact_dot(first: _Values, second: _Values) -> float:
+    # Exact: a linear algebra library adds up in an order of its own on every machine.
     return math.fsum((first * second).tolist())
 
 
-def _stream(config: PlantedConfig, name: str) -> np.random.Generator:
-    """The generator of one quantity: a function of the seed and the name alone."""
+def _named_stream(config: PlantedConfig, name: str) -> np.random.Generator:
+    """Return the generator of one quantity: a function of the seed and the name alone."""
+    # Not `hash`, which is salted in every process.
     digest = hashlib.sha256(f"{config.seed}/{name}".encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:16], "big"))
 

@@ -1,7 +1,7 @@
-"""What can be expected in every named world, computed from theory and kept as a file.
+"""Best results that are possible in every named world, computed from theory and kept as a file.
 
-`planted_worlds.csv` has a row for each world, set of modalities and kind of fusion. The file is
-what people and tests read; `python -m msa_core.data.planted_worlds` writes it anew.
+`planted_worlds.csv` has a row for each world, set of modalities and kind of fusion;
+`python -m msa_core.data.planted_worlds` writes it anew.
 """
 
 import csv
@@ -21,14 +21,14 @@ _COLUMNS = ("world", "modalities", "fusion", "r2", "pearson")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Expected:
-    """What the best readout of the frames' means explains; see `planted.expected_r2`.
+    """Result of the best readout of the frames' means; see `planted.expected_r2`.
 
     Attributes:
-        world: a key of `WORLDS`.
-        modalities: those that the readout sees, joined by `+`.
+        world: Key of `WORLDS`.
+        modalities: Modalities that the readout sees, joined by `+`.
         fusion: `additive` or `multiplicative`.
-        r2: share of the label's variance before clipping, six digits.
-        pearson: correlation with it, six digits.
+        r2: Share of the label's variance before clipping, six digits.
+        pearson: Correlation with it, six digits.
     """
 
     world: str
@@ -39,7 +39,8 @@ class Expected:
 
 
 def expected_table() -> tuple[Expected, ...]:
-    """The table, from theory."""
+    """Return the table, from theory."""
+    # Of pooled frames, since the mean over the frames is what the default encoder reads.
     subsets = [subset for size in (1, 2, 3) for subset in itertools.combinations(MODALITIES, size)]
     rows = []
     for world, subset, fusion in itertools.product(WORLDS, subsets, FUSIONS):
@@ -51,18 +52,6 @@ def expected_table() -> tuple[Expected, ...]:
             )
         )  # fmt: skip
     return tuple(rows)
-
-
-def read_table(path: Path = TABLE) -> tuple[Expected, ...]:
-    """The table, from the file."""
-    with path.open(encoding="utf-8", newline="") as file:
-        return tuple(
-            Expected(
-                world=row["world"], modalities=row["modalities"], fusion=row["fusion"],
-                r2=float(row["r2"]), pearson=float(row["pearson"]),
-            )
-            for row in csv.DictReader(file)
-        )  # fmt: skip
 
 
 def write_table(path: Path = TABLE) -> None:

@@ -28,16 +28,17 @@ _CODES = {
     "F64": "f8", "F32": "f4", "F16": "f2", _BFLOAT16: "u2", "I64": "i8", "I32": "i4", "I16": "i2",
     "I8": "i1", "U64": "u8", "U32": "u4", "U16": "u2", "U8": "u1", "BOOL": "b1",
 }  # fmt: skip
+# bfloat16 is read and never written: numpy has no such type.
 _NAMES = {code: name for name, code in _CODES.items() if name != _BFLOAT16}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TensorFile:
-    """An open file.
+    """An open safetensors file.
 
     Attributes:
-        arrays: name -> read-only array that lies in the file, loaded by the system where touched.
-        metadata: name -> text.
+        arrays: Name -> read-only array that lies in the file, loaded by the system where touched.
+        metadata: Name -> text.
     """
 
     arrays: Mapping[str, NDArray[np.generic]]
@@ -48,20 +49,21 @@ def open_tensors(path: Path) -> TensorFile:
     """Map a file into memory.
 
     Raises:
-        DataError: not a whole safetensors file, or a type that numpy does not have.
-        OSError: the file can't be opened.
+        DataError: Not a whole safetensors file, or a type that numpy does not have.
+        OSError: The file can't be opened.
     """
     with path.open("rb") as file:
         length = file.read(LENGTH_BYTES)
         start = LENGTH_BYTES + int.from_bytes(length, "little")
+        # Before the header is read: a wrong length would ask for any amount of memory.
         if start > path.stat().st_size or len(length) < LENGTH_BYTES:
-            raise _broken(path, "its header is cut off" if length else "the file is empty")
-        header = _header(path, file.read(start - LENGTH_BYTES))
+            raise _broken_file(path, "its header is cut off" if length else "the file is empty")
+        header = _read_header(path, file.read(start - LENGTH_BYTES))
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     metadata = header.pop(METADATA, {})
     if not _is_texts(metadata):
-        raise _broken(path, f"'{METADATA}' holds more than texts")
-    arrays = {name: _array(path, name, entry, mapped, start) for name, entry in header.items()}
+        raise _broken_file(path, f"'{METADATA}' holds more than texts")
+    arrays = {name: _map_array(path, name, entry, mapped, start) for name, entry in header.items()}
     return TensorFile(arrays=arrays, metadata=metadata)
 
 
@@ -71,13 +73,13 @@ def write_tensors(
     """Write a file; the same contents give the same bytes.
 
     Args:
-        path: replaced if it is there.
-        arrays: name -> numbers or truth values.
-        metadata: name -> text.
+        path: File, replaced if it is there.
+        arrays: Name -> numbers or truth values.
+        metadata: Name -> text.
 
     Raises:
-        OSError: the file can't be written.
-        KeyError: an array of another type.
+        OSError: The file can't be written.
+        KeyError: An array of another type.
     """
     # Widest values first, behind a header of whole 8 bytes: every array is then aligned.
     names = sorted(arrays, key=lambda name: (-arrays[name].dtype.itemsize, name))
@@ -100,20 +102,20 @@ def write_tensors(
             file.write(np.ascontiguousarray(arrays[name], little).data)
 
 
-def _header(path: Path, raw: bytes) -> dict[str, Any]:
+def _read_header(path: Path, raw: bytes) -> dict[str, Any]:
     try:
         header = json.loads(raw)
     except (ValueError, RecursionError) as error:
-        raise _broken(path, "its header is no JSON") from error
+        raise _broken_file(path, "its header is no JSON") from error
     if not isinstance(header, dict):
-        raise _broken(path, "its header is no JSON object")
+        raise _broken_file(path, "its header is no JSON object")
     return header
 
 
-def _array(
+def _map_array(
     path: Path, name: str, entry: object, mapped: mmap.mmap, start: int
 ) -> NDArray[np.generic]:
-    kind, shape, (first, last) = _entry(path, name, entry)
+    kind, shape, (first, last) = _read_entry(path, name, entry)
     if kind not in _CODES:
         raise DataError(
             f"{path.name}: array '{name}' holds {kind!r} values, which are not read; "
@@ -122,27 +124,28 @@ def _array(
     dtype = np.dtype(f"<{_CODES[kind]}")
     count = math.prod(shape)
     if last - first != count * dtype.itemsize or start + last > len(mapped):
-        raise _broken(path, f"array '{name}' does not fill its place, or the file is cut off")
+        raise _broken_file(path, f"array '{name}' does not fill its place, or the file is cut off")
     try:
         if count == 0:
             return np.empty(shape, dtype)
         array: NDArray[np.generic] = np.frombuffer(mapped, dtype, count, start + first)
         array = array.reshape(shape)
     except (ValueError, OverflowError) as error:  # axes beyond what numpy has
-        raise _broken(path, f"array '{name}' has an impossible shape ({error})") from error
+        raise _broken_file(path, f"array '{name}' has an impossible shape ({error})") from error
     if kind == _BFLOAT16:  # The upper half of a float32.
         return (array.astype(np.uint32) << 16).view(np.float32)
+    # Files of other writers may hold arrays at odd offsets; those are copied.
     return np.require(array, requirements=["A"])
 
 
-def _entry(path: Path, name: str, entry: object) -> tuple[str, list[int], list[int]]:
+def _read_entry(path: Path, name: str, entry: object) -> tuple[str, list[int], list[int]]:
     if isinstance(entry, dict):
         kind: Any = entry.get("dtype")
         shape: Any = entry.get("shape")
         place: Any = entry.get("data_offsets")
         if isinstance(kind, str) and _is_counts(shape) and _is_counts(place) and len(place) == 2:
             return kind, shape, place
-    raise _broken(path, f"its header says nothing sound of array '{name}'")
+    raise _broken_file(path, f"its header says nothing sound of array '{name}'")
 
 
 def _is_counts(value: Any) -> bool:
@@ -153,5 +156,5 @@ def _is_texts(value: Any) -> bool:
     return isinstance(value, dict) and all(isinstance(item, str) for item in value.values())
 
 
-def _broken(path: Path, why: str) -> DataError:
+def _broken_file(path: Path, why: str) -> DataError:
     return DataError(f"{path.name}: not a readable safetensors file: {why}; is it complete?")

@@ -31,13 +31,13 @@ _SIZED = (str, bytes, bytearray, list, tuple, set, frozenset, dict)
 
 
 def unpickle(path: Path) -> object:
-    """What a pickle holds; its arrays are made by `plain`.
+    """Return what a pickle holds; its arrays are made by `make_arrays`.
 
     Raises:
-        DataError: it is broken, or asks to run anything.
-        OSError: it can't be opened.
+        DataError: It is broken, or asks to run anything.
+        OSError: It can't be opened.
     """
-    # Objects cached under extension codes would be handed out without asking `find_class`.
+    # Objects cached under extension codes would be returned without asking `find_class`.
     copyreg.clear_extension_cache()
     with path.open("rb") as file:
         if not file.peek(1):
@@ -53,18 +53,17 @@ def unpickle(path: Path) -> object:
             ) from error
 
 
-class Allowance:
-    """How much may be made of a file: about as much as is in it."""
+class SizeLimit:
+    """Limit on what may be made of a file: about as much as is in it."""
 
     def __init__(self, path: Path) -> None:
-        """Start with all of it."""
         self._left = 2 * path.stat().st_size + SPARE_BYTES
 
     def spend(self, amount: int) -> None:
-        """Make something of so many parts or bytes.
+        """Count something made of so many parts or bytes.
 
         Raises:
-            ValueError: nothing is left of it.
+            ValueError: Nothing is left.
         """
         self._left -= amount
         if self._left < 0:
@@ -78,7 +77,7 @@ _InPython: Any = pickle._Unpickler
 
 
 class _Unpickler(_InPython):  # type: ignore[misc]  # it is declared without its parts
-    """Hands out the names of `_ALLOWED` and no others.
+    """Unpickler that knows the names of `_ALLOWED` and no others.
 
     It is the one written in Python: it remembers only what there is, where the other one makes
     room for as many objects as a file claims, and it can look at what is used as a key.
@@ -88,7 +87,7 @@ class _Unpickler(_InPython):  # type: ignore[misc]  # it is declared without its
         # Latin-1 is how arrays pickled by Python 2 keep their bytes.
         super().__init__(file, encoding="latin1")
         self._source = path.name
-        self._allowance = Allowance(path)
+        self._limit = SizeLimit(path)
 
     def find_class(self, module_name: str, global_name: str, /) -> object:
         try:
@@ -97,9 +96,9 @@ class _Unpickler(_InPython):  # type: ignore[misc]  # it is declared without its
             raise DataError(
                 f"{self._source}: refused, because it names '{module_name}.{global_name}' and a "
                 "feature file may hold only numpy arrays, lists, dictionaries, text and numbers; "
-                f"nothing was run; {_advice(module_name)}"
+                f"nothing was run; {_advise_on(module_name)}"
             ) from None
-        return _Callable(allowed, self._allowance) if callable(allowed) else allowed
+        return _Callable(allowed, self._limit) if callable(allowed) else allowed
 
     def persistent_load(self, pid: object, /) -> NoReturn:
         raise DataError(
@@ -145,10 +144,10 @@ def _check_keys(keys: Iterable[object]) -> None:
         if type(key) is int and abs(key) < 2**63:
             continue
         if type(key) not in (str, bytes, bool, float, type(None), _Array):
-            raise pickle.UnpicklingError(f"{described(key)} as the key of a dictionary")
+            raise pickle.UnpicklingError(f"{describe_kind(key)} as the key of a dictionary")
 
 
-def _advice(module_name: str) -> str:
+def _advise_on(module_name: str) -> str:
     package = module_name.partition(".")[0]
     if package == "torch":
         return "save its tensors as numpy arrays (MMSA-FET: return_type='np')"
@@ -160,15 +159,15 @@ def _advice(module_name: str) -> str:
 class _Callable:
     """A function that a pickle may call but not change (a function's attributes are open)."""
 
-    __slots__ = ("_allowance", "_function")
+    __slots__ = ("_function", "_limit")
 
-    def __init__(self, function: Callable[..., object], allowance: Allowance) -> None:
+    def __init__(self, function: Callable[..., object], limit: SizeLimit) -> None:
         self._function = function
-        self._allowance = allowance
+        self._limit = limit
 
     def __call__(self, *arguments: object) -> object:
         for argument in arguments:
-            self._allowance.spend(len(argument) if isinstance(argument, _SIZED) else 1)
+            self._limit.spend(len(argument) if isinstance(argument, _SIZED) else 1)
         return self._function(*arguments)
 
     def __setstate__(self, state: object) -> NoReturn:
@@ -191,6 +190,7 @@ class _Dtype:
         code, order = self._code, self._byte_order
         if not isinstance(code, str) or not re.fullmatch(r"[biufcSU]\d{1,8}|O8?", code):
             raise TypeError(f"values of type {reprlib.repr(code)} are neither numbers nor text")
+        # Never numpy's own parser with a text of the file: it knows structures and comma lists too.
         if order not in ("<", ">", "|", "="):
             raise TypeError(f"{reprlib.repr(order)} is no byte order")
         return np.dtype(f"{order}{code}")
@@ -227,58 +227,60 @@ class _Array:
         if not isinstance(dtype, _Dtype):
             raise TypeError("an array without a type of its values")
         real = dtype.build()
-        flat = self._objects() if real.hasobject else np.frombuffer(self._bytes(), real)
+        flat = self._text_array() if real.hasobject else np.frombuffer(self._raw_bytes(), real)
         if flat.size != math.prod(shape):
             raise ValueError(f"{flat.size} values do not fill an array of shape {shape}")
         if self._order == "K" and isinstance(self._axes, tuple):
             return flat.reshape(shape).transpose(self._axes)
         return flat.reshape(shape, order="F" if self._order == "F" else "C")
 
-    def _bytes(self) -> bytes | bytearray:
+    def _raw_bytes(self) -> bytes | bytearray:
         if isinstance(self._data, str):
             return self._data.encode("latin1")
         if not isinstance(self._data, bytes | bytearray):
             raise TypeError(f"the values of an array as {type(self._data).__name__}")
         return self._data
 
-    def _objects(self) -> NDArray[np.generic]:
+    def _text_array(self) -> NDArray[np.generic]:
         items = self._data
         if not isinstance(items, list):
             raise TypeError("an array of objects without a list of them")
         for row, item in enumerate(items):
             if not isinstance(item, str):
                 raise TypeError(
-                    f"an array of Python objects, item {row} {described(item)}; "
+                    f"an array of Python objects, item {row} {describe_kind(item)}; "
                     "save numbers as one array of float32"
                 )
+        # numpy gives every text of an array the room of the longest.
         if len(items) * max(map(len, items), default=0) > MOST_CHARACTERS:
             raise ValueError("texts of very different lengths in one array; save them as a list")
         return np.array(items, dtype=np.str_)
 
 
-def plain(value: object, allowance: Allowance) -> object:
-    """The value with every array in it made real.
+def make_arrays(value: object, limit: SizeLimit) -> object:
+    """Return the value with every array in it made real.
 
     Args:
-        value: of `unpickle`.
-        allowance: of the file.
+        value: Part of what `unpickle` returned.
+        limit: Limit of the file.
 
     Raises:
-        ValueError, TypeError, RecursionError, OverflowError, MemoryError: an array is none that
-            can be made, there is no end to it, or the allowance is used up.
+        ValueError, TypeError, RecursionError, OverflowError, MemoryError: An array is none that
+            can be made, there is no end to it, or the limit is reached.
     """
     if isinstance(value, _Array):
         array = value.build()
-        allowance.spend(array.nbytes if array.dtype.kind != "U" else array.size)
+        limit.spend(array.nbytes if array.dtype.kind != "U" else array.size)
         return array
+    # Each time anew: a list that holds the same list twice, and so on, doubles at every level.
     if isinstance(value, list | tuple):
-        allowance.spend(len(value))
-        return [plain(item, allowance) for item in value]
+        limit.spend(len(value))
+        return [make_arrays(item, limit) for item in value]
     return value
 
 
-def described(value: object) -> str:
-    """What kind of value it is, for a message."""
+def describe_kind(value: object) -> str:
+    """Return what kind of value it is, for a message."""
     return "an array" if isinstance(value, _Array) else f"a value of type {type(value).__name__}"
 
 
@@ -286,7 +288,7 @@ def _reconstruct(*_: object) -> _Array:
     return _Array()
 
 
-def _scalar(dtype: object, data: object) -> _Array:
+def _make_scalar(dtype: object, data: object) -> _Array:
     return _Array(data, dtype, ())
 
 
@@ -296,11 +298,12 @@ def _encode(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
-def _copied(kind: type) -> Callable[..., object]:
-    """Makes a list, tuple or set of what is one; of anything else it could be any number."""
+def _collection_of(kind: type) -> Callable[..., object]:
+    """Return a maker of lists, tuples or sets of such."""
 
     def make(*arguments: object) -> object:
         for one in arguments:
+            # `list(range(10**12))` would fill any memory.
             if not isinstance(one, list | tuple | set | frozenset):
                 raise pickle.UnpicklingError("a list or a set made of what is none")
             if kind in (set, frozenset):
@@ -310,13 +313,14 @@ def _copied(kind: type) -> Callable[..., object]:
     return make
 
 
-def _mapped(kind: type[dict[object, object]]) -> Callable[..., object]:
-    """Makes a dictionary: empty, or of pairs."""
+def _mapping_of(kind: type[dict[object, object]]) -> Callable[..., object]:
+    """Return a maker of dictionaries: empty, or of pairs."""
 
     def make(*arguments: object) -> object:
         made = kind()
         for pairs in arguments:
-            if isinstance(pairs, _Callable):  # makes what a `defaultdict` lacks; nobody asks for it
+            # The factory of a `defaultdict`: nothing here asks for a key that is not there.
+            if isinstance(pairs, _Callable):
                 continue
             if not isinstance(pairs, list | tuple):
                 raise pickle.UnpicklingError("a dictionary made of what is no list of pairs")
@@ -331,9 +335,10 @@ def _mapped(kind: type[dict[object, object]]) -> Callable[..., object]:
 
 
 def _scalar_of(kind: Callable[..., object]) -> Callable[..., object]:
-    """Makes a number or text of one; the text of a list could be without end."""
+    """Return a maker of a number or text of one."""
 
     def make(*arguments: object) -> object:
+        # The text of a list that refers to itself many times has no end.
         if not all(type(one) in (str, bytes, int, float, bool) for one in arguments):
             raise pickle.UnpicklingError("a number or text made of what is none")
         return kind(*arguments)
@@ -342,9 +347,10 @@ def _scalar_of(kind: Callable[..., object]) -> Callable[..., object]:
 
 
 def _bytes_of(kind: Callable[..., object]) -> Callable[..., object]:
-    """Makes bytes of bytes or text; of a number it would be so many."""
+    """Return a maker of bytes of bytes or text."""
 
     def make(*arguments: object) -> object:
+        # `bytes(10**12)` would be so many zeros.
         if not all(type(one) in (str, bytes, bytearray) for one in arguments):
             raise pickle.UnpicklingError("bytes made of what are none")
         return kind(*arguments)
@@ -353,10 +359,10 @@ def _bytes_of(kind: Callable[..., object]) -> Callable[..., object]:
 
 
 _BUILTINS: dict[str, Callable[..., object]] = {
-    **{kind.__name__: _copied(kind) for kind in (list, tuple, set, frozenset)},
+    **{kind.__name__: _collection_of(kind) for kind in (list, tuple, set, frozenset)},
     **{kind.__name__: _scalar_of(kind) for kind in (str, int, float, bool, complex, slice, range)},
     **{kind.__name__: _bytes_of(kind) for kind in (bytes, bytearray)},
-    "dict": _mapped(dict),
+    "dict": _mapping_of(dict),
 }
 _ALLOWED: dict[tuple[str, str], object] = {
     **{
@@ -365,13 +371,13 @@ _ALLOWED: dict[tuple[str, str], object] = {
         for module in ("builtins", "__builtin__")
     },
     ("__builtin__", "xrange"): _BUILTINS["range"],
-    ("collections", "OrderedDict"): _mapped(OrderedDict),
-    ("collections", "defaultdict"): _mapped(defaultdict),
+    ("collections", "OrderedDict"): _mapping_of(OrderedDict),
+    ("collections", "defaultdict"): _mapping_of(defaultdict),
     ("_codecs", "encode"): _encode,
     ("numpy", "ndarray"): "numpy.ndarray",  # Only ever an argument of `_reconstruct`.
     ("numpy", "dtype"): _Dtype,
 }
 for _package in ("numpy.core", "numpy._core"):
     _ALLOWED[f"{_package}.multiarray", "_reconstruct"] = _reconstruct
-    _ALLOWED[f"{_package}.multiarray", "scalar"] = _scalar
+    _ALLOWED[f"{_package}.multiarray", "scalar"] = _make_scalar
     _ALLOWED[f"{_package}.numeric", "_frombuffer"] = _Array

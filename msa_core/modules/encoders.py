@@ -1,7 +1,7 @@
 """Encoders: one modality's sequence becomes one vector, and most keep a vector for every frame.
 
 Every encoder is built from (features, width, dropout, options) and called with frames [B, T, D] and
-lengths [B]; it gives the vectors [B, W] and its frames [B, T, W], or None where it has none.
+lengths [B]; it returns the vectors [B, W] and its frames [B, T, W], or None where it has none.
 Shapes: B utterances, T steps, D features, W = width of the encoder, G = W times the gates.
 """
 
@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from msa_core.modules.parts.attention import AttentionStack
 from msa_core.modules.parts.dropout import Dropout
-from msa_core.modules.parts.frames import last_frame, masked_mean, positions, valid_frames
+from msa_core.modules.parts.frames import last_frame, masked_mean, position_encoding, valid_frames
 from msa_core.modules.parts.linear import Linear
 from msa_core.modules.parts.rounding import sigmoid
 
@@ -22,7 +22,7 @@ class Encoder(nn.Module):
     """Base of the encoders.
 
     Attributes:
-        gives_frames: whether its frames are read by anyone.
+        gives_frames: Whether a fusion reads its frames.
     """
 
     gives_frames = False
@@ -45,7 +45,8 @@ class MeanMlp(Encoder):
         self.dropout = Dropout(dropout, width)
 
     def forward(self, frames: Tensor, lengths_B: Tensor | None) -> tuple[Tensor, None]:
-        """[B, W], from [B, T, D] with lengths or from means that were taken before, [B, D]."""
+        """Encode frames [B, T, D], or their means [B, D] (no lengths), into vectors [B, W]."""
+        # The mean of frames does not depend on parameters, so it can be taken once before training.
         mean_BD = frames if lengths_B is None else masked_mean(frames, lengths_B)
         hidden_BW = torch.relu(self.first(mean_BD))
         return self.dropout(torch.relu(self.second(hidden_BW))), None
@@ -58,8 +59,8 @@ class Recurrent(Encoder):
     utterance without a valid frame gives zeros.
 
     Attributes:
-        stepwise: write the recurrence out step by step, which `torch.func.vmap` can batch, instead
-            of calling PyTorch's fused kernel, which it can't.
+        stepwise: Whether to write the recurrence out step by step, which `torch.func.vmap` can
+            batch, instead of calling PyTorch's fused kernel, which it can't.
     """
 
     carried = 1  # vectors that go from step to step; the first is the state
@@ -71,20 +72,20 @@ class Recurrent(Encoder):
         self.stepwise = False
 
     def forward(self, frames_BTD: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor | None]:
-        """[B, W] and the states after every step, [B, T, W]."""
-        weights: list[Tensor] = list(self._layer().parameters())
+        """Encode frames into the last state [B, W] and the states after every step, [B, T, W]."""
+        weights: list[Tensor] = list(self._recurrent_layer().parameters())
         if self.stepwise:
-            states_BTW = self._steps(frames_BTD, *weights)
+            states_BTW = self._run_stepwise(frames_BTD, *weights)
         else:
             start_1BW = frames_BTD.new_zeros(1, len(frames_BTD), self.width)
-            states_BTW = self._fused(frames_BTD, start_1BW, weights)
+            states_BTW = self._run_fused(frames_BTD, start_1BW, weights)
         state_BW = last_frame(states_BTW, lengths_B)
         return self.dropout(state_BW), self.dropout(states_BTW) if self.gives_frames else None
 
-    def _steps(
+    def _run_stepwise(
         self, frames_BTD: Tensor, enter_GD: Tensor, repeat_GW: Tensor, *biases_G: Tensor
     ) -> Tensor:
-        before_G, within_G = self._biases(*biases_G)
+        before_G, within_G = self._split_biases(*biases_G)
         inputs_TBG = frames_BTD.transpose(0, 1) @ enter_GD.T + before_G
         start_BW = inputs_TBG.new_zeros(inputs_TBG.shape[1], self.width)
         carried = (start_BW,) * self.carried
@@ -93,26 +94,29 @@ class Recurrent(Encoder):
             repeated_BG = carried[0] @ repeat_GW.T
             if within_G is not None:
                 repeated_BG = repeated_BG + within_G
-            carried = self._next(inputs_BG, repeated_BG, *carried)
+            carried = self._next_state(inputs_BG, repeated_BG, *carried)
             states.append(carried[0])
         return torch.stack(states, dim=1)
 
-    def _layer(self) -> nn.RNNBase:
-        """What holds the parameters. Calling it would read a list of them that it keeps besides."""
+    def _recurrent_layer(self) -> nn.RNNBase:
+        """Return the layer that holds the parameters."""
+        # Not called: it would read a list of parameters that it keeps besides, not those that
+        # `torch.func.functional_call` puts in.
         raise NotImplementedError
 
-    def _fused(self, frames_BTD: Tensor, start_1BW: Tensor, weights: list[Tensor]) -> Tensor:
-        """The states after every step, [B, T, W], by PyTorch's kernel."""
+    def _run_fused(self, frames_BTD: Tensor, start_1BW: Tensor, weights: list[Tensor]) -> Tensor:
+        """Compute the states after every step, [B, T, W], by PyTorch's kernel."""
         raise NotImplementedError
 
-    def _biases(self, enter_G: Tensor, repeat_G: Tensor) -> tuple[Tensor, Tensor | None]:
-        """What is added to the inputs of all steps at once, and to the product in each step."""
+    def _split_biases(self, enter_G: Tensor, repeat_G: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the biases of the inputs of all steps, and of the product in each step."""
+        # As much as possible in one addition for all steps, of which a step is then spared.
         return enter_G + repeat_G, None
 
-    def _next(
+    def _next_state(
         self, inputs_BG: Tensor, repeated_BG: Tensor, state_BW: Tensor, *more: Tensor
     ) -> tuple[Tensor, ...]:
-        """What goes to the next step, each [B, W]."""
+        """Compute the vectors that the next step reads, each [B, W]."""
         raise NotImplementedError
 
 
@@ -129,16 +133,16 @@ class Lstm(Recurrent):
         super().__init__(width, dropout)
         self.lstm = nn.LSTM(features, width, batch_first=True)
 
-    def _layer(self) -> nn.RNNBase:
+    def _recurrent_layer(self) -> nn.RNNBase:
         return self.lstm
 
-    def _fused(self, frames_BTD: Tensor, start_1BW: Tensor, weights: list[Tensor]) -> Tensor:
+    def _run_fused(self, frames_BTD: Tensor, start_1BW: Tensor, weights: list[Tensor]) -> Tensor:
         states_BTW: Tensor = torch.lstm(
             frames_BTD, (start_1BW, start_1BW), weights, True, 1, 0.0, self.training, False, True
         )[0]
         return states_BTW
 
-    def _next(
+    def _next_state(
         self, inputs_BG: Tensor, repeated_BG: Tensor, state_BW: Tensor, *more: Tensor
     ) -> tuple[Tensor, ...]:
         enter, keep, candidate, leave = (inputs_BG + repeated_BG).chunk(4, dim=1)
@@ -159,19 +163,19 @@ class Gru(Recurrent):
         super().__init__(width, dropout)
         self.gru = nn.GRU(features, width, batch_first=True)
 
-    def _layer(self) -> nn.RNNBase:
+    def _recurrent_layer(self) -> nn.RNNBase:
         return self.gru
 
-    def _fused(self, frames_BTD: Tensor, start_1BW: Tensor, weights: list[Tensor]) -> Tensor:
+    def _run_fused(self, frames_BTD: Tensor, start_1BW: Tensor, weights: list[Tensor]) -> Tensor:
         states_BTW: Tensor = torch.gru(
             frames_BTD, start_1BW, weights, True, 1, 0.0, self.training, False, True
         )[0]
         return states_BTW
 
-    def _biases(self, enter_G: Tensor, repeat_G: Tensor) -> tuple[Tensor, Tensor | None]:
+    def _split_biases(self, enter_G: Tensor, repeat_G: Tensor) -> tuple[Tensor, Tensor | None]:
         return enter_G, repeat_G  # the reset gate also scales the second
 
-    def _next(
+    def _next_state(
         self, inputs_BG: Tensor, repeated_BG: Tensor, state_BW: Tensor, *more: Tensor
     ) -> tuple[Tensor, ...]:
         reset, keep, candidate = inputs_BG.chunk(3, dim=1)
@@ -197,17 +201,16 @@ class Conv(Encoder):
         self.dropout = Dropout(dropout, width)
 
     def forward(self, frames_BTD: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor | None]:
-        """[B, W] and what the convolution gives for each frame, [B, T, W]."""
+        """Encode frames into vectors [B, W], and the convolution's output [B, T, W]."""
+        # Whatever stands in the padding, the frames beside it must see zeros.
         clean_BTD = frames_BTD * valid_frames(frames_BTD, lengths_B)[:, :, None]
-        hidden_BTW = torch.relu(self._convolved(clean_BTD))
+        hidden_BTW = torch.relu(self._convolve_frames(clean_BTD))
         vector_BW = masked_mean(hidden_BTW, lengths_B)
         return self.dropout(vector_BW), self.dropout(hidden_BTW) if self.gives_frames else None
 
-    def _convolved(self, frames_BTD: Tensor) -> Tensor:
-        """One product for all places in the kernel, J of them, then each moved to its place.
-
-        Under `torch.func.vmap` PyTorch's convolution has one group a member, which is slow.
-        """
+    def _convolve_frames(self, frames_BTD: Tensor) -> Tensor:
+        """Convolve by one product for all J positions of the kernel, each then shifted in time."""
+        # Under `torch.func.vmap` PyTorch's convolution has one group per member, which is slow.
         weight_WDJ, bias_W = self.convolution.weight, self.convolution.bias
         assert bias_W is not None
         steps, kernel = frames_BTD.shape[1], weight_WDJ.shape[2]
@@ -215,7 +218,7 @@ class Conv(Encoder):
         products_BTJW = (frames_BTD @ weight_DV).reshape(len(frames_BTD), steps, kernel, -1)
         before = (kernel - 1) // 2
         padded_BPJW = functional.pad(products_BTJW, (0, 0, 0, 0, before, kernel - 1 - before))
-        moved = [padded_BPJW[:, place : place + steps, place] for place in range(kernel)]
+        moved = [padded_BPJW[:, shift : shift + steps, shift] for shift in range(kernel)]
         return torch.stack(moved).sum(dim=0) + bias_W
 
 
@@ -235,9 +238,9 @@ class Transformer(Encoder):
         self.dropout = Dropout(dropout, width)
 
     def forward(self, frames_BTD: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor | None]:
-        """[B, W] and what the last layer gives for each frame, [B, T, W]."""
+        """Encode frames into vectors [B, W], and the last layer's output [B, T, W]."""
         entered_BTW = self.enter(frames_BTD)
-        entered_BTW = entered_BTW + positions(entered_BTW)
+        entered_BTW = entered_BTW + position_encoding(entered_BTW)
         hidden_BTW = self.stack(entered_BTW, valid_frames(frames_BTD, lengths_B))
         vector_BW = masked_mean(hidden_BTW, lengths_B)
         return self.dropout(vector_BW), self.dropout(hidden_BTW) if self.gives_frames else None

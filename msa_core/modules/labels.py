@@ -18,7 +18,7 @@ RATIO_EPSILON = 1e-8
 
 
 def relative_distance(hidden_BH: Tensor, positive_H: Tensor, negative_H: Tensor) -> Tensor:
-    """How much nearer a vector is to the positive centre: (d- - d+) / (d+ + 1e-8), [B]."""
+    """Measure how much nearer a vector is to the positive centre: (d- - d+) / (d+ + 1e-8), [B]."""
     nearer_B = torch.linalg.vector_norm(hidden_BH - positive_H, dim=1)
     farther_B = torch.linalg.vector_norm(hidden_BH - negative_H, dim=1)
     relative_B: Tensor = (farther_B - nearer_B) / (nearer_B + RATIO_EPSILON)
@@ -26,7 +26,7 @@ def relative_distance(hidden_BH: Tensor, positive_H: Tensor, negative_H: Tensor)
 
 
 def proposed_labels(labels_B: Tensor, own_B: Tensor, multimodal_B: Tensor, bound: float) -> Tensor:
-    """The label that the two relative distances suggest for a modality, clamped, [B].
+    """Compute the label that two relative distances suggest for a modality, clamped, [B].
 
     0.5 * ratio * y + 0.5 * (y + own - multimodal), with ratio = own / (multimodal + 1e-8).
     """
@@ -35,7 +35,7 @@ def proposed_labels(labels_B: Tensor, own_B: Tensor, multimodal_B: Tensor, bound
 
 
 def moving_average(current_B: Tensor, proposed_B: Tensor, epoch: int) -> Tensor:
-    """Labels after epoch n: (n - 1) / (n + 1) of the old and 2 / (n + 1) of the proposed."""
+    """Average labels after epoch n: (n - 1) / (n + 1) of the old, 2 / (n + 1) of the proposed."""
     return ((epoch - 1) * current_B + 2.0 * proposed_B) / (epoch + 1)
 
 
@@ -60,13 +60,13 @@ class LabelGenerator:
         bound: float,
         options: UlgmConfig | None = None,
     ) -> None:
-        """Start from the multimodal labels.
+        """Create a generator that starts from the multimodal labels.
 
         Args:
-            labels_N: multimodal labels of train.
-            widths: member -> H, `multimodal` included.
-            bound: labels are kept in [-bound, bound].
-            options: None = the defaults.
+            labels_N: Multimodal labels of train.
+            widths: Modality or `multimodal` -> H.
+            bound: Largest absolute label; labels are kept within it.
+            options: Options of the rule; None = the defaults.
         """
         self.bound = bound
         self.options = options or UlgmConfig()
@@ -77,7 +77,7 @@ class LabelGenerator:
 
     @property
     def state(self) -> dict[str, Any]:
-        """Its tensors, as a tree that `torch.func.vmap` can batch over the members of a pack."""
+        """Tensors of the generator, as a pytree that `torch.func.vmap` can batch over members."""
         return {
             "labels": self.labels,
             "hidden": self.hidden,
@@ -86,10 +86,11 @@ class LabelGenerator:
         }
 
     @classmethod
-    def of(
+    def from_state(
         cls, state: Mapping[str, Any], bound: float, options: UlgmConfig | None = None
     ) -> "LabelGenerator":
-        """The generator with these tensors, which it changes in place."""
+        """Create a generator with these tensors, which it changes in place."""
+        # Without `__init__`, whose new tensors would not be those of the state under vmap.
         generator = cls.__new__(cls)
         generator.bound = bound
         generator.options = options or UlgmConfig()
@@ -99,8 +100,8 @@ class LabelGenerator:
         generator.clamped = dict(state["clamped"])
         return generator
 
-    def weights(self, modality: str, rows_B: Tensor) -> Tensor:
-        """How much each row's own label counts: tanh |Y_s - Y_M| or, constant, 1; [B]."""
+    def row_weights(self, modality: str, rows_B: Tensor) -> Tensor:
+        """Weigh each row's own label: tanh |Y_s - Y_M| or, constant, 1; [B]."""
         difference_B = self.labels[modality][rows_B] - self.labels[MULTIMODAL][rows_B]
         if self.options.weighting == "constant":
             return torch.ones_like(difference_B)
@@ -110,12 +111,12 @@ class LabelGenerator:
         """Count clamped proposals anew."""
         self.clamped = {name: torch.zeros_like(count) for name, count in self.clamped.items()}
 
-    def summary(self, modality: str, true_N: Tensor | None = None) -> dict[str, float]:
-        """How a modality's labels have come along, at an epoch's end.
+    def summarise_labels(self, modality: str, true_N: Tensor | None = None) -> dict[str, float]:
+        """Summarise a modality's labels at an epoch's end.
 
         Args:
-            modality: whose.
-            true_N: the data's own labels of that modality, if it has any.
+            modality: Modality of the labels.
+            true_N: Labels of that modality in the data, if there are any.
 
         Returns:
             `clamp_rate`: rows whose proposal hit the bound in this epoch, as a share of all (0 in
@@ -123,23 +124,24 @@ class LabelGenerator:
             the data's own labels; absent without any, and where it is undefined.
         """
         labels_N = self.labels[modality]
-        weights_N = self.weights(modality, torch.arange(len(labels_N), device=labels_N.device))
+        weights_N = self.row_weights(modality, torch.arange(len(labels_N), device=labels_N.device))
         found = {
             "clamp_rate": float(self.clamped[modality]) / len(labels_N),
             "mean_weight": float(weights_N.double().mean()),
         }
-        corr = _correlation(labels_N, true_N) if true_N is not None else math.nan
+        corr = _pearson_correlation(labels_N, true_N) if true_N is not None else math.nan
         return found if math.isnan(corr) else {**found, "label_corr": corr}
 
     def update(self, epoch: int, rows_B: Tensor, hidden: Mapping[str, Tensor]) -> None:
         """Move a batch's labels (from epoch `start` on), then its hidden vectors and the centres.
 
         Args:
-            epoch: counts from 1.
-            rows_B: rows of train.
-            hidden: member -> [B, H].
+            epoch: Number of the epoch, from 1.
+            rows_B: Rows of train in the batch.
+            hidden: Modality or `multimodal` -> hidden vectors [B, H].
         """
         detached = {name: vectors.detach() for name, vectors in hidden.items()}
+        # Labels first: the rule moves them by the centres of the steps before.
         if epoch >= self.options.start:
             self._move_labels(epoch, rows_B, detached)
         for name, vectors_BH in detached.items():
@@ -147,8 +149,8 @@ class LabelGenerator:
             positive_N = self.labels[name] > 0
             negative_N = self.labels[name] < 0
             self.centres[name] = (
-                _mean_of(self.hidden[name], positive_N),
-                _mean_of(self.hidden[name], negative_N),
+                _mean_rows(self.hidden[name], positive_N),
+                _mean_rows(self.hidden[name], negative_N),
             )
 
     def _move_labels(self, epoch: int, rows_B: Tensor, hidden: Mapping[str, Tensor]) -> None:
@@ -169,14 +171,15 @@ class LabelGenerator:
                 self.clamped[name] = self.clamped[name] + hits
 
 
-def _mean_of(rows_NH: Tensor, chosen_N: Tensor) -> Tensor:
-    """Mean of the chosen rows, [H]; zeros where none is chosen."""
+def _mean_rows(rows_NH: Tensor, chosen_N: Tensor) -> Tensor:
+    """Average the chosen rows, [H]; zeros where none is chosen."""
+    # Weights and not an index: how many rows are chosen differs between members of a pack.
     weight_N1 = chosen_N[:, None].to(rows_NH.dtype)
     return (rows_NH * weight_N1).sum(dim=0) / weight_N1.sum().clamp(min=1.0)
 
 
-def _correlation(first_N: Tensor, second_N: Tensor) -> float:
-    """Pearson; NaN where one of them is constant."""
+def _pearson_correlation(first_N: Tensor, second_N: Tensor) -> float:
+    """Compute Pearson's correlation; NaN where one of the two is constant."""
     centred = [values.double() - values.double().mean() for values in (first_N, second_N)]
     norm = torch.linalg.vector_norm(centred[0]) * torch.linalg.vector_norm(centred[1])
     return float(centred[0] @ centred[1] / norm) if float(norm) > 0 else math.nan

@@ -1,4 +1,4 @@
-"""What a training is made to miss: frames, whole modalities, or meetings of modalities.
+"""Missing data in training: frames, whole modalities, or utterances with all modalities.
 
 Valid and test are whole. Shapes: N utterances of train, B of a batch, T steps, D features,
 M modalities.
@@ -10,22 +10,22 @@ import torch
 from torch import Tensor
 
 from msa_core.config.schema import MODALITIES
-from msa_core.modules.parts.dropout import kept
-from msa_core.modules.parts.stochastic import Draws
+from msa_core.modules.parts.dropout import draw_keep_mask
+from msa_core.modules.parts.stochastic import StochasticModule
 
 
-class FrameMask(Draws):
+class FrameMask(StochasticModule):
     """Sets frames of one modality to zero in training; they still count as frames.
 
     Zero is the mean of train where features are standardised. Nothing is scaled: the mean over the
-    frames shrinks with what is missing.
+    frames shrinks with the share of missing ones.
 
     Formula: x~[t] = k[t] x[t], with k[t] = 1 with probability 1 - rate, else 0.
     Source: the random masks of TFR-Net (Yuan et al. 2021) on audio and vision, without its
         generator loss; here text frames are zeroed too, not replaced by an unknown word.
 
     Attributes:
-        steps: T of train; set once the data are known.
+        steps: Number of frames T of train; set once the data are known.
     """
 
     stream = "missing"
@@ -35,21 +35,23 @@ class FrameMask(Draws):
         self.steps = 0
 
     def draw(self, rate: float, rows: int, generator: torch.Generator) -> Tensor:
-        """1 where a frame stays, else 0; uint8 [rows, T].
+        """Draw 1 where a frame stays, else 0; uint8 [rows, T].
 
         Raises:
             RuntimeError: `steps` was not set.
         """
+        # For all frames of train, whatever the batch is trimmed to: a mask must not depend on
+        # which utterances share a batch.
         if not self.steps:
             raise RuntimeError("how many frames there are must be known; set `FrameMask.steps`")
-        return kept(rate, rows, self.steps, generator)
+        return draw_keep_mask(rate, rows, self.steps, generator)
 
-    def handed(self, drawn: Tensor, rate: Tensor) -> Tensor:
-        """The mask as numbers."""
+    def prepare_draws(self, drawn: Tensor, rate: Tensor) -> Tensor:
+        """Return the mask as numbers."""
         return drawn.float()
 
     def forward(self, frames_BTD: Tensor) -> Tensor:
-        """[B, T, D], times the mask; a batch trimmed to fewer steps has the masks of its own.
+        """Multiply frames [B, T, D] by the mask; a batch trimmed to fewer steps uses the first.
 
         Raises:
             RuntimeError: in training mode without a mask.
@@ -59,12 +61,11 @@ class FrameMask(Draws):
         return frames_BTD * self.drawn[:, : frames_BTD.shape[1], None]
 
 
-class ModalityDropout(Draws):
+class ModalityDropout(StochasticModule):
     """Takes modalities out of the fusion in training, never all that an utterance has.
 
     Where every one would be taken out, one stays, each as likely as the others: of M modalities
-    each is missing with probability p - p^M / M. A modality of a model draws the same whatever
-    other modalities the model reads.
+    each is missing with probability p - p^M / M.
 
     Formula: mu~_m = mu_m [u_m >= min(p, max_j mu_j u_j)], u uniform in [0, 1).
     Source: modality dropout (ModDrop, Neverova et al. 2016), there of inputs and not of vectors.
@@ -73,18 +74,19 @@ class ModalityDropout(Draws):
     stream = "missing"
 
     def draw(self, rate: float, rows: int, generator: torch.Generator) -> Tensor:
-        """Uniform numbers [rows, 3], a column for each modality of the field."""
+        """Draw uniform numbers [rows, 3], a column for each modality of the field."""
+        # Not of the model: a modality has the same numbers whatever others the model reads.
         return torch.rand(rows, len(MODALITIES), generator=generator, device=generator.device)
 
-    def handed(self, drawn: Tensor, rate: Tensor) -> Tensor:
-        """By how much a number exceeds the probability; below 0 a modality is to be missing."""
+    def prepare_draws(self, drawn: Tensor, rate: Tensor) -> Tensor:
+        """Return how far a number exceeds the probability; below 0 a modality is dropped."""
         return drawn - rate
 
     def forward(self, present: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Which modalities are left.
+        """Return the modalities that are left.
 
         Args:
-            present: modality -> 1 where it is there, else 0, [B].
+            present: Modality -> 1 where it is there, else 0, [B].
 
         Raises:
             RuntimeError: in training mode without random numbers.
@@ -102,17 +104,17 @@ class ModalityDropout(Draws):
 
 
 def present_where_modalities_never_meet(rows_N: Tensor, modalities: list[str]) -> dict[str, Tensor]:
-    """Which modalities a training sees of each utterance: modality -> 1 or 0, [N].
+    """Return the modalities that a training reads of each utterance: modality -> 1 or 0, [N].
 
-    Text and audio of the utterances in even rows of train, vision of those in odd rows. The rule
-    knows nothing of the data, so it is the same for every seed and arm.
+    Text and audio of the utterances in even rows of train, vision of those in odd rows.
 
     Args:
-        rows_N: row numbers in train.
-        modalities: of the model.
+        rows_N: Row numbers in train.
+        modalities: Modalities of the model.
 
     Source: after the protocol of Zhang et al. 2023 (unseen modality interaction), whose training
         sees disjoint sets of modalities and whose test has all.
     """
+    # By row number and not at random: the split is the same for every seed and arm.
     even_N = (rows_N % 2 == 0).float()
     return {name: 1.0 - even_N if name == "vision" else even_N for name in modalities}

@@ -1,8 +1,8 @@
-"""Procedures: what each step of a training reads, moves and logs.
+"""Training algorithms ("procedures"): which parameters each step reads, updates and logs.
 
-A procedure knows neither the modules nor the stack: it names moves, the blocks of parameters that
-each of them moves, and what is done to their gradients on the way. Kinds are in
-`msa_core.procedures.registry`.
+A procedure knows neither the modules nor the stack. It lists the passes over train in an epoch,
+the update steps ("moves") of each batch, the blocks of parameters that each move updates, and
+changes to their gradients. Kinds are in `msa_core.procedures.registry`.
 Shapes: N utterances of train, B of a batch, R replayed ones.
 """
 
@@ -17,7 +17,7 @@ from msa_core.config.kinds import options_of
 from msa_core.config.schema import Config
 from msa_core.data.batching import Batch
 from msa_core.data.dataset import FloatArray
-from msa_core.model import Output
+from msa_core.model import ModelOutput
 from msa_core.modules.parts.inputs import Numbers
 from msa_core.objective import Term
 from msa_core.tensors.parameters import WHOLE
@@ -28,15 +28,15 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """One step of the optimiser on a batch.
+    """One update step of the optimiser on a batch.
 
     Attributes:
-        name: in curves and random streams; empty for the move that every training has.
-        blocks: of parameters that it moves.
-        only: the modalities that the model reads; None = all.
-        counts: whether its loss is part of `train.loss`.
-        remembers: whether modules keep for later steps what they see in it.
-        replays: whether utterances of `Procedure.replayed` are seen beside the batch.
+        name: Name in curves and random streams; empty for the move that every training has.
+        blocks: Blocks of parameters that it updates.
+        only: Modalities that the model reads; None = all.
+        counts: Whether its loss is part of `train.loss`.
+        remembers: Whether stateful modules keep their new state after it.
+        replays: Whether the rows of `Procedure.replayed_rows` are read beside the batch.
     """
 
     name: str = ""
@@ -49,25 +49,25 @@ class Move:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepView:
-    """What one member sees in a step.
+    """Batch, output and state of one member in a step.
 
     Attributes:
-        batch: of train.
-        output: of the model on it.
-        numbers: the member's `msa_core.vectorised.pack_key.free_numbers`.
-        kept: see `Procedure.fresh`; and what modules keep.
-        replayed: the rows seen again and the output on them; only of a move that replays.
+        batch: Batch of train.
+        output: Output of the model on it.
+        numbers: Member's `msa_core.vectorised.pack_key.free_numbers`.
+        kept: State of the procedure (`Procedure.initial_state`) and of the stateful modules.
+        replayed: Replayed rows and the output on them; None of a move that does not replay.
     """
 
     batch: Batch
-    output: Output
+    output: ModelOutput
     numbers: Numbers
     kept: Mapping[str, Tensor]
-    replayed: tuple[Batch, Output] | None = None
+    replayed: tuple[Batch, ModelOutput] | None = None
 
 
 class Procedure:
-    """Every step moves the whole model by all terms of the loss.
+    """Every step updates the whole model by all terms of the loss.
 
     Also the base of the other procedures.
 
@@ -76,13 +76,13 @@ class Procedure:
     """
 
     def __init__(self, config: Config, labels_N: Tensor, bound: float) -> None:
-        """Lay it out.
+        """Create the procedure of a training.
 
         Args:
-            config: of the training. Its numbers are not read: members of a pack share this
-                configuration, and each has numbers of its own.
-            labels_N: of train.
-            bound: labels lie in [-bound, bound].
+            config: Configuration of the training. Its numbers are not read: members of a pack
+                share this configuration, and each has numbers of its own.
+            labels_N: Labels of train.
+            bound: Largest absolute label: 3 for MOSI, 1 for SIMS.
         """
         self.config = config
         self.options = options_of(config, "procedure", config.procedure.kind)
@@ -91,84 +91,87 @@ class Procedure:
         self.modalities = used_modalities(config)
 
     def block_of(self, parameter: str) -> str:
-        """The block of a parameter, by its name in the network."""
+        """Return the block that a parameter belongs to, by its name in the network."""
         return WHOLE
 
     def passes(self, epoch: int) -> Sequence[Sequence[Move]]:
-        """The passes over train of an epoch (from 1), and the moves of each of their batches."""
+        """List the passes over train in an epoch (from 1); of each, the moves for every batch."""
         return ((Move(),),)
 
-    def order(self, epoch: int, move: Move, streams: Streams) -> Tensor:
-        """The rows of train in the order of a pass, all of its moves alike.
+    def row_order(self, epoch: int, move: Move, streams: Streams) -> Tensor:
+        """Return the rows of train in the order of a pass, the same for all of its moves.
 
         Args:
-            epoch: counts from 1.
-            move: the first of the pass.
-            streams: of the member; how many rows there are must not depend on them.
+            epoch: Number of the epoch, from 1.
+            move: First move of the pass.
+            streams: Random streams of the member. The number of rows must not depend on them:
+                members of a pack step together.
         """
+        # The stream of the unnamed move has no name in it: `joint` must draw the batches that it
+        # drew before there were procedures, or every ledger would be out of date.
         stream = ("batches", epoch, move.name) if move.name else ("batches", epoch)
         return torch.randperm(len(self.labels), generator=streams.generator(*stream, device=CPU))
 
-    def replayed(
+    def replayed_rows(
         self, epoch: int, move: Move, sizes: Sequence[int], streams: Streams
     ) -> list[Tensor]:
-        """The rows [R] of train that are seen again beside each batch of a move that replays.
+        """Return the rows [R] of train to read again beside each batch of a move that replays.
 
         Args:
-            epoch: counts from 1.
-            move: that replays.
-            sizes: utterances of each batch.
-            streams: of the member; how many rows there are must not depend on them.
+            epoch: Number of the epoch, from 1.
+            move: Move that replays.
+            sizes: Number of utterances in each batch.
+            streams: Random streams of the member. The number of rows must not depend on them.
         """
         raise NotImplementedError
 
     def terms(self, move: Move, terms: Mapping[str, Term], view: StepView) -> dict[str, Term]:
-        """The terms whose gradient moves the blocks, from those of the loss on the batch."""
+        """Return the terms whose gradient a move follows, from those of the loss on the batch."""
         return dict(terms)
 
-    def fresh(self) -> dict[str, Tensor]:
-        """What it keeps from step to step, as it is at the start; name -> tensor on the CPU.
+    def initial_state(self) -> dict[str, Tensor]:
+        """Return the state before the first step: name -> tensor on the CPU.
 
-        Names begin with the procedure's, so that they are not those of a module.
+        Names begin with the procedure's, so that they differ from those of modules' buffers.
         """
         return {}
 
-    def witness(self, move: Move, view: StepView) -> dict[str, Tensor]:
-        """What of a step `modified` needs."""
+    def save_activations(self, move: Move, view: StepView) -> dict[str, Tensor]:
+        """Return the activations of a step that `modify_gradients` needs."""
         return {}
 
-    def modified(
+    def modify_gradients(
         self,
         move: Move,
         gradients: dict[str, Tensor],
-        witness: Mapping[str, Tensor],
+        saved: Mapping[str, Tensor],
         kept: dict[str, Tensor],
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """A member's gradients as they move it, and what is kept for the next step.
+        """Change a member's gradients before the update, and return them with the new state.
 
-        Called only if there is anything in `fresh`.
+        Called only if `initial_state` holds anything.
 
         Args:
-            move: whose gradients.
-            gradients: parameter -> gradient, of the blocks that move.
-            witness: see `witness`.
-            kept: see `fresh`; and what modules keep, which is to be given back as it is.
+            move: Move that the gradients are of.
+            gradients: Parameter -> gradient, for the blocks that the move updates.
+            saved: Result of `save_activations`.
+            kept: State of the procedure and of the modules; the latter is returned unchanged.
         """
         return gradients, kept
 
-    def watched(
+    def validation_metrics(
         self,
         epoch: int,
         predictions_N: FloatArray,
         labels_N: FloatArray,
         curve: Mapping[str, Sequence[float]],
     ) -> dict[str, float]:
-        """What it logs of valid after an epoch: name of a curve -> value.
+        """Compute what is logged of valid after an epoch: name of a curve -> value.
 
         Args:
-            epoch: counts from 1.
-            predictions_N: of one member on valid.
-            labels_N: of valid.
-            curve: the member's, of the epochs before.
+            epoch: Number of the epoch, from 1.
+            predictions_N: Predictions of one member on valid.
+            labels_N: Labels of valid.
+            curve: Curves of the member up to the epoch before.
         """
         return {}

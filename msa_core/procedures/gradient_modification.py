@@ -9,29 +9,29 @@ from msa_core.modules.parts.similarity import Number
 
 
 def rls_update(projection_DD: Tensor, mean_D: Tensor, alpha: Number) -> Tensor:
-    """The projection after a modality was seen: away from its mean vector.
+    """Update the projection after a step on a modality: away from its mean vector.
 
     Formula: P - k k^T / (alpha + h^T k), k = P h. It starts at I; for alpha -> 0 the projection
     of h becomes 0, for a large alpha nothing changes.
-    The released code divides by the matrix k h^T entry by entry and P by its norm after each step;
-    here the denominator is the scalar of recursive least squares.
 
     Args:
         projection_DD: P, symmetric.
-        mean_D: h, the batch mean of the modality's vectors.
-        alpha: > 0.
+        mean_D: Batch mean of the modality's vectors, h.
+        alpha: Positive number.
 
     Returns:
         The new P, [D, D].
     Source: Zhang et al. 2024 (MLA); the rule is that of Zeng et al. 2019 (orthogonal weights
         modification).
     """
+    # The released code divides by the matrix k h^T entry by entry, and P by its norm after each
+    # step; the denominator of recursive least squares is this scalar.
     gain_D = projection_DD @ mean_D
     return projection_DD - gain_D[:, None] * gain_D[None, :] / (alpha + mean_D @ gain_D)
 
 
 def rls_alpha(step: Number, steps_per_epoch: int) -> Number:
-    """How little the projection forgets, falling from 0.1 by a factor of 10 an epoch.
+    """Compute alpha of `rls_update`, falling from 0.1 by a factor of 10 per epoch.
 
     Formula: 0.1^(1 + step / steps_per_epoch), step = batches so far.
     Source: the public MLA code.
@@ -41,5 +41,5 @@ def rls_alpha(step: Number, steps_per_epoch: int) -> Number:
 
 
 def projected_gradient(gradient_OD: Tensor, projection_DD: Tensor) -> Tensor:
-    """The gradient of the head's weight with what other modalities rely on taken out: grad P."""
+    """Project the gradient of the head's weight away from the other modalities: grad P."""
     return gradient_OD @ projection_DD

@@ -1,4 +1,4 @@
-"""Modalities take turns: one step of the optimiser each, through one shared head.
+"""Alternating modalities: one update step each, through one shared head (MLA).
 
 Shapes: D = width of a projected modality, S = batches of an epoch.
 """
@@ -21,7 +21,7 @@ PROJECTION, UPDATES, ALPHAS = "mla.projection", "mla.updates", "mla.alphas"
 
 
 class Mla(Procedure):
-    """On each batch one move a modality, of its encoder, its projection and the shared head.
+    """On each batch one move per modality, of its encoder, its projection and the shared head.
 
     There is no joint loss: a move's loss is that of the head on one modality's vector. With
     `gradient: rls` the gradient of the head's first weight, which reads that vector, is projected
@@ -45,32 +45,35 @@ class Mla(Procedure):
         self.weight = f"head.{first}.weight"
 
     def block_of(self, parameter: str) -> str:
-        """Each modality's own, and the shared head."""
+        """Return the modality of an encoder or projection, and one block for everything else."""
         section, _, rest = parameter.partition(".")
         return rest.partition(".")[0] if section in ("encoders", "projections") else HEAD
 
     def passes(self, epoch: int) -> Sequence[Sequence[Move]]:
-        """One pass, one move a modality."""
+        """List one pass, with one move per modality."""
         last = ["text"] if self.options.order == "text_last" else []
         turns = sorted(self.modalities, key=lambda name: name in last)
         return (tuple(Move(name, blocks=(name, HEAD), only=(name,)) for name in turns),)
 
-    def order(self, epoch: int, move: Move, streams: Streams) -> Tensor:
-        """As of a joint training, whoever is first."""
-        return super().order(epoch, Move(), streams)
+    def row_order(self, epoch: int, move: Move, streams: Streams) -> Tensor:
+        """Return the order of a joint training, whichever modality comes first."""
+        # Without the move's name the stream does not depend on `procedure.mla.order`: arms that
+        # differ in it have the same batches.
+        return super().row_order(epoch, Move(), streams)
 
     def terms(self, move: Move, terms: Mapping[str, Term], view: StepView) -> dict[str, Term]:
-        """The task loss of one modality, and its binned sentiment's."""
+        """Return the task loss of one modality, and that of its binned sentiment."""
         if BINS not in view.output.logits:
             return dict(terms)
         raw = binned_cross_entropy(view.output.logits[BINS], view.batch.labels, self.bound)
         return {**terms, "bins": Term(raw=raw, weight=view.numbers["procedure.mla.bins_weight"])}
 
-    def fresh(self) -> dict[str, Tensor]:
-        """The projection [D, D], how many moves there were, and alpha by the batch [S]."""
+    def initial_state(self) -> dict[str, Tensor]:
+        """Return the projection [D, D], the number of moves so far, and alpha per batch [S]."""
         if self.options.gradient == "off":
             return {}
-        # A table, since a power of few numbers is rounded otherwise than one of many (law 2).
+        # A table, since PyTorch rounds a power of few numbers otherwise than one of many: a
+        # member's last digits would depend on the size of its pack.
         alphas = [float(rls_alpha(step, self.batches)) for step in range(self.batches)]
         return {
             PROJECTION: torch.eye(self.config.model.projection.width),
@@ -78,27 +81,28 @@ class Mla(Procedure):
             ALPHAS: torch.tensor(alphas),
         }
 
-    def witness(self, move: Move, view: StepView) -> dict[str, Tensor]:
-        """The mean of the modality's vectors, [D]."""
+    def save_activations(self, move: Move, view: StepView) -> dict[str, Tensor]:
+        """Return the mean of the modality's vectors, [D]."""
         return {} if self.options.gradient == "off" else {"mean": view.output.fused.mean(dim=0)}
 
-    def modified(
+    def modify_gradients(
         self,
         move: Move,
         gradients: dict[str, Tensor],
-        witness: Mapping[str, Tensor],
+        saved: Mapping[str, Tensor],
         kept: dict[str, Tensor],
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """The head's gradient, projected."""
+        """Project the gradient of the head's first weight, and update the projection."""
         updates, before_DD = kept[UPDATES], kept[PROJECTION]
+        # Alpha falls within an epoch and starts anew in the next, as in the released code; counted
+        # over the whole training it would underflow.
         batch = torch.div(updates, len(self.modalities), rounding_mode="floor") % self.batches
         alpha = kept[ALPHAS].index_select(0, batch[None])[0]
         started = updates > 0
-        projection_DD = torch.where(
-            started, rls_update(before_DD, witness["mean"], alpha), before_DD
-        )
+        projection_DD = torch.where(started, rls_update(before_DD, saved["mean"], alpha), before_DD)
         gradient = gradients[self.weight]
-        # P = I at the very first move, so the product would do; but it rounds.
+        # P = I at the very first move, so the product would do; but it rounds. No branch, since
+        # the count is a tensor of the recorded step.
         projected = torch.where(started, projected_gradient(gradient, projection_DD), gradient)
         return (
             {**gradients, self.weight: projected},

@@ -7,6 +7,7 @@ from msa_core.procedures.two_stage import TwoStage
 
 __all__ = ["PROCEDURES", "Move", "Procedure", "StepView"]
 
+# `joint` is the base class itself: one pass, one move, one block.
 PROCEDURES: dict[str, type[Procedure]] = {
     "joint": Procedure,
     "mla": Mla,

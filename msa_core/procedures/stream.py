@@ -1,4 +1,4 @@
-"""A stream of tasks: utterances come by rising sentiment, and a few earlier ones are seen again.
+"""A stream of tasks: utterances come by rising sentiment, and a few earlier ones are replayed.
 
 Shapes: N utterances of train, B of a batch, R replayed ones, H heads.
 """
@@ -12,8 +12,8 @@ from torch import Tensor
 from msa_core.config.schema import Config
 from msa_core.config.unimodal import unimodal_heads
 from msa_core.data.dataset import FloatArray
-from msa_core.model import Output
-from msa_core.objective import Term, loss_terms, total
+from msa_core.model import ModelOutput
+from msa_core.objective import Term, loss_terms, total_loss
 from msa_core.procedures.base import CPU, Move, Procedure, StepView
 from msa_core.tensors.random_streams import Streams
 
@@ -21,7 +21,7 @@ STORED = "stream.outputs"
 
 
 class Stream(Procedure):
-    """Tasks come one after another; a buffer of earlier utterances is seen again beside each batch.
+    """Tasks come one after another; a buffer of earlier utterances is replayed beside each batch.
 
     A task is a range of labels between quantiles of train, with its share of the epochs. When it
     ends, its utterances pass by a reservoir, so that the buffer is a fair sample of all that came
@@ -50,7 +50,7 @@ class Stream(Procedure):
         count = self.options.tasks
         shares = torch.arange(1, count, dtype=torch.float64) / count
         self.edges = torch.quantile(labels_N.double(), shares)
-        task_N = self._task_of(labels_N)
+        task_N = self._tasks_of_labels(labels_N)
         self.rows = [torch.nonzero(task_N == task)[:, 0] for task in range(count)]
         for task, rows in enumerate(self.rows, start=1):
             if not len(rows):
@@ -63,51 +63,54 @@ class Stream(Procedure):
         self.is_consistent = self.options.consistency.weight > 0
         self._buffers: dict[Streams, list[Tensor]] = {}
 
-    def task(self, epoch: int) -> int:
-        """The task of an epoch, from 0."""
+    def task_of_epoch(self, epoch: int) -> int:
+        """Return the number of an epoch's task, from 0."""
         count: int = self.options.tasks
         return min((epoch - 1) * count // self.config.train.epochs, count - 1)
 
     def passes(self, epoch: int) -> Sequence[Sequence[Move]]:
-        """One move, which replays once there is something to replay."""
-        return ((Move(replays=self.task(epoch) > 0 and (self.replays or self.is_consistent)),),)
+        """List one pass of one move, which replays from the second task on."""
+        return (
+            (Move(replays=self.task_of_epoch(epoch) > 0 and (self.replays or self.is_consistent)),),
+        )
 
-    def order(self, epoch: int, move: Move, streams: Streams) -> Tensor:
-        """The rows of the epoch's task."""
-        rows = self.rows[self.task(epoch)]
+    def row_order(self, epoch: int, move: Move, streams: Streams) -> Tensor:
+        """Return the rows of the epoch's task, shuffled."""
+        rows = self.rows[self.task_of_epoch(epoch)]
         generator = streams.generator("batches", epoch, device=CPU)
         return rows[torch.randperm(len(rows), generator=generator)]
 
-    def replayed(
+    def replayed_rows(
         self, epoch: int, move: Move, sizes: Sequence[int], streams: Streams
     ) -> list[Tensor]:
-        """As many rows of the buffer as the batch has, or all of it."""
-        buffer = self.buffer(self.task(epoch), streams)
+        """Draw as many rows of the buffer as each batch has, or all of it."""
+        buffer = self.buffer_rows(self.task_of_epoch(epoch), streams)
         generator = streams.generator("replay", epoch, device=CPU)
         return [buffer[torch.randperm(len(buffer), generator=generator)[:size]] for size in sizes]
 
-    def buffer(self, tasks: int, streams: Streams) -> Tensor:
-        """The rows kept after the first so many tasks."""
+    def buffer_rows(self, tasks: int, streams: Streams) -> Tensor:
+        """Return the rows of the buffer after the given number of tasks."""
+        # Drawn once per member and kept, since reservoir sampling passes over all tasks in order.
         if streams not in self._buffers:
             generator = streams.generator("buffer", device=CPU)
-            self._buffers[streams] = reservoirs(self.rows, self.options.buffer, generator)
+            self._buffers[streams] = fill_reservoirs(self.rows, self.options.buffer, generator)
         return self._buffers[streams][tasks - 1]
 
     def terms(self, move: Move, terms: Mapping[str, Term], view: StepView) -> dict[str, Term]:
-        """Those of the batch, and those on replayed rows."""
+        """Return the terms of the batch, and those on replayed rows."""
         found = dict(terms)
         if view.replayed is None:
             return found
         batch, output = view.replayed
         if self.replays:
-            again = total(loss_terms(self.config, output, batch, view.numbers))
+            again = total_loss(loss_terms(self.config, output, batch, view.numbers))
             found["replay"] = Term(raw=again, weight=view.numbers["procedure.stream.replay.weight"])
         if self.is_consistent:
             weights = [
                 1.0, *(view.numbers[f"loss.unimodal.{name}.weight"] for name in self.heads)
             ]  # fmt: skip
-            raw = consistency(
-                self._outputs(output),
+            raw = consistency_loss(
+                self._head_outputs(output),
                 view.kept[STORED].index_select(0, batch.rows),
                 batch.labels,
                 weights,
@@ -117,42 +120,42 @@ class Stream(Procedure):
             )
         return found
 
-    def fresh(self) -> dict[str, Tensor]:
-        """The stored outputs, [N, H]; nothing where no term reads them."""
+    def initial_state(self) -> dict[str, Tensor]:
+        """Return the stored outputs, [N, H]; nothing where no term reads them."""
         if not self.is_consistent:
             return {}
         return {STORED: torch.zeros(len(self.labels), 1 + len(self.heads))}
 
-    def witness(self, move: Move, view: StepView) -> dict[str, Tensor]:
-        """The outputs of this step, and of which rows."""
+    def save_activations(self, move: Move, view: StepView) -> dict[str, Tensor]:
+        """Return the outputs of this step, and their rows."""
         if not self.is_consistent:
             return {}
-        return {"rows": view.batch.rows, "outputs": self._outputs(view.output)}
+        return {"rows": view.batch.rows, "outputs": self._head_outputs(view.output)}
 
-    def modified(
+    def modify_gradients(
         self,
         move: Move,
         gradients: dict[str, Tensor],
-        witness: Mapping[str, Tensor],
+        saved: Mapping[str, Tensor],
         kept: dict[str, Tensor],
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Gradients as they are; the outputs are stored."""
-        stored_NH = kept[STORED].index_copy(0, witness["rows"], witness["outputs"])
+        """Return gradients unchanged, and store the outputs."""
+        stored_NH = kept[STORED].index_copy(0, saved["rows"], saved["outputs"])
         return gradients, {**kept, STORED: stored_NH}
 
-    def watched(
+    def validation_metrics(
         self,
         epoch: int,
         predictions_N: FloatArray,
         labels_N: FloatArray,
         curve: Mapping[str, Sequence[float]],
     ) -> dict[str, float]:
-        """The error on valid within each task's range, and how much of the best was forgotten.
+        """Compute the error on valid within each task's range, and the forgetting.
 
-        `valid.forgetting` is the mean, over the tasks that are over, of the error now less the
-        smallest in any epoch before; below 0 they got better still.
+        `valid.forgetting` is the mean, over finished tasks, of the error now less the smallest in
+        any epoch before; below 0 they got better still.
         """
-        task_N = self._task_of(torch.from_numpy(labels_N)).numpy()
+        task_N = self._tasks_of_labels(torch.from_numpy(labels_N)).numpy()
         error_N = np.abs(predictions_N - labels_N)
         found: dict[str, float] = {}
         forgotten = []
@@ -161,28 +164,28 @@ class Stream(Procedure):
             if len(own):
                 name = f"valid.task_{task + 1}.mae"
                 found[name] = float(own.mean(dtype=np.float64))
-                if task < self.task(epoch):
+                if task < self.task_of_epoch(epoch):
                     forgotten.append(found[name] - min(curve[name]))
         if forgotten:
             found["valid.forgetting"] = float(np.mean(forgotten))
         return found
 
-    def _task_of(self, labels_N: Tensor) -> Tensor:
+    def _tasks_of_labels(self, labels_N: Tensor) -> Tensor:
         return torch.bucketize(labels_N.double(), self.edges, right=True)
 
-    def _outputs(self, output: Output) -> Tensor:
-        """[B, H], the multimodal head first."""
+    def _head_outputs(self, output: ModelOutput) -> Tensor:
+        """Stack the outputs of all heads, [B, H], the multimodal head first."""
         heads = [output.prediction, *(output.unimodal[name] for name in self.heads)]
         return torch.stack(heads, dim=1)
 
 
-def reservoirs(tasks: Sequence[Tensor], size: int, generator: torch.Generator) -> list[Tensor]:
-    """What a reservoir holds after each task: a fair sample of all rows that came so far.
+def fill_reservoirs(tasks: Sequence[Tensor], size: int, generator: torch.Generator) -> list[Tensor]:
+    """Sample a reservoir after each task: a fair sample of all rows that came so far.
 
     Args:
-        tasks: rows of each task, in the order in which they come.
-        size: of the reservoir.
-        generator: draws one number a row.
+        tasks: Rows of each task, in the order in which they come.
+        size: Largest number of rows in the reservoir.
+        generator: Generator of one number per row.
 
     Returns:
         For each task min(size, rows so far) rows; one that left never comes back.
@@ -192,31 +195,33 @@ def reservoirs(tasks: Sequence[Tensor], size: int, generator: torch.Generator) -
     drawn = torch.rand(count, dtype=torch.float64, generator=generator).tolist()
     held: list[int] = []
     after = []
+    # Row number n (from 0) is kept with probability size / (n + 1), in the slot that its number
+    # falls on; so each row so far is held with the same probability.
     seen = 0
     for rows in tasks:
         for row in rows.tolist():
-            place = int(drawn[seen] * (seen + 1))
+            slot = int(drawn[seen] * (seen + 1))
             seen += 1
             if len(held) < size:
                 held.append(row)
-            elif place < size:
-                held[place] = row
+            elif slot < size:
+                held[slot] = row
         after.append(torch.tensor(held))
     return after
 
 
-def consistency(
+def consistency_loss(
     outputs_RH: Tensor, stored_RH: Tensor, labels_R: Tensor, weights: Sequence[Tensor | float]
 ) -> Tensor:
-    """How far the heads have moved from the stored output of the head that is now best.
+    """Measure how far the heads are from the stored output of the head that is now best.
 
     Formula: sum_h r_h mean_i (yhat_h,i - stored_h*(i),i)^2, h*(i) = argmin_h |yhat_h,i - y_i|.
 
     Args:
-        outputs_RH: of every head now.
-        stored_RH: of every head, as stored; no gradient reaches them.
-        labels_R: of the rows.
-        weights: r of each head.
+        outputs_RH: Outputs of every head now.
+        stored_RH: Outputs of every head as stored; no gradient reaches them.
+        labels_R: Labels of the rows.
+        weights: Weight r of each head.
 
     Returns:
         Scalar >= 0; 0 with one head whose outputs are the stored ones.

@@ -1,4 +1,4 @@
-"""Two stages an epoch: first the estimators of information, then the model that they measure."""
+"""Two stages per epoch: first the estimators of information, then the model that they measure."""
 
 from collections.abc import Mapping, Sequence
 
@@ -23,14 +23,16 @@ class TwoStage(Procedure):
     """
 
     def block_of(self, parameter: str) -> str:
-        """The estimators, or the rest."""
+        """Return the block of the estimators, or that of the rest."""
+        # A block has an optimiser of its own: what a stage leaves out stays bit for bit what it
+        # was, its means included.
         return ESTIMATORS if parameter.startswith("contrasts.bound.") else WHOLE
 
     def passes(self, epoch: int) -> Sequence[Sequence[Move]]:
-        """Two passes of one move each; the second is that of `train.loss`."""
+        """List two passes of one move each; the second is that of `train.loss`."""
         fit = Move(name="fit", blocks=(ESTIMATORS,), counts=False, remembers=False)
         return ((fit,), (Move(),))
 
     def terms(self, move: Move, terms: Mapping[str, Term], view: StepView) -> dict[str, Term]:
-        """The estimators' own term in the first pass, all in the second."""
+        """Return the estimators' own term in the first pass, all in the second."""
         return {BOUND: terms[BOUND]} if move.name == "fit" else dict(terms)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from msa_core.config.kinds import FAMILIES, entry_of, kinds
-from msa_core.config.paths import fields_of, get
+from msa_core.config.kinds import FAMILIES, kinds_of, options_class
+from msa_core.config.paths import fields_of, value_at
 from msa_core.config.schema import Config, FieldInfo
 from msa_core.modules.alignment.pairs import MEASURES
 from msa_core.modules.contrast.terms import CONTRASTS
@@ -24,7 +24,7 @@ from msa_core.modules.missing import (
     present_where_modalities_never_meet,
 )
 from msa_core.procedures.registry import PROCEDURES
-from msa_core.reference.docstring_sources import paragraph
+from msa_core.reference.sources import documented_paragraph, source_of_kind
 
 INTRODUCTION = """\
 # Modules
@@ -43,13 +43,13 @@ mu_m = 1 where m is there, y = label. Defaults, bounds and meanings: `triptych e
 
 @dataclass(frozen=True, slots=True)
 class FamilyPage:
-    """How a family is shown.
+    """Section of a family on the page.
 
     Attributes:
-        title: of its section.
-        registry: kind -> module.
-        off: the value at which there is none.
-        beside: fields that belong to every kind.
+        title: Title of its section.
+        registry: Kind -> module.
+        off: Setting at which there is none.
+        beside: Fields that belong to every kind.
     """
 
     title: str
@@ -58,6 +58,7 @@ class FamilyPage:
     beside: tuple[str, ...] = ()
 
 
+# One pair stands for all three, which have the same fields.
 PAIR_FIELDS = tuple(f"loss.alignment.text_audio.{name}" for name in ("mode", "weight", "margin"))
 PAGES = {
     "encoder": FamilyPage("Encoders", ENCODERS, "model.<modality>.use: false"),
@@ -75,15 +76,15 @@ PAGES = {
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """One that is no kind of a family.
+    """Switch that is no kind of a family.
 
     Attributes:
-        path: of its field.
-        on: a value that switches it on; empty for any number above 0.
-        changes: as `Options.changes`, or other words.
-        module: whose docstring has formula and source; None where they are given here.
-        formula, source: in place of the docstring's.
-        options: path below which its options are.
+        path: Path of its field.
+        on: Value that switches it on; empty for any number above 0.
+        changes: Part that it changes, as in `Options.changes` or in other words.
+        module: Module whose docstring has the formula; None where it is given here.
+        formula: Formula in place of the docstring's.
+        options: Path below which its options are.
     """
 
     path: str
@@ -91,18 +92,15 @@ class Switch:
     changes: str
     module: Callable[..., Any] | None = None
     formula: str = ""
-    source: str = ""
     options: str = ""
 
 
-OURS = "a control; ours"
 SWITCHES = {
     "Unimodal heads": (
         Switch("loss.unimodal.kind", "fixed", "model", None,
-               "sum_m c_m mean_b |yhat_m,b - y_b|", "common practice (multi-task learning)"),
+               "sum_m c_m mean_b |yhat_m,b - y_b|"),
         Switch("loss.unimodal.target", "annotated", "loss", None,
-               "sum_m c_m mean_b |yhat_m,b - y_m,b|, y_m = the data's own label of modality m",
-               "Yu et al. 2020 (CH-SIMS, MLMF)"),
+               "sum_m c_m mean_b |yhat_m,b - y_m,b|, y_m = the data's own label of modality m"),
         Switch("loss.unimodal.kind", "ulgm", "state", LabelGenerator,
                "y_m <- y_m + 2 / (n + 1) (proposal(y, distances to the classes' centres) - y_m)",
                options="loss.unimodal.ulgm"),
@@ -115,38 +113,36 @@ SWITCHES = {
     ),
     "Controls": (
         Switch("control.placebo", "<any name>", "random streams", None,
-               "the same model, every random stream keyed by the name too", OURS),
+               "the same model, every random stream keyed by the name too"),
         Switch("control.unused", "", "nothing", None,
-               "parameters that no output reads; must be bit-identical to absent", OURS),
+               "parameters that no output reads; must be bit-identical to absent"),
         Switch("control.shuffled_labels", "true", "labels of train", None,
-               "y_b <- y_pi(b), pi a permutation drawn by the seed", OURS),
+               "y_b <- y_pi(b), pi a permutation drawn by the seed"),
     ),
 }  # fmt: skip
 
 
-def page() -> str:
-    """The page, in Markdown."""
+def render_page() -> str:
+    """Return the page, in Markdown."""
     parts = [INTRODUCTION]
     for family, shown in PAGES.items():
-        rows = [_row_of_kind(family, kind, shown) for kind in kinds(family)]
-        beside = f"Every kind: {_options(shown.beside)}.\n\n" if shown.beside else ""
+        rows = [_row_of_kind(family, kind, shown) for kind in kinds_of(family)]
+        beside = f"Every kind: {_format_options(shown.beside)}.\n\n" if shown.beside else ""
         heading = f"## {shown.title}\n\nOff: `{shown.off}`.\n\n"
-        parts.append(heading + beside + _table(rows, ("kind", "formula", "changes", "options")))
+        parts.append(
+            heading + beside + _format_table(rows, ("kind", "formula", "changes", "options"))
+        )
     for title, switches in SWITCHES.items():
         rows = [_row_of_switch(switch) for switch in switches]
         parts.append(
-            f"## {title}\n\n" + _table(rows, ("switch", "formula", "changes", "off and options"))
+            f"## {title}\n\n"
+            + _format_table(rows, ("switch", "formula", "changes", "off and options"))
         )
     return "\n".join(parts)
 
 
-def documented(module: Callable[..., Any], heading: str) -> str:
-    """The paragraph of a docstring that starts with `Formula:` or `Source:`, in one line."""
-    return paragraph(module.__doc__ or "", heading)
-
-
-def summary(module: Callable[..., Any]) -> str:
-    """The first paragraph of a docstring, in one line."""
+def summarise_docstring(module: Callable[..., Any]) -> str:
+    """Return the first paragraph of a docstring, in one line."""
     text = inspect.cleandoc(module.__doc__ or "").split("\n\n")[0]
     return " ".join(text.split())
 
@@ -155,76 +151,78 @@ def _row_of_kind(family: str, kind: str, shown: FamilyPage) -> tuple[str, ...]:
     module = shown.registry[kind]
     prefix = f"{FAMILIES[family].section}.{kind}."
     options = [path for path in fields_of(Config) if path.startswith(prefix)]
+    # `use` is the switch itself, which the first column shows.
     own = [path for path in options if path != f"{prefix}use"]
+    formula, source = documented_paragraph(module, "Formula"), source_of_kind(family, kind)
     return (
-        f"`{FAMILIES[family].switch.format(kind)}`<br>{_escaped(summary(module))}",
-        f"{_code(documented(module, 'Formula'))}<br>{_escaped(documented(module, 'Source'))}",
-        entry_of(family, kind).changes,
-        _options(own, prefix),
+        f"`{FAMILIES[family].switch.format(kind)}`<br>{_escape_bars(summarise_docstring(module))}",
+        f"{_format_code(formula)}<br>{_escape_bars(source)}",
+        options_class(family, kind).changes,
+        _format_options(own, prefix),
     )
 
 
 def _row_of_switch(switch: Switch) -> tuple[str, ...]:
     info, _ = fields_of(Config)[switch.path]
-    formula, source = switch.formula, switch.source
+    formula = switch.formula
     if switch.module is not None:
-        formula = formula or documented(switch.module, "Formula")
-        source = source or documented(switch.module, "Source")
+        formula = formula or documented_paragraph(switch.module, "Formula")
+    source = info.origins[switch.on if switch.on in info.choices else ""].source
     prefix = f"{switch.options}."
     own = [path for path in fields_of(Config) if switch.options and path.startswith(prefix)]
-    off = f"`{_written(get(Config(), switch.path))}`{_searched(info)}"
+    off = f"`{_format_value(value_at(Config(), switch.path))}`{_format_range(info)}"
     return (
-        f"`{switch.path}: {switch.on or '<number>'}`<br>{_escaped(info.meaning)}",
-        f"{_code(formula)}<br>{_escaped(source)}",
+        f"`{switch.path}: {switch.on or '<number>'}`<br>{_escape_bars(info.meaning)}",
+        f"{_format_code(formula)}<br>{_escape_bars(source)}",
         switch.changes,
-        "<br>".join(part for part in (off, _options(own, prefix)) if part != "-"),
+        "<br>".join(part for part in (off, _format_options(own, prefix)) if part != "-"),
     )
 
 
-def _options(paths: Sequence[str], prefix: str = "") -> str:
+def _format_options(paths: Sequence[str], prefix: str = "") -> str:
     shown = []
     for path in paths:
         info, _ = fields_of(Config)[path]
         name = path.removeprefix(prefix).replace(".text_audio.", ".<pair>.")
-        default = _written(get(Config(), path))
+        default = _format_value(value_at(Config(), path))
         others = [choice for choice in info.choices if choice != default]
-        beside = f" (or {', '.join(others)})" if others else _searched(info)
+        beside = f" (or {', '.join(others)})" if others else _format_range(info)
         shown.append(f"`{name}` = {default}{beside}")
     return ("<br>" if prefix else "; ").join(shown) or "-"
 
 
-def _searched(info: FieldInfo) -> str:
+def _format_range(info: FieldInfo) -> str:
     if info.searched is None:
         return ""
     low, high, scale = info.searched
     return f" in [{low:g}, {high:g}]{', log' if scale == 'log' else ''}"
 
 
-def _table(rows: Sequence[tuple[str, ...]], headings: Sequence[str]) -> str:
-    """A Markdown table."""
+def _format_table(rows: Sequence[tuple[str, ...]], headings: Sequence[str]) -> str:
+    """Return a Markdown table."""
     lines = [headings, ["---"] * len(headings), *rows]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
-def _code(formula: str) -> str:
-    return f"`{_escaped(formula)}`" if formula else "-"
+def _format_code(formula: str) -> str:
+    return f"`{_escape_bars(formula)}`" if formula else "-"
 
 
-def _escaped(text: str) -> str:
-    """A bar would end the cell of the table."""
+def _escape_bars(text: str) -> str:
+    # A bar would end the cell of the table.
     return text.replace("|", r"\|")
 
 
-def _written(value: object) -> str:
+def _format_value(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else f"{value}"
 
 
 def main(arguments: Sequence[str]) -> None:
     """Print the page, or write it to a file."""
     if arguments:
-        Path(arguments[0]).write_text(page(), encoding="utf-8")
+        Path(arguments[0]).write_text(render_page(), encoding="utf-8")
     else:
-        sys.stdout.write(page())
+        sys.stdout.write(render_page())
 
 
 if __name__ == "__main__":

@@ -20,14 +20,12 @@ REGISTERS = 64  # numbers; a multiple of what a vector instruction of any CPU ta
 class Layout:
     """How a member's parameters lie in one row of P numbers, block after block.
 
-    Each block is filled up with zeros to whole vector registers: what is left over at a block's
-    end is rounded otherwise, and would be other numbers in a model with one part more (law 1).
+    Each block is filled up with zeros to whole vector registers.
 
     Attributes:
-        blocks: name -> its parameters: name -> shape of one member's. A block is what one step of
-            the optimiser moves or leaves as a whole.
-        transposed: matrices lie column by column, as their gradients come out of a batched
-            matrix product; saves a copy a step.
+        blocks: Block name -> parameter name -> shape of one member's parameter. One step of the
+            optimiser moves a block as a whole or leaves it.
+        transposed: Whether matrices lie column by column.
     """
 
     blocks: Mapping[str, Mapping[str, torch.Size]]
@@ -35,12 +33,15 @@ class Layout:
 
     @property
     def shapes(self) -> dict[str, torch.Size]:
-        """Name -> shape of one member's parameter, in the order of the row."""
+        """Shape of one member's parameter by name, in the order of the row."""
         return {name: shape for block in self.blocks.values() for name, shape in block.items()}
 
     @functools.cached_property
     def spans(self) -> dict[str, tuple[int, int, int]]:
-        """Where each block lies: its start, the end of its numbers, and that of its padding."""
+        """Start, end of the numbers and end of the padding of each block in the row."""
+        # The fused optimiser rounds what fills no whole register otherwise than the rest. Without
+        # padding, a model with one part more would round other entries in that way, and a module
+        # that is off would no longer be bit-identical to one that is absent.
         spans, start = {}, 0
         for block, shapes in self.blocks.items():
             numbers = sum(shape.numel() for shape in shapes.values())
@@ -51,29 +52,29 @@ class Layout:
 
     @property
     def length(self) -> int:
-        """Numbers of a row, P."""
+        """Number of entries of a row, P."""
         return max((padded for *_, padded in self.spans.values()), default=0)
 
-    def row(self, member: Mapping[str, Tensor]) -> Tensor:
-        """A member's parameters as a row [P]."""
+    def member_row(self, member: Mapping[str, Tensor]) -> Tensor:
+        """Lay a member's parameters out as a row [P]."""
         parts = []
         for block, shapes in self.blocks.items():
-            parts += [self._lying(member[name]).reshape(-1) for name in shapes]
+            parts += [self._in_memory_order(member[name]).reshape(-1) for name in shapes]
             _, end, padded = self.spans[block]
             parts.append(torch.zeros(padded - end))
         return torch.cat(parts)
 
-    def row_of(self, flat_P: Tensor, layout: "Layout") -> Tensor:
-        """A row of another layout of the same parameters, as it lies in this one."""
-        return flat_P if layout == self else self.row(layout.member(flat_P))
+    def convert_row(self, flat_P: Tensor, layout: "Layout") -> Tensor:
+        """Convert a row [P] of another layout of the same parameters to this layout."""
+        return flat_P if layout == self else self.member_row(layout.member_parameters(flat_P))
 
-    def member(self, flat_P: Tensor) -> dict[str, Tensor]:
-        """A row as a member's own parameters on the CPU."""
+    def member_parameters(self, flat_P: Tensor) -> dict[str, Tensor]:
+        """Copy a row [P] into a member's own parameters on the CPU, by name."""
         views = self.views(flat_P[None])
         return {name: view[0].to("cpu").contiguous().clone() for name, view in views.items()}
 
     def views(self, flat_KP: Tensor) -> dict[str, Tensor]:
-        """Name -> [K, ...], sharing memory with the rows."""
+        """View rows [K, P] as parameters [K, ...] by name; they share memory."""
         views = {}
         for block, shapes in self.blocks.items():
             start, end, _ = self.spans[block]
@@ -87,14 +88,16 @@ class Layout:
         return views
 
     def flatten(self, values: Mapping[str, Tensor], rows_KP: Tensor) -> None:
-        """Write values like the views, [K, ...] each, into rows [K, P]; whole blocks only."""
+        """Write parameters [K, ...] by name into rows [K, P]; blocks are complete or absent."""
         for block, shapes in self.blocks.items():
             if shapes and next(iter(shapes)) in values:
                 start, end, _ = self.spans[block]
-                parts = [self._lying(values[name], 1).flatten(1) for name in shapes]
+                parts = [self._in_memory_order(values[name], 1).flatten(1) for name in shapes]
                 torch.cat(parts, dim=1, out=rows_KP[:, start:end])
 
-    def _lying(self, value: Tensor, leading: int = 0) -> Tensor:
+    def _in_memory_order(self, value: Tensor, leading: int = 0) -> Tensor:
+        # Gradients of a batched matrix product come out transposed; lying the same way saves a copy
+        # of every matrix per step.
         is_matrix = value.dim() == 2 + leading
         return value.transpose(-1, -2) if self.transposed and is_matrix else value
 
@@ -103,24 +106,26 @@ class Parameters:
     """K sets of parameters in one tensor [K, P].
 
     Attributes:
-        layout: of every row.
-        flat: [K, P].
-        axis: of the members in the leaves: 0, or None for a single one that lies as PyTorch
-            would have it.
-        leaves: name -> [K, ...], or [...] without that axis; views of `flat` that gradients are
-            taken of.
+        layout: Layout of every row.
+        flat: All parameters, float32 [K, P].
+        axis: Axis of the members in the leaves, 0; None for a single member whose leaves have
+            the shapes that PyTorch would give them.
+        leaves: Parameter name -> [K, ...], or [...] without a member axis; views of `flat` with
+            respect to which gradients are taken.
     """
 
     def __init__(self, layout: Layout, flat: Tensor) -> None:
         self.layout = layout
         self.flat = flat
+        # Alone and not transposed, a member's leaves are what PyTorch would have: one node of
+        # autograd less per parameter, which for large products is a tenth of the step.
         self.axis = 0 if len(flat) > 1 or layout.transposed else None
         self.leaves = {
             name: view.detach().requires_grad_() for name, view in self.views(flat).items()
         }
 
     def views(self, rows_KP: Tensor) -> dict[str, Tensor]:
-        """The parts of rows like `flat`, as the leaves lie in it."""
+        """View rows like `flat` as the leaves are laid out, by parameter name."""
         views = self.layout.views(rows_KP)
         return views if self.axis == 0 else {name: view[0] for name, view in views.items()}
 
@@ -133,15 +138,24 @@ class Parameters:
         transposed: bool,
         block_of: Callable[[str], str] = lambda name: WHOLE,
     ) -> "Parameters":
-        """From the parameters of each member, and the block that each parameter belongs to."""
+        """Stack the parameters of members.
+
+        Args:
+            members: Parameters of each member, by name.
+            device: Device of the stack.
+            transposed: Whether matrices lie column by column.
+            block_of: Block that a parameter belongs to, by parameter name.
+        """
         blocks: dict[str, dict[str, torch.Size]] = {}
         for name, value in members[0].items():
             blocks.setdefault(block_of(name), {})[name] = value.shape
         layout = Layout(blocks, transposed)
-        return cls(layout, torch.stack([layout.row(member) for member in members]).to(device))
+        return cls(
+            layout, torch.stack([layout.member_row(member) for member in members]).to(device)
+        )
 
-    def keep(self, rows: Tensor) -> "Parameters":
-        """Some of the members."""
+    def keep_rows(self, rows: Tensor) -> "Parameters":
+        """Copy the parameters of some members, by their row numbers."""
         return Parameters(self.layout, self.flat.index_select(0, rows))
 
 
@@ -163,20 +177,29 @@ class RowAdam:
         self.steps = dict.fromkeys(parameters.layout.blocks, 0)
         self.mean = torch.zeros_like(parameters.flat)
         self.square = torch.zeros_like(parameters.flat)
-        self._attach(parameters)
+        self._attach_parameters(parameters)
 
-    def keep(self, rows: Sequence[int], parameters: Parameters) -> None:
-        """Go on with some of the members, whose parameters these are."""
+    def keep_rows(self, rows: Sequence[int], parameters: Parameters) -> None:
+        """Keep the state of some members only.
+
+        Args:
+            rows: Row numbers of the members that stay.
+            parameters: Their parameters, in that order.
+        """
         index = torch.tensor(rows, device=self.mean.device)
         self.mean = self.mean.index_select(0, index)
         self.square = self.square.index_select(0, index)
         self.rates = [self.rates[row] for row in rows]
         self.decays = [self.decays[row] for row in rows]
-        self._attach(parameters)
+        self._attach_parameters(parameters)
 
     @torch.no_grad()
     def step(self, gradients: Mapping[str, Tensor]) -> None:
-        """Move every member by its gradients: name of a leaf -> gradient, of whole blocks."""
+        """Update every member in place.
+
+        Args:
+            gradients: Leaf name -> gradient, for complete blocks; absent blocks stay as they are.
+        """
         moved = [
             block
             for block, shapes in self._parameters.layout.blocks.items()
@@ -187,19 +210,22 @@ class RowAdam:
         if self._parameters.axis is None:
             for block in moved:
                 own = self._parameters.layout.blocks[block]
-                self._fused(block, [[gradients[name].contiguous() for name in own]])
+                self._update_fused(block, [[gradients[name].contiguous() for name in own]])
             return
         gradient_KP = self._gradient
         self._parameters.layout.flatten(gradients, gradient_KP)
         for block in moved:
             start, _, end = self._parameters.layout.spans[block]
             part_KP = gradient_KP[:, start:end]
+            # A row fits into a CPU's cache through the fused update; on a GPU the number of calls
+            # is what costs.
             if self.mean.device.type == "cpu":
-                self._fused(block, [[gradient_P] for gradient_P in part_KP.unbind(0)])
+                self._update_fused(block, [[gradient_P] for gradient_P in part_KP.unbind(0)])
             else:
-                self._all_rows(block, part_KP)
+                self._update_all_rows(block, part_KP)
 
-    def _attach(self, parameters: Parameters) -> None:
+    # Views are made once per set of members: making them costs more than the update of a small row.
+    def _attach_parameters(self, parameters: Parameters) -> None:
         self._parameters = parameters
         held = (parameters.flat, self.mean, self.square)
         # Block -> for each member the tensors that are moved: its parameters, means and squares.
@@ -215,7 +241,7 @@ class RowAdam:
                 rows = zip(*(whole[:, start:end].unbind(0) for whole in held), strict=True)
                 self._moved[block] = [[[part_P] for part_P in row] for row in rows]
 
-    def _fused(self, block: str, gradients: Sequence[list[Tensor]]) -> None:
+    def _update_fused(self, block: str, gradients: Sequence[list[Tensor]]) -> None:
         steps = torch.tensor(float(self.steps[block]), device=self.mean.device)
         for moved, own, rate, decay in zip(
             self._moved[block], gradients, self.rates, self.decays, strict=True
@@ -236,7 +262,7 @@ class RowAdam:
                 maximize=False,
             )
 
-    def _all_rows(self, block: str, gradient_KP: Tensor) -> None:
+    def _update_all_rows(self, block: str, gradient_KP: Tensor) -> None:
         start, _, end = self._parameters.layout.spans[block]
         flat, mean, square = (
             whole[:, start:end] for whole in (self._parameters.flat, self.mean, self.square)

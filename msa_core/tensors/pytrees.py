@@ -1,4 +1,4 @@
-"""Trees of tensors: a tensor, or a tuple or dict of trees."""
+"""Pytrees of tensors: a tensor, or a tuple or dict of pytrees."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -6,11 +6,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+# Not `torch.utils._pytree`: that is private and knows many more containers than are needed.
 Tree = Any
 
 
 def map_tensors(function: Callable[[Tensor], Tensor], tree: Tree) -> Tree:
-    """The tree with a function applied to each of its tensors."""
+    """Apply a function to each tensor of a pytree."""
     if isinstance(tree, dict):
         return {name: map_tensors(function, part) for name, part in tree.items()}
     if isinstance(tree, tuple):
@@ -19,39 +20,39 @@ def map_tensors(function: Callable[[Tensor], Tensor], tree: Tree) -> Tree:
 
 
 def tensors_of(tree: Tree) -> list[Tensor]:
-    """The tensors of a tree, in its order."""
+    """List the tensors of a pytree, in its order."""
     tensors: list[Tensor] = []
-    _collect(tree, tensors)
+    _collect_tensors(tree, tensors)
     return tensors
 
 
-def forms_of(tree: Tree) -> list[Any]:
-    """The names, shapes and types in a tree, in its order; trees of equal forms can be stacked."""
+def structure_of(tree: Tree) -> list[Any]:
+    """List names, shapes and types of a pytree; pytrees of equal structure can be stacked."""
     if isinstance(tree, dict):
-        return [(name, forms_of(part)) for name, part in tree.items()]
+        return [(name, structure_of(part)) for name, part in tree.items()]
     if isinstance(tree, tuple):
-        return [forms_of(part) for part in tree]
+        return [structure_of(part) for part in tree]
     return [tuple(tree.shape), tree.dtype]
 
 
-def filled(tree: Tree, tensors: Iterable[Tensor]) -> Tree:
-    """A tree of the same form with other tensors, in the order of `tensors_of`."""
+def fill_tree(tree: Tree, tensors: Iterable[Tensor]) -> Tree:
+    """Build a pytree of the same structure from tensors in the order of `tensors_of`."""
     rest = iter(tensors)
     return map_tensors(lambda _: next(rest), tree)
 
 
-def stacked(trees: Sequence[Tree]) -> Tree:
-    """Trees of one form as one tree, with an axis of them in front."""
+def stack_trees(trees: Sequence[Tree]) -> Tree:
+    """Stack pytrees of equal structure into one, along a new first axis."""
     parts = zip(*(tensors_of(tree) for tree in trees), strict=True)
-    return filled(trees[0], [torch.stack(own) for own in parts])
+    return fill_tree(trees[0], [torch.stack(own) for own in parts])
 
 
-def _collect(tree: Tree, tensors: list[Tensor]) -> None:
+def _collect_tensors(tree: Tree, tensors: list[Tensor]) -> None:
     if isinstance(tree, dict):
         for part in tree.values():
-            _collect(part, tensors)
+            _collect_tensors(part, tensors)
     elif isinstance(tree, tuple):
         for part in tree:
-            _collect(part, tensors)
+            _collect_tensors(part, tensors)
     else:
         tensors.append(tree)

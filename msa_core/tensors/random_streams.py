@@ -1,4 +1,4 @@
-"""Random streams with names, so that one module's draws never move another's (laws 1 and 2)."""
+"""Random streams with names: what one module draws never changes what another one draws."""
 
 import hashlib
 from dataclasses import dataclass
@@ -14,17 +14,19 @@ class Streams:
     else trains beside it.
 
     Attributes:
-        seed: the cell's seed.
-        salt: the placebo's name; `off` = no placebo.
+        seed: Seed of the cell.
+        salt: Name of the placebo; `off` for none.
     """
 
     seed: int
     salt: str = "off"
 
     def generator(self, *name: str | int, device: torch.device) -> torch.Generator:
-        """A fresh generator for the stream of this name, e.g. `("dropout", "head", epoch)`."""
+        """Create a fresh generator for a stream, named e.g. `("dropout", "head", epoch)`."""
         text = "/".join(str(part) for part in (self.seed, self.salt, *name))
+        # A hash and no counter: equal names give equal streams in any process and in any order.
         digest = hashlib.sha256(text.encode()).digest()
         generator = torch.Generator(device=device)
+        # One bit less than 64: PyTorch's seeds are signed.
         generator.manual_seed(int.from_bytes(digest[:8], "little") >> 1)
         return generator

@@ -7,22 +7,23 @@ import numpy as np
 import torch
 
 from msa_core.analysis.robustness import REPETITIONS, SHARES, RobustnessScore, robustness_curve
-from msa_core.data.batching import prepare
+from msa_core.data.batching import prepare_batch
 from msa_core.data.dataset import FloatArray, Split
-from msa_core.metrics import score
+from msa_core.metrics import score_predictions
 from msa_core.tensors.parameters import Parameters
+from msa_core.training.outcomes import Status
 from msa_core.training.pack_training import MemberResult
 from msa_core.vectorised.network import Network
-from msa_core.vectorised.pack_key import in_turn
+from msa_core.vectorised.pack_key import sequential_reason
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What a trained member does on test.
+    """Results of a trained member on the test split.
 
     Attributes:
-        metrics: name -> value, unrounded; an undefined metric is absent.
-        predictions: float32 [N], in the order of the split.
+        metrics: Name -> value, unrounded; an undefined metric is absent.
+        predictions: Predictions, float32 [N], in the order of the split.
     """
 
     metrics: Mapping[str, float]
@@ -35,21 +36,21 @@ def evaluate(
     """Predict the test split with the member's best epoch and score it.
 
     Raises:
-        ValueError: the member did not complete.
+        ValueError: The member did not complete.
     """
-    if result.status != "complete" or result.trained is None:
+    if result.status != Status.COMPLETE or result.trained is None:
         raise ValueError(f"only a complete member can be evaluated, this one is {result.status}")
     trained = result.trained
     place = torch.device(device)
-    vmapped = not in_turn(trained.config, place.type)
+    vmapped = not sequential_reason(trained.config, place.type)
     # As in training, a stack of one has a twin: the same predictions to the last bit.
     copies = 2 if vmapped else 1
     parameters = Parameters.stack([trained.state] * copies, place, transposed=vmapped)
     network = Network(trained.config, trained.features, vmapped=vmapped)
-    whole = prepare(test, trained.scaler, trained.config, place)
+    whole = prepare_batch(test, trained.scaler, trained.config, place)
     predictions = network.predict(parameters, whole)[0]
     return Evaluation(
-        metrics=score(trained.scheme, predictions, test.labels), predictions=predictions
+        metrics=score_predictions(trained.scheme, predictions, test.labels), predictions=predictions
     )
 
 
@@ -63,22 +64,22 @@ def robustness(
     repetitions: int = REPETITIONS,
     device: torch.device | str = "cpu",
 ) -> tuple[RobustnessScore, ...]:
-    """The metrics of a member against the share of test frames that it misses.
+    """Score a member against the share of test frames that are missing.
 
     A missing frame is the mean of train where features are standardised and zeros elsewhere, as in
     a training with `missing.frames`: zero, as the model sees it.
 
     Args:
-        result: of a complete member.
-        test: with all its frames.
-        rng: of the masks.
-        modalities: those that lose frames; None = all that the model reads.
-        shares: of frames missing, ascending, each in 0..1.
-        repetitions: draws of the masks at each share.
-        device: where it is predicted.
+        result: Result of a complete member.
+        test: Test split with all its frames.
+        rng: Generator of the masks.
+        modalities: Modalities that lose frames; None for all that the model reads.
+        shares: Shares of missing frames, ascending, each in 0..1.
+        repetitions: Number of draws of the masks per share.
+        device: Device of the predictions.
 
     Returns:
-        A row for each share, repetition and metric; `area_under_curve` sums a metric's up.
+        A row for each share, repetition and metric; `area_under_curve` sums a metric up.
 
     Raises:
         ValueError: the member did not complete; see also `robustness_curve`.

@@ -1,4 +1,4 @@
-"""What is known of one member while it trains, and how its training ended."""
+"""The run of one member: its curves and best epoch while it trains, and its result."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,23 +12,24 @@ from msa_core.config.schema import Config
 from msa_core.data.batching import Scaler
 from msa_core.data.dataset import FloatArray
 from msa_core.data.prepared import PreparedSplits
-from msa_core.metrics import SCHEMES, score
+from msa_core.metrics import SCHEMES, score_predictions
 from msa_core.tensors.parameters import Layout
-from msa_core.training.failures import NOT_FINITE, kind_of, last_lines, log_of
-from msa_core.vectorised.checkpoint import Checkpoint, State
+from msa_core.training.failures import kind_of, last_lines, traceback_lines
+from msa_core.training.outcomes import FailureKind, Status
+from msa_core.vectorised.checkpoint import Checkpoint, MemberState
 from msa_core.vectorised.pack_key import Member
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Trained:
-    """A model that can predict: what `evaluate` needs.
+class TrainedModel:
+    """A trained model, ready to be evaluated.
 
     Attributes:
-        config: how to build the network.
-        features: modality -> features a frame.
-        scaler: fitted on train.
-        state: parameters of the best epoch, on the CPU.
-        scheme: the label scheme it was trained for.
+        config: Configuration to build the network from.
+        features: Modality -> number of features per frame.
+        scaler: Scaler fitted on train.
+        state: Parameters of the best epoch by name, on the CPU.
+        scheme: Label scheme that it was trained for.
     """
 
     config: Config
@@ -40,31 +41,30 @@ class Trained:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MemberResult:
-    """How one training ended.
+    """The result of one training.
 
     Attributes:
-        member: what was trained.
-        status: `complete`, `pruned` (stopped by `on_epoch`) or `failed`.
-        reason: why it is not complete; empty if it is.
-        kind: of a failure, see `training.failures`; empty if it did not fail. A metric to monitor
-            that was undefined in every epoch is a number that is not finite (0 / 0), not an
-            exception.
-        log: the last lines of what a failed training said: the traceback or, where numbers were
-            not finite, those of the last epochs.
-        epochs: epochs trained.
-        best_epoch: the epoch restored, from 1; 0 if there is none. The last one of a procedure
-            that keeps it.
-        valid: validation metrics of the best epoch; an undefined metric is absent.
-        curve: name -> one value an epoch (NaN where undefined): `train.loss`, for every term
+        member: Configuration and seed that were trained.
+        status: Status; pruned if `on_epoch` stopped it.
+        reason: Reason why it is not complete; empty if it is.
+        kind: Kind of a failure, empty if it did not fail. A monitored metric that was undefined in
+            every epoch counts as not finite (0 / 0), not as an exception.
+        log: Last log lines of a failed training: the traceback or, where numbers were not finite,
+            the numbers of the last epochs.
+        epochs: Number of epochs trained.
+        best_epoch: Number of the restored epoch, from 1; 0 if there is none. The last epoch where
+            the training algorithm keeps that.
+        valid: Validation metrics of the best epoch; an undefined metric is absent.
+        curve: Name -> one value per epoch (NaN where undefined): `train.loss`, for every term
             `train.<term>` (raw) and `train.<term>.weighted`, and `valid.<metric>`.
-        seconds: wall time of this member: its share of each step that it trained in, those before
-            an interruption included.
-        company: members that trained in the same step at the end, itself included.
-        trained: the model of the best epoch; None if failed, or pruned before there was one.
+        seconds: Wall time of this member, in seconds: its share of each step that it trained in,
+            those before an interruption included.
+        company: Number of members in the same step at the end, itself included.
+        trained: Model of the best epoch; None if failed, or pruned before there was one.
     """
 
     member: Member
-    status: str
+    status: Status
     reason: str = ""
     kind: str = ""
     log: str = field(default="", repr=False)
@@ -74,11 +74,11 @@ class MemberResult:
     curve: Mapping[str, Sequence[float]]
     seconds: float
     company: int
-    trained: Trained | None = field(repr=False)
+    trained: TrainedModel | None = field(repr=False)
 
 
-class Run:
-    """What is known of one member while it trains."""
+class MemberRun:
+    """The run of one member while it trains."""
 
     def __init__(self, member: Member, data: PreparedSplits) -> None:
         """Start at epoch 0."""
@@ -89,20 +89,23 @@ class Run:
         self.start_over()
 
     def start_over(self) -> None:
-        """Go back to epoch 0; the time that was spent stays spent."""
-        self.status = "running"
-        self.reason = self.kind = self.log = ""
+        """Go back to epoch 0; the wall time so far still counts."""
+        self.status: Status | None = None  # while it trains
+        self.reason = self.log = ""
+        self.kind: FailureKind | str = ""
         self.epochs = 0
         self.curve: dict[str, list[float]] = {}
         self.valid: Mapping[str, float] = {}
         self.best_epoch = 0
         self.best_valid: Mapping[str, float] = {}
-        # The row of parameters of the best epoch on the CPU, and how they lie in it.
+        # Row of the best epoch's parameters on the CPU, and its layout. Taken apart into parameters
+        # only when the run ends: epochs improve often, and copying one row is cheap.
         self.best: tuple[Tensor, Layout] | None = None
         self.resumed_from: Checkpoint | None = None
 
-    def checkpoint(self, state: State) -> Checkpoint:
-        """Where it is between two epochs, with its part of the stack."""
+    def make_checkpoint(self, state: MemberState) -> Checkpoint:
+        """Make a checkpoint between two epochs, with the member's part of the stack."""
+        # Where the last epoch is the best one, its parameters are in the state already.
         apart = self.best is not None and self.best_epoch != self.epochs
         return Checkpoint(
             epochs=self.epochs,
@@ -111,12 +114,12 @@ class Run:
             valid=self.valid,
             best_epoch=self.best_epoch,
             best_valid=self.best_valid,
-            best=state.layout.row_of(*self.best) if self.best and apart else None,
+            best=state.layout.convert_row(*self.best) if self.best and apart else None,
             state=state,
         )
 
-    def resume(self, checkpoint: Checkpoint) -> None:
-        """Go on from a checkpoint; its group's stack restores the tensors."""
+    def resume_from(self, checkpoint: Checkpoint) -> None:
+        """Resume from a checkpoint; the group's stack restores the tensors."""
         self.resumed_from = checkpoint
         self.epochs, self.seconds = checkpoint.epochs, checkpoint.seconds
         self.curve = {name: list(values) for name, values in checkpoint.curve.items()}
@@ -129,46 +132,49 @@ class Run:
 
     @property
     def running(self) -> bool:
-        """Whether it has not come to its end."""
-        return self.status == "running"
+        """Whether it has not ended."""
+        return self.status is None
 
-    def seen_after(self, epoch: int) -> Mapping[str, float] | None:
-        """The validation metrics after an epoch; None if it did not come out of it finite."""
+    def metrics_after(self, epoch: int) -> Mapping[str, float] | None:
+        """Return the validation metrics after an epoch; None if it failed or never ran it."""
         if self.epochs == epoch:
-            return self.valid if self.status != "failed" else None
+            return self.valid if self.status != Status.FAILED else None
         if self.epochs < epoch:
             return None
         columns = {name: self.curve.get(f"valid.{name}") for name in SCHEMES[self.data.scheme]}
         after = {name: values[epoch - 1] for name, values in columns.items() if values}
         return {name: value for name, value in after.items() if not math.isnan(value)}
 
-    def end(self, status: str, reason: str = "") -> None:
-        """Come to an end that is no failure."""
+    def end_as(self, status: Status, reason: str = "") -> None:
+        """End without a failure."""
         self.status, self.reason = status, reason
 
-    def fail(self, kind: str, reason: str, log: str) -> None:
-        """Come to an end that is one."""
-        self.status, self.reason, self.kind, self.log = "failed", reason, kind, log
+    def fail(self, kind: FailureKind, reason: str, log: str) -> None:
+        """End with a failure."""
+        self.status, self.reason, self.kind, self.log = Status.FAILED, reason, kind, log
 
-    def fail_by(self, error: Exception) -> None:
+    def fail_from(self, error: Exception) -> None:
         """Fail because of an exception."""
-        self.fail(kind_of(error), reason_of(error), log_of(error))
+        self.fail(kind_of(error), reason_of(error), traceback_lines(error))
 
     def add_epoch(
         self, losses: Mapping[str, float], predictions: FloatArray, labels: FloatArray
     ) -> bool:
-        """Take in one more epoch; whether it is the best so far."""
+        """Record one more epoch; return whether it is the best so far."""
         self.epochs += 1
+        # Checked before scoring: metrics of NaN would be NaN or raise, and hide the reason.
         finite = bool(np.isfinite(predictions).all())
-        self.valid = score(self.data.scheme, predictions, labels) if finite else {}
-        self._record({**losses, **{f"valid.{name}": value for name, value in self.valid.items()}})
+        self.valid = score_predictions(self.data.scheme, predictions, labels) if finite else {}
+        self._append_values(
+            {**losses, **{f"valid.{name}": value for name, value in self.valid.items()}}
+        )
         if not math.isfinite(losses["train.loss"]):
             self._fail_by_numbers(f"the loss is not finite in epoch {self.epochs}")
         elif not finite:
             self._fail_by_numbers(
                 f"the predictions on valid are not finite after epoch {self.epochs}"
             )
-        elif self._improved():
+        elif self._has_improved():
             self.best_epoch, self.best_valid = self.epochs, self.valid
             return True
         return False
@@ -180,15 +186,15 @@ class Run:
         used_up = self.epochs >= train.epochs or waited >= train.patience
         if self.running and used_up:
             if self.best_epoch:
-                self.end("complete")
+                self.end_as(Status.COMPLETE)
             else:
                 self._fail_by_numbers(f"valid.{train.monitor} was undefined in every epoch")
 
     def result(self) -> MemberResult:
-        """How it ended; still running it counts as stopped now."""
+        """Return the result; a run that has not ended counts as stopped now."""
         status, reason = self.status, self.reason
-        if self.running:
-            status, reason = "pruned", f"stopped after epoch {self.epochs}"
+        if status is None:
+            status, reason = Status.PRUNED, f"stopped after epoch {self.epochs}"
         return MemberResult(
             member=self.member,
             status=status,
@@ -201,25 +207,26 @@ class Run:
             curve=self.curve,
             seconds=self.seconds,
             company=self.company,
-            trained=self._trained() if self.status != "failed" else None,
+            trained=self._trained_model() if self.status != Status.FAILED else None,
         )
 
-    def _trained(self) -> Trained | None:
-        """The model of the best epoch, taken apart into its parameters only now."""
+    def _trained_model(self) -> TrainedModel | None:
+        """Build the model of the best epoch; None if there is none."""
         if self.best is None:
             return None
         flat_P, layout = self.best
         scaler = self.data.scaler(self.member.config)
-        return Trained(
+        return TrainedModel(
             config=self.member.config,
             features={name: len(mean_D) for name, mean_D in scaler.mean.items()},
             scaler=scaler,
-            state=layout.member(flat_P),
+            state=layout.member_parameters(flat_P),
             scheme=self.data.scheme,
         )
 
-    def _record(self, values: Mapping[str, float]) -> None:
+    def _append_values(self, values: Mapping[str, float]) -> None:
         """Append to every curve; a value that is undefined in this epoch is NaN."""
+        # A curve that begins late, such as a metric that was undefined, is filled up from epoch 1.
         for name in {**self.curve, **values}:
             column = self.curve.setdefault(name, [math.nan] * (self.epochs - 1))
             column.append(values.get(name, math.nan))
@@ -233,14 +240,14 @@ class Run:
             + ", ".join(f"{name} {self.curve[name][epoch]:.6g}" for name in shown)
             for epoch in range(self.epochs)
         ]
-        self.fail(NOT_FINITE, reason, last_lines("\n".join([*lines, reason])))
+        self.fail(FailureKind.NOT_FINITE, reason, last_lines("\n".join([*lines, reason])))
 
     @property
     def _keeps_last(self) -> bool:
         config = self.member.config
         return bool(options_of(config, "procedure", config.procedure.kind).keeps_last)
 
-    def _improved(self) -> bool:
+    def _has_improved(self) -> bool:
         if self._keeps_last:
             return True
         monitor = self.member.config.train.monitor
@@ -253,5 +260,5 @@ class Run:
 
 
 def reason_of(error: Exception) -> str:
-    """An exception in a line of a table."""
+    """Write an exception in one line."""
     return f"{type(error).__name__}: {error}"

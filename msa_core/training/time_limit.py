@@ -1,4 +1,4 @@
-"""A limit to the time that a block of Python code takes."""
+"""A time limit for a block of Python code."""
 
 import signal
 import threading
@@ -13,16 +13,16 @@ SOON = 1e-3  # seconds; a timer of 0 would be none
 
 
 @contextmanager
-def at_most(seconds: float | None) -> Iterator[None]:
+def limit_time(seconds: float | None) -> Iterator[None]:
     """Raise `EpochTimeout` inside the block once it has taken so many seconds.
 
-    It is an alarm that Python answers between two of its own operations: an endless loop, a
-    `time.sleep` or a lock is found, one operation of a library that never comes back is not. Only
-    the main thread of a POSIX process can set one; elsewhere there is no limit. An alarm that was
-    set before goes on as if nothing had been.
+    It is an alarm that Python handles between two of its own operations: an endless loop, a
+    `time.sleep` or a lock is interrupted, one operation of a library that never returns is not.
+    Only the main thread of a POSIX process can set one; elsewhere there is no limit. An alarm that
+    was set before is kept.
 
     Args:
-        seconds: > 0; None = no limit.
+        seconds: Longest time, in seconds, > 0; None for no limit.
     """
     if seconds is None or not _can_set_alarms():
         yield
@@ -31,6 +31,7 @@ def at_most(seconds: float | None) -> Iterator[None]:
     def ring(number: int, frame: FrameType | None) -> None:
         raise EpochTimeout(f"an epoch took longer than {seconds:g} s")
 
+    # An alarm of the caller's may be set already; it is set again at the end, less the time spent.
     started = time.monotonic()
     handler = signal.signal(signal.SIGALRM, ring)
     left, interval = signal.setitimer(signal.ITIMER_REAL, seconds)

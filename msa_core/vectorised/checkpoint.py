@@ -1,9 +1,9 @@
 """Checkpoints: a member between two epochs, as bytes.
 
 They hold everything that the rest of its training depends on. Random streams are keyed by seed,
-name and epoch, so none of them is on its way. The bytes are a line that says what they are, with
-a checksum of what follows: tensors, numbers and names as PyTorch writes them, which are read by
-its restricted reader. Reading damaged or foreign bytes executes nothing.
+name and epoch, so no state of a generator is needed. The bytes are a header line with a checksum of
+what follows: tensors, numbers and names as PyTorch writes them, read by its restricted reader.
+Reading damaged or foreign bytes executes nothing.
 Shapes: P numbers of a member's row of parameters.
 """
 
@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from msa_core.config.rules import resolve
+from msa_core.config.rules import resolve_fields
 from msa_core.data.dataset import Splits
 from msa_core.tensors.parameters import Layout
 from msa_core.tensors.pytrees import Tree
@@ -30,20 +30,20 @@ LONGEST_LINE = 300  # of the first line, in bytes
 
 
 class CheckpointError(ValueError):
-    """Bytes that are no checkpoint of this member; the message says why."""
+    """Bytes that are no checkpoint of this member; the message gives the reason."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class State:
+class MemberState:
     """One member's part of a stack, on the CPU.
 
     Attributes:
-        layout: of the rows.
-        parameters: [P].
-        mean, square: [P], what Adam keeps.
-        steps: block of parameters -> steps of Adam.
-        kept: name -> what modules and the procedure keep for the next step.
-        labels: see `MemberLabels.state`.
+        layout: Layout of the rows.
+        parameters: Parameters, float32 [P].
+        mean, square: Running moments of Adam, float32 [P].
+        steps: Block of parameters -> number of Adam's steps.
+        kept: Buffer name -> buffer that modules and the training algorithm keep.
+        labels: State of generated labels, see `MemberLabels.state`.
     """
 
     layout: Layout
@@ -57,17 +57,18 @@ class State:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Checkpoint:
-    """A member between two epochs; see `MemberResult` for what is not said here.
+    """A member between two epochs.
 
     Attributes:
-        epochs: that are behind it.
-        seconds: that it has trained.
-        curve: of these epochs.
-        valid: validation metrics of the last epoch.
-        best_epoch: so far.
-        best_valid: validation metrics of that epoch.
-        best: its parameters [P]; None if there is none, or they are those of the state.
-        state: of its tensors.
+        epochs: Number of epochs trained.
+        seconds: Wall time of its training so far, in seconds.
+        curve: Name -> one value per epoch.
+        valid: Validation metrics of the last epoch.
+        best_epoch: Number of the best epoch so far, from 1; 0 if there is none.
+        best_valid: Validation metrics of the best epoch.
+        best: Parameters of the best epoch, float32 [P]; None if there is none, or if they are
+            those of the state.
+        state: Tensors of the member.
     """
 
     epochs: int
@@ -77,23 +78,23 @@ class Checkpoint:
     best_epoch: int
     best_valid: Mapping[str, float]
     best: Tensor | None
-    state: State
+    state: MemberState
 
 
 def identity_of(member: Member, splits: Splits, beside: str = "") -> str:
-    """Names the training that a checkpoint belongs to.
+    """Return a digest of the training that a checkpoint belongs to.
 
     Args:
-        member: what is trained.
-        splits: what it is trained on; their shapes and labels count.
-        beside: whatever else decides its numbers and is known to the caller.
+        member: Configuration and seed.
+        splits: Splits that it trains on; shapes and labels count.
+        beside: Text of whatever else decides its numbers and is known to the caller.
     """
     shapes = {
         f"{split.name}.{name}": list(array.shape)
         for split in (splits.train, splits.valid)
         for name, array in split.features.items()
     }
-    told = [FORMAT, torch.__version__, resolve(member.config), member.seed, shapes, beside]
+    told = [FORMAT, torch.__version__, resolve_fields(member.config), member.seed, shapes, beside]
     digest = hashlib.sha256(json.dumps([*told, splits.scheme], sort_keys=True).encode())
     for split in (splits.train, splits.valid):
         digest.update(np.ascontiguousarray(split.labels).data)
@@ -101,11 +102,11 @@ def identity_of(member: Member, splits: Splits, beside: str = "") -> str:
 
 
 def to_bytes(checkpoint: Checkpoint, identity: str) -> bytes:
-    """The bytes of a checkpoint.
+    """Serialise a checkpoint.
 
     Args:
-        checkpoint: of a member.
-        identity: see `identity_of`.
+        checkpoint: Checkpoint of a member.
+        identity: Digest of its training, from `identity_of`.
     """
     state = checkpoint.state
     content = {
@@ -132,20 +133,22 @@ def to_bytes(checkpoint: Checkpoint, identity: str) -> bytes:
     buffer = io.BytesIO()
     torch.save(content, buffer)
     payload = buffer.getvalue()
+    # PyTorch's reader may crash on damaged bytes; the checksum is compared before it reads any.
     checksum = hashlib.sha256(payload).hexdigest()
     return f"{MAGIC} {FORMAT} {identity} {checksum}\n".encode() + payload
 
 
 def from_bytes(content: bytes, identity: str) -> Checkpoint:
-    """The checkpoint that bytes hold.
+    """Read a checkpoint.
 
     Args:
-        content: the bytes.
-        identity: of the member that is to go on from them.
+        content: Bytes of `to_bytes`.
+        identity: Digest of the training that is to resume from it.
 
     Raises:
-        CheckpointError: they are damaged, of another format or of another training.
+        CheckpointError: The bytes are damaged, of another format or of another training.
     """
+    # Bounded: foreign bytes may hold no line end at all, and may be large.
     line, _, payload = content[: LONGEST_LINE + 1].partition(b"\n")
     magic, *told = line.decode("ascii", errors="replace").split(" ")
     if magic != MAGIC or len(told) != 3:
@@ -162,19 +165,21 @@ def from_bytes(content: bytes, identity: str) -> Checkpoint:
     if hashlib.sha256(payload).hexdigest() != told[2]:
         raise CheckpointError("the checkpoint is damaged: its checksum is not that of its content")
     try:
-        return _checkpoint(torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True))
+        return _checkpoint_from(
+            torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+        )
     except Exception as error:  # a foreign file with a true checksum can hold anything
         raise CheckpointError(f"the checkpoint can't be read: {error}") from None
 
 
-def _checkpoint(content: Mapping[str, Any]) -> Checkpoint:
+def _checkpoint_from(content: Mapping[str, Any]) -> Checkpoint:
     blocks = {
         block: {name: torch.Size(shape) for name, shape in shapes.items()}
         for block, shapes in content["blocks"].items()
     }
-    state = State(
+    state = MemberState(
         layout=Layout(blocks, content["transposed"]),
-        **{name: content[name] for name in State.__dataclass_fields__ if name != "layout"},
+        **{name: content[name] for name in MemberState.__dataclass_fields__ if name != "layout"},
     )
     rows = [state.parameters, state.mean, state.square]
     rows += [] if content["best"] is None else [content["best"]]

@@ -1,4 +1,4 @@
-"""What every member of a stack is to learn on train: the data's labels, or labels of its own.
+"""The labels of every member of a stack on train: the data's, or labels of its own.
 
 Shapes: K members, N utterances of train, B of a batch, H = width of a head's hidden layer.
 """
@@ -11,9 +11,9 @@ from torch import Tensor
 
 from msa_core.config.rules import head_width
 from msa_core.config.schema import Config
-from msa_core.data.batching import Batch, taken
+from msa_core.data.batching import Batch, take_rows
 from msa_core.modules.labels import MULTIMODAL, LabelGenerator
-from msa_core.tensors.pytrees import Tree, map_tensors, stacked
+from msa_core.tensors.pytrees import Tree, map_tensors, stack_trees
 from msa_core.tensors.random_streams import Streams
 from msa_core.vectorised.network import over_members
 
@@ -25,8 +25,9 @@ class MemberLabels:
     its stream ("labels",); the unimodal labels of an utterance go with its multimodal one.
 
     Attributes:
-        generates: whether unimodal labels are generated (`ulgm`).
-        state: of the generated ones, tensors [K, ...]; nothing else changes while members train.
+        generates: Whether unimodal labels are generated (`ulgm`).
+        state: State of the generated labels, pytree of tensors [K, ...]; nothing else changes
+            while members train.
     """
 
     def __init__(
@@ -39,15 +40,15 @@ class MemberLabels:
         *,
         vmapped: bool,
     ) -> None:
-        """As they are before the first epoch.
+        """Create the labels before the first epoch.
 
         Args:
-            config: that the members share the structure of.
-            train: the whole split.
-            heads: modalities that have a unimodal head.
-            bound: of the labels.
-            streams: of the K members.
-            vmapped: as their stack.
+            config: Configuration with the structure that the members share.
+            train: Split train.
+            heads: Modalities that have a unimodal head.
+            bound: Largest absolute label.
+            streams: Random streams of the K members.
+            vmapped: Whether their stack is vmapped.
         """
         self._train = train
         self._bound = bound
@@ -56,43 +57,46 @@ class MemberLabels:
         self.generates = config.loss.unimodal.kind == "ulgm" and bool(heads)
         self._heads = list(heads) if self.generates else []
         device = train.labels.device
-        # What a member takes for the labels of row n are those of row `_places[k, n]`.
+        # Member k's labels of row n are the data's labels of row `_places[k, n]`.
         self._places: Tensor | None = None
         if config.control.shuffled_labels:
-            self._places = torch.stack([_shuffled(len(train), own) for own in streams]).to(device)
+            self._places = torch.stack([_shuffled_rows(len(train), own) for own in streams]).to(
+                device
+            )
         widths = dict.fromkeys(self._heads, config.loss.unimodal.width)
         widths[MULTIMODAL] = head_width(config)
+        # Tensors and not objects: they are stacked, checkpointed and vmapped with the rest.
         self.state: Tree = {}
         if self.generates:
-            states = [self._generator(row, widths).state for row in range(len(streams))]
-            self.state = stacked(states)
+            states = [self._new_generator(row, widths).state for row in range(len(streams))]
+            self.state = stack_trees(states)
 
-    def given(self, batch: Batch) -> Batch:
-        """A batch [K, B, ...] with the labels that each member has for its rows."""
+    def batch_with_labels(self, batch: Batch) -> Batch:
+        """Return a batch [K, B, ...] with each member's own labels of its rows."""
         if self._places is not None:
             places_KB = self._places.gather(1, batch.rows)
             batch = dataclasses.replace(
                 batch,
-                labels=taken(self._train.labels, places_KB),
+                labels=take_rows(self._train.labels, places_KB),
                 unimodal_labels={
-                    name: taken(labels_N, places_KB)
+                    name: take_rows(labels_N, places_KB)
                     for name, labels_N in self._train.unimodal_labels.items()
                 },
             )
         return self._with_generated(batch) if self.generates else batch
 
     @torch.no_grad()
-    def move(self, epoch: int, rows_KB: Tensor, hidden: Mapping[str, Tensor]) -> None:
-        """Move the generated labels of a batch.
+    def update_labels(self, epoch: int, rows_KB: Tensor, hidden: Mapping[str, Tensor]) -> None:
+        """Update the generated labels of a batch.
 
         Args:
-            epoch: counts from 1.
-            rows_KB: rows of train.
-            hidden: head -> [K, B, H].
+            epoch: Number of the epoch, from 1.
+            rows_KB: Rows of train in the batch.
+            hidden: Head -> hidden vectors [K, B, H].
         """
 
         def of_member(state: Tree, rows_B: Tensor, hidden: Mapping[str, Tensor]) -> Tree:
-            generator = self._of(state)
+            generator = self._generator_of(state)
             generator.update(epoch, rows_B, hidden)
             return generator.state
 
@@ -101,55 +105,55 @@ class MemberLabels:
         )
 
     def start_epoch(self) -> None:
-        """Count anew what is counted within an epoch."""
+        """Reset the counts of an epoch."""
         if self.generates:
-            generator = self._of(self.state)
+            generator = self._generator_of(self.state)
             generator.start_epoch()
             self.state = generator.state
 
-    def summary(self, row: int) -> dict[str, float]:
-        """What a member's generated labels are worth a curve for: `train.unimodal.<m>.<what>`.
+    def summarise_member(self, row: int) -> dict[str, float]:
+        """Summarise a member's generated labels as curves `train.unimodal.<modality>.<what>`.
 
-        See `LabelGenerator.summary`.
+        See `LabelGenerator.summarise_labels`.
         """
         found = {}
         for name in self._heads:
-            # A member at a time: how a sum over several is rounded depends on how many there are.
-            generator = self._of(map_tensors(lambda tensor: tensor[row], self.state))
+            # One member at a time: rounding of a sum over several depends on their number.
+            generator = self._generator_of(map_tensors(lambda tensor: tensor[row], self.state))
             true_N = self._train.unimodal_labels.get(name)
             if true_N is not None and self._places is not None:
                 true_N = true_N[self._places[row]]
-            for what, value in generator.summary(name, true_N).items():
+            for what, value in generator.summarise_labels(name, true_N).items():
                 found[f"train.unimodal.{name}.{what}"] = value
         return found
 
-    def keep(self, index: Tensor) -> None:
-        """Go on with some of the members."""
+    def keep_members(self, index: Tensor) -> None:
+        """Keep the labels of some members only, by row number."""
         self.state = map_tensors(lambda tensor: tensor.index_select(0, index), self.state)
         if self._places is not None:
             self._places = self._places.index_select(0, index)
 
-    def _generator(self, row: int, widths: Mapping[str, int]) -> LabelGenerator:
+    def _new_generator(self, row: int, widths: Mapping[str, int]) -> LabelGenerator:
         labels_N = self._train.labels
         if self._places is not None:
             labels_N = labels_N[self._places[row]]
         return LabelGenerator(labels_N, widths, self._bound, self._options)
 
-    def _of(self, state: Tree) -> LabelGenerator:
-        return LabelGenerator.of(state, self._bound, self._options)
+    def _generator_of(self, state: Tree) -> LabelGenerator:
+        return LabelGenerator.from_state(state, self._bound, self._options)
 
     def _with_generated(self, batch: Batch) -> Batch:
         def of_member(state: Tree, rows_B: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-            generator = self._of(state)
+            generator = self._generator_of(state)
             return (
                 {name: generator.labels[name][rows_B] for name in self._heads},
-                {name: generator.weights(name, rows_B) for name in self._heads},
+                {name: generator.row_weights(name, rows_B) for name in self._heads},
             )
 
         labels, weights = over_members(of_member, self._vmapped)(self.state, batch.rows)
         return dataclasses.replace(batch, unimodal_labels=labels, unimodal_weights=weights)
 
 
-def _shuffled(count: int, streams: Streams) -> Tensor:
+def _shuffled_rows(count: int, streams: Streams) -> Tensor:
     generator = streams.generator("labels", device=torch.device("cpu"))
     return torch.randperm(count, generator=generator)

@@ -3,7 +3,7 @@
 The members of a pack share everything that fixes shapes and the steps of a training: the
 architecture, the terms of the loss, the batch size. They are free in the numbers that enter a
 step as numbers: seed, learning rate, weight decay, dropout, the weight of a term that is there.
-A field says so by `varies=True` in its declaration (`msa_core.config.schema`).
+Such a field has `varies=True` in its declaration (`msa_core.config.schema`).
 """
 
 import hashlib
@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from msa_core.config.fields import used_modalities
-from msa_core.config.kinds import chosen, entry_of, options_of
+from msa_core.config.kinds import chosen_kinds, options_class, options_of
 from msa_core.config.paths import Value, fields_of
-from msa_core.config.rules import fused_entries, resolve
+from msa_core.config.rules import fused_entries, resolve_fields
 from msa_core.config.schema import Config
 
 
@@ -31,13 +31,14 @@ class PackSize:
     """How large packs of one key should be on one kind of device, and why.
 
     Attributes:
-        pack_key: of the members.
-        data: fingerprint of the data; empty if unknown.
+        pack_key: Pack key of the members.
+        data: Fingerprint of the data; empty if unknown.
         device: `cpu`, or the name of the accelerator.
-        size: members in one step.
-        seconds: members -> wall time of one step, for each member.
-        memory: members -> bytes at the peak, for all of them; empty where it can't be measured.
-        share: bytes that one worker may use; 0 = unknown.
+        size: Number of members in one step.
+        seconds: Number of members -> wall time of one step per member, in seconds.
+        memory: Number of members -> peak memory of all of them, in bytes; empty where it cannot be
+            measured.
+        share: Memory that one worker may use, in bytes; 0 if unknown.
     """
 
     pack_key: str
@@ -49,38 +50,36 @@ class PackSize:
     share: int
 
 
-def structure(config: Config) -> dict[str, Value]:
-    """The active fields that members of a pack must agree in.
-
-    A weight is free, but whether it is 0 is not: a term or a head of weight 0 is left out, and
-    0 times NaN would be NaN.
-    """
+def shared_fields(config: Config) -> dict[str, Value]:
+    """List the active fields that members of a pack must agree in."""
     shared: dict[str, Value] = {}
     planned = options_of(config, "procedure", config.procedure.kind).plans_epochs
-    for path, value in resolve(config).items():
-        if not _varies(path) or (planned and path == "train.epochs"):
+    for path, value in resolve_fields(config).items():
+        if not _may_vary(path) or (planned and path == "train.epochs"):
             shared[path] = value
         elif path.endswith(".weight"):
+            # A weight is free, but whether it is 0 is not: a term of weight 0 is left out of the
+            # model, and multiplying it instead would let 0 x NaN into the loss.
             shared[path] = bool(value)
     return shared
 
 
 def pack_key(config: Config) -> str:
-    """Names what may share a pack: configurations with equal keys may."""
-    text = json.dumps(structure(config), sort_keys=True, separators=(",", ":"))
+    """Return the key of the packs that a configuration may be in, 16 hexadecimal digits."""
+    text = json.dumps(shared_fields(config), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def free_numbers(config: Config) -> dict[str, float]:
-    """The active numbers in a step that may differ from member to member, by dotted path.
+    """Collect the active numbers of a step that may differ between members, by dotted path.
 
     Those of the optimiser and of the modules that draw random numbers go other ways.
     """
     return {
         path: float(value)
-        for path, value in resolve(config).items()
+        for path, value in resolve_fields(config).items()
         if path.split(".")[0] in ("model", "loss", "procedure")
-        and _varies(path)
+        and _may_vary(path)
         and not path.endswith(".dropout")
     }
 
@@ -88,23 +87,22 @@ def free_numbers(config: Config) -> dict[str, float]:
 LARGEST_MATRIX_ON_A_CPU = 2**18  # entries of a weight, between layers of one model
 
 
-def in_turn(config: Config, device: str) -> str:
-    """Why a configuration's members train one after another; empty if they train together.
-
-    A rule and no measurement, so that a cell's numbers do not depend on how busy a machine was.
+def sequential_reason(config: Config, device: str) -> str:
+    """Return why a configuration's members train sequentially; empty if they train in packs.
 
     Args:
-        config: of the members.
+        config: Configuration of the members.
         device: `cpu` or `cuda`.
     """
+    # A rule and no measurement: a cell's last digits must not depend on how busy a machine was.
     if device != "cpu":
         return ""
     for family in ("encoder", "fusion"):
-        for kind in chosen(config, family):
-            if reason := in_turn_on_a_cpu(family, kind):
+        for kind in chosen_kinds(config, family):
+            if reason := sequential_kind_reason(family, kind):
                 return reason
     widths = [getattr(config.model, name).width for name in used_modalities(config)]
-    largest = max(_matrices(config, widths))
+    largest = max(_matrix_entries(config, widths))
     if largest > LARGEST_MATRIX_ON_A_CPU:
         return (
             f"a weight of {largest:,} entries keeps a core busy by itself (up to "
@@ -113,13 +111,13 @@ def in_turn(config: Config, device: str) -> str:
     return ""
 
 
-def in_turn_on_a_cpu(family: str, kind: str) -> str:
-    """Why everything with a kind of encoder or fusion trains in turn on a CPU; else empty."""
-    return str(getattr(entry_of(family, kind), "in_turn_on_a_cpu", ""))
+def sequential_kind_reason(family: str, kind: str) -> str:
+    """Return why a kind of encoder or fusion trains sequentially on a CPU; empty if it packs."""
+    return str(getattr(options_class(family, kind), "in_turn_on_a_cpu", ""))
 
 
-def _matrices(config: Config, widths: Sequence[int]) -> list[int]:
-    """Entries of the weights between the layers of a model, whatever its features."""
+def _matrix_entries(config: Config, widths: Sequence[int]) -> list[int]:
+    """List the numbers of entries of the weights between the layers of a model."""
     common = config.model.projection.width
     encoders = [width * max(width, common) for width in widths]
     linear = config.model.fusion.head == "linear"
@@ -129,6 +127,6 @@ def _matrices(config: Config, widths: Sequence[int]) -> list[int]:
     return encoders + heads
 
 
-def _varies(path: str) -> bool:
+def _may_vary(path: str) -> bool:
     info, _ = fields_of(Config)[path]
     return info.varies

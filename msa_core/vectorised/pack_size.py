@@ -1,4 +1,4 @@
-"""How many members should train in one step: a short measurement on the device at hand."""
+"""The number of members that train in one step, measured briefly on the device at hand."""
 
 import ctypes
 import time
@@ -12,7 +12,7 @@ from msa_core.vectorised.pack_key import Member, PackSize, pack_key
 from msa_core.vectorised.stack import Stack
 
 LARGEST = {"cpu": 64, "cuda": 256}
-STEPS = 4
+STEPS = 4  # timed per size; the fastest counts, since other programs only ever slow one down
 # A larger pack is taken if its members are at most this much slower: on a machine that does other
 # things too a measurement is wrong by more, and a pack that is too small costs more.
 NEARLY_BEST = 1.1
@@ -22,7 +22,7 @@ SHARE_USED = 0.8  # of the memory: an epoch may need a little more than the step
 
 
 def device_name(device: torch.device | str) -> str:
-    """What a measurement holds for."""
+    """Name the device that a measurement holds for."""
     place = torch.device(device)
     return torch.cuda.get_device_name(place) if place.type == "cuda" else place.type
 
@@ -41,11 +41,11 @@ def measure_pack_size(
     result decides how fast cells are trained, and none of their numbers.
 
     Args:
-        member: what the members are like; its configuration must be one that packs.
-        data: train and valid.
-        device: to measure on.
-        most: no more members than this will ever be asked for.
-        share: bytes that may be used; 0 = no limit.
+        member: Example of the members; its configuration must be one that packs.
+        data: Splits train and valid.
+        device: Device to measure on.
+        most: Largest number of members that will ever be asked for; None for any.
+        share: Memory that may be used, in bytes; 0 for no limit.
     """
     place = torch.device(device)
     largest = min(LARGEST[place.type], max(2, most or LARGEST[place.type]))
@@ -53,12 +53,12 @@ def measure_pack_size(
     memory: dict[int, int] = {}
     started, size, worse = time.perf_counter(), 2, 0
     while worse < 2 and time.perf_counter() - started < SECONDS:
-        if share and seconds and _bytes_of(size, memory) > SHARE_USED * share:
+        if share and seconds and _peak_bytes(size, memory) > SHARE_USED * share:
             break
         peak = PeakMemory(place)
         members = [Member(member.config, seed) for seed in range(size)]
         try:
-            step = Stack(members, data, place, vmapped=True).seconds_a_step(STEPS)
+            step = Stack(members, data, place, vmapped=True).seconds_per_step(STEPS)
         except (MemoryError, RuntimeError):  # too large; PyTorch has no error of its own on a CPU
             if not seconds:
                 raise
@@ -66,7 +66,7 @@ def measure_pack_size(
         much_slower = seconds and step / size > MUCH_SLOWER * min(seconds.values())
         worse = worse + 1 if much_slower else 0
         seconds[size] = step / size
-        used = peak.bytes()
+        used = peak.peak_bytes()
         if used is not None:
             memory[size] = used
         if size == largest:
@@ -75,23 +75,23 @@ def measure_pack_size(
     return PackSize(
         pack_key=pack_key(member.config),
         device=device_name(place),
-        size=_chosen(seconds, memory, share),
+        size=_choose_size(seconds, memory, share),
         seconds={str(count): value for count, value in seconds.items()},
         memory={str(count): value for count, value in memory.items()},
         share=share,
     )
 
 
-def _chosen(seconds: Mapping[int, float], memory: Mapping[int, int], share: int) -> int:
+def _choose_size(seconds: Mapping[int, float], memory: Mapping[int, int], share: int) -> int:
     fitting = [
-        size for size in seconds if not share or _bytes_of(size, memory) <= SHARE_USED * share
+        size for size in seconds if not share or _peak_bytes(size, memory) <= SHARE_USED * share
     ] or [min(seconds)]
     best = min(seconds[size] for size in fitting)
     return max(size for size in fitting if seconds[size] <= NEARLY_BEST * best)
 
 
-def _bytes_of(size: int, memory: Mapping[int, int]) -> float:
-    """Peak memory of a pack: measured, or on the line through the two largest measured ones."""
+def _peak_bytes(size: int, memory: Mapping[int, int]) -> float:
+    """Return the peak memory of a pack: measured, or extrapolated from the two largest sizes."""
     if size in memory or not memory:
         return memory.get(size, 0)
     *_, last = memory
@@ -103,7 +103,7 @@ def _bytes_of(size: int, memory: Mapping[int, int]) -> float:
 
 
 class PeakMemory:
-    """The most memory that was used since it was made, beyond what was in use then."""
+    """Peak memory since this was created, beyond what was in use then."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -112,18 +112,19 @@ class PeakMemory:
             self.before = torch.cuda.memory_allocated(device)
             return
         self._reset = _reset_peak()
-        self.before = _status("VmRSS") if self._reset else 0
+        self.before = _process_status("VmRSS") if self._reset else 0
 
-    def bytes(self) -> int | None:
-        """Bytes; None if this system can't tell."""
+    def peak_bytes(self) -> int | None:
+        """Return the peak in bytes; None where the system cannot measure it."""
         if self.device.type == "cuda":
             return int(torch.cuda.max_memory_allocated(self.device)) - self.before
-        return max(0, _status("VmHWM") - self.before) if self._reset else None
+        return max(0, _process_status("VmHWM") - self.before) if self._reset else None
 
 
 def _reset_peak() -> bool:
-    """Give freed memory back and let Linux forget the peak; whether it could."""
+    """Reset the peak that Linux counts; return whether it could."""
     try:
+        # Freed memory that the C library still holds would count as used already.
         ctypes.CDLL(None).malloc_trim(0)
         Path("/proc/self/clear_refs").write_text("5")
     except (OSError, AttributeError):
@@ -131,7 +132,7 @@ def _reset_peak() -> bool:
     return True
 
 
-def _status(name: str) -> int:
+def _process_status(name: str) -> int:
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(f"{name}:"):
             return int(line.split()[1]) * 1024

@@ -1,7 +1,7 @@
-"""What a step does to a batch of every member of a stack, up to the optimiser.
+"""The step of a stack, from a batch of every member up to the gradients.
 
-It is written for one member and put over all of them by `torch.func.vmap`, and what PyTorch does
-for it is recorded once and then repeated.
+It is written for one member and mapped over all of them by `torch.func.vmap`; the operations behind
+it are recorded once and then replayed.
 Shapes: K members, B utterances of a batch, L values logged, W = width of a layer.
 """
 
@@ -13,8 +13,8 @@ from torch import Tensor
 
 from msa_core.config.schema import Config
 from msa_core.data.batching import Batch
-from msa_core.model import Output
-from msa_core.objective import loss_terms, weighted
+from msa_core.model import ModelOutput
+from msa_core.objective import loss_terms, weighted_value
 from msa_core.procedures.base import Move, Procedure, StepView
 from msa_core.tensors.parameters import Parameters
 from msa_core.tensors.pytrees import Tree
@@ -25,14 +25,14 @@ from msa_core.vectorised.pack_key import Member, free_numbers
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """What came of a step.
+    """Results of a step.
 
     Attributes:
-        values: [K, L] of what is logged at every step.
-        gradients: leaf -> as it, of the blocks that move.
-        hidden: head -> [K, B, H], what generated labels are made from.
-        kept: name -> [K, ...], what modules keep for the next step.
-        measured: [K, M] of what is logged once an epoch; no columns at other steps.
+        values: Values logged at every step, [K, L].
+        gradients: Leaf name -> gradient shaped like the leaf, for the blocks that move.
+        hidden: Head -> hidden vectors [K, B, H], from which labels are generated.
+        kept: Buffer name -> [K, ...], kept by modules for the next step.
+        measured: Values logged once per epoch, [K, M]; no columns at other steps.
     """
 
     values: Tensor
@@ -43,7 +43,7 @@ class StepResult:
 
 
 class StepFunction:
-    """The step of some members, as long as they are together."""
+    """The step of a fixed set of members; made anew when members leave."""
 
     def __init__(
         self,
@@ -55,36 +55,36 @@ class StepFunction:
         *,
         keeps_hidden: bool,
     ) -> None:
-        """Nothing recorded yet.
+        """Prepare the step.
 
         Args:
-            config: that the members share the structure of.
-            network: theirs.
-            procedure: theirs.
-            members: K of them; each has its own numbers.
-            parameters: of all of them; moved in place.
-            keeps_hidden: whether labels are generated.
+            config: Configuration with the structure that the members share.
+            network: Network of the members.
+            procedure: Training algorithm of the members.
+            members: K members, each with its own free numbers.
+            parameters: Parameters of all members; updated in place.
+            keeps_hidden: Whether hidden vectors are returned, because labels are generated.
         """
         self._config = config
         self._network = network
         self._procedure = procedure
         self._parameters = parameters
         self._keeps_hidden = keeps_hidden
-        self._modifies = bool(procedure.fresh())
+        self._modifies = bool(procedure.initial_state())
         device = parameters.flat.device
         own = [free_numbers(member.config) for member in members]
         self._numbers = {
             name: torch.tensor([numbers[name] for numbers in own], device=device) for name in own[0]
         }
-        self._draws = network.model.draws()
-        self._rates = _rates(network, members, device)
+        self._draws = network.model.stochastic_modules()
+        self._rates = _stochastic_rates(network, members, device)
         self._recordings: dict[tuple[Move, bool], Recordings] = {}
-        # Of what is logged, by move: at every step, and once an epoch.
+        # Names of the logged values by move: of every step, and of an epoch's first.
         self.names: dict[Move, tuple[str, ...]] = {}
         self.measured_names: dict[Move, tuple[str, ...]] = {}
 
-    def rates(self, name: str) -> list[float]:
-        """The members' own rates of a module that draws."""
+    def member_rates(self, name: str) -> list[float]:
+        """Return the members' own rates of a stochastic module."""
         return self._rates[name][0]
 
     def __call__(
@@ -97,22 +97,23 @@ class StepFunction:
         *,
         measures: bool,
     ) -> StepResult:
-        """Losses and gradients.
+        """Compute losses and gradients.
 
         Args:
-            move: what moves.
-            batch: [K, B, ...].
-            drawn: module -> its random numbers [K, B, ...].
-            kept: name -> [K, ...], what modules and the procedure keep.
-            replayed: parts of a batch and random numbers, as above, of a move that replays.
-            measures: log also what is logged once an epoch.
+            move: Update step of the training algorithm.
+            batch: Batch of every member, [K, B, ...].
+            drawn: Module -> its random numbers, [K, B, ...].
+            kept: Buffer name -> [K, ...], kept by modules and by the algorithm.
+            replayed: Parts of a batch and random numbers, as above, for a move with experience
+                replay.
+            measures: Whether values that are logged once per epoch are computed too.
         """
-        inputs = batch.parts(), dict(drawn), dict(kept), replayed
+        inputs = batch.to_pytree(), dict(drawn), dict(kept), replayed
 
         def function(inputs: Tree) -> Tree:
             return self._losses_and_gradients(move, inputs, measures)
 
-        with self._network.rounding():
+        with self._network.matmul_precision():
             if self._network.vmapped:
                 recordings = self._recordings.setdefault((move, measures), Recordings())
                 values = recordings.call(function, inputs)
@@ -135,9 +136,11 @@ class StepFunction:
             parts: Tree,
             replayed: Tree,
         ) -> Tree:
-            def seen(parts: Tree, drawn: Tree, only: Sequence[str] | None) -> tuple[Batch, Output]:
+            def seen(
+                parts: Tree, drawn: Tree, only: Sequence[str] | None
+            ) -> tuple[Batch, ModelOutput]:
                 handed = {
-                    f"{name}.drawn": self._draws[name].handed(own, rates[name])
+                    f"{name}.drawn": self._draws[name].prepare_draws(own, rates[name])
                     for name, own in drawn.items()
                 }
                 batch = Batch(**parts)
@@ -145,7 +148,7 @@ class StepFunction:
                 return batch, self._network(tensors, batch, numbers, only)
 
             batch, output = seen(parts, drawn, move.only)
-            kept_after = {**kept, **self._network.kept(kept)} if move.remembers else kept
+            kept_after = {**kept, **self._network.kept_buffers(kept)} if move.remembers else kept
             # Named one by one, all modalities give no term of several.
             everything = self._procedure.modalities
             again = seen(replayed[0], replayed[1], everything) if replayed[0] else None
@@ -153,9 +156,9 @@ class StepFunction:
             of_loss = loss_terms(self._config, output, batch, numbers)
             terms = self._procedure.terms(move, of_loss, view)
             raw_L = torch.stack([term.raw for term in terms.values()])
-            weighted_L = torch.stack([weighted(term) for term in terms.values()])
+            weighted_L = torch.stack([weighted_value(term) for term in terms.values()])
             loss = weighted_L.sum()
-            beside = _without(output.logged, [name for name in of_loss if name not in terms])
+            beside = _without_terms(output.logged, [name for name in of_loss if name not in terms])
             names[:] = [tuple(terms), tuple(beside)]
             logged = [value.reshape(1) for value in beside.values()]
             logged_M = torch.cat(logged) if logged else raw_L[:0]
@@ -166,7 +169,7 @@ class StepFunction:
                 hidden,
                 kept_after,
                 logged_M.detach(),
-                self._procedure.witness(move, view),
+                self._procedure.save_activations(move, view),
             )
 
         axis = self._parameters.axis
@@ -177,7 +180,7 @@ class StepFunction:
         )
         raw_KL, weighted_KL = values
         terms, logged_names = names
-        self.names[move] = _named(terms)
+        self.names[move] = _value_names(terms)
         # Not of what is logged: a recorded step then leaves that out.
         measured_KM = raw_KL.detach()[:, :0]
         if measures:
@@ -189,19 +192,19 @@ class StepFunction:
                 *(f"train.{name}" for name in logged_names),
             )
         # No member's loss depends on another's parameters.
-        gradients = self._gradients(losses_K.sum(), move.blocks)
-        gradients, kept_after = self._modified(move, gradients, witness, kept_after)
+        gradients = self._block_gradients(losses_K.sum(), move.blocks)
+        gradients, kept_after = self._modify_gradients(move, gradients, witness, kept_after)
         values_KL = torch.cat([losses_K[:, None], raw_KL, weighted_KL], dim=1)
         return values_KL, gradients, hidden, kept_after, measured_KM
 
-    def _gradients(self, loss: Tensor, blocks: Sequence[str]) -> dict[str, Tensor]:
+    def _block_gradients(self, loss: Tensor, blocks: Sequence[str]) -> dict[str, Tensor]:
         names = [name for block in blocks for name in self._parameters.layout.blocks[block]]
         leaves = [self._parameters.leaves[name] for name in names]
         found = torch.autograd.grad(loss, leaves, materialize_grads=True)
         return dict(zip(names, found, strict=True))
 
     def _gradient_shares(self, weighted_KL: Tensor) -> Tensor:
-        """Each term's share of the sum of the terms' gradient norms, [K, L]; none of a single."""
+        """Compute each term's share of the sum of gradient norms, [K, L]; [K, 0] of one term."""
         if weighted_KL.shape[1] < 2:
             return weighted_KL.detach()[:, :0]
         leaves = list(self._parameters.leaves.values())
@@ -210,13 +213,13 @@ class StepFunction:
             found = torch.autograd.grad(term_K.sum(), leaves, allow_unused=True, retain_graph=True)
             # Not filled up with zeros: a longer sum is rounded otherwise, and parameters that
             # nothing reads must not be seen in any number.
-            norms.append(self._norms([one for one in found if one is not None]))
+            norms.append(self._gradient_norms([one for one in found if one is not None]))
         norms_KL = torch.stack(norms, dim=1)
         total_K1 = norms_KL.sum(dim=1, keepdim=True)
         return norms_KL / torch.where(total_K1 > 0, total_K1, 1.0)
 
-    def _norms(self, gradients: Sequence[Tensor]) -> Tensor:
-        """Of each member's gradients, [K]."""
+    def _gradient_norms(self, gradients: Sequence[Tensor]) -> Tensor:
+        """Compute the norm of each member's gradients, [K]."""
         if self._parameters.axis is None:
             return torch.stack([one.square().sum() for one in gradients]).sum()[None].sqrt()
         flat = [one.flatten(start_dim=1) for one in gradients]
@@ -224,11 +227,11 @@ class StepFunction:
         rows_KP = torch.cat(flat, dim=1).unbind(0)
         return torch.stack([row_P.square().sum() for row_P in rows_KP]).sqrt()
 
-    def _modified(
+    def _modify_gradients(
         self, move: Move, gradients: dict[str, Tensor], witness: Tree, kept: dict[str, Tensor]
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         def of_member(gradients: Tree, witness: Tree, kept: Tree) -> Tree:
-            return self._procedure.modified(move, gradients, witness, kept)
+            return self._procedure.modify_gradients(move, gradients, witness, kept)
 
         if not self._modifies:
             return gradients, kept
@@ -240,8 +243,8 @@ class StepFunction:
         return (changed if axis == 0 else {n: g[0] for n, g in changed.items()}), kept
 
 
-def _without(logged: Mapping[str, Tensor], dropped: Sequence[str]) -> dict[str, Tensor]:
-    """What is logged, less what belongs to terms that do not count."""
+def _without_terms(logged: Mapping[str, Tensor], dropped: Sequence[str]) -> dict[str, Tensor]:
+    """Drop logged values that belong to terms outside this move."""
     return {
         name: value
         for name, value in logged.items()
@@ -249,7 +252,7 @@ def _without(logged: Mapping[str, Tensor], dropped: Sequence[str]) -> dict[str, 
     }
 
 
-def _named(terms: Sequence[str]) -> tuple[str, ...]:
+def _value_names(terms: Sequence[str]) -> tuple[str, ...]:
     return (
         "train.loss",
         *(f"train.{name}" for name in terms),
@@ -257,13 +260,17 @@ def _named(terms: Sequence[str]) -> tuple[str, ...]:
     )
 
 
-def _rates(
+def _stochastic_rates(
     network: Network, members: Sequence[Member], device: torch.device
 ) -> dict[str, tuple[list[float], Tensor]]:
-    """Module that draws -> the members' rates; sets its own to the largest of them."""
-    own = [network.like(member.config).draws() for member in members]
+    """Collect the members' rates of each stochastic module, and set its own to the largest.
+
+    Random numbers are drawn once for all members, so they must be drawn wherever one member has a
+    rate above 0.
+    """
+    own = [network.build_like(member.config).stochastic_modules() for member in members]
     rates = {}
-    for name, module in network.model.draws().items():
+    for name, module in network.model.stochastic_modules().items():
         of_members = [draws[name].rate for draws in own]
         module.rate = max(of_members)
         rates[name] = (of_members, torch.tensor(of_members, device=device))

@@ -12,7 +12,7 @@ import torch
 
 from msa_core.config.paths import replace
 from msa_core.config.schema import MODALITIES, PAIRS, Config, PlantedConfig
-from msa_core.data.planted import planted
+from msa_core.data.planted import generate_planted
 from msa_core.training.pack_training import train_pack
 from msa_core.vectorised.pack_key import Member
 
@@ -51,7 +51,7 @@ CASES = {
 def curves_of(case):
     """The loss, its terms and the validation error, one value an epoch."""
     config = replace(Config(), {**BASE, **CASES[case]})
-    (result,) = train_pack([Member(config, 0)], planted(RECIPE).splits)
+    (result,) = train_pack([Member(config, 0)], generate_planted(RECIPE).splits)
     return {
         name: values
         for name, values in result.curve.items()

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 import torch
 
-from msa_core.config.paths import fields_of, get, replace
-from msa_core.config.rules import is_active, resolve, restrict
+from msa_core.config.paths import fields_of, replace, value_at
+from msa_core.config.rules import is_active, resolve_fields, restrict_to
 from msa_core.config.schema import MODALITIES, PAIRS, Config, PlantedConfig
-from msa_core.data.planted import planted
+from msa_core.data.planted import generate_planted
 from msa_core.data.prepared import PreparedSplits
 from msa_core.model import build_model, fresh_parameters
 from msa_core.modules.alignment import pairs
@@ -25,7 +25,7 @@ from msa_core.objective import loss_terms
 from msa_core.tensors.random_streams import Streams
 from msa_core.training.pack_training import train_pack
 from msa_core.vectorised import stack, step
-from msa_core.vectorised.pack_key import Member, in_turn
+from msa_core.vectorised.pack_key import Member, sequential_reason
 from tests.cases.paths import REPOSITORY
 
 PACKAGE = REPOSITORY / "msa_core"
@@ -53,14 +53,14 @@ NO_HEADS = {f"loss.unimodal.{name}.weight": 0 for name in MODALITIES}
 
 @pytest.fixture(scope="module")
 def splits():
-    return planted(RECIPE).splits
+    return generate_planted(RECIPE).splits
 
 
 @pytest.fixture(scope="module", params=["lstm", "mean_mlp"])
 def start(request):
     """What every test starts from: on a CPU an LSTM trains in turn, and without one in a pack."""
     config = replace(BASE, {"model.text.encoder": request.param})
-    assert bool(in_turn(config, "cpu")) == (request.param == "lstm")
+    assert bool(sequential_reason(config, "cpu")) == (request.param == "lstm")
     return config
 
 
@@ -173,7 +173,7 @@ def test_a_modality_off_is_bit_identical_to_data_without_it(
         },
     )
     off = train({**context, f"model.{modality}.use": False})
-    member = Member(restrict(replace(start, context), kept), 0)
+    member = Member(restrict_to(replace(start, context), kept), 0)
     assert same_numbers(train_pack([member], reduced)[0], off)
     assert not any(modality in name for name in off.trained.state)
 
@@ -194,7 +194,7 @@ def test_fields_that_are_not_active_change_no_number(splits, start, changes):
     }
     assert idle
     changed = replace(config, idle)
-    assert resolve(changed) == resolve(config)
+    assert resolve_fields(changed) == resolve_fields(config)
     both = [Member(config, 0), Member(changed, 0)]
     first, second = (train_pack([member], splits)[0] for member in both)
     assert all(same_numbers(first, other) for other in (second, *train_pack(both, splits)))
@@ -203,7 +203,7 @@ def test_fields_that_are_not_active_change_no_number(splits, start, changes):
 def other_value(config, path):
     """Another value that the field allows, if there is one."""
     info, _ = fields_of(Config)[path]
-    value = get(config, path)
+    value = value_at(config, path)
     if info.choices:
         return next((choice for choice in reversed(info.choices) if choice != value), value)
     if isinstance(value, bool):
@@ -370,7 +370,7 @@ def test_data_that_others_were_trained_on_give_the_same_numbers(splits, members,
 
 
 def test_training_leaves_the_data_as_they_were(splits, alone):
-    fresh = planted(RECIPE).splits
+    fresh = generate_planted(RECIPE).splits
     for before, after in ((fresh.train, splits.train), (fresh.valid, splits.valid)):
         np.testing.assert_array_equal(before.labels, after.labels)
         for modality in MODALITIES:
@@ -382,17 +382,17 @@ def test_another_process_gives_the_same_numbers(start, train):
 import json, torch
 from msa_core.config.schema import Config, PlantedConfig
 from msa_core.config.paths import replace
-from msa_core.data.planted import planted
+from msa_core.data.planted import generate_planted
 from msa_core.vectorised.pack_key import Member
 from msa_core.training.pack_training import train_pack
 torch.set_num_threads(1)
-splits = planted(replace(PlantedConfig(), {recipe})).splits
+splits = generate_planted(replace(PlantedConfig(), {recipe})).splits
 (result,) = train_pack([Member(replace(Config(), {changes}), 0)], splits)
 print(json.dumps(result.curve))
 """
     config = replace(start, EVERYTHING)
-    changes = {path: get(config, path) for path in fields_of(Config)}
-    recipe = {path: get(RECIPE, path) for path in fields_of(PlantedConfig)}
+    changes = {path: value_at(config, path) for path in fields_of(Config)}
+    recipe = {path: value_at(RECIPE, path) for path in fields_of(PlantedConfig)}
     code = code.replace("{recipe}", repr(recipe)).replace("{changes}", repr(changes))
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=PACKAGE.parent, check=True

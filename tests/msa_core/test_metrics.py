@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from msa_core.config.schema import LABEL_SCHEMES, METRICS_LOWER_IS_BETTER
-from msa_core.metrics import SCHEMES, score
+from msa_core.metrics import SCHEMES, score_predictions
 
 # A loaded machine is no failure.
 LAW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -30,7 +30,7 @@ def test_names_order_and_direction_are_those_of_the_config():
 
 
 def test_mosi_known_answers():
-    found = score("mosi", [-1.5, 0.5, 0.0, 0.5, 2.5], [-2.0, -1.0, 0.0, 1.0, 2.0])
+    found = score_predictions("mosi", [-1.5, 0.5, 0.0, 0.5, 2.5], [-2.0, -1.0, 0.0, 1.0, 2.0])
     assert list(found) == list(LABEL_SCHEMES["mosi"].metrics)
     assert found["mae"] == pytest.approx(0.6)
     assert found["acc2_has0"] == pytest.approx(0.8)
@@ -49,7 +49,7 @@ def test_mosi_known_answers():
 def test_perfect_predictions():
     labels = np.linspace(-1, 1, 11)
     for scheme in SCHEMES:
-        found = score(scheme, labels, labels)
+        found = score_predictions(scheme, labels, labels)
         assert found.pop("mae") == 0.0
         assert found == pytest.approx(dict.fromkeys(found, 1.0))
 
@@ -60,11 +60,11 @@ def test_perfect_predictions():
      (-1.5, -2.0, True), (7.0, 3.0, True), (-3.4, -3.0, True)],
 )  # fmt: skip
 def test_acc7_clips_and_rounds_half_to_even(first, second, same):
-    assert score("mosi", [first], [second])["acc7"] == float(same)
+    assert score_predictions("mosi", [first], [second])["acc7"] == float(same)
 
 
 def test_mosi_error_and_correlation_are_not_clipped():
-    found = score("mosi", [9.0, -3.0, 0.0], [3.0, -3.0, 0.0])
+    found = score_predictions("mosi", [9.0, -3.0, 0.0], [3.0, -3.0, 0.0])
     assert found["mae"] == pytest.approx(2.0)
     # Centred: (7, -5, -2) and (3, -3, 0).
     assert found["corr"] == pytest.approx(36 / math.sqrt(78 * 18))
@@ -87,12 +87,12 @@ def test_mosi_error_and_correlation_are_not_clipped():
 )
 def test_sims_bins_are_closed_on_the_right(dtype, metric, value, inside, outside):
     cut = np.array([value], dtype)
-    assert score("sims", cut, np.array([inside], dtype))[metric] == 1.0
-    assert score("sims", cut, np.array([outside], dtype))[metric] == 0.0
+    assert score_predictions("sims", cut, np.array([inside], dtype))[metric] == 1.0
+    assert score_predictions("sims", cut, np.array([outside], dtype))[metric] == 0.0
 
 
 def test_sims_clips_before_everything():
-    found = score("sims", [3.0, -3.0, 0.2], [1.0, -1.0, 0.2])
+    found = score_predictions("sims", [3.0, -3.0, 0.2], [1.0, -1.0, 0.2])
     assert found["mae"] == 0.0
     assert found["corr"] == pytest.approx(1.0)
 
@@ -100,15 +100,15 @@ def test_sims_clips_before_everything():
 @pytest.mark.parametrize("constant", [0.0, 0.1, 1e6])
 def test_constant_predictions_have_no_correlation(constant):
     labels = np.linspace(-3, 3, 31, dtype=np.float32)
-    found = score("mosi", np.full(31, constant, np.float32), labels)
+    found = score_predictions("mosi", np.full(31, constant, np.float32), labels)
     assert "corr" not in found
     assert "mae" in found
-    assert "corr" not in score("mosi", labels, np.zeros(31))
-    assert "corr" not in score("mosi", [1.0], [1.0])
+    assert "corr" not in score_predictions("mosi", labels, np.zeros(31))
+    assert "corr" not in score_predictions("mosi", [1.0], [1.0])
 
 
 def test_labels_that_are_all_zero_leave_the_non0_metrics_undefined():
-    found = score("mosi", [1.0, -1.0], [0.0, 0.0])
+    found = score_predictions("mosi", [1.0, -1.0], [0.0, 0.0])
     assert set(found) == {"mae", "acc2_has0", "f1_has0", "acc7", "acc5", "acc3"}
 
 
@@ -118,13 +118,13 @@ def test_a_diverged_model_has_no_metrics(bad, row):
     predictions = np.array([0.0, 1.0, 2.0])
     predictions[row] = bad
     for scheme in SCHEMES:
-        assert score(scheme, predictions, [0.0, 1.0, -1.0]) == {}
+        assert score_predictions(scheme, predictions, [0.0, 1.0, -1.0]) == {}
 
 
 @pytest.mark.parametrize("shapes", [((3,), (2,)), ((3, 1), (3, 1)), ((0,), (0,)), ((3, 1), (3,))])
 def test_other_shapes_are_refused(shapes):
     with pytest.raises(ValueError, match=r"both be \[N\]"):
-        score("mosi", np.zeros(shapes[0]), np.zeros(shapes[1]))
+        score_predictions("mosi", np.zeros(shapes[0]), np.zeros(shapes[1]))
 
 
 @LAW
@@ -143,7 +143,7 @@ def test_mosi_equals_the_slow_definitions(pairs):
         expected[name] = share(
             round(max(-bound, min(bound, p))) == round(max(-bound, min(bound, y))) for p, y in pairs
         )
-    assert score("mosi", predictions, labels) == pytest.approx(
+    assert score_predictions("mosi", predictions, labels) == pytest.approx(
         {name: value for name, value in expected.items() if value is not None}
     )
 
@@ -162,7 +162,7 @@ def test_sims_equals_the_slow_definitions(pairs):
     }
     five = (-0.7, -0.1, 0.1, 0.7)
     expected["acc5"] = share(slow_bin(p, five) == slow_bin(y, five) for p, y in clipped)
-    assert score("sims", *map(list, zip(*pairs, strict=True))) == pytest.approx(
+    assert score_predictions("sims", *map(list, zip(*pairs, strict=True))) == pytest.approx(
         {name: value for name, value in expected.items() if value is not None}
     )
 
@@ -178,7 +178,7 @@ def test_weighting_utterances_equals_repeating_them(scheme, name, pairs, data):
     metric = SCHEMES[scheme][name]
     weights = np.array(counts) / sum(counts)
     weighted = metric.combine(weights @ metric.terms(predictions, labels))
-    repeated = score(scheme, np.repeat(predictions, counts), np.repeat(labels, counts))
+    repeated = score_predictions(scheme, np.repeat(predictions, counts), np.repeat(labels, counts))
     assert float(weighted) == pytest.approx(repeated.get(name, math.nan), nan_ok=True)
 
 
@@ -197,8 +197,8 @@ def test_combine_works_on_any_leading_axes(scheme, name):
 @given(PAIRS, st.integers(-1000, 1000))
 def test_correlation_does_not_depend_on_the_origin(pairs, shift):
     predictions, labels = np.array(pairs).T
-    moved = score("mosi", predictions + shift, labels)
-    assert moved.get("corr") == score("mosi", predictions, labels).get("corr")
+    moved = score_predictions("mosi", predictions + shift, labels)
+    assert moved.get("corr") == score_predictions("mosi", predictions, labels).get("corr")
 
 
 def test_correlation_survives_a_large_offset():
@@ -206,7 +206,9 @@ def test_correlation_survives_a_large_offset():
     labels = generator.normal(size=500)
     predictions = 1e6 + 1e-3 * (labels + generator.normal(size=500))
     expected = np.corrcoef(predictions, labels)[0, 1]
-    assert score("mosi", predictions, labels)["corr"] == pytest.approx(expected, rel=1e-6)
+    assert score_predictions("mosi", predictions, labels)["corr"] == pytest.approx(
+        expected, rel=1e-6
+    )
 
 
 def test_neither_metrics_nor_data_import_torch():

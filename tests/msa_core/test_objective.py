@@ -13,12 +13,12 @@ from msa_core.config.alignment import aligned_pairs
 from msa_core.config.paths import replace
 from msa_core.config.schema import MODALITIES, PAIRS, Config
 from msa_core.data.batching import Batch
-from msa_core.model import Output
+from msa_core.model import ModelOutput
 from msa_core.modules.alignment import measures as alignment
 from msa_core.modules.alignment import pairs
 from msa_core.modules.alignment.pairs import PairAlignment
 from msa_core.modules.labels import MULTIMODAL, LabelGenerator
-from msa_core.objective import Term, loss_terms, total, weighted
+from msa_core.objective import Term, loss_terms, total_loss, weighted_value
 from msa_core.vectorised.pack_key import free_numbers
 
 B, D = 6, 3
@@ -47,7 +47,7 @@ def output():
 
 
 def output_of(modalities, unimodal=()):
-    return Output(
+    return ModelOutput(
         prediction=random(B) + 1.0,
         unimodal={name: random(B) + 3.0 + place for place, name in enumerate(unimodal)},
         projected={name: random(B, D) * (place + 1) for place, name in enumerate(modalities)},
@@ -76,7 +76,7 @@ def with_labels_of(generated, batch):
     return dataclass_replace(
         batch,
         unimodal_labels={"text": generated.labels["text"][batch.rows]},
-        unimodal_weights={"text": generated.weights("text", batch.rows)},
+        unimodal_weights={"text": generated.row_weights("text", batch.rows)},
     )
 
 
@@ -88,7 +88,7 @@ def test_the_plain_loss_is_the_mean_absolute_error(output, batch):
     terms = terms_of({}, output, batch)
     assert set(terms) == {"task"}
     expected = sum(abs(output.prediction - batch.labels).tolist()) / B
-    assert total(terms).item() == pytest.approx(expected)
+    assert total_loss(terms).item() == pytest.approx(expected)
 
 
 def test_every_pair_that_is_on_has_its_own_term_and_weight(output, batch):
@@ -101,7 +101,7 @@ def test_every_pair_that_is_on_has_its_own_term_and_weight(output, batch):
         assert terms[f"alignment.{pair}"].raw.item() == distance.item()
         assert terms[f"alignment.{pair}"].weight == weights[pair]
     expected = sum(term.weight * term.raw.item() for term in terms.values())
-    assert total(terms).item() == pytest.approx(expected)
+    assert total_loss(terms).item() == pytest.approx(expected)
 
 
 def test_a_private_pair_is_the_bounded_term(output, batch):
@@ -168,7 +168,7 @@ def test_generated_labels_give_exactly_no_loss_and_no_gradient_in_the_first_epoc
     assert terms["unimodal.text"].raw.item() == 0.0
     terms["unimodal.text"].raw.backward()
     assert not output.unimodal["text"].grad.any()
-    assert total(terms).item() == terms["task"].raw.item()
+    assert total_loss(terms).item() == terms["task"].raw.item()
 
 
 def test_a_member_s_numbers_are_its_own_and_not_those_of_the_configuration(batch):
@@ -195,8 +195,8 @@ def test_a_member_s_numbers_are_its_own_and_not_those_of_the_configuration(batch
 def test_a_weight_may_be_a_tensor_as_in_a_pack(output, batch):
     config = replace(Config(), ALL_SHARED)
     numbers = {path: torch.tensor(value) for path, value in free_numbers(config).items()}
-    found = total(loss_terms(config, aligned(config, output, numbers), batch, numbers))
-    assert found.item() == total(terms_of(ALL_SHARED, output, batch)).item()
+    found = total_loss(loss_terms(config, aligned(config, output, numbers), batch, numbers))
+    assert found.item() == total_loss(terms_of(ALL_SHARED, output, batch)).item()
 
 
 def test_the_total_is_the_weighted_sum():
@@ -205,6 +205,6 @@ def test_the_total_is_the_weighted_sum():
         "alignment.text_audio": Term(raw=torch.tensor(3.0), weight=10.0),
         "unimodal.text": Term(raw=torch.tensor(0.25), weight=2.0),
     }
-    assert total(terms).item() == 31.0
-    assert [weighted(term).item() for term in terms.values()] == [0.5, 30.0, 0.5]
-    assert total({"task": terms["task"]}).shape == ()
+    assert total_loss(terms).item() == 31.0
+    assert [weighted_value(term).item() for term in terms.values()] == [0.5, 30.0, 0.5]
+    assert total_loss({"task": terms["task"]}).shape == ()

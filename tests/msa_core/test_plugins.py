@@ -4,11 +4,11 @@ import re
 
 import pytest
 
-from msa_core.config.kinds import FAMILIES, added_kinds, kind_of_path, kinds, options_of
-from msa_core.config.paths import check_value, fields_of, flatten, get, replace
-from msa_core.config.rules import check_config, is_active, resolve
+from msa_core.config.kinds import FAMILIES, added_kinds, kind_of_path, kinds_of, options_of
+from msa_core.config.paths import check_value, fields_of, flatten, replace, value_at
+from msa_core.config.rules import check_config, is_active, resolve_fields
 from msa_core.config.schema import MODALITIES, Config, ConfigError, PlantedConfig
-from msa_core.data.planted import planted
+from msa_core.data.planted import generate_planted
 from msa_core.data.prepared import PreparedSplits
 from msa_core.modules.alignment.pairs import MEASURES
 from msa_core.modules.contrast.terms import CONTRASTS
@@ -84,13 +84,13 @@ def no_plugins_afterwards():
 @pytest.fixture(scope="module")
 def splits():
     recipe = PlantedConfig(train=64, valid=24, test=2, steps=5, width=5)
-    return PreparedSplits(planted(recipe).splits)
+    return PreparedSplits(generate_planted(recipe).splits)
 
 
 def everything():
     """All that a plugin could have changed."""
     registries = {family: dict(registry) for family, registry in REGISTRIES.items()}
-    return {family: kinds(family) for family in FAMILIES}, fields_of(Config), registries
+    return {family: kinds_of(family) for family in FAMILIES}, fields_of(Config), registries
 
 
 def use(text, name="mine.py"):
@@ -105,12 +105,12 @@ def use(text, name="mine.py"):
 def test_an_option_of_a_plugin_is_a_field_like_any_other():
     use(FUSION)
     config = replace(Config(), {"model.fusion.kind": "mine", SCALE: 3})
-    assert get(config, SCALE) == flatten(config)[SCALE] == resolve(config)[SCALE] == 3.0
-    assert get(Config(), SCALE) == 2.0
-    assert SCALE not in resolve(Config())
+    assert value_at(config, SCALE) == flatten(config)[SCALE] == resolve_fields(config)[SCALE] == 3.0
+    assert value_at(Config(), SCALE) == 2.0
+    assert SCALE not in resolve_fields(Config())
     assert is_active(config, SCALE)
     assert not is_active(Config(), SCALE)
-    assert replace(Config(), flatten(config)) == replace(Config(), resolve(config)) == config
+    assert replace(Config(), flatten(config)) == replace(Config(), resolve_fields(config)) == config
     assert options_of(config, "fusion", "mine").scale == 3.0
     assert kind_of_path(SCALE) == ("fusion", "mine", "scale")
     assert "mine" in fields_of(Config)["model.fusion.kind"][0].choices
@@ -180,7 +180,7 @@ def test_plugins_of_another_study_take_the_first_ones_back():
     use_plugins([first])
     assert everything() == during
     second = use(FUSION.replace('"mine"', '"other"'), "other.py")
-    assert "mine" not in kinds("fusion")
+    assert "mine" not in kinds_of("fusion")
     assert kinds_added_by(first) == []
     assert [kind for _, kind, _ in added_kinds()] == ["other"]
     use_plugins([second, first])
@@ -192,7 +192,7 @@ def test_plugins_of_another_study_take_the_first_ones_back():
 def test_a_changed_text_is_executed_anew():
     first = use(FUSION)
     changed = use(FUSION.replace("field(2.0", "field(4.0"))
-    assert get(Config(), SCALE) == 4.0
+    assert value_at(Config(), SCALE) == 4.0
     assert first.digest != changed.digest
 
 
@@ -279,7 +279,7 @@ def test_a_plugin_is_refused_whole_with_its_file_and_a_reason(name):
     assert len(str(caught.value).splitlines()) == 1
     assert everything() == before
     use_plugins([fine])
-    assert "fine" in kinds("fusion")
+    assert "fine" in kinds_of("fusion")
 
 
 def test_two_files_of_one_name_are_refused():
@@ -306,7 +306,7 @@ def test_the_cookbook_has_one_of_each_family():
 
 @pytest.mark.parametrize("name", sorted(USES))
 def test_an_example_trains_and_its_option_reaches_the_module(name, splits, monkeypatch):
-    monkeypatch.setattr(groups, "in_turn", lambda config, device: "")
+    monkeypatch.setattr(groups, "sequential_reason", lambda config, device: "")
     use(COOKBOOK[name], name)
     switched_on, option, values = USES[name]
     base = replace(Config(), SMALL | switched_on)
@@ -352,3 +352,18 @@ class Old(Fusion):
     plugin = Plugin("old.py", text)
     use_plugins([plugin])
     assert kinds_added_by(plugin) == [("fusion", "old")]
+
+
+def test_an_override_by_its_name_of_version_0_1_is_refused_and_not_ignored():
+    text = """
+from msa_core.plugins import ProcedureOptions, procedure
+from msa_core.procedures import Procedure
+
+
+@procedure("old", ProcedureOptions)
+class Old(Procedure):
+    def modified(self, move, gradients, witness, kept):
+        return gradients, kept
+"""
+    with pytest.raises(PluginError, match=r"'Old\.modified' is called 'modify_gradients' now"):
+        use_plugins([Plugin("old.py", text)])

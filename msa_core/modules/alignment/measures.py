@@ -2,8 +2,8 @@
 
 Shapes: B utterances, D = width of a projected modality, R = 2 B rows of both.
 Every measure is a distance, never negative. Those that compare distributions (`cov`, `cmd`,
-`mmd`) or relations (`rkd`) are 0 for two equal sides; `paircov`, `infonce` and `cca` say what they
-are there. A measure's numbers may be 0-d tensors: the members of a pack have their own.
+`mmd`) or relations (`rkd`) are 0 for two equal sides; for `paircov`, `infonce` and `cca` see there.
+A measure's numbers may be 0-d tensors: the members of a pack have their own.
 """
 
 from collections.abc import Mapping
@@ -35,12 +35,12 @@ def covariance_alignment(
 
     It compares distributions and never uses which row belongs to which: any permutation of the
     rows of either side leaves it as it is. Shrinking both sides to 0 minimises it: watch
-    `mean_norm`, or give it `unit_variance` rows.
+    `mean_norm`, or use `unit_variance` rows.
 
     Args:
-        first_BD: projected utterance vectors of one modality, B >= 2.
-        second_BD: the same utterances in the other modality.
-        numbers: none are read.
+        first_BD: Projected utterance vectors of one modality, B >= 2.
+        second_BD: Same utterances in the other modality.
+        numbers: Numbers of the measure; none are read.
 
     Returns:
         Scalar >= 0, unweighted. Two independent standard normal batches give
@@ -52,73 +52,73 @@ def covariance_alignment(
         full text was not at hand.
     """
     require_pair("covariance_alignment", first_BD, second_BD)
-    return covariance_distance(covariance(first_BD), covariance(second_BD))
+    return covariance_distance(covariance_matrix(first_BD), covariance_matrix(second_BD))
 
 
 def covariance_distance(first_DD: Tensor, second_DD: Tensor) -> Tensor:
-    """Squared distance of two covariances, ||C_p - C_q||_F^2 / (4 D^2), a scalar >= 0."""
+    """Compute the squared distance of two covariances, ||C_p - C_q||_F^2 / (4 D^2), >= 0."""
     return (first_DD - second_DD).square().sum() / (4 * first_DD.shape[1] ** 2)
 
 
-def covariance(rows_BD: Tensor) -> Tensor:
-    """Covariance of the columns, [D, D], with B - 1 in the denominator."""
+def covariance_matrix(rows_BD: Tensor) -> Tensor:
+    """Compute the covariance of the columns, [D, D], with B - 1 in the denominator."""
     centred_BD = rows_BD - rows_BD.mean(dim=0, keepdim=True)
     return centred_BD.T @ centred_BD / (len(rows_BD) - 1)
 
 
-def blend(old: Tensor, new: Tensor, momentum: Number, step: Number) -> Tensor:
-    """A running average of what batches gave, weighted by momentum^age.
+def running_average(old: Tensor, new: Tensor, momentum: Number, step: Number) -> Tensor:
+    """Update a running average over batches, weighted by momentum^age.
 
     Formula: m old + (1 - m) new, m = momentum (1 - momentum^step) / (1 - momentum^(step + 1)),
     which is the average of all batches so far, not one that starts at 0.
 
     Args:
-        old: the average of the `step` batches before; whatever it is at step 0, it must be finite.
-            No gradient reaches it.
-        new: of this batch. Its gradient is that of a share 1 - m of the average.
-        momentum: in [0, 1).
-        step: batches so far, 0 at the first.
+        old: Average of the `step` batches before. No gradient reaches it.
+        new: Value of this batch. Its gradient is that of a share 1 - m of the average.
+        momentum: Number in [0, 1).
+        step: Number of batches so far, 0 at the first.
     """
+    # 0 at step 0, where `old` means nothing; but it must be finite, since 0 * nan is nan.
     kept = momentum * (1 - momentum**step) / (1 - momentum ** (step + 1))
     return kept * old.detach() + (1 - kept) * new
 
 
 def covariance_floor(first_BD: Tensor, second_BD: Tensor) -> Tensor:
-    """What `covariance_alignment` would be on average if both sides came from one normal.
+    """Estimate the mean of `covariance_alignment` for two sides drawn from one normal.
 
     Formula: (tr(C^2) + tr(C)^2) / (2 (B - 1) D^2), which is (1 + 1/D) / (2 (B - 1)) for C = I.
     Both traces are estimated without bias from the pooled covariance S of n = 2 (B - 1) degrees
-    of freedom: their sum is n^2 [(1 - 2/n) tr(S^2) + tr(S)^2] / ((n - 1) (n + 2)). S put for C
-    would be too high, by 1.6 % at B = 32, D = 128.
+    of freedom: their sum is n^2 [(1 - 2/n) tr(S^2) + tr(S)^2] / ((n - 1) (n + 2)).
 
     Args:
-        first_BD: projected utterance vectors of one modality, B >= 2.
-        second_BD: the same utterances in the other modality.
+        first_BD: Projected utterance vectors of one modality, B >= 2.
+        second_BD: Same utterances in the other modality.
 
     Returns:
         Scalar >= 0: a distance at or below it is sampling noise.
     """
     require_pair("covariance_floor", first_BD, second_BD)
     utterances, width = first_BD.shape
-    pooled_DD = (covariance(first_BD) + covariance(second_BD)) / 2
+    pooled_DD = (covariance_matrix(first_BD) + covariance_matrix(second_BD)) / 2
     n = 2 * (utterances - 1)
+    # Without the correction, S put for C, the floor would be 1.6 % too high at B = 32, D = 128.
     squared_trace = torch.diagonal(pooled_DD).sum().square()
     traces = (1 - 2 / n) * pooled_DD.square().sum() + squared_trace
     return traces * n**2 / ((n - 1) * (n + 2)) / (n * width**2)
 
 
 def mean_norm(rows_BD: Tensor) -> Tensor:
-    """Mean length of the rows: it tells an alignment from a collapse to 0."""
+    """Compute the mean length of the rows: it tells an alignment from a collapse to 0."""
     norms_B: Tensor = torch.linalg.vector_norm(rows_BD, dim=1)
     return norms_B.mean()
 
 
 def unit_variance(rows_BD: Tensor) -> Tensor:
-    """Columns divided by their standard deviation in the batch, B >= 2; not centred.
+    """Divide columns by their standard deviation in the batch, B >= 2; they are not centred.
 
     A covariance becomes a correlation. A column that is constant, up to rounding, stays as it is.
     """
-    _, _, deviation_1D = _deviations(rows_BD)
+    _, _, deviation_1D = _column_deviations(rows_BD)
     return rows_BD / deviation_1D
 
 
@@ -130,9 +130,9 @@ def paired_covariance(first_BD: Tensor, second_BD: Tensor, numbers: Numbers) -> 
     Formula: (1/D) sum_i (1 - R_ii)^2 + beta / (D (D - 1)) sum_{i != j} R_ij^2, R = corr(p, q).
 
     Args:
-        first_BD: projected utterance vectors of one modality, B >= 2.
-        second_BD: the same utterances in the other modality.
-        numbers: `off_diagonal` = beta >= 0.
+        first_BD: Projected utterance vectors of one modality, B >= 2.
+        second_BD: Same utterances in the other modality.
+        numbers: Numbers of the measure: `off_diagonal` = beta >= 0.
 
     Returns:
         Scalar >= 0: 0 for equal sides with uncorrelated columns, about 1 for independent sides. A
@@ -144,7 +144,9 @@ def paired_covariance(first_BD: Tensor, second_BD: Tensor, numbers: Numbers) -> 
     """
     require_pair("paired_covariance", first_BD, second_BD)
     utterances, width = first_BD.shape
-    correlation_DD = _standardised(first_BD).T @ _standardised(second_BD) / (utterances - 1)
+    correlation_DD = (
+        _standardise_columns(first_BD).T @ _standardise_columns(second_BD) / (utterances - 1)
+    )
     own_D = torch.diagonal(correlation_DD)
     others_DD = correlation_DD - torch.diag_embed(own_D)
     off_diagonal = others_DD.square().sum() / max(width * (width - 1), 1)
@@ -160,9 +162,9 @@ def central_moment_discrepancy(
     Fifth powers: for features in a bounded range, such as after a sigmoid.
 
     Args:
-        first_BD: vectors of one modality, B >= 2.
-        second_BD: the same utterances in the other modality.
-        numbers: none are read.
+        first_BD: Vectors of one modality, B >= 2.
+        second_BD: Same utterances in the other modality.
+        numbers: Numbers of the measure; none are read.
 
     Returns:
         Scalar >= 0; permutations of rows do not change it.
@@ -176,7 +178,8 @@ def central_moment_discrepancy(
     differences = [(first_1D - second_1D)[0]]
     powers = centred = [first_BD - first_1D, second_BD - second_1D]
     for _ in range(2, MOMENTS + 1):
-        # Products and not a power, whose last bits depend on where in memory a member lies.
+        # Products and not a power, whose last bits depend on an entry's position in memory, and so
+        # on the size of a pack.
         powers = [
             power_BD * centred_BD for power_BD, centred_BD in zip(powers, centred, strict=True)
         ]
@@ -194,9 +197,9 @@ def mean_discrepancy(first_BD: Tensor, second_BD: Tensor, numbers: Numbers) -> T
     The bandwidth follows the scale of the features, so shrinking them gains nothing.
 
     Args:
-        first_BD: projected utterance vectors of one modality, B >= 2.
-        second_BD: the same utterances in the other modality.
-        numbers: `bandwidth` > 0.
+        first_BD: Projected utterance vectors of one modality, B >= 2.
+        second_BD: Same utterances in the other modality.
+        numbers: Numbers of the measure: `bandwidth` > 0.
 
     Returns:
         Scalar in [0, 2]; permutations of rows do not change it.
@@ -217,20 +220,21 @@ def mean_discrepancy(first_BD: Tensor, second_BD: Tensor, numbers: Numbers) -> T
     kernel_RR = torch.exp(-squared_RR / (2 * variance))
     first_B, second_B = slice(None, utterances), slice(utterances, None)
     within = kernel_RR[first_B, first_B].mean() + kernel_RR[second_B, second_B].mean()
+    # Never negative but for rounding.
     return torch.relu(within - 2 * kernel_RR[first_B, second_B].mean())
 
 
 def relational_distance(
     first_BD: Tensor, second_BD: Tensor, numbers: Numbers | None = None
 ) -> Tensor:
-    """How differently the utterances lie to one another in the two modalities, both ways.
+    """Difference of the utterances' distances to one another in the two modalities, both ways.
 
     Formula: A(p, stopgrad q) + A(q, stopgrad p), A = `directed_relational_distance`.
 
     Args:
-        first_BD: vectors or outputs of one modality, B >= 2.
-        second_BD: the same utterances in the other modality.
-        numbers: none are read.
+        first_BD: Vectors or outputs of one modality, B >= 2.
+        second_BD: Same utterances in the other modality.
+        numbers: Numbers of the measure; none are read.
 
     Returns:
         Scalar >= 0; 0 if one side is the other, rotated and scaled.
@@ -245,12 +249,13 @@ def relational_distance(
 
 
 def directed_relational_distance(moving_BD: Tensor, fixed_BD: Tensor) -> Tensor:
-    """How differently the rows of one side lie to one another than those of a side kept fixed.
+    """Compare the rows' distances to one another with those of a side kept fixed.
 
     Formula: mean_ij Huber_1(psi(moving)_ij - psi(stopgrad fixed)_ij), psi = D / mean(D),
-    D_ij = ||u_i - u_j||, u = rows of length 1. As in the public SAMM code both means are over all
-    B^2 entries, the diagonal's zeros included.
+    D_ij = ||u_i - u_j||, u = rows of length 1.
     """
+    # As in the public SAMM code both means are over all B^2 entries, the zeros of the diagonal
+    # included.
     found_BB, wanted_BB = _relative_distances(moving_BD), _relative_distances(fixed_BD)
     return functional.smooth_l1_loss(found_BB, wanted_BB.detach())
 
@@ -275,7 +280,7 @@ def contrastive_alignment(first_BD: Tensor, second_BD: Tensor, numbers: Numbers)
 def canonical_distance(
     first_BD: Tensor, second_BD: Tensor, numbers: Numbers, *, components: int | None = None
 ) -> Tensor:
-    """How far the canonical correlations of the two modalities are from 1.
+    """Distance of the canonical correlations of the two modalities from 1.
 
     Formula: k - sum of the k largest singular values of
     (R_pp + ridge I)^(-1/2) R_pq (R_qq + ridge I)^(-1/2), R = correlations.
@@ -285,10 +290,11 @@ def canonical_distance(
     correlation is 1 as soon as B - 1 <= D: it must grow with D / B.
 
     Args:
-        first_BD: projected utterance vectors of one modality, B >= 2.
-        second_BD: the same utterances in the other modality.
-        numbers: `ridge` > 0, a share of a column's variance; below 1e-5 float32 can't tell it.
-        components: k, of 1 to D; all D if not said.
+        first_BD: Projected utterance vectors of one modality, B >= 2.
+        second_BD: Same utterances in the other modality.
+        numbers: Numbers of the measure: `ridge` > 0, a share of a column's variance; below 1e-5
+            it is lost in float32.
+        components: Number of correlations k, from 1 to D; None = all D.
 
     Returns:
         Scalar in [0, k]; NaN where a side's regularised correlations have no Cholesky factor.
@@ -304,10 +310,10 @@ def canonical_distance(
         raise ValueError(
             f"canonical_distance needs components of 1 to the width {width}, but got {count}"
         )
-    first_BD, second_BD = _standardised(first_BD), _standardised(second_BD)
+    first_BD, second_BD = _standardise_columns(first_BD), _standardise_columns(second_BD)
     between_DD = first_BD.T @ second_BD / (utterances - 1)
-    first_factor_DD = _cholesky(first_BD, numbers["ridge"])
-    second_factor_DD = _cholesky(second_BD, numbers["ridge"])
+    first_factor_DD = _cholesky_factor(first_BD, numbers["ridge"])
+    second_factor_DD = _cholesky_factor(second_BD, numbers["ridge"])
     half_DD = torch.linalg.solve_triangular(first_factor_DD, between_DD, upper=False)
     white_DD = torch.linalg.solve_triangular(second_factor_DD, half_DD.T, upper=False)
     # LAPACK raises where it meets a NaN, and would take the other members of a pack along.
@@ -316,24 +322,25 @@ def canonical_distance(
     return torch.where(is_finite, (1 - largest.clamp(max=1.0)).sum(), torch.nan)
 
 
-def _cholesky(standardised_BD: Tensor, ridge: Number) -> Tensor:
-    """Lower factor of the columns' correlations plus the ridge; NaN where there is none."""
+def _cholesky_factor(standardised_BD: Tensor, ridge: Number) -> Tensor:
+    """Return the lower factor of the columns' correlations plus the ridge; NaN without one."""
     correlation_DD = standardised_BD.T @ standardised_BD / (len(standardised_BD) - 1)
     identity_DD = torch.eye(
         len(correlation_DD), dtype=correlation_DD.dtype, device=correlation_DD.device
     )
+    # `cholesky` would raise for all members of a pack if one of them has no factor.
     factor_DD, failed = torch.linalg.cholesky_ex(correlation_DD + ridge * identity_DD)
     return torch.where(failed == 0, factor_DD, torch.nan)
 
 
-def _standardised(rows_BD: Tensor) -> Tensor:
-    """Columns of mean 0 and variance 1; zeros where a column is constant."""
-    centred_BD, varies_1D, deviation_1D = _deviations(rows_BD)
+def _standardise_columns(rows_BD: Tensor) -> Tensor:
+    """Scale columns to mean 0 and variance 1; zeros where a column is constant."""
+    centred_BD, varies_1D, deviation_1D = _column_deviations(rows_BD)
     return torch.where(varies_1D, centred_BD, 0.0) / deviation_1D
 
 
-def _deviations(rows_BD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Centred rows, which columns vary by more than rounding, and their deviation (else 1)."""
+def _column_deviations(rows_BD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return centred rows, whether columns vary by more than rounding, and deviations (else 1)."""
     centred_BD = rows_BD - rows_BD.mean(dim=0, keepdim=True)
     variance_1D = centred_BD.square().sum(dim=0, keepdim=True) / (len(rows_BD) - 1)
     rounding = (ROUNDINGS * torch.finfo(rows_BD.dtype).eps) ** 2
@@ -343,10 +350,10 @@ def _deviations(rows_BD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def private_term(distance: Tensor, margin: Tensor | float) -> Tensor:
-    """What a pair whose information is kept private adds to the loss, before its weight.
+    """Compute the term of a pair whose information is kept private, before its weight.
 
     relu(margin - distance) / margin, in [0, 1]: it pushes the pair apart up to the margin and no
-    further (an unbounded -distance would diverge by scaling the features). A shared pair adds
-    the distance itself.
+    further. A shared pair adds the distance itself.
     """
+    # Bounded: minus the distance would diverge by scaling the features.
     return torch.relu(margin - distance) / margin

@@ -13,46 +13,48 @@ from msa_core.config.alignment import aligned_width
 from msa_core.config.kinds import options_of
 from msa_core.config.schema import PAIRS, Config
 from msa_core.modules.alignment import measures
-from msa_core.modules.parts.inputs import Numbers, below
+from msa_core.modules.parts.inputs import Numbers, numbers_below
 from msa_core.modules.parts.similarity import Number
-from msa_core.modules.parts.stateful import Remembers
+from msa_core.modules.parts.stateful import StatefulModule
 
 # (first_BD, second_BD, the measure's numbers, its options) -> scalar >= 0
 Measure = Callable[[Tensor, Tensor, Numbers, Any], Tensor]
 
 
-def _canonical(first_BD: Tensor, second_BD: Tensor, numbers: Numbers, options: Any) -> Tensor:
+def _canonical_measure(
+    first_BD: Tensor, second_BD: Tensor, numbers: Numbers, options: Any
+) -> Tensor:
     components = options.components or None
     return measures.canonical_distance(first_BD, second_BD, numbers, components=components)
 
 
-def _of(function: Callable[..., Tensor]) -> Measure:
-    def measure(first_BD: Tensor, second_BD: Tensor, numbers: Numbers, options: Any) -> Tensor:
+def _without_options(function: Callable[..., Tensor]) -> Measure:
+    def bare_measure(first_BD: Tensor, second_BD: Tensor, numbers: Numbers, options: Any) -> Tensor:
         return function(first_BD, second_BD, numbers)
 
-    measure.__doc__ = function.__doc__
-    return measure
+    # The page of modules shows the docstring of the function, whose formula it is.
+    bare_measure.__doc__ = function.__doc__
+    return bare_measure
 
 
-_canonical.__doc__ = measures.canonical_distance.__doc__
+_canonical_measure.__doc__ = measures.canonical_distance.__doc__
 MEASURES: dict[str, Measure] = {
-    "cov": _of(measures.covariance_alignment),
-    "paircov": _of(measures.paired_covariance),
-    "cmd": _of(measures.central_moment_discrepancy),
-    "mmd": _of(measures.mean_discrepancy),
-    "rkd": _of(measures.relational_distance),
-    "infonce": _of(measures.contrastive_alignment),
-    "cca": _canonical,
+    "cov": _without_options(measures.covariance_alignment),
+    "paircov": _without_options(measures.paired_covariance),
+    "cmd": _without_options(measures.central_moment_discrepancy),
+    "mmd": _without_options(measures.mean_discrepancy),
+    "rkd": _without_options(measures.relational_distance),
+    "infonce": _without_options(measures.contrastive_alignment),
+    "cca": _canonical_measure,
 }
 
 
-class PairAlignment(Remembers):
+class PairAlignment(StatefulModule):
     """One pair's term of the loss.
 
     Shared: the measure itself. Private: `private_term` of it, bounded.
     Beside `cov` it logs the mean length of the vectors, which tells an alignment from a collapse,
-    and the floor below which the distance is sampling noise (`covariance_floor`; with
-    `unit_variance` it is a little too high, since variances then have no noise).
+    and the floor below which the distance is sampling noise (`covariance_floor`).
     """
 
     averages: Tensor
@@ -61,11 +63,11 @@ class PairAlignment(Remembers):
     filled: Tensor
 
     def __init__(self, config: Config, pair: str) -> None:
-        """Build it.
+        """Create the alignment of one pair.
 
         Args:
-            config: of the model.
-            pair: a key of `PAIRS`.
+            config: Configuration of the model.
+            pair: Name of the pair, a key of `PAIRS`.
         """
         self.pair = getattr(config.loss.alignment, pair)
         self.kind: str = self.pair.measure
@@ -74,41 +76,45 @@ class PairAlignment(Remembers):
         self.unit_variance = config.loss.alignment.standardise == "unit_variance"
         self.path = f"loss.alignment.{pair}"
         width = aligned_width(config, PAIRS[pair][0])
-        super().__init__(**_fresh(self.estimate, width, getattr(self.options, "queue", 0)))
+        super().__init__(
+            **_initial_buffers(self.estimate, width, getattr(self.options, "queue", 0))
+        )
 
     def forward(
         self, first_BD: Tensor, second_BD: Tensor, numbers: Numbers
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The raw term, and what is logged beside it.
+        """Compute the raw term, and the values that are logged beside it.
 
         Args:
-            first_BD: one modality's vectors.
-            second_BD: the other's, of the same utterances.
-            numbers: the member's own, by dotted path.
+            first_BD: Vectors of one modality.
+            second_BD: Vectors of the other modality, of the same utterances.
+            numbers: Member's own numbers, by dotted path.
         """
+        # Before the standardisation, after which a collapse could not be seen.
         norm = (measures.mean_norm(first_BD) + measures.mean_norm(second_BD)) / 2
         if self.unit_variance:
             first_BD, second_BD = (
                 measures.unit_variance(first_BD),
                 measures.unit_variance(second_BD),
             )
-        own = below(numbers, f"loss.alignment.{self.kind}")
+        own = numbers_below(numbers, f"loss.alignment.{self.kind}")
         logged = {}
         if self.kind == "cov":
+            # A little too high with `unit_variance`, since variances then have no noise.
             floor = measures.covariance_floor(first_BD, second_BD)
             logged = {"norm": norm, "floor": floor * self._share_of_floor(len(first_BD), own)}
-        distance = self._distance(first_BD, second_BD, own)
+        distance = self._pair_distance(first_BD, second_BD, own)
         if self.pair.mode == "private":
             return measures.private_term(distance, numbers[f"{self.path}.margin"]), logged
         return distance, logged
 
     def _share_of_floor(self, utterances: int, own: Numbers) -> Number:
-        """What is left of one batch's sampling noise in covariances of several batches.
+        """Return the share of one batch's sampling noise in covariances of several batches.
 
-        As if all batches were drawn alike. Before `_distance`, which moves what is kept.
+        It holds for batches drawn alike. Call it before `_pair_distance`, which moves the state.
         """
         if self.estimate == "ema":
-            # The sum of the squared weights of `blend`, which add up to 1.
+            # The sum of the squared weights of `running_average`, which add up to 1.
             momentum, batches = own["momentum"], self.step + 1
             whole = (1 + momentum**batches) / (1 - momentum**batches)
             return (1 - momentum) / (1 + momentum) * whole
@@ -116,44 +122,47 @@ class PairAlignment(Remembers):
             return (utterances - 1) / (self.filled.sum() + utterances - 1)
         return 1.0
 
-    def _distance(self, first_BD: Tensor, second_BD: Tensor, own: Numbers) -> Tensor:
+    def _pair_distance(self, first_BD: Tensor, second_BD: Tensor, own: Numbers) -> Tensor:
         if self.estimate == "ema":
-            return self._of_averages(first_BD, second_BD, own)
+            return self._averaged_distance(first_BD, second_BD, own)
         if self.estimate == "queue":
-            return self._of_queue(first_BD, second_BD)
+            return self._queued_distance(first_BD, second_BD)
         return MEASURES[self.kind](first_BD, second_BD, own, self.options)
 
-    def _of_averages(self, first_BD: Tensor, second_BD: Tensor, own: Numbers) -> Tensor:
-        """The distance of two covariances averaged over steps."""
+    def _averaged_distance(self, first_BD: Tensor, second_BD: Tensor, own: Numbers) -> Tensor:
+        """Compute the distance of two covariances averaged over steps."""
         averages_2DD = torch.stack(
             [
-                measures.blend(old_DD, measures.covariance(rows_BD), own["momentum"], self.step)
+                measures.running_average(
+                    old_DD, measures.covariance_matrix(rows_BD), own["momentum"], self.step
+                )
                 for old_DD, rows_BD in zip(self.averages, (first_BD, second_BD), strict=True)
             ]
         )
-        self.remember(averages=averages_2DD, step=self.step + 1)
+        self.update_state(averages=averages_2DD, step=self.step + 1)
         return measures.covariance_distance(averages_2DD[0], averages_2DD[1])
 
-    def _of_queue(self, first_BD: Tensor, second_BD: Tensor) -> Tensor:
-        """The distance of two covariances of this step's rows and those before them."""
+    def _queued_distance(self, first_BD: Tensor, second_BD: Tensor) -> Tensor:
+        """Compute the distance of two covariances of this step's rows and those before them."""
         rows_2SD = torch.cat([self.rows, torch.stack([first_BD, second_BD])], dim=1)
         seen_S = torch.cat([self.filled, torch.ones_like(first_BD[:, 0])])
         size = self.rows.shape[1]
-        self.remember(rows=rows_2SD[:, -size:], filled=seen_S[-size:])
+        self.update_state(rows=rows_2SD[:, -size:], filled=seen_S[-size:])
         return measures.covariance_distance(
             *(_weighted_covariance(rows_SD, seen_S) for rows_SD in rows_2SD)
         )
 
 
 def _weighted_covariance(rows_SD: Tensor, weight_S: Tensor) -> Tensor:
-    """Covariance of the rows whose weight is 1, not 0."""
+    """Compute the covariance of the rows whose weight is 1, not 0."""
+    # Weights and not a selection: the queue has one size for all members, full or not.
     count = weight_S.sum()
     mean_D = (weight_S[:, None] * rows_SD).sum(dim=0) / count
     centred_SD = weight_S[:, None] * (rows_SD - mean_D)
     return centred_SD.T @ centred_SD / (count - 1)
 
 
-def _fresh(estimate: str, width: int, queue: int) -> dict[str, Tensor]:
+def _initial_buffers(estimate: str, width: int, queue: int) -> dict[str, Tensor]:
     if estimate == "ema":
         return {
             "averages": torch.zeros(2, width, width, device="cpu"),

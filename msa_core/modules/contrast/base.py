@@ -1,4 +1,4 @@
-"""What every contrast is, and the small networks that several of them have.
+"""Base class of contrasts, and the small networks that several of them have.
 
 Shapes: B utterances, D and E = widths, H = width of a hidden layer.
 """
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from msa_core.modules.contrast.densities import Gaussian
-from msa_core.modules.parts.inputs import Numbers, Seen, Sizes
+from msa_core.modules.parts.inputs import EncodedBatch, Numbers, Sizes
 from msa_core.modules.parts.linear import Linear
 
 # A variance lies within e^-4 and e^4: neither a division by 0 nor a square that overflows.
@@ -17,25 +17,25 @@ LARGEST_LOG_VARIANCE = 4.0
 
 
 class Contrast(nn.Module):
-    """Base of the contrasts: each gives one term of the loss."""
+    """Base of the contrasts: each computes one term of the loss."""
 
     def __init__(self, options: Any, sizes: Sizes) -> None:
-        """Build it.
+        """Create the contrast of a model.
 
         Args:
-            options: of the contrast (`msa_core.config.contrast`).
-            sizes: of the model that it is part of.
+            options: Options of the contrast (`msa_core.config.contrast`).
+            sizes: Widths in the model.
         """
         super().__init__()
         self.options = options
         self.sizes = sizes
 
-    def forward(self, seen: Seen, numbers: Numbers) -> Tensor:
-        """The raw term, a scalar.
+    def forward(self, seen: EncodedBatch, numbers: Numbers) -> Tensor:
+        """Compute the raw term, a scalar.
 
         Args:
-            seen: a batch of train, `fused` included.
-            numbers: the member's own values of the options that may vary, by their names.
+            seen: Batch of train in the model, `fused` included.
+            numbers: Member's own values of the options that may vary, by their names.
         """
         raise NotImplementedError
 
@@ -49,7 +49,7 @@ class Predictor(nn.Module):
         self.output = Linear(hidden, outputs)
 
     def forward(self, rows_BD: Tensor) -> Tensor:
-        """[B, E]."""
+        """Predict rows, [B, E]."""
         predicted_BE: Tensor = self.output(torch.relu(self.hidden(rows_BD)))
         return predicted_BE
 
@@ -67,12 +67,12 @@ class GaussianPredictor(nn.Module):
         self.log_variance = Linear(hidden, outputs)
 
     def forward(self, rows_BD: Tensor) -> Gaussian:
-        """Mean and log variance, [B, E]."""
+        """Predict mean and log variance, [B, E]."""
         hidden_BH = torch.relu(self.hidden(rows_BD))
         log_variance_BE = self.log_variance(hidden_BH) / LARGEST_LOG_VARIANCE
         return Gaussian(self.mean(hidden_BH), LARGEST_LOG_VARIANCE * torch.tanh(log_variance_BE))
 
 
-def mean_of(terms: list[Tensor]) -> Tensor:
-    """The mean of some scalars."""
+def average_terms(terms: list[Tensor]) -> Tensor:
+    """Average scalars."""
     return torch.stack(terms).mean()

@@ -1,4 +1,4 @@
-"""Contrasts that bound information: what text says of the others, what the fusion keeps of each.
+"""Contrasts that bound information: of text about the others, of the fusion about each (MMIM).
 
 Shapes: B utterances, D = width of a projected modality, R = utterances of a memory.
 """
@@ -10,18 +10,18 @@ import torch
 from torch import Tensor, nn
 
 from msa_core.modules.contrast import estimators as information
-from msa_core.modules.contrast.base import Contrast, GaussianPredictor, Predictor, mean_of
-from msa_core.modules.parts.inputs import Numbers, Seen, Sizes
-from msa_core.modules.parts.stateful import Remembers
+from msa_core.modules.contrast.base import Contrast, GaussianPredictor, Predictor, average_terms
+from msa_core.modules.parts.inputs import EncodedBatch, Numbers, Sizes
+from msa_core.modules.parts.stateful import StatefulModule
 
 
 class Bound(Contrast):
-    """A lower bound of what text says of audio and of vision is raised.
+    """A lower bound on the information of text about audio and vision is raised.
 
     Text predicts each of the others, and their entropy within the two signs of the label is added
-    to how well it does. The entropy rises with the scale of the vectors without end, and in the
-    released form (not `normalised`) a wide prediction costs nothing: the term can go far below 0.
-    The procedure `two_stage` first fits the predictions alone.
+    to the likelihood of the prediction. The entropy rises with the scale of the vectors without
+    end, and in the released form (not `normalised`) a wide prediction costs nothing: the term can
+    go far below 0. The procedure `two_stage` first fits the predictions alone.
 
     Formula: -mean_m [E log N(z_m; mu(z_text), var(z_text)) + H(z_m)], m = audio, vision.
     Source: Han et al. 2021 (MMIM), as in its public code, which has the sum and no ridge.
@@ -35,9 +35,9 @@ class Bound(Contrast):
         self.estimators = nn.ModuleDict(
             {name: GaussianPredictor(width, options.width, width) for name in others}
         )
-        self.memory = Recent(options.memory, others, width)
+        self.memory = RecentRows(options.memory, others, width)
 
-    def forward(self, seen: Seen, numbers: Numbers) -> Tensor:
+    def forward(self, seen: EncodedBatch, numbers: Numbers) -> Tensor:
         """See `Contrast`."""
         bounds = []
         for name, estimator in self.estimators.items():
@@ -47,15 +47,16 @@ class Bound(Contrast):
                 mean_BD, log_variance_BD, rows_BD, normalised=self.options.normalised
             )
             entropy = information.class_entropy(
-                rows_BD, seen.labels, *self.memory.of(name), numbers["ridge"]
+                rows_BD, seen.labels, *self.memory.stored_rows(name), numbers["ridge"]
             )
             bounds.append(likelihood + entropy)
-        self.memory.take(seen.projected, seen.labels)
-        return -mean_of(bounds)
+        # After the terms: this step's rows are in the batch already, and must not count twice.
+        self.memory.store_rows(seen.projected, seen.labels)
+        return -average_terms(bounds)
 
 
-class Recent(Remembers):
-    """The vectors and labels of the latest utterances; a place that is still empty has label 0."""
+class RecentRows(StatefulModule):
+    """The vectors and labels of the latest utterances; a slot that is still empty has label 0."""
 
     labels: Tensor
 
@@ -67,15 +68,17 @@ class Recent(Remembers):
         self.size = size
         self.names = list(names)
 
-    def of(self, name: str) -> tuple[Tensor, Tensor]:
-        """A modality's vectors [R, D] and their labels [R], before this step."""
+    def stored_rows(self, name: str) -> tuple[Tensor, Tensor]:
+        """Return a modality's vectors [R, D] and their labels [R], before this step."""
         rows_RD: Tensor = getattr(self, name)
         return rows_RD, self.labels
 
-    def take(self, rows: Mapping[str, Tensor], labels_B: Tensor) -> None:
+    def store_rows(self, rows: Mapping[str, Tensor], labels_B: Tensor) -> None:
         """Keep these utterances, and as many of those before as there is room for."""
+        # The latest rows last, whatever is too old cut off in front: the size never changes, as
+        # members of a pack and the recorded step need it.
         new = {name: rows[name] for name in self.names} | {"labels": labels_B}
-        self.remember(
+        self.update_state(
             **{
                 name: torch.cat([getattr(self, name), value])[-self.size :]
                 for name, value in new.items()
@@ -100,9 +103,9 @@ class Cpc(Contrast):
             }
         )
 
-    def forward(self, seen: Seen, numbers: Numbers) -> Tensor:
+    def forward(self, seen: EncodedBatch, numbers: Numbers) -> Tensor:
         """See `Contrast`."""
-        return mean_of(
+        return average_terms(
             [
                 information.cpc(predictor(seen.fused), seen.projected[name])
                 for name, predictor in self.predictors.items()

@@ -20,11 +20,11 @@ from msa_core.modules.contrast.base import (
     Predictor,
 )
 from msa_core.modules.contrast.densities import Gaussian
-from msa_core.modules.parts.inputs import Numbers, Seen, Sizes
+from msa_core.modules.parts.inputs import EncodedBatch, Numbers, Sizes
 from msa_core.modules.parts.similarity import Number
 from msa_core.modules.parts.stochastic import Noise
 
-POSTERIORS: dict[str, Callable[..., generative.Draws]] = {
+POSTERIORS: dict[str, Callable[..., generative.PosteriorSample]] = {
     "mixture": generative.mixture_draws,
     "product": generative.product_draws,
 }
@@ -64,15 +64,17 @@ class Rbc(Contrast):
         self.log_variances = nn.Parameter(torch.zeros(len(sizes.modalities)))
 
     def initial(self, name: str, drawn: Tensor) -> Tensor:
-        """Decoders start with a variance of 1, that of what they are to predict."""
+        """Start decoders with a variance of 1, that of their standardised targets."""
         return torch.zeros_like(drawn)
 
-    def forward(self, seen: Seen, numbers: Numbers) -> Tensor:
+    def forward(self, seen: EncodedBatch, numbers: Numbers) -> Tensor:
         """See `Contrast`."""
-        rows = {name: _standardised(rows_BD) for name, rows_BD in seen.projected.items()}
+        rows = {name: _standardise_rows(rows_BD) for name, rows_BD in seen.projected.items()}
         utterances = len(seen.labels)
         unrelated = min(self.options.unrelated, utterances - 1) if self.options.contrast else 0
-        log_joint_SCB, log_posterior_SCB = self._densities(rows, _shifts(list(rows), unrelated))
+        log_joint_SCB, log_posterior_SCB = self._candidate_densities(
+            rows, _candidate_shifts(list(rows), unrelated)
+        )
         bound, bound_of_candidates = BOUNDS[self.options.bound], BOUNDS[self.options.negatives]
         own_B = bound(log_joint_SCB[:, 0], log_posterior_SCB[:, 0])
         if not self.options.contrast:
@@ -80,12 +82,14 @@ class Rbc(Contrast):
         candidates_CB = bound_of_candidates(log_joint_SCB, log_posterior_SCB)
         return tuple_contrast(own_B, candidates_CB, len(rows), numbers["gamma"])
 
-    def _densities(
+    def _candidate_densities(
         self, rows: Mapping[str, Tensor], shifts: Sequence[Mapping[str, int]]
     ) -> tuple[Tensor, Tensor]:
-        """Of every candidate: log p(x, z) and log q(z | x), [S, C, B] both."""
+        """Compute log p(x, z) and log q(z | x) of every candidate, [S, C, B] both."""
         experts = [
-            Gaussian(*(_shifted(part_BZ, name, shifts) for part_BZ in self.experts[name](rows_BD)))
+            Gaussian(
+                *(_shift_rows(part_BZ, name, shifts) for part_BZ in self.experts[name](rows_BD))
+            )
             for name, rows_BD in rows.items()
         ]
         noise_SBZ = self.noise.drawn.transpose(0, 1)
@@ -100,7 +104,7 @@ class Rbc(Contrast):
             width = rows_BD.shape[1]
             mean_SPD = self.decoders[name](latent_RZ).view(*latent_SPZ.shape[:2], width)
             # One variance a modality: squares are added up before anything else is done to them.
-            squared_SP = (_shifted(rows_BD, name, shifts) - mean_SPD).square().sum(dim=-1)
+            squared_SP = (_shift_rows(rows_BD, name, shifts) - mean_SPD).square().sum(dim=-1)
             constant = width * (log_variance + math.log(2 * math.pi))
             log_joint_SP = log_joint_SP - (squared_SP * (-log_variance).exp() + constant) / 2
         shape = (len(log_joint_SP), len(shifts), -1)
@@ -108,18 +112,16 @@ class Rbc(Contrast):
 
 
 def tuple_contrast(own_B: Tensor, candidates_CB: Tensor, modalities: int, gamma: Number) -> Tensor:
-    """Related tuples are likelier than those with one modality of another utterance.
-
-    With two modalities and all other utterances as candidates it is `generative.related_contrast`.
+    """Contrast tuples with those that have one modality of another utterance.
 
     Formula: mean_b -gamma log p(x_b) + (1/M) sum_m log sum_c p(x_b with x_m of c).
 
     Args:
-        own_B: log p of the tuples themselves, or a bound on it.
-        candidates_CB: the same of all candidates: first the tuples themselves, then, modality by
+        own_B: Density log p of the tuples themselves, or a bound on it.
+        candidates_CB: Densities of all candidates: first the tuples themselves, then, modality by
             modality, those in which it comes from elsewhere.
-        modalities: M.
-        gamma: > 1: what of a tuple's own density is left after the contrast.
+        modalities: Number of modalities, M.
+        gamma: Weight > 1 of a tuple's own density; at 1 only the contrast is left.
 
     Returns:
         Scalar.
@@ -132,13 +134,15 @@ def tuple_contrast(own_B: Tensor, candidates_CB: Tensor, modalities: int, gamma:
     return (among_MB.mean(dim=0) - gamma * own_B).mean()
 
 
-def _standardised(rows_BD: Tensor) -> Tensor:
+def _standardise_rows(rows_BD: Tensor) -> Tensor:
+    # Without this the densities would grow by shrinking the vectors.
     scaled_BD = unit_variance(rows_BD)
     return scaled_BD - scaled_BD.mean(dim=0, keepdim=True)
 
 
-def _shifts(names: Sequence[str], unrelated: int) -> list[dict[str, int]]:
-    """How many rows on each modality of each candidate is taken from."""
+def _candidate_shifts(names: Sequence[str], unrelated: int) -> list[dict[str, int]]:
+    """List for each candidate how many rows further each modality is taken from."""
+    # Shifts and not draws of rows: an utterance is never its own negative, and nothing is drawn.
     own = dict.fromkeys(names, 0)
     return [
         own,
@@ -146,6 +150,6 @@ def _shifts(names: Sequence[str], unrelated: int) -> list[dict[str, int]]:
     ]
 
 
-def _shifted(rows_BD: Tensor, name: str, shifts: Sequence[Mapping[str, int]]) -> Tensor:
-    """A modality's rows in all candidates, [P, D]."""
+def _shift_rows(rows_BD: Tensor, name: str, shifts: Sequence[Mapping[str, int]]) -> Tensor:
+    """Lay out a modality's rows in all candidates, [P, D]."""
     return torch.cat([rows_BD.roll(-shift[name], dims=0) for shift in shifts])

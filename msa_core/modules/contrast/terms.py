@@ -10,14 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from msa_core.modules.contrast.base import Contrast, Predictor, mean_of
+from msa_core.modules.contrast.base import Contrast, Predictor, average_terms
 from msa_core.modules.contrast.mmim import Bound, Cpc
 from msa_core.modules.contrast.rbc import Rbc
 from msa_core.modules.contrast.uncertainty import uncertainty_weighted
 from msa_core.modules.parts import similarity
 from msa_core.modules.parts.dropout import Dropout
 from msa_core.modules.parts.frames import masked_mean, valid_frames
-from msa_core.modules.parts.inputs import Numbers, Seen, Sizes
+from msa_core.modules.parts.inputs import EncodedBatch, Numbers, Sizes
 from msa_core.modules.parts.linear import Linear
 from msa_core.modules.parts.similarity import Number
 from msa_core.modules.parts.stochastic import Noise
@@ -51,9 +51,9 @@ class Anchor(Contrast):
             }
         )
 
-    def forward(self, seen: Seen, numbers: Numbers) -> Tensor:
+    def forward(self, seen: EncodedBatch, numbers: Numbers) -> Tensor:
         """See `Contrast`."""
-        return mean_of(
+        return average_terms(
             [
                 similarity.anchored_contrast(
                     towards(seen.projected[name]),
@@ -65,8 +65,8 @@ class Anchor(Contrast):
         )
 
 
-def mean_frame(seen: Seen, modality: str) -> Tensor:
-    """The mean over the valid frames, [B, F]; zeros where there is none."""
+def mean_frame(seen: EncodedBatch, modality: str) -> Tensor:
+    """Average the valid frames, [B, F]; zeros where there are none."""
     features = seen.features[modality]
     if features.dim() == 2:  # taken before the training
         return features
@@ -95,22 +95,24 @@ class Views(Contrast):
             }
         )
 
-    def forward(self, seen: Seen, numbers: Numbers) -> Tensor:
+    def forward(self, seen: EncodedBatch, numbers: Numbers) -> Tensor:
         """See `Contrast`."""
-        return mean_of(
+        return average_terms(
             [
                 similarity.info_nce(
-                    self._seen(name, 1, seen, numbers),
-                    self._seen(name, 2, seen, numbers),
+                    self._encode_view(name, 1, seen, numbers),
+                    self._encode_view(name, 2, seen, numbers),
                     numbers["temperature"],
                 )
                 for name in self.viewed
             ]
         )
 
-    def _seen(self, name: str, side: int, seen: Seen, numbers: Numbers) -> Tensor:
-        """One view of a modality, encoded and projected, [B, D]."""
+    def _encode_view(self, name: str, side: int, seen: EncodedBatch, numbers: Numbers) -> Tensor:
+        """Encode and project one view of a modality, [B, D]."""
         assert seen.encode is not None  # of a model in training
+        # Through the modality's own encoder and its dropout masks of this step: the two views
+        # differ in nothing but the view.
         view = self.views[f"{name}_{side}"]
         features = view(seen.features[name], seen.lengths.get(name), numbers["noise"])
         return seen.encode(name, features)
@@ -125,8 +127,9 @@ class View(nn.Module):
         self.noise = Noise(features)
 
     def forward(self, features: Tensor, lengths_B: Tensor | None, deviation: Number) -> Tensor:
-        """As the features, [B, F] or [B, T, F]; padding stays zero."""
+        """Return a view shaped as the features, [B, F] or [B, T, F]; padding stays zero."""
         noise = deviation * self.noise.drawn
+        # Masked, so that padding stays zero; the features' dropout leaves it so by itself.
         if lengths_B is not None:
             noise = noise[:, None, :] * valid_frames(features, lengths_B)[:, :, None]
         moved: Tensor = self.kept(features) + noise
@@ -152,7 +155,7 @@ class Instance(Contrast):
             }
         )
 
-    def forward(self, seen: Seen, numbers: Numbers) -> Tensor:
+    def forward(self, seen: EncodedBatch, numbers: Numbers) -> Tensor:
         """See `Contrast`."""
         stops = self.options.stop_gradient
         contrast = similarity.anchored_contrast if stops else similarity.info_nce
@@ -161,7 +164,7 @@ class Instance(Contrast):
             source, target = self.pairs[pair]
             predicted_BD = predictor(seen.projected[source])
             terms.append(contrast(predicted_BD, seen.projected[target], numbers["temperature"]))
-        return mean_of(terms)
+        return average_terms(terms)
 
 
 class Sentiment(Contrast):
@@ -172,7 +175,7 @@ class Sentiment(Contrast):
         was not at hand.
     """
 
-    def forward(self, seen: Seen, numbers: Numbers) -> Tensor:
+    def forward(self, seen: EncodedBatch, numbers: Numbers) -> Tensor:
         """See `Contrast`."""
         rows_RD = torch.cat(list(seen.projected.values()))
         bins_R = sentiment_bins(seen.labels, self.sizes.bound).repeat(len(seen.projected))
@@ -180,14 +183,14 @@ class Sentiment(Contrast):
 
 
 def sentiment_bins(labels_B: Tensor, bound: float) -> Tensor:
-    """Seven bins, -3 to 3: the label, scaled to them and rounded half to even."""
+    """Sort labels into seven bins, -3 to 3: scaled to them and rounded half to even."""
     return (labels_B * (SENTIMENTS / bound)).clamp(-SENTIMENTS, SENTIMENTS).round()
 
 
-class Paired(Contrast):
+class PairedContrast(Contrast):
     """Base of the contrasts in which an utterance has a partner of like sentiment.
 
-    Their terms, one a modality, are averaged, or weighted by learned uncertainties and added up;
+    Their terms, one per modality, are averaged, or weighted by learned uncertainties and added up;
     the sum may be negative.
     """
 
@@ -198,29 +201,30 @@ class Paired(Contrast):
             self.log_variances = nn.Parameter(torch.zeros(len(sizes.modalities)))
 
     def initial(self, name: str, drawn: Tensor) -> Tensor:
-        """Every weight is the same at the start."""
+        """Start with equal weights."""
         return torch.zeros_like(drawn)
 
-    def combined(self, losses: list[Tensor]) -> Tensor:
-        """One term from each modality's."""
+    def combine_terms(self, losses: list[Tensor]) -> Tensor:
+        """Combine the modalities' terms into one."""
         if self.options.uncertainty:
             return uncertainty_weighted(torch.stack(losses), self.log_variances)
-        return mean_of(losses)
+        return average_terms(losses)
 
 
-def paired(rows: Mapping[str, Tensor], labels_B: Tensor) -> list[dict[str, Tensor]]:
-    """Utterances in pairs of neighbouring labels: the first of all pairs, and the second.
+def pair_neighbours(rows: Mapping[str, Tensor], labels_B: Tensor) -> list[dict[str, Tensor]]:
+    """Pair utterances of neighbouring labels: the first of all pairs, and the second.
 
-    Each is in one pair; of an odd number that of the largest label is in none. (Were each given
-    its nearest, a row would be its partner's partner, and so a negative of itself.)
+    Each is in one pair; of an odd number that of the largest label is in none.
 
     Args:
-        rows: modality -> [B, D].
-        labels_B: equal ones are neighbours in the order of the batch.
+        rows: Modality -> vectors [B, D].
+        labels_B: Labels; equal ones are neighbours in the order of the batch.
 
     Returns:
         Modality -> [N, D], twice.
     """
+    # Were each utterance given its nearest, a row would often be its partner's partner, and so a
+    # negative of itself.
     pairs = len(labels_B) // 2
     order_N2 = labels_B.argsort(stable=True)[: 2 * pairs].reshape(pairs, 2)
     return [
@@ -229,7 +233,7 @@ def paired(rows: Mapping[str, Tensor], labels_B: Tensor) -> list[dict[str, Tenso
     ]
 
 
-class Icl(Paired):
+class Icl(PairedContrast):
     """Within each modality an utterance finds its partner of like sentiment.
 
     Of two or three utterances there is one pair, nothing to tell it from, and the term is 0.
@@ -238,25 +242,26 @@ class Icl(Paired):
     Source: Lin et al. 2022 (MCLEA), as in its public code; partners by sentiment are our choice.
     """
 
-    def forward(self, seen: Seen, numbers: Numbers) -> Tensor:
+    def forward(self, seen: EncodedBatch, numbers: Numbers) -> Tensor:
         """See `Contrast`."""
-        first, second = paired(seen.projected, seen.labels)
-        return self.combined(
-            [_icl(first[name], second[name], numbers["temperature"]) for name in first]
+        first, second = pair_neighbours(seen.projected, seen.labels)
+        return self.combine_terms(
+            [_icl_term(first[name], second[name], numbers["temperature"]) for name in first]
         )
 
 
-def _icl(first_ND: Tensor, second_ND: Tensor, temperature: Number) -> Tensor:
+def _icl_term(first_ND: Tensor, second_ND: Tensor, temperature: Number) -> Tensor:
+    # The last batch of an epoch can be that small. A product with 0, so that there is a gradient.
     if len(first_ND) < 2:
         return first_ND.sum() * 0.0
     return similarity.icl(first_ND, second_ND, temperature)
 
 
-class Ial(Paired):
+class Ial(PairedContrast):
     """Each modality's similarities follow those of all modalities together.
 
-    The joint vector has every modality at length 1, times its share softmax(w)_m. As it is only
-    followed, the term could not move w; so learned shares come with the joint's own ICL.
+    The joint vector has every modality at length 1, times its share softmax(w)_m. Learned shares
+    come with the joint's own ICL.
 
     Formula: sum_m exp(-s_m) KL_m + s_m, or mean_m KL_m; + ICL(joint) if shares are learned.
     Source: Lin et al. 2022 (MCLEA), as in its public code; partners by sentiment are our choice.
@@ -268,30 +273,32 @@ class Ial(Paired):
         if options.joint == "learned":
             self.shares = nn.Parameter(torch.zeros(len(sizes.modalities)))
 
-    def forward(self, seen: Seen, numbers: Numbers) -> Tensor:
+    def forward(self, seen: EncodedBatch, numbers: Numbers) -> Tensor:
         """See `Contrast`."""
-        sides = paired(seen.projected, seen.labels)
+        sides = pair_neighbours(seen.projected, seen.labels)
         first, second = sides
-        joint_NE, other_NE = (self._joint(side) for side in sides)
-        term = self.combined(
+        joint_NE, other_NE = (self._joint_rows(side) for side in sides)
+        term = self.combine_terms(
             [
-                _ial(first[name], second[name], joint_NE, other_NE, numbers["temperature"])
+                _ial_term(first[name], second[name], joint_NE, other_NE, numbers["temperature"])
                 for name in first
             ]
         )
+        # The term only follows the joint vector and could never move the learned shares in it; so
+        # they get a loss of their own.
         if self.options.joint == "learned":
-            term = term + _icl(joint_NE, other_NE, numbers["joint_temperature"])
+            term = term + _icl_term(joint_NE, other_NE, numbers["joint_temperature"])
         return term
 
-    def _joint(self, side: Mapping[str, Tensor]) -> Tensor:
-        """The modalities side by side, [N, M D]."""
+    def _joint_rows(self, side: Mapping[str, Tensor]) -> Tensor:
+        """Lay the modalities side by side, [N, M D]."""
         units_MND = torch.stack([similarity.unit_rows(vectors) for vectors in side.values()])
         if self.options.joint == "learned":
             units_MND = units_MND * self.shares.softmax(dim=0)[:, None, None]
         return torch.cat(list(units_MND.unbind(0)), dim=1)
 
 
-def _ial(
+def _ial_term(
     first_ND: Tensor, second_ND: Tensor, joint_NE: Tensor, other_NE: Tensor, temperature: Any
 ) -> Tensor:
     if len(first_ND) < 2:

@@ -7,14 +7,14 @@ from torch import Tensor
 
 
 def uncertainty_weighted(losses_M: Tensor, log_variances_M: Tensor) -> Tensor:
-    """Losses added up with weights that training finds itself.
+    """Add losses up with weights that are learned with them.
 
     Formula: sum_m exp(-s_m) L_m + s_m, which for each m is smallest at s_m = ln L_m.
-    It is negative where a loss is small enough: that says nothing is wrong.
+    It is negative where a loss is small enough; that is no sign of an error.
 
     Args:
-        losses_M: each >= 0.
-        log_variances_M: the learned s, one a loss.
+        losses_M: Losses, each >= 0.
+        log_variances_M: Learned s, one per loss.
 
     Returns:
         Scalar.

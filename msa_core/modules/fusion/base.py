@@ -1,4 +1,4 @@
-"""What every fusion operator is.
+"""Base class of fusion operators, and means over the modalities that are there.
 
 Shapes: B utterances, T steps, D = width of a projected modality.
 """
@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from msa_core.modules.parts.inputs import Seen
+from msa_core.modules.parts.inputs import EncodedBatch
 
 Terms = dict[str, Tensor]
 
@@ -17,30 +17,30 @@ Terms = dict[str, Tensor]
 class Fusion(nn.Module):
     """Base of the operators.
 
-    An operator may bring terms of the loss along: name -> raw value, a scalar. The weight of each
+    An operator may return terms of the loss: name -> raw value, a scalar. The weight of each
     is an option `<name>.weight` of the operator.
     """
 
     def __init__(self, modalities: Sequence[str], width: int, options: Any) -> None:
-        """Build it.
+        """Create the operator of a model.
 
         Args:
-            modalities: of the model, in the field's order.
-            width: D.
-            options: of the operator (`msa_core.config.fusion`).
+            modalities: Modalities of the model, in the field's order.
+            width: Width of a projected modality, D.
+            options: Options of the operator (`msa_core.config.fusion`).
         """
         super().__init__()
         self.modalities = list(modalities)
         self.width = width
         self.options = options
 
-    def forward(self, seen: Seen) -> tuple[Tensor, Terms]:
-        """The fused vector [B, F] and the operator's own terms."""
+    def forward(self, seen: EncodedBatch) -> tuple[Tensor, Terms]:
+        """Compute the fused vector [B, F] and the operator's own terms."""
         raise NotImplementedError
 
 
-def present_lengths(seen: Seen) -> dict[str, Tensor]:
-    """Modality -> valid frames [B]: none of what is not there, whatever its length."""
+def present_lengths(seen: EncodedBatch) -> dict[str, Tensor]:
+    """Return the valid frames [B] of each modality; 0 where it is absent, whatever its length."""
     lengths = {name: seen.lengths[name] for name in seen.frames}
     return {
         name: (of * seen.present[name]).to(of.dtype) if name in seen.present else of
@@ -49,11 +49,11 @@ def present_lengths(seen: Seen) -> dict[str, Tensor]:
 
 
 def mean_over(values: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:
-    """The mean over the modalities that are there: name -> [B, ...] give [B, ...].
+    """Average the modalities that are there: name -> [B, ...] give [B, ...].
 
     Args:
-        values: zero where a modality is not there.
-        present: name -> 1 or 0, [B]; empty = all are.
+        values: Modality -> values, zero where it is absent.
+        present: Modality -> 1 or 0, [B]; empty = all are there.
     """
     stacked_MB = torch.stack(list(values.values()))
     if not present:
@@ -63,7 +63,8 @@ def mean_over(values: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Te
 
 
 def row_mean(values_B: Tensor, counts_B: Tensor | None) -> Tensor:
-    """The mean over the rows whose count is 1 and not 0; over all if there is none to say."""
+    """Average the rows whose count is 1 and not 0; all rows without counts."""
     if counts_B is None:
         return values_B.mean()
+    # At least 1: a batch in which no row counts gives 0 and not NaN.
     return (values_B * counts_B).sum() / counts_B.sum().clamp(min=1.0)

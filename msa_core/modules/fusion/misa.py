@@ -14,7 +14,7 @@ from msa_core.modules.alignment.measures import central_moment_discrepancy
 from msa_core.modules.contrast.estimators import difference_loss
 from msa_core.modules.fusion.base import Fusion, Terms, row_mean
 from msa_core.modules.parts.attention import AttentionStack
-from msa_core.modules.parts.inputs import Seen
+from msa_core.modules.parts.inputs import EncodedBatch
 from msa_core.modules.parts.linear import Linear
 from msa_core.modules.parts.rounding import sigmoid
 
@@ -44,8 +44,8 @@ class Misa(Fusion):
             {name: Linear(width, width) for name in modalities if "reconstruction" in self.terms}
         )
 
-    def forward(self, seen: Seen) -> tuple[Tensor, Terms]:
-        """M times [B, D] -> [B, 2 M D]; the codes of what is not there are zeros."""
+    def forward(self, seen: EncodedBatch) -> tuple[Tensor, Terms]:
+        """Fuse M times [B, D] into [B, 2 M D]; the codes of absent modalities are zeros."""
         shared = {name: sigmoid(self.shared(z_BD)) for name, z_BD in seen.projected.items()}
         private = {name: sigmoid(self.private[name](z_BD)) for name, z_BD in seen.projected.items()}
         codes_BCD = torch.stack([*shared.values(), *private.values()], dim=1)
@@ -54,12 +54,13 @@ class Misa(Fusion):
             there_BM = torch.stack([seen.present[name] for name in shared], dim=1)
             there_BC = torch.cat([there_BM, there_BM], dim=1) > 0
         codes_BCD = self.between(codes_BCD, there_BC)
+        # Masked keys are not enough: an absent modality's code also attends to the others.
         if there_BC is not None:
             codes_BCD = codes_BCD * there_BC[:, :, None]
         fused_BF = codes_BCD.flatten(start_dim=1)
-        return fused_BF, self._terms(seen, shared, private) if self.training else {}
+        return fused_BF, self._loss_terms(seen, shared, private) if self.training else {}
 
-    def _terms(self, seen: Seen, shared: Codes, private: Codes) -> Terms:
+    def _loss_terms(self, seen: EncodedBatch, shared: Codes, private: Codes) -> Terms:
         terms: Terms = {}
         pairs = list(itertools.combinations(shared, 2))
         if "similarity" in self.terms and pairs:
@@ -90,12 +91,10 @@ class Misa(Fusion):
 
 
 def _where_both_are(
-    seen: Seen, first: str, second: str, firsts: Codes, seconds: Codes
+    seen: EncodedBatch, first: str, second: str, firsts: Codes, seconds: Codes
 ) -> tuple[Tensor, Tensor]:
-    """Codes of two modalities, with the mean of the other rows in rows that lack either.
-
-    Such rows then add nothing to moments around the mean.
-    """
+    """Return codes of two modalities, with the mean of the other rows in rows that lack either."""
+    # Rows at the mean add nothing to moments around it, and the number of rows stays what it is.
     codes = firsts[first], seconds[second]
     if not seen.present:
         return codes

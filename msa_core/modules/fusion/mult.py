@@ -11,15 +11,15 @@ from torch import Tensor, nn
 
 from msa_core.modules.fusion.base import Fusion, Terms, present_lengths
 from msa_core.modules.parts.attention import AttentionStack
-from msa_core.modules.parts.frames import last_frame, positions, valid_frames
-from msa_core.modules.parts.inputs import Seen
+from msa_core.modules.parts.frames import last_frame, position_encoding, valid_frames
+from msa_core.modules.parts.inputs import EncodedBatch
 
 
 class CrossModal(Fusion):
-    """Every modality's frames ask the frames of every other, then one another.
+    """Every modality's frames attend to the frames of every other, then to one another.
 
-    A modality that is not there says nothing and is zeros in the fused vector. A single one only
-    asks itself. The encoder is what the source has as a convolution in front.
+    An absent modality is attended to by none, and is zeros in the fused vector. A single one only
+    attends to itself. The encoder takes the place of the source's convolution.
 
     Formula: f = [last_t S_p([C_qp(X_p, X_q) for q != p]) for p]; C, S = stacks of cross- and
     self-attention, softmax(Q_p K_q^T / sqrt(E)) V_q in each layer.
@@ -42,10 +42,12 @@ class CrossModal(Fusion):
             {target: AttentionStack(together, *sizes) for target in modalities}
         )
 
-    def forward(self, seen: Seen) -> tuple[Tensor, Terms]:
-        """M times [B, T, D] -> [B, M (M - 1) D], or [B, D] of a single modality."""
+    def forward(self, seen: EncodedBatch) -> tuple[Tensor, Terms]:
+        """Fuse M times [B, T, D] into [B, M (M - 1) D], or [B, D] of a single modality."""
         lengths = present_lengths(seen)
-        frames = {name: own_BTD + positions(own_BTD) for name, own_BTD in seen.frames.items()}
+        frames = {
+            name: own_BTD + position_encoding(own_BTD) for name, own_BTD in seen.frames.items()
+        }
         valid = {name: valid_frames(own_BTD, lengths[name]) for name, own_BTD in frames.items()}
         parts = []
         for target in self.modalities:

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from msa_core.modules.fusion.base import Fusion, Terms, mean_over, present_lengths, row_mean
 from msa_core.modules.parts.attention import AttentionStack
-from msa_core.modules.parts.frames import masked_mean, positions, valid_frames
-from msa_core.modules.parts.inputs import Seen
+from msa_core.modules.parts.frames import masked_mean, position_encoding, valid_frames
+from msa_core.modules.parts.inputs import EncodedBatch
 from msa_core.modules.parts.linear import Linear
 
 BINS = 7
@@ -51,14 +51,14 @@ class ReorganisedSum(Fusion):
             self.pseudo = Linear(width, 1)
 
     def initial(self, name: str, drawn: Tensor) -> Tensor:
-        """Tokens and points of the curve, of length about 1 / sqrt(3)."""
+        """Scale tokens and points of the curve to a length of about 1 / sqrt(3)."""
         initial: Tensor = drawn * self.width**-0.5
         return initial
 
-    def forward(self, seen: Seen) -> tuple[Tensor, Terms]:
-        """M times [B, T, D] -> [B, D]."""
+    def forward(self, seen: EncodedBatch) -> tuple[Tensor, Terms]:
+        """Fuse M times [B, T, D] into [B, D]."""
         lengths = present_lengths(seen)
-        slots = {name: self._sorted(name, seen, lengths[name]) for name in self.modalities}
+        slots = {name: self._sort_frames(name, seen, lengths[name]) for name in self.modalities}
         together_BSD = (
             torch.stack(list(slots.values())).sum(dim=0)
             if self.options.pool == "sum"
@@ -69,21 +69,23 @@ class ReorganisedSum(Fusion):
             tokens.append(self.pseudo_token)
         tokens_BCD = torch.stack(tokens).expand(len(together_BSD), len(tokens), self.width)
         read_BXD = self.reader(torch.cat([tokens_BCD, self.enter(together_BSD)], dim=1), None)
-        terms = self._terms(seen, slots, read_BXD) if self.training else {}
+        terms = self._loss_terms(seen, slots, read_BXD) if self.training else {}
         return read_BXD[:, 0], terms
 
-    def _sorted(self, name: str, seen: Seen, lengths_B: Tensor) -> Tensor:
-        """The slots of one modality [B, S, D], which add up to its frames; or their mean, S = 1."""
+    def _sort_frames(self, name: str, seen: EncodedBatch, lengths_B: Tensor) -> Tensor:
+        """Sort a modality's frames into slots [B, S, D] that add up to them; or average, S = 1."""
         frames_BTD = seen.frames[name]
         if not self.options.reorganise:
             return masked_mean(frames_BTD, lengths_B)[:, None]
         valid_BT = valid_frames(frames_BTD, lengths_B)
-        hidden_BTD = self.sorters[name](frames_BTD + positions(frames_BTD), valid_BT)
+        hidden_BTD = self.sorters[name](frames_BTD + position_encoding(frames_BTD), valid_BT)
         shares_BTS = torch.softmax(self.slots[name](hidden_BTD), dim=2) * valid_BT[:, :, None]
         sorted_BSD: Tensor = shares_BTS.transpose(1, 2) @ frames_BTD
         return sorted_BSD
 
-    def _terms(self, seen: Seen, slots: Mapping[str, Tensor], read_BXD: Tensor) -> Terms:
+    def _loss_terms(
+        self, seen: EncodedBatch, slots: Mapping[str, Tensor], read_BXD: Tensor
+    ) -> Terms:
         terms: Terms = {}
         if "label_curve" in self.terms:
             wanted_BD = curve_at(seen.labels, self.curve, seen.bound)
@@ -101,24 +103,25 @@ class ReorganisedSum(Fusion):
 
 
 def curve_at(labels_B: Tensor, curve_ND: Tensor, bound: float) -> Tensor:
-    """Points of a curve that is given at the centres of bins and straight between them, [B, D].
+    """Read a curve that is given at the centres of bins and straight between them, [B, D].
 
     Args:
-        labels_B: in [-bound, bound].
-        curve_ND: its points at N labels, evenly over that range.
-        bound: 3 for MOSI, 1 for SIMS.
+        labels_B: Labels in [-bound, bound].
+        curve_ND: Points of the curve at N labels, evenly over that range.
+        bound: Largest absolute label, 3 for MOSI, 1 for SIMS.
     """
-    place_B = (labels_B.clamp(-bound, bound) + bound) * ((len(curve_ND) - 1) / (2 * bound))
+    # Hat functions as weights: an index made of a label's value is not allowed under vmap.
+    position_B = (labels_B.clamp(-bound, bound) + bound) * ((len(curve_ND) - 1) / (2 * bound))
     bin_N = torch.arange(len(curve_ND), device=labels_B.device)
-    return torch.relu(1 - (place_B[:, None] - bin_N).abs()) @ curve_ND
+    return torch.relu(1 - (position_B[:, None] - bin_N).abs()) @ curve_ND
 
 
-def _distance_to_mean(prediction_B: Tensor, seen: Seen) -> Tensor:
-    """Mean distance to the mean of the unimodal predictions of what is there, kept fixed."""
+def _distance_to_mean(prediction_B: Tensor, seen: EncodedBatch) -> Tensor:
+    """Average the distance to the mean of the present modalities' predictions, kept fixed."""
     fixed = {name: own_B.detach() for name, own_B in seen.unimodal.items()}
     if not seen.present:
         return (prediction_B - mean_over(fixed, {})).abs().mean()
     there = {name: seen.present[name] for name in fixed}
     known = {name: own_B * there[name] for name, own_B in fixed.items()}
-    anyone_B = torch.stack(list(there.values())).amax(dim=0)
-    return row_mean((prediction_B - mean_over(known, there)).abs(), anyone_B)
+    counts_B = torch.stack(list(there.values())).amax(dim=0)
+    return row_mean((prediction_B - mean_over(known, there)).abs(), counts_B)

@@ -2,7 +2,7 @@
 
 Those of vectors are here; those of frames and of codes are in the files beside this one.
 Shapes: B utterances, M modalities of the model, D = width of a projected modality, F = entries of
-the fused vector, as `fused_width` of the operator's options says, R = rank.
+the fused vector (`fused_width` of the operator's options), R = rank.
 """
 
 import math
@@ -17,7 +17,7 @@ from msa_core.modules.fusion.misa import Misa
 from msa_core.modules.fusion.mult import CrossModal
 from msa_core.modules.fusion.reorg import ReorganisedSum
 from msa_core.modules.parts.attention import masked_softmax
-from msa_core.modules.parts.inputs import Seen
+from msa_core.modules.parts.inputs import EncodedBatch
 from msa_core.modules.parts.linear import Linear, Product
 from msa_core.modules.parts.rounding import sigmoid
 
@@ -31,23 +31,23 @@ class Concat(Fusion):
     Source: common practice (late fusion).
     """
 
-    def forward(self, seen: Seen) -> tuple[Tensor, Terms]:
-        """M times [B, D] -> [B, M D]."""
+    def forward(self, seen: EncodedBatch) -> tuple[Tensor, Terms]:
+        """Fuse M times [B, D] into [B, M D]."""
         return torch.cat(list(seen.projected.values()), dim=1), {}
 
 
 class Average(Fusion):
     """The mean of the vectors of the modalities that are there.
 
-    The field calls it sum fusion; dividing by the number of modalities keeps the scale when one is
-    left out.
+    The field calls it sum fusion; dividing by the number of modalities keeps the scale of the
+    head's input when one is left out.
 
     Formula: f = sum_m mu_m z_m / sum_m mu_m.
     Source: common practice (late fusion).
     """
 
-    def forward(self, seen: Seen) -> tuple[Tensor, Terms]:
-        """M times [B, D] -> [B, D]."""
+    def forward(self, seen: EncodedBatch) -> tuple[Tensor, Terms]:
+        """Fuse M times [B, D] into [B, D]."""
         return mean_over(seen.projected, seen.present), {}
 
 
@@ -64,8 +64,8 @@ class Gated(Fusion):
         self.gate = Linear(width * len(modalities), len(modalities))
         self.values = nn.ModuleDict({name: Product(width, width) for name in modalities})
 
-    def forward(self, seen: Seen) -> tuple[Tensor, Terms]:
-        """M times [B, D] -> [B, D]."""
+    def forward(self, seen: EncodedBatch) -> tuple[Tensor, Terms]:
+        """Fuse M times [B, D] into [B, D]."""
         rows = list(seen.projected.values())
         scores_BM = self.gate(torch.cat(rows, dim=1))
         if self.options.gate == "sigmoid":
@@ -88,8 +88,8 @@ class TensorProduct(Fusion):
     Source: Zadeh et al. 2017 (Tensor Fusion Network), eq. 5.
     """
 
-    def forward(self, seen: Seen) -> tuple[Tensor, Terms]:
-        """M times [B, D] -> [B, (D + 1)^M]."""
+    def forward(self, seen: EncodedBatch) -> tuple[Tensor, Terms]:
+        """Fuse M times [B, D] into [B, (D + 1)^M]."""
         first_BD, *others = seen.projected.values()
         ones_B1 = torch.ones_like(first_BD[:, :1])
         fused_BF = torch.cat([ones_B1, first_BD], dim=1)
@@ -100,7 +100,7 @@ class TensorProduct(Fusion):
 
 
 class LowRank(Fusion):
-    """The tensor product read through a sum of R weights, each a product of one a modality.
+    """The tensor product read through a sum of R weights, each a product of one per modality.
 
     It equals `TensorProduct` times the matrix sum_r w_r F_1^r x ... x F_M^r, which is never built.
 
@@ -119,11 +119,12 @@ class LowRank(Fusion):
         self.weights = nn.Parameter(torch.empty(self.rank))
 
     def initial(self, name: str, drawn: Tensor) -> Tensor:
-        """Variance 1 / fan-in, so that a product of M does not start near 0."""
+        """Scale to a variance of 1 / fan-in."""
+        # With PyTorch's default, a third of that, a product of M factors would start near 0.
         return drawn * math.sqrt(3.0 / drawn.shape[-1])
 
-    def forward(self, seen: Seen) -> tuple[Tensor, Terms]:
-        """M times [B, D] -> [B, D]."""
+    def forward(self, seen: EncodedBatch) -> tuple[Tensor, Terms]:
+        """Fuse M times [B, D] into [B, D]."""
         product_BV: Tensor | None = None  # V = R D
         for name, vectors_BD in zip(self.factors, seen.projected.values(), strict=True):
             extended_BE = torch.cat([torch.ones_like(vectors_BD[:, :1]), vectors_BD], dim=1)

@@ -2,7 +2,7 @@
 
 Written as matrix products and a softmax: PyTorch's fused form has no fast way under
 `torch.func.vmap`.
-Shapes: B utterances, T steps that ask, S steps that are asked, D = width, H heads, E = D / H.
+Shapes: B utterances, T steps with queries, S steps of the context, D = width, H heads, E = D / H.
 """
 
 import math
@@ -18,10 +18,8 @@ WIDENING = 4  # hidden units of a layer, in widths
 
 
 def masked_softmax(scores: Tensor, valid: Tensor) -> Tensor:
-    """Softmax over the last axis, 0 where not valid; all 0 where nothing is valid.
-
-    Value and gradient are finite there too: no minus infinity is involved.
-    """
+    """Compute a softmax over the last axis, 0 where not valid; all 0 where nothing is valid."""
+    # The lowest number and not minus infinity, whose gradient would be NaN where nothing is valid.
     lowest = torch.finfo(scores.dtype).min
     return torch.softmax(torch.where(valid, scores, lowest), dim=-1) * valid
 
@@ -39,11 +37,11 @@ class Norm(nn.Module):
         self.bias = nn.Parameter(torch.empty(width))
 
     def initial(self, name: str, drawn: Tensor) -> Tensor:
-        """Nothing but the scaling at first."""
+        """Start with a weight of one and a bias of zero: nothing but the scaling at first."""
         return torch.ones_like(drawn) if name == "weight" else torch.zeros_like(drawn)
 
     def forward(self, vectors: Tensor) -> Tensor:
-        """[..., D] -> [..., D]."""
+        """Normalise vectors: [..., D] -> [..., D]."""
         return functional.layer_norm(vectors, vectors.shape[-1:], self.weight, self.bias)
 
 
@@ -61,11 +59,12 @@ class Attention(nn.Module):
         self.query = Linear(width, width)
         self.key = Linear(width, width)
         self.value = Linear(width, width)
+        # Without a bias: a context without a valid step must give zeros.
         self.output = Product(width, width)
 
-    def forward(self, asking_BTD: Tensor, context_BSD: Tensor, valid_BS: Tensor | None) -> Tensor:
-        """[B, T, D]; `valid_BS` = None: every step of the context is valid."""
-        query_BHTE = self._in_heads(self.query(asking_BTD))
+    def forward(self, query_BTD: Tensor, context_BSD: Tensor, valid_BS: Tensor | None) -> Tensor:
+        """Attend to a context, [B, T, D]; `valid_BS` = None: every step of it is valid."""
+        query_BHTE = self._in_heads(self.query(query_BTD))
         key_BHSE = self._in_heads(self.key(context_BSD))
         value_BHSE = self._in_heads(self.value(context_BSD))
         scores_BHTS = query_BHTE @ key_BHSE.transpose(2, 3) / math.sqrt(query_BHTE.shape[3])
@@ -73,16 +72,16 @@ class Attention(nn.Module):
             weights_BHTS = torch.softmax(scores_BHTS, dim=-1)
         else:
             weights_BHTS = masked_softmax(scores_BHTS, valid_BS[:, None, None, :])
-        heard_BHTE = weights_BHTS @ value_BHSE
-        heard_BTD: Tensor = self.output(heard_BHTE.transpose(1, 2).flatten(start_dim=2))
-        return heard_BTD
+        attended_BHTE = weights_BHTS @ value_BHSE
+        attended_BTD: Tensor = self.output(attended_BHTE.transpose(1, 2).flatten(start_dim=2))
+        return attended_BTD
 
     def _in_heads(self, vectors_BTD: Tensor) -> Tensor:
         return vectors_BTD.reshape(*vectors_BTD.shape[:2], self.heads, -1).transpose(1, 2)
 
 
 class AttentionLayer(nn.Module):
-    """Attention to a context, then two layers a step, each added to what came in.
+    """Attention to a context, then two layers per step, each added to its input.
 
     Formula: h = x + drop(attend(norm(x), norm(c))); h + drop(W2 relu(W1 norm(h))).
     Source: Vaswani et al. 2017, normalised before each part as in Xiong et al. 2020.
@@ -101,17 +100,17 @@ class AttentionLayer(nn.Module):
     def forward(
         self, frames_BTD: Tensor, valid_BS: Tensor | None, context_BSD: Tensor | None = None
     ) -> Tensor:
-        """[B, T, D].
+        """Attend to a context, [B, T, D].
 
         Args:
-            frames_BTD: what asks.
-            valid_BS: of the context; None = all.
-            context_BSD: what is asked; None = the frames themselves.
+            frames_BTD: Frames that the queries are made of.
+            valid_BS: Whether a step of the context is valid; None = all are.
+            context_BSD: Frames that keys and values are made of; None = the frames themselves.
         """
-        asking_BTD = self.before_attention(frames_BTD)
-        asked_BSD = asking_BTD if context_BSD is None else self.before_attention(context_BSD)
-        heard_BTD = self.attention(asking_BTD, asked_BSD, valid_BS)
-        frames_BTD = frames_BTD + self.attention_dropout(heard_BTD)
+        query_BTD = self.before_attention(frames_BTD)
+        source_BSD = query_BTD if context_BSD is None else self.before_attention(context_BSD)
+        attended_BTD = self.attention(query_BTD, source_BSD, valid_BS)
+        frames_BTD = frames_BTD + self.attention_dropout(attended_BTD)
         hidden_BTD = self.narrow(torch.relu(self.widen(self.before_steps(frames_BTD))))
         added_BTD: Tensor = self.steps_dropout(hidden_BTD)
         return frames_BTD + added_BTD
@@ -131,7 +130,7 @@ class AttentionStack(nn.Module):
     def forward(
         self, frames_BTD: Tensor, valid_BS: Tensor | None, context_BSD: Tensor | None = None
     ) -> Tensor:
-        """[B, T, D]; see `AttentionLayer`."""
+        """Attend to a context in every layer, [B, T, D]; see `AttentionLayer`."""
         for layer in self.layers:
             frames_BTD = layer(frames_BTD, valid_BS, context_BSD)
         normed_BTD: Tensor = self.norm(frames_BTD)

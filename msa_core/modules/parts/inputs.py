@@ -1,4 +1,4 @@
-"""What the modules after the encoders see of a batch."""
+"""Inputs of the modules after the encoders: a batch's features, vectors and labels."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,11 +15,11 @@ class Sizes:
     """Widths in one model; the keys are the modalities that it reads, in the field's order.
 
     Attributes:
-        features: modality -> features a frame.
-        encoded: modality -> units of its encoder.
-        projected: of every projected modality.
-        fused: of the fused vector.
-        bound: of the labels, 3 for MOSI and 1 for SIMS.
+        features: Modality -> features per frame.
+        encoded: Modality -> units of its encoder.
+        projected: Width of every projected modality.
+        fused: Width of the fused vector.
+        bound: Largest absolute label, 3 for MOSI and 1 for SIMS.
     """
 
     features: Mapping[str, int]
@@ -35,23 +35,24 @@ class Sizes:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Seen:
+class EncodedBatch:
     """A batch on its way through the model; B utterances, T frames, D = width of the projection.
 
     Attributes:
-        features: modality -> frames [B, T, F], or their means [B, F] where the encoder pools.
-        lengths: modality -> valid frames [B]; of the modalities that are not pooled.
-        encoded: modality -> [B, W].
-        projected: modality -> [B, D].
-        frames: modality -> projected frames [B, T, D], where the fusion reads frames; padding is
+        features: Modality -> frames [B, T, F], or their means [B, F] where the encoder pools.
+        lengths: Modality -> number of valid frames [B]; of the modalities that are not pooled.
+        encoded: Modality -> vectors [B, W].
+        projected: Modality -> projected vectors [B, D].
+        frames: Modality -> projected frames [B, T, D], where the fusion reads frames; padding is
             not zero there.
-        present: modality -> 1 or 0, [B]; empty = all are there. A fusion finds the vectors and
-            frames of what is not there set to zero.
-        unimodal: modality -> predictions of the unimodal heads [B].
-        labels: [B] in training, else empty.
-        bound: labels lie in [-bound, bound].
-        fused: the fused vector [B, F]; None before the fusion.
-        encode: modality and features as above -> projected [B, D], for other views of them.
+        present: Modality -> 1 or 0, [B]; empty = all are there. In a fusion the vectors and
+            frames of an absent modality are zero.
+        unimodal: Modality -> predictions of the unimodal heads [B].
+        labels: Labels [B] in training, else empty.
+        bound: Largest absolute label, 3 for MOSI and 1 for SIMS.
+        fused: Fused vector [B, F]; None before the fusion.
+        encode: Function of a modality and of features as above that returns projected vectors
+            [B, D], for other views of the features.
     """
 
     features: Mapping[str, Tensor]
@@ -67,8 +68,8 @@ class Seen:
     encode: Callable[[str, Tensor], Tensor] | None = None
 
 
-def below(numbers: Numbers, section: str) -> dict[str, Number]:
-    """The numbers of one section, by the rest of their path."""
+def numbers_below(numbers: Numbers, section: str) -> dict[str, Number]:
+    """Return the numbers of one section, by the rest of their path."""
     prefix = section + "."
     return {
         path.removeprefix(prefix): value

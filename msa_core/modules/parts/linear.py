@@ -14,7 +14,7 @@ class Linear(nn.Linear):
     """
 
     def forward(self, input: Tensor) -> Tensor:
-        """[..., D] -> [..., W]."""
+        """Apply the layer: [..., D] -> [..., W]."""
         return input @ self.weight.T + self.bias
 
 
@@ -26,9 +26,9 @@ class Product(nn.Module):
         self.weight = nn.Parameter(torch.empty(width, features))
 
     def initial(self, name: str, drawn: Tensor) -> Tensor:
-        """In +-1/sqrt(D), as `Linear`."""
+        """Scale numbers in [-1, 1) to +-1/sqrt(D), as in `Linear`."""
         return drawn / math.sqrt(drawn.shape[1])
 
     def forward(self, vectors: Tensor) -> Tensor:
-        """[..., D] -> [..., W]."""
+        """Apply the layer: [..., D] -> [..., W]."""
         return vectors @ self.weight.T

@@ -1,8 +1,8 @@
 """Contrastive losses: a row and its partner stand out from the rows of other utterances.
 
 Shapes: B utterances, D = width, R = rows.
-All similarities are cosines divided by a temperature. What has two equal labels in two rows is a
-negative all the same, except in `supervised_contrast`.
+All similarities are cosines divided by a temperature. Two rows of equal labels are negatives of
+each other all the same, except in `supervised_contrast`.
 """
 
 import torch
@@ -15,14 +15,14 @@ ROUNDINGS = 8
 
 
 def info_nce(first_BD: Tensor, second_BD: Tensor, temperature: Number) -> Tensor:
-    """Symmetric InfoNCE: row b of one side finds row b of the other among all B rows.
+    """Compute symmetric InfoNCE: row b of one side finds row b of the other among all B rows.
 
     Formula: [CE(S, I) + CE(S^T, I)] / 2, S = cosines of all pairs of rows / temperature.
 
     Args:
-        first_BD: one modality, B >= 2.
-        second_BD: the same utterances in the other modality.
-        temperature: > 0.
+        first_BD: Vectors of one modality, B >= 2.
+        second_BD: Same utterances in the other modality.
+        temperature: Positive divisor of the cosines.
 
     Returns:
         Scalar > 0; equal rows everywhere give ln B.
@@ -32,23 +32,23 @@ def info_nce(first_BD: Tensor, second_BD: Tensor, temperature: Number) -> Tensor
     Source: van den Oord et al. 2018; symmetric as in Radford et al. 2021.
     """
     require_pair("info_nce", first_BD, second_BD)
-    logits_BB = cosines(first_BD, second_BD) / temperature
+    logits_BB = cosine_matrix(first_BD, second_BD) / temperature
     candidates_B = (logits_BB.logsumexp(dim=0) + logits_BB.logsumexp(dim=1)) / 2
     return (candidates_B - torch.diagonal(logits_BB)).mean()
 
 
 def anchored_contrast(rows_BD: Tensor, anchors_BD: Tensor, temperature: Number) -> Tensor:
-    """InfoNCE of rows with anchors that stay where they are.
+    """Compute InfoNCE of rows with anchors that no gradient moves.
 
-    Anchors that live in one space align modalities without meeting. Or the rows are predictions,
-    and the anchors what was to be predicted: another modality, or the next step.
+    Anchors in one common space align modalities that are never compared with each other. Or the
+    rows are predictions, and the anchors their targets: another modality, or the next step.
 
     Formula: info_nce(rows, stopgrad anchors).
 
     Args:
-        rows_BD: projected utterance vectors, or a predictor's output, B >= 2.
-        anchors_BD: of the same utterances and width; no gradient reaches them.
-        temperature: > 0.
+        rows_BD: Projected utterance vectors, or a predictor's output, B >= 2.
+        anchors_BD: Vectors of the same utterances and width; no gradient reaches them.
+        temperature: Positive divisor of the cosines.
 
     Returns:
         Scalar > 0, as `info_nce`.
@@ -62,21 +62,21 @@ def anchored_contrast(rows_BD: Tensor, anchors_BD: Tensor, temperature: Number) 
 
 
 def supervised_contrast(rows_BD: Tensor, bins_B: Tensor, temperature: Number) -> Tensor:
-    """Contrast in which all rows of the same bin are partners.
+    """Compute a contrast in which all rows of the same bin are partners.
 
     Formula: mean_i -(1/|P(i)|) sum_{p in P(i)} log(e^{s_ip} / sum_{j != i} e^{s_ij}), over the rows
     whose P(i) = {p != i of the same bin} is not empty; 0 where every P(i) is empty.
 
     Args:
-        rows_BD: B >= 2. Several modalities can be laid below one another, with their bins repeated.
-        bins_B: whole numbers.
-        temperature: > 0.
+        rows_BD: Vectors, B >= 2. Several modalities can be stacked, with their bins repeated.
+        bins_B: Whole numbers.
+        temperature: Positive divisor of the cosines.
 
     Returns:
         Scalar >= 0; equal rows everywhere give ln(B - 1).
 
     Raises:
-        ValueError: fewer than two rows, or not one bin a row.
+        ValueError: fewer than two rows, or not one bin per row.
     Source: Khosla et al. 2020 eq. 2; on sentiment bins after arXiv:2210.14556, whose full text was
         not at hand.
     """
@@ -85,8 +85,8 @@ def supervised_contrast(rows_BD: Tensor, bins_B: Tensor, temperature: Number) ->
             "supervised_contrast needs rows [B >= 2, D] and bins [B], "
             f"but got {tuple(rows_BD.shape)} and {tuple(bins_B.shape)}"
         )
-    logits_BB = cosines(rows_BD, rows_BD) / temperature
-    itself_BB = _itself(logits_BB)
+    logits_BB = cosine_matrix(rows_BD, rows_BD) / temperature
+    itself_BB = _diagonal_mask(logits_BB)
     partners_BB = (bins_B[:, None] == bins_B[None, :]) & ~itself_BB
     partners_BB = partners_BB.to(logits_BB.dtype)
     others_B = logits_BB.masked_fill(itself_BB, -torch.inf).logsumexp(dim=1)
@@ -97,14 +97,14 @@ def supervised_contrast(rows_BD: Tensor, bins_B: Tensor, temperature: Number) ->
 
 
 def icl(first_BD: Tensor, second_BD: Tensor, temperature: Number) -> Tensor:
-    """Intra-modal contrast: the partner among both sides' other rows, 2 B - 1 candidates.
+    """Compute intra-modal contrast: the partner among 2 B - 1 other rows of both sides.
 
     Formula: mean of CE([S_ab, S_aa without its diagonal], I) and of the same from b's side.
 
     Args:
-        first_BD: B >= 2; the first of two views, or one utterance.
-        second_BD: the other view, or a partner of the same sentiment.
-        temperature: > 0.
+        first_BD: First of two views, or one utterance, B >= 2.
+        second_BD: Other view, or a partner of the same sentiment.
+        temperature: Positive divisor of the cosines.
 
     Returns:
         Scalar > 0; equal rows everywhere give ln(2 B - 1).
@@ -125,7 +125,7 @@ def ial(
     joint_second_BE: Tensor,
     temperature: Number,
 ) -> Tensor:
-    """Inter-modal alignment: one modality's similarities follow those of the joint representation.
+    """Compute inter-modal alignment: a modality's similarities follow those of the joint vectors.
 
     Formula: mean over rows and both sides of KL(stopgrad softmax(joint) || softmax(modality)),
     over the 2 B - 1 candidates of `icl`.
@@ -133,11 +133,11 @@ def ial(
     there is weight 0.01 / (2 B) here.
 
     Args:
-        first_BD: one modality, first side, B >= 2.
-        second_BD: the same modality, second side.
-        joint_first_BE: joint representation, first side; no gradient reaches it.
-        joint_second_BE: joint representation, second side; no gradient reaches it.
-        temperature: > 0, on both.
+        first_BD: Vectors of one modality, first side, B >= 2.
+        second_BD: Vectors of the same modality, second side.
+        joint_first_BE: Joint representation, first side; no gradient reaches it.
+        joint_second_BE: Joint representation, second side; no gradient reaches it.
+        temperature: Positive divisor of the cosines of both.
 
     Returns:
         Scalar >= 0; 0 where the logits of a row differ by a constant.
@@ -164,41 +164,41 @@ def ial(
 
 
 def _log_shares(first_BD: Tensor, second_BD: Tensor, temperature: Number) -> list[Tensor]:
-    """Both sides' log softmax over [the other side's B rows, their own side's other rows].
-
-    A row itself is no candidate: its entry is far below any other, but finite, so that a share
-    of 0 times its logarithm is 0.
-    """
+    """Compute both sides' log softmax over [other side's B rows, own side's other rows]."""
     first_BD, second_BD = unit_rows(first_BD), unit_rows(second_BD)
     across_BB = first_BD @ second_BD.T
     log_shares = []
     for between_BB, own_BD in ((across_BB, first_BD), (across_BB.T, second_BD)):
         within_BB = own_BD @ own_BD.T / temperature
-        within_BB = within_BB.masked_fill(_itself(within_BB), -1e9)
+        # A row itself is no candidate: its entry is far below any other, but finite, so that a
+        # share of 0 times its logarithm is 0.
+        within_BB = within_BB.masked_fill(_diagonal_mask(within_BB), -1e9)
         logits_BC = torch.cat([between_BB / temperature, within_BB], dim=1)
         log_shares.append(logits_BC.log_softmax(dim=1))
     return log_shares
 
 
-def cosines(first_RD: Tensor, second_RD: Tensor) -> Tensor:
-    """Cosine of every row of one side with every row of the other."""
+def cosine_matrix(first_RD: Tensor, second_RD: Tensor) -> Tensor:
+    """Compute the cosine of every row of one side with every row of the other."""
     return unit_rows(first_RD) @ unit_rows(second_RD).T
 
 
 def unit_rows(rows_RD: Tensor) -> Tensor:
-    """Rows divided by their norm; a row of zeros stays one, with a gradient that is finite."""
+    """Divide rows by their norm; a row of zeros stays one, with a gradient that is finite."""
+    # The root is taken after the choice: the gradient of a root of 0 is infinite, and infinity
+    # times 0 is NaN.
     squared_R1 = rows_RD.square().sum(dim=1, keepdim=True)
     return rows_RD / torch.where(squared_R1 > 0, squared_R1, 1.0).sqrt()
 
 
 def squared_distances(rows_RD: Tensor) -> Tensor:
-    """Squared distance of every two rows, [R, R], exactly 0 on the diagonal."""
-    # Products of centred rows: all differences at once would need R^2 D numbers a member.
+    """Compute the squared distance of every two rows, [R, R], exactly 0 on the diagonal."""
+    # Products of centred rows: all differences at once would need R^2 D numbers per member.
     centred_RD = rows_RD - rows_RD.mean(dim=0, keepdim=True)
     products_RR = centred_RD @ centred_RD.T
     squared_R = torch.diagonal(products_RR)
     squared_RR = torch.relu(squared_R[:, None] + squared_R[None, :] - 2 * products_RR)
-    return squared_RR.masked_fill(_itself(squared_RR), 0.0)
+    return squared_RR.masked_fill(_diagonal_mask(squared_RR), 0.0)
 
 
 def require_pair(name: str, first_BD: Tensor, second_BD: Tensor) -> None:
@@ -214,5 +214,5 @@ def require_pair(name: str, first_BD: Tensor, second_BD: Tensor) -> None:
         )
 
 
-def _itself(square_RR: Tensor) -> Tensor:
+def _diagonal_mask(square_RR: Tensor) -> Tensor:
     return torch.eye(len(square_RR), dtype=torch.bool, device=square_RR.device)

@@ -1,26 +1,30 @@
-"""Modules that keep something from step to step: running averages, queues, stored vectors."""
+"""Stateful modules: running averages, queues and stored vectors that last from step to step."""
 
 import torch
 from torch import Tensor, nn
 
 
-class Remembers(nn.Module):
-    """Base of such modules.
+class StatefulModule(nn.Module):
+    """Base of the stateful modules.
 
-    What is kept are buffers, handed to the module at each step of the training and taken back
-    after it, so that members of a pack have their own and the module itself holds nothing. In
-    `forward` read `self.name`, and call `remember` with new values of the same shapes. Outside
-    training there is none.
+    The state is in buffers, which the training sets before each step and reads after it, so the
+    module itself holds nothing. In `forward` read `self.name`, and call `update_state` with new
+    values of the same shapes. Outside training there is no state.
+
+    Attributes:
+        initial_state: Buffer's name -> its value before the first step, on the CPU.
     """
 
-    def __init__(self, **fresh: Tensor) -> None:
-        """Start with these values, name -> tensor on the CPU."""
+    def __init__(self, **initial_state: Tensor) -> None:
+        """Create the module with its state before the first step."""
         super().__init__()
-        self.fresh = fresh
-        for name in fresh:
+        self.initial_state = initial_state
+        # Empty until a step sets them: members of a pack share the module, each with its own
+        # state, and a copy in here would be one too many.
+        for name in initial_state:
             self.register_buffer(name, torch.empty(0), persistent=False)
 
-    def remember(self, **new: Tensor) -> None:
-        """Keep these values for the next step; no gradient reaches them there."""
+    def update_state(self, **new: Tensor) -> None:
+        """Set the state of the next step; no gradient reaches it there."""
         for name, value in new.items():
             setattr(self, name, value.detach())

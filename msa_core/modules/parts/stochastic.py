@@ -1,7 +1,7 @@
-"""Modules that need random numbers in training, and never draw any themselves.
+"""Stochastic modules: they need random numbers in training, and never draw any themselves.
 
-Their numbers come from named streams, drawn for a whole epoch at once and handed to each step: so
-adding a module elsewhere leaves them as they are (law 1), and members of a pack have their own.
+Their numbers come from named streams and are drawn for a whole epoch at once. So adding a module
+elsewhere leaves them as they are, and members of a pack have their own.
 """
 
 from abc import abstractmethod
@@ -10,14 +10,14 @@ import torch
 from torch import Tensor, nn
 
 
-class Draws(nn.Module):
-    """Base of such modules.
+class StochasticModule(nn.Module):
+    """Base of the stochastic modules.
 
     Attributes:
-        rate: how much of it, such as the share dropped; at 0 it needs no random numbers. Members of
-            a pack may differ in it.
-        drawn: what `handed` made of the random numbers of a step; empty where there are none.
-        stream: first word of its random stream's name, before its own name in the network.
+        rate: Amount of noise, such as the share dropped; at 0 no random numbers are needed.
+            Members of a pack may differ in it.
+        drawn: Result of `prepare_draws` for the step; empty where there are no random numbers.
+        stream: First word of the random stream's name, before the module's name in the network.
     """
 
     stream = "draws"
@@ -30,15 +30,17 @@ class Draws(nn.Module):
 
     @abstractmethod
     def draw(self, rate: float, rows: int, generator: torch.Generator) -> Tensor:
-        """Random numbers of an epoch, [rows, ...]; row by row gives the same as at once."""
+        """Draw the random numbers of an epoch, [rows, ...]; the same row by row as at once."""
 
-    def handed(self, drawn: Tensor, rate: Tensor) -> Tensor:
-        """What `drawn` is in a step, from random numbers [B, ...] and the member's own rate."""
+    def prepare_draws(self, drawn: Tensor, rate: Tensor) -> Tensor:
+        """Turn a step's random numbers [B, ...] into `drawn`, with the member's own rate."""
+        # Apart from `draw`, which is shared by an epoch: only this part is run under vmap, where
+        # the rate is a tensor.
         return drawn
 
     @property
     def is_idle(self) -> bool:
-        """Whether it does nothing: outside training, or without a rate.
+        """Whether the module changes nothing: outside training, or without a rate.
 
         Raises:
             RuntimeError: in training mode without the random numbers that its rate asks for.
@@ -47,12 +49,12 @@ class Draws(nn.Module):
             return True
         if self.drawn.dim() <= 1 and self.drawn.numel() == 0:
             if self.rate:
-                raise RuntimeError("training needs random numbers; see `Draws.draw`")
+                raise RuntimeError("training needs random numbers; see `StochasticModule.draw`")
             return True
         return False
 
 
-class Noise(Draws):
+class Noise(StochasticModule):
     """Standard normal numbers, [B, *shape]; their size is the caller's."""
 
     stream = "noise"
@@ -62,5 +64,5 @@ class Noise(Draws):
         self.shape = shape
 
     def draw(self, rate: float, rows: int, generator: torch.Generator) -> Tensor:
-        """[rows, *shape]."""
+        """Draw standard normal numbers, [rows, *shape]."""
         return torch.randn(rows, *self.shape, generator=generator, device=generator.device)

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from msa_core.analysis.binning import (
-    clusters,
-    discretise,
+    cluster_rows,
+    discretise_values,
     joint_counts,
     label_classes,
     quantile_bins,
@@ -37,27 +37,27 @@ def test_clusters_find_groups_that_are_far_apart():
     rng = np.random.default_rng(0)
     group = np.arange(200) % 4
     centres = 20 * np.eye(4)
-    found = clusters(centres[group] + rng.standard_normal((200, 4)), 4, rng)
+    found = cluster_rows(centres[group] + rng.standard_normal((200, 4)), 4, rng)
     assert len(set(zip(group, found, strict=True))) == 4
     assert sorted(set(found)) == [0, 1, 2, 3]
 
 
 def test_clusters_are_those_of_the_generator():
     rows = np.random.default_rng(0).standard_normal((100, 3))
-    first = clusters(rows, 5, np.random.default_rng(1))
-    np.testing.assert_array_equal(clusters(rows, 5, np.random.default_rng(1)), first)
+    first = cluster_rows(rows, 5, np.random.default_rng(1))
+    np.testing.assert_array_equal(cluster_rows(rows, 5, np.random.default_rng(1)), first)
 
 
 def test_fewer_distinct_rows_than_clusters_are_a_cluster_each():
     rows = np.array([[0.0, 1.0], [2.0, 3.0], [0.0, 1.0]])
-    found = clusters(rows, 5, np.random.default_rng(0))
+    found = cluster_rows(rows, 5, np.random.default_rng(0))
     assert found[0] == found[2] != found[1]
 
 
 def test_many_equal_rows_leave_no_warning_behind():
     """Empty clusters are common then; warnings are errors in this suite."""
     rows = np.repeat(np.random.default_rng(0).standard_normal((9, 2)), 20, axis=0)
-    found = clusters(rows, 8, np.random.default_rng(0))
+    found = cluster_rows(rows, 8, np.random.default_rng(0))
     assert len(set(found)) <= 8
 
 
@@ -79,10 +79,10 @@ def test_sims_classes_are_right_closed():
 
 def test_what_is_in_bins_already_stays():
     rng = np.random.default_rng(0)
-    np.testing.assert_array_equal(discretise(np.array([7, 7, -2]), 2, rng), [7, 7, -2])
-    np.testing.assert_array_equal(discretise(np.array([True, False]), 2, rng), [1, 0])
-    np.testing.assert_array_equal(discretise([0.5, 9.0], 2, rng), [0, 1])
-    assert discretise(np.eye(3), 2, rng).shape == (3,)
+    np.testing.assert_array_equal(discretise_values(np.array([7, 7, -2]), 2, rng), [7, 7, -2])
+    np.testing.assert_array_equal(discretise_values(np.array([True, False]), 2, rng), [1, 0])
+    np.testing.assert_array_equal(discretise_values([0.5, 9.0], 2, rng), [0, 1])
+    assert discretise_values(np.eye(3), 2, rng).shape == (3,)
 
 
 def test_counts_have_a_row_for_each_bin_that_occurs():
@@ -97,11 +97,11 @@ def test_counts_have_a_row_for_each_bin_that_occurs():
         (lambda rng: quantile_bins([1.0, np.nan], 2), "values, row 1.*finite"),
         (lambda rng: quantile_bins([], 2), "at least one row"),
         (lambda rng: quantile_bins([1.0], 1), "at least 2 bins"),
-        (lambda rng: clusters(np.zeros(3), 2, rng), "embeddings must have 2 axes"),
-        (lambda rng: clusters([[0.0], [np.inf]], 2, rng), "embeddings, row 1"),
+        (lambda rng: cluster_rows(np.zeros(3), 2, rng), "embeddings must have 2 axes"),
+        (lambda rng: cluster_rows([[0.0], [np.inf]], 2, rng), "embeddings, row 1"),
         (lambda rng: label_classes([0.0], "sims", 7), "7 classes.*sims: 2, 3, 5"),
         (lambda rng: label_classes([0.0], "nrc", 2), "scheme 'nrc'"),
-        (lambda rng: discretise(np.zeros((2, 2, 2)), 2, rng), "1 axes"),
+        (lambda rng: discretise_values(np.zeros((2, 2, 2)), 2, rng), "1 axes"),
         (lambda rng: joint_counts(np.arange(3), np.arange(2), np.arange(3)), r"\(3,\), \(2,\)"),
     ],
 )

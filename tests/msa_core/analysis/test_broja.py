@@ -144,9 +144,9 @@ def test_a_certificate_is_wrong_for_no_dual_point():
     rng = np.random.default_rng(0)
     joint = rng.dirichlet(np.full(24, 0.5)).reshape(1, 2, 3, 4)
     best = least_predictable(joint, TOLERANCE).entropy[0]
-    problem = broja._Problem.of(joint)
+    problem = broja._Problem.from_joints(joint)
     for scale in (0.1, 1.0, 10.0):
-        iterate = broja._Iterate.start(problem)
+        iterate = broja._Iterate.interior_start(problem)
         iterate.first = scale * rng.standard_normal(iterate.first.shape)
         iterate.second = scale * rng.standard_normal(iterate.second.shape)
         bound = broja._entropy_bound(problem, iterate)[0] / np.log(2)

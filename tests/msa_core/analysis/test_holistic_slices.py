@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from msa_core.analysis.slices import rescale, slice_table, strength_tags
+from msa_core.analysis.slices import slice_table, strength_tags
 
 
 def test_slices_weighted_by_their_n_give_the_error_of_the_whole_set():
@@ -25,20 +25,3 @@ def test_slices_weighted_by_their_n_give_the_error_of_the_whole_set():
     weighted = sum(part.utterances * part.score for part in parts) / 200
     assert weighted == pytest.approx(whole.score, abs=1e-12)
     assert whole.score == pytest.approx(np.abs(predictions - labels).mean(), abs=1e-12)
-
-
-def test_two_models_below_a_ceiling_of_one():
-    found = rescale([0.4, 0.8], higher_is_better=True, ceiling=1.0)
-    assert found == pytest.approx([0.0, 2 / 3], abs=1e-12)
-
-
-def test_without_a_ceiling_the_best_model_has_one():
-    found = rescale([0.4, 0.8, 0.5], higher_is_better=True, ceiling=None)
-    assert found == pytest.approx([0.0, 1.0, 0.25], abs=1e-12)
-
-
-def test_a_rescaled_score_depends_on_who_else_is_compared_and_the_raw_one_does_not():
-    """Why a standing keeps the raw score beside the rescaled one."""
-    alone = rescale([0.4, 0.8], higher_is_better=True, ceiling=1.0)
-    with_a_worse_one = rescale([0.4, 0.8, 0.0], higher_is_better=True, ceiling=1.0)
-    assert alone[1] != pytest.approx(with_a_worse_one[1], abs=0.1)

@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from msa_core.analysis.pid import PARTS, decompose, interactions
+from msa_core.analysis.pid import PARTS, decompose_joint, measure_interactions
 from msa_core.analysis.synergy import synergy_bounds
 
-EXACT = 1e-7  # bits; the certificate of `decompose`
+EXACT = 1e-7  # bits; the certificate of `decompose_joint`
 
 
 def gate(rule):
@@ -28,7 +28,7 @@ ALL_EQUAL[0, 0, 0] = ALL_EQUAL[1, 1, 1] = 0.5
 
 
 def parts(joint):
-    found = decompose(joint)
+    found = decompose_joint(joint)
     return [found.redundancy, found.unique_first, found.unique_second, found.synergy]
 
 
@@ -58,8 +58,8 @@ def test_three_equal_bits_are_one_bit_of_redundancy():
 def test_uniqueness_belongs_to_the_modality_that_has_it():
     """The authors' repository stores the two under each other's name."""
     copy_of_second = COPY_OF_FIRST.swapaxes(0, 1)
-    assert decompose(COPY_OF_FIRST).unique_first == pytest.approx(1, abs=EXACT)
-    assert decompose(copy_of_second).unique_second == pytest.approx(1, abs=EXACT)
+    assert decompose_joint(COPY_OF_FIRST).unique_first == pytest.approx(1, abs=EXACT)
+    assert decompose_joint(copy_of_second).unique_second == pytest.approx(1, abs=EXACT)
     assert bounds(COPY_OF_FIRST).unique_first == pytest.approx(1, abs=EXACT)
     assert bounds(copy_of_second).unique_second == pytest.approx(1, abs=EXACT)
 
@@ -67,7 +67,7 @@ def test_uniqueness_belongs_to_the_modality_that_has_it():
 @pytest.mark.parametrize("joint", [XOR, AND, COPY_OF_FIRST, ALL_EQUAL])
 def test_the_solver_is_not_caught_where_a_general_one_gave_negative_redundancy(joint):
     assert min(parts(joint)) >= 0
-    assert decompose(joint).gap <= EXACT
+    assert decompose_joint(joint).gap <= EXACT
 
 
 def test_xor_bounds_are_zero_and_one():
@@ -107,7 +107,7 @@ def test_shuffled_labels_leave_nothing_after_bias_correction():
     first, second = rng.integers(0, 4, (2, 1000))
     labels = (first + second) % 3
     found = [
-        interactions(
+        measure_interactions(
             first, second, rng.permutation(labels), bins=4, rng=rng, permutations=1, draws=60
         )
         for _ in range(30)
@@ -126,7 +126,7 @@ def test_the_plug_in_bias_is_cells_less_one_over_twice_the_utterances():
     rng = np.random.default_rng(1)
     utterances = 1500
     first, second, labels = (rng.integers(0, bins, utterances) for bins in (3, 4, 3))
-    found = interactions(first, second, labels, bins=4, rng=rng, permutations=400, draws=2)
+    found = measure_interactions(first, second, labels, bins=4, rng=rng, permutations=400, draws=2)
     unit = 1 / (2 * utterances * math.log(2))
     assert found.total.null_mean == pytest.approx((12 - 1) * (3 - 1) * unit, rel=0.1)
     of_first = found.redundancy.null_mean + found.unique_first.null_mean

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from msa_core.analysis.binning import label_classes
-from msa_core.analysis.information import entropy, mutual_information
+from msa_core.analysis.information import entropy_bits, mutual_information
 from msa_core.analysis.pid import (
     PARTS,
     RESAMPLED_TOLERANCE,
-    _shuffled,
-    decompose,
-    interactions,
+    _shuffle_labels,
+    decompose_joint,
+    measure_interactions,
 )
 from msa_core.config.paths import replace
 from msa_core.config.schema import PlantedConfig
@@ -40,7 +40,7 @@ def counts(draw, largest=4):
 
 
 def parts(joint):
-    found = decompose(joint)
+    found = decompose_joint(joint)
     return np.array([found.redundancy, found.unique_first, found.unique_second, found.synergy])
 
 
@@ -49,7 +49,7 @@ def parts(joint):
 def test_the_parts_add_up_to_the_three_informations_and_none_is_negative(table):
     joint = table / table.sum()
     x, z, y = joint.shape
-    found = decompose(table)
+    found = decompose_joint(table)
     assert parts(table).min() >= 0
     redundancy = found.redundancy
     of_first = mutual_information(joint.sum(axis=1))
@@ -131,13 +131,13 @@ def test_the_parts_of_two_independent_problems_add_up():
 )
 def test_what_is_no_distribution_is_refused(joint, match):
     with pytest.raises(ValueError, match=match):
-        decompose(joint)
+        decompose_joint(joint)
 
 
 def test_entropy_and_information_known_answers():
-    assert entropy(np.array([0.25, 0.25, 0.5, 0.0])) == pytest.approx(1.5)
+    assert entropy_bits(np.array([0.25, 0.25, 0.5, 0.0])) == pytest.approx(1.5)
     noisy = np.array([[0.4, 0.1], [0.1, 0.4]])
-    assert mutual_information(noisy) == pytest.approx(1 - entropy(np.array([0.2, 0.8])))
+    assert mutual_information(noisy) == pytest.approx(1 - entropy_bits(np.array([0.2, 0.8])))
     assert mutual_information(np.outer([0.3, 0.7], [0.1, 0.9])) == pytest.approx(0, abs=1e-15)
 
 
@@ -151,8 +151,8 @@ def noisy_xor(utterances, rng, noise=0.2):
 
 def test_an_interaction_is_found_with_the_size_that_it_has():
     rng = np.random.default_rng(1)
-    found = interactions(*noisy_xor(1000, rng), bins=2, rng=rng)
-    truth = 1 - entropy(np.array([0.2, 0.8]))
+    found = measure_interactions(*noisy_xor(1000, rng), bins=2, rng=rng)
+    truth = 1 - entropy_bits(np.array([0.2, 0.8]))
     assert found.synergy.low <= truth <= found.synergy.high
     assert found.synergy.p == 1 / 1000
     assert found.synergy.null_high < 0.1 * truth
@@ -167,7 +167,9 @@ def test_the_same_generator_gives_the_same_digits():
         rng = np.random.default_rng(seed)
         views = np.random.default_rng(9).standard_normal((2, 60, 3))
         labels = np.random.default_rng(8).integers(0, 2, 60)
-        return asdict(interactions(*views, labels, bins=3, rng=rng, permutations=20, draws=20))
+        return asdict(
+            measure_interactions(*views, labels, bins=3, rng=rng, permutations=20, draws=20)
+        )
 
     assert run(1) == run(1)
     assert run(1) != run(2)
@@ -175,10 +177,12 @@ def test_the_same_generator_gives_the_same_digits():
 
 def test_the_interval_covers_the_truth_about_as_often_as_it_says():
     rng = np.random.default_rng(0)
-    truth = 1 - entropy(np.array([0.2, 0.8]))
+    truth = 1 - entropy_bits(np.array([0.2, 0.8]))
     covered = 0
     for _ in range(100):
-        found = interactions(*noisy_xor(300, rng), bins=2, rng=rng, permutations=1, draws=200)
+        found = measure_interactions(
+            *noisy_xor(300, rng), bins=2, rng=rng, permutations=1, draws=200
+        )
         covered += found.synergy.low <= truth <= found.synergy.high
     # 95 % are meant; 88 or fewer of 100 would be seen with a probability of .004.
     assert covered > 88
@@ -189,7 +193,9 @@ def test_labels_that_know_nothing_are_significant_as_often_as_the_level_says():
     rejected = dict.fromkeys(PARTS, 0)
     for _ in range(200):
         first, second, labels = rng.integers(0, 2, (3, 80))
-        found = interactions(first, second, labels, bins=2, rng=rng, permutations=39, draws=1)
+        found = measure_interactions(
+            first, second, labels, bins=2, rng=rng, permutations=39, draws=1
+        )
         for part in PARTS:
             p = getattr(found, part).p
             assert 1 / 40 <= p <= 1
@@ -203,7 +209,7 @@ def test_labels_that_know_nothing_are_significant_as_often_as_the_level_says():
 def test_shuffled_tables_keep_the_modalities_together_and_every_label():
     rng = np.random.default_rng(0)
     table = rng.integers(0, 6, (3, 4, 2))
-    shuffled = _shuffled(table, 50, rng)
+    shuffled = _shuffle_labels(table, 50, rng)
     assert shuffled.shape == (50, 3, 4, 2)
     assert (shuffled.sum(axis=3) == table.sum(axis=2)).all()
     assert (shuffled.sum(axis=(1, 2)) == table.sum(axis=(0, 1))).all()
@@ -216,7 +222,9 @@ def test_a_tie_with_a_shuffle_counts_against_the_effect():
     """Constant labels: every shuffle is the data themselves."""
     rng = np.random.default_rng(0)
     first, second = rng.integers(0, 2, (2, 30))
-    found = interactions(first, second, np.zeros(30, int), bins=2, rng=rng, permutations=9, draws=9)
+    found = measure_interactions(
+        first, second, np.zeros(30, int), bins=2, rng=rng, permutations=9, draws=9
+    )
     for part in PARTS:
         quantity = getattr(found, part)
         assert quantity.p == 1.0
@@ -244,7 +252,7 @@ def test_what_can_not_be_analysed_is_refused(change, match):
         "rng": rng,
     }
     with pytest.raises(ValueError, match=match):
-        interactions(**(given | change))
+        measure_interactions(**(given | change))
 
 
 # --- In generated data, whose right answers are known.
@@ -253,14 +261,14 @@ def test_what_can_not_be_analysed_is_refused(change, match):
 def planted_views(world, utterances=2000):
     """The features' means over time, and the bit that is planted in audio and in vision."""
     config = replace(PlantedConfig(train=utterances, valid=2, test=2), WORLDS[world])
-    split = generator.planted(config).splits.train
+    split = generator.generate_planted(config).splits.train
     pooled = {
         name: split.features[name].sum(axis=1, dtype=np.float64) / split.lengths[name][:, None]
         for name in ("audio", "vision")
     }
     # The third direction of both modalities carries the bit.
     bits = {
-        name: (rows @ generator._mixing(config, name, 3)[2] > 0).astype(int)
+        name: (rows @ generator._mixing_directions(config, name, 3)[2] > 0).astype(int)
         for name, rows in pooled.items()
     }
     return config, pooled, bits, label_classes(split.labels, "mosi", 2)
@@ -271,11 +279,11 @@ def test_planted_synergy_is_found_with_its_theoretical_size(world):
     """The label has the sign of the bits' product with probability Phi(sqrt(w / (1 - w)))."""
     config, _, bits, classes = planted_views(world)
     rng = np.random.default_rng(0)
-    found = interactions(
+    found = measure_interactions(
         bits["audio"], bits["vision"], classes, bins=2, rng=rng, permutations=199, draws=300
     )
     agree = stats.norm.cdf(math.sqrt(config.synergy / (1 - config.synergy)))
-    theory = 1 - entropy(np.array([agree, 1 - agree]))
+    theory = 1 - entropy_bits(np.array([agree, 1 - agree]))
     assert found.synergy.low <= theory <= found.synergy.high
     assert found.synergy.p == 1 / 200
     assert found.synergy.plug_in > 0.9 * found.total.plug_in
@@ -284,7 +292,7 @@ def test_planted_synergy_is_found_with_its_theoretical_size(world):
 def test_in_the_null_world_the_bits_synergy_is_that_of_shuffled_labels():
     _, _, bits, classes = planted_views("null")
     rng = np.random.default_rng(0)
-    found = interactions(
+    found = measure_interactions(
         bits["audio"], bits["vision"], classes, bins=2, rng=rng, permutations=199, draws=200
     )
     for part in PARTS:
@@ -298,7 +306,7 @@ def test_clusters_of_the_features_find_the_planted_synergy_without_being_told_of
     def run(world):
         _, pooled, _, classes = planted_views(world)
         rng = np.random.default_rng(0)
-        return interactions(
+        return measure_interactions(
             pooled["audio"], pooled["vision"], classes, bins=4, rng=rng, permutations=99, draws=99
         )
 
@@ -313,7 +321,7 @@ def test_two_noisy_views_of_one_thing_are_synergistic_too():
     rng = np.random.default_rng(0)
     shared = rng.standard_normal(4000)
     views = shared + rng.standard_normal((2, 4000))
-    found = interactions(
+    found = measure_interactions(
         *views, (shared > 0).astype(int), bins=4, rng=rng, permutations=99, draws=99
     )
     assert found.synergy.low > found.synergy.null_high

@@ -13,7 +13,7 @@ from msa_core.analysis.robustness import (
 )
 from msa_core.config.paths import replace
 from msa_core.config.schema import MODALITIES, Config, PlantedConfig
-from msa_core.data.planted import planted
+from msa_core.data.planted import generate_planted
 from msa_core.training.evaluation import evaluate, robustness
 from msa_core.training.pack_training import train_pack
 from msa_core.vectorised.pack_key import Member
@@ -32,7 +32,7 @@ SMALL = replace(
 
 @pytest.fixture(scope="module")
 def data():
-    return planted(PlantedConfig(train=256, valid=96, test=90, steps=5, width=6))
+    return generate_planted(PlantedConfig(train=256, valid=96, test=90, steps=5, width=6))
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +138,7 @@ def test_the_same_generator_gives_the_same_table_and_another_a_different_one(dat
 
 
 def test_the_split_is_left_as_it_was(data, result, table):
-    before = planted(PlantedConfig(train=256, valid=96, test=90, steps=5, width=6)).test
+    before = generate_planted(PlantedConfig(train=256, valid=96, test=90, steps=5, width=6)).test
     for name in MODALITIES:
         np.testing.assert_array_equal(data.test.features[name], before.features[name])
 

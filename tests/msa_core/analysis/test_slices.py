@@ -7,16 +7,14 @@ from hypothesis import strategies as st
 
 from msa_core.analysis.slices import (
     conflict_tags,
-    dimension_means,
     leaderboard,
     length_tags,
-    rescale,
     slice_table,
     strength_tags,
 )
 from msa_core.config.schema import PlantedConfig
-from msa_core.data.planted import planted
-from msa_core.metrics import SCHEMES, score
+from msa_core.data.planted import generate_planted
+from msa_core.metrics import SCHEMES, score_predictions
 
 LAW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -97,7 +95,9 @@ def test_a_slice_is_scored_as_if_it_were_all_there_is(scheme):
     tags = np.where(np.arange(60) % 3, "often", "rare")
     scores = table(predictions, labels, {"kind": tags}, scheme=scheme)
     for tag in ("often", "rare"):
-        alone = [score(scheme, run[tags == tag], labels[tags == tag]) for run in predictions]
+        alone = [
+            score_predictions(scheme, run[tags == tag], labels[tags == tag]) for run in predictions
+        ]
         for name in SCHEMES[scheme]:
             found = of(scores, "kind", tag, name)
             assert found.score == pytest.approx(np.mean([one[name] for one in alone]), abs=1e-12)
@@ -174,7 +174,7 @@ def test_what_can_not_be_sliced_is_refused(change, match):
 
 def test_in_planted_data_text_alone_fails_where_the_modalities_conflict():
     """The label of text is right about its own part, so its errors lie in the conflicts."""
-    test = planted(PlantedConfig(train=2, valid=2, test=800)).test
+    test = generate_planted(PlantedConfig(train=2, valid=2, test=800)).test
     text = test.unimodal_labels["text"]
     tags = {
         "conflict": conflict_tags(test.labels, text),
@@ -193,22 +193,6 @@ def test_in_planted_data_text_alone_fails_where_the_modalities_conflict():
 
 
 # --- Models against each other.
-
-
-def test_where_lower_is_better_the_largest_error_is_zero_and_no_error_is_one():
-    found = rescale([1.0, 0.5, 0.75], higher_is_better=False, ceiling=0.0)
-    assert found == pytest.approx([0.0, 0.5, 0.25])
-
-
-def test_models_that_are_all_perfect_can_not_be_told_apart():
-    assert np.isnan(rescale([1.0, 1.0], higher_is_better=True, ceiling=1.0)).all()
-    assert np.isnan(rescale([np.nan], higher_is_better=True, ceiling=1.0)).all()
-
-
-def test_an_undefined_score_stays_undefined_and_is_not_the_worst():
-    found = rescale([0.4, np.nan, 0.8], higher_is_better=True, ceiling=None)
-    assert found[[0, 2]] == pytest.approx([0.0, 1.0])
-    assert np.isnan(found[1])
 
 
 def models():
@@ -231,12 +215,17 @@ def test_the_leaderboard_is_best_first_and_keeps_the_raw_scores():
     assert standings[3].score.low is not None
 
 
-def test_the_mean_of_a_dimension_counts_each_slice_alike():
-    means = dimension_means(leaderboard(models(), "mosi", "mae"))
-    assert means["half"] == pytest.approx({"good": 7 / 8, "middling": 1 / 2, "bad": 0.0})
-    # All perfect on accuracy: nothing to rescale, so no mean is made up.
-    perfect = leaderboard(models(), "mosi", "acc2_has0")
-    assert dimension_means(perfect)["half"] == dict.fromkeys(models(), None)
+def test_models_that_are_all_perfect_can_not_be_told_apart():
+    assert {s.rescaled for s in leaderboard(models(), "mosi", "acc2_has0")} == {None}
+
+
+def test_where_higher_is_better_the_largest_is_near_one_and_the_smallest_zero():
+    # Right in all six, in three and in none of the six utterances.
+    labels = np.array([-2.0, -1.0, 1.0, 2.0, 1.0, -1.0])
+    signs = {"right": labels, "half": np.abs(labels), "wrong": -labels}
+    tables = {name: table(predictions, labels, {}) for name, predictions in signs.items()}
+    standings = leaderboard(tables, "mosi", "acc2_has0")
+    assert [s.rescaled for s in standings] == pytest.approx([1.0, 0.5, 0.0])
 
 
 def test_an_undefined_score_comes_last():

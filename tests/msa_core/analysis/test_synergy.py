@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from msa_core.analysis.information import entropy
-from msa_core.analysis.pid import decompose
+from msa_core.analysis.information import entropy_bits
+from msa_core.analysis.pid import decompose_joint
 from msa_core.analysis.synergy import least_coupled_entropy, synergy_bounds
 
 LAW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -30,7 +30,7 @@ def bounds(joint):
 @LAW
 @given(counts())
 def test_synergy_lies_between_its_bounds(table):
-    found, exact = bounds(table), decompose(table)
+    found, exact = bounds(table), decompose_joint(table)
     assert found.lower_shared <= exact.synergy + EXACT
     assert found.lower_disagreement <= exact.synergy + EXACT
     assert found.upper >= exact.synergy - EXACT
@@ -39,7 +39,7 @@ def test_synergy_lies_between_its_bounds(table):
 @LAW
 @given(counts())
 def test_redundancy_and_uniqueness_need_no_joint_table(table):
-    found, exact = bounds(table), decompose(table)
+    found, exact = bounds(table), decompose_joint(table)
     assert found.redundancy == pytest.approx(exact.redundancy, abs=EXACT)
     assert found.unique_first == pytest.approx(exact.unique_first, abs=EXACT)
     assert found.unique_second == pytest.approx(exact.unique_second, abs=EXACT)
@@ -74,13 +74,13 @@ def test_the_lower_bound_is_the_synergy_of_the_most_even_joint_table(table):
         even *= (joint.sum(axis=1) / even.sum(axis=1))[:, np.newaxis]
         even *= joint.sum(axis=0) / even.sum(axis=0)
         even *= (joint.sum(axis=2) / even.sum(axis=2))[:, :, np.newaxis]
-    assert bounds(table).lower_shared == pytest.approx(decompose(even).synergy, abs=1e-6)
+    assert bounds(table).lower_shared == pytest.approx(decompose_joint(even).synergy, abs=1e-6)
 
 
 def test_the_disagreement_bound_of_the_released_code_is_too_high_for_some_tables():
     """Its constant of 1 has no proof, and here is less synergy than it says."""
     joint = np.array([[[16, 188], [63, 142]], [[39, 100], [368, 83]]])
-    found, exact = bounds(joint), decompose(joint)
+    found, exact = bounds(joint), decompose_joint(joint)
     assert found.released_disagreement > exact.synergy + 0.03
     assert found.lower_disagreement <= found.lower_shared <= exact.synergy
 
@@ -88,7 +88,7 @@ def test_the_disagreement_bound_of_the_released_code_is_too_high_for_some_tables
 def test_many_cells_are_bounded_too():
     rng = np.random.default_rng(0)
     table = rng.multinomial(686, rng.dirichlet(np.full(2800, 0.1))).reshape(20, 20, 7)
-    found, exact = bounds(table), decompose(table)
+    found, exact = bounds(table), decompose_joint(table)
     assert found.lower_shared <= exact.synergy <= found.upper
     assert found.redundancy == pytest.approx(exact.redundancy, abs=EXACT)
 
@@ -98,11 +98,11 @@ def test_the_least_entropy_of_a_coupling_known_answer():
     assert least_coupled_entropy([0.5, 0.5], [0.25, 0.5, 0.25]) == pytest.approx(1.5)
     # Partial sums (.6, 1) and (.5, .8, 1): steps of (.5, .3, .2), as (.5, .3, .2) is more even.
     assert least_coupled_entropy([0.6, 0.4], [0.5, 0.3, 0.2]) == pytest.approx(
-        entropy(np.array([0.5, 0.3, 0.2]))
+        entropy_bits(np.array([0.5, 0.3, 0.2]))
     )
     # Neither is more even than the other: (.6, .7, 1) and (.5, .9, 1) give (.5, .2, .3).
     assert least_coupled_entropy([0.6, 0.1, 0.3], [0.5, 0.4, 0.1]) == pytest.approx(
-        entropy(np.array([0.5, 0.4, 0.1]))
+        entropy_bits(np.array([0.5, 0.4, 0.1]))
     )
 
 
@@ -112,7 +112,7 @@ def test_no_coupling_has_less_entropy_than_the_least(seed, rows, columns):
     rng = np.random.default_rng(seed)
     first, second = rng.dirichlet(np.full(rows, 0.5)), rng.dirichlet(np.full(columns, 0.5))
     least = least_coupled_entropy(first, second)
-    assert least >= max(entropy(first), entropy(second)) - 1e-12
+    assert least >= max(entropy_bits(first), entropy_bits(second)) - 1e-12
     # Greedily: the largest to the largest, a coupling of low entropy.
     left, right, cells = first.copy(), second.copy(), []
     while left.max() > 1e-14 and right.max() > 1e-14:
@@ -121,7 +121,7 @@ def test_no_coupling_has_less_entropy_than_the_least(seed, rows, columns):
         left[row] -= moved
         right[column] -= moved
         cells.append(moved)
-    assert entropy(np.array(cells)) >= least - 1e-9
+    assert entropy_bits(np.array(cells)) >= least - 1e-9
 
 
 @pytest.mark.parametrize(

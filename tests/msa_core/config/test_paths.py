@@ -8,8 +8,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from msa_core.config.paths import check_value, fields_of, flatten, get, nearest, replace, symbol_of
-from msa_core.config.rules import check_config, is_active, resolve, restrict
+from msa_core.config.paths import (
+    check_value,
+    did_you_mean,
+    fields_of,
+    flatten,
+    replace,
+    symbol_of,
+    value_at,
+)
+from msa_core.config.rules import check_config, is_active, resolve_fields, restrict_to
 from msa_core.config.schema import (
     LABEL_SCHEMES,
     MODALITIES,
@@ -106,7 +114,7 @@ def test_replace_changes_one_field_and_no_other(kind):
     for path in fields_of(kind):
         for value in outermost_values(kind, path):
             changed = replace(tree, {path: value})
-            assert get(changed, path) == value
+            assert value_at(changed, path) == value
             assert flatten(changed) == flatten(tree) | {path: value}
     assert tree == kind()
 
@@ -177,15 +185,18 @@ def test_a_mistake_is_refused_with_what_is_allowed(path, value, message):
 
 
 def test_reading_an_unknown_field_is_refused():
-    for use in (lambda: get(Config(), "train.epoch"), lambda: is_active(Config(), "train.epoch")):
+    for use in (
+        lambda: value_at(Config(), "train.epoch"),
+        lambda: is_active(Config(), "train.epoch"),
+    ):
         with pytest.raises(ConfigError, match=r"'train\.epoch' is not a field; did you mean"):
             use()
 
 
 def test_nearest_keeps_quiet_where_nothing_is_near():
-    assert nearest("text", ["texts", "audio"]) == "; did you mean 'texts'?"
-    assert nearest("zzz", ["texts", "audio"]) == ""
-    assert nearest("text", []) == ""
+    assert did_you_mean("text", ["texts", "audio"]) == "; did you mean 'texts'?"
+    assert did_you_mean("zzz", ["texts", "audio"]) == ""
+    assert did_you_mean("text", []) == ""
 
 
 # --- What is active.
@@ -196,25 +207,26 @@ def test_nearest_keeps_quiet_where_nothing_is_near():
 def test_changing_a_field_shows_in_the_record_exactly_if_it_is_active(config, path, data):
     value = data.draw(allowed_values(Config, path))
     changed = replace(config, {path: value})
-    if value == get(config, path):
+    if value == value_at(config, path):
         assert changed == config
     elif is_active(config, path):
-        assert resolve(changed) != resolve(config)
+        assert resolve_fields(changed) != resolve_fields(config)
     else:
-        assert resolve(changed) == resolve(config)
+        assert resolve_fields(changed) == resolve_fields(config)
 
 
 @LAW
 @given(CONFIGS)
 def test_a_record_holds_the_active_fields_and_rebuilds_an_equal_record(config):
     """Except for quiet ones at their defaults, which change nothing."""
-    record = resolve(config)
+    record = resolve_fields(config)
     assert set(record) == {
         path
         for path, (info, _) in fields_of(Config).items()
-        if is_active(config, path) and not (info.quiet and get(config, path) == get(Config(), path))
+        if is_active(config, path)
+        and not (info.quiet and value_at(config, path) == value_at(Config(), path))
     }
-    assert resolve(replace(Config(), record)) == record
+    assert resolve_fields(replace(Config(), record)) == record
 
 
 def active(changes):
@@ -272,19 +284,19 @@ def test_unimodal_heads_have_the_fields_of_their_kind(kind, shared):
 
 
 def test_restrict_switches_absent_modalities_off():
-    config = restrict(Config(), ["audio", "vision"])
+    config = restrict_to(Config(), ["audio", "vision"])
     assert [getattr(config.model, name).use for name in MODALITIES] == [False, True, True]
-    assert restrict(Config(), MODALITIES) == Config()
+    assert restrict_to(Config(), MODALITIES) == Config()
 
 
 def test_restrict_does_not_switch_a_modality_on():
     config = replace(Config(), {"model.audio.use": False})
-    assert not restrict(config, MODALITIES).model.audio.use
+    assert not restrict_to(config, MODALITIES).model.audio.use
 
 
 def test_a_model_without_modalities_is_refused():
     with pytest.raises(ConfigError, match="every modality is switched off"):
-        check_config(restrict(Config(), []), "mosi")
+        check_config(restrict_to(Config(), []), "mosi")
 
 
 @pytest.mark.parametrize("scheme", LABEL_SCHEMES)

@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 
 from msa_core.config.schema import PlantedConfig
-from msa_core.data.arrays import read_npz, write_npz
 from msa_core.data.dataset import DataError
-from msa_core.data.mmsa import read_mmsa
-from msa_core.data.planted import planted
+from msa_core.data.planted import generate_planted
+from tests.cases.feature_files import read_features, write_npz
 
 SMALL = PlantedConfig(train=12, valid=5, test=6, steps=6, width=4)
 
@@ -18,7 +17,7 @@ SMALL = PlantedConfig(train=12, valid=5, test=6, steps=6, width=4)
 @pytest.fixture
 def arrays():
     """The named arrays of a small, correct archive."""
-    dataset = planted(SMALL)
+    dataset = generate_planted(SMALL)
     named = {}
     for split in (dataset.splits.train, dataset.splits.valid, dataset.test):
         named[f"{split.name}.id"] = np.array(split.ids)
@@ -42,23 +41,23 @@ def write(tmp_path):
 
 
 def test_what_is_written_is_read_back(tmp_path):
-    dataset = planted(SMALL)
+    dataset = generate_planted(SMALL)
     path = tmp_path / "planted.npz"
     write_npz(path, dataset)
-    found = read_npz(path, "mosi")
+    found = read_features(path, "mosi")
     assert found.source == "planted.npz"
     assert found.fingerprint == dataset.fingerprint
     assert found.splits.train.ids == dataset.splits.train.ids
 
 
 def test_the_names_are_those_of_the_documentation(arrays, write):
-    assert read_npz(write(arrays), "mosi").fingerprint == planted(SMALL).fingerprint
+    assert read_features(write(arrays), "mosi").fingerprint == generate_planted(SMALL).fingerprint
 
 
 def test_slashes_are_dots_and_other_names_are_ignored(arrays, write):
     slashed = {name.replace(".", "/"): array for name, array in arrays.items()}
     slashed |= {"version": np.array(3), "train/notes": np.array(["a"]), "extra/text": np.zeros(1)}
-    assert read_npz(write(slashed), "mosi").fingerprint == planted(SMALL).fingerprint
+    assert read_features(write(slashed), "mosi").fingerprint == generate_planted(SMALL).fingerprint
 
 
 def test_the_same_contents_in_a_pickle_have_the_same_fingerprint(arrays, write, tmp_path):
@@ -68,19 +67,21 @@ def test_the_same_contents_in_a_pickle_have_the_same_fingerprint(arrays, write, 
         content.setdefault(split, {})[key] = array
     path = tmp_path / "features.pkl"
     path.write_bytes(pickle.dumps(content))
-    assert read_mmsa(path, "mosi").fingerprint == read_npz(write(arrays), "mosi").fingerprint
+    assert (
+        read_features(path, "mosi").fingerprint == read_features(write(arrays), "mosi").fingerprint
+    )
 
 
 def test_an_array_given_under_both_names_is_refused(arrays, write):
     arrays["valid/text"] = arrays["valid.text"]
     with pytest.raises(DataError, match=r"features\.npz: split 'valid', key 'text': given twice"):
-        read_npz(write(arrays), "mosi")
+        read_features(write(arrays), "mosi")
 
 
 def test_a_missing_split_is_named(arrays, write):
     renamed = {name.replace("valid.", "dev."): array for name, array in arrays.items()}
     with pytest.raises(DataError, match=r"split 'valid' is missing.*rename 'dev' to 'valid'"):
-        read_npz(write(renamed), "mosi")
+        read_features(write(renamed), "mosi")
 
 
 class Attack:
@@ -95,14 +96,14 @@ def test_python_objects_are_refused_and_not_made(arrays, write, tmp_path):
     marker = tmp_path / "marker"
     arrays["test.id"] = np.array([Attack(marker)] * 6, dtype=object)
     with pytest.raises(DataError, match=r"array 'test\.id' cannot be read.*not Python objects"):
-        read_npz(write(arrays, allow_pickle=True), "mosi")
+        read_features(write(arrays, allow_pickle=True), "mosi")
     assert not marker.exists()
 
 
 def test_python_objects_under_ignored_names_are_not_made(arrays, write, tmp_path):
     marker = tmp_path / "marker"
     arrays["test.notes"] = np.array([Attack(marker)], dtype=object)
-    assert read_npz(write(arrays, allow_pickle=True), "mosi")
+    assert read_features(write(arrays, allow_pickle=True), "mosi")
     assert not marker.exists()
 
 
@@ -110,7 +111,7 @@ def test_a_pickle_with_the_wrong_suffix_is_refused_and_not_run(tmp_path):
     marker, path = tmp_path / "marker", tmp_path / "features.npz"
     path.write_bytes(pickle.dumps(Attack(marker)))
     with pytest.raises(DataError, match="not a readable npz archive"):
-        read_npz(path, "mosi")
+        read_features(path, "mosi")
     assert not marker.exists()
 
 
@@ -120,7 +121,7 @@ def test_a_truncated_archive_is_refused_wherever_it_ends(arrays, write, tmp_path
     for end in np.linspace(0, len(whole) - 1, 20, dtype=int):
         path.write_bytes(whole[:end])
         with pytest.raises(DataError, match=r"cut\.npz: not a readable npz archive"):
-            read_npz(path, "mosi")
+            read_features(path, "mosi")
 
 
 def test_a_corrupt_array_is_refused_by_its_name(arrays, write):
@@ -130,7 +131,7 @@ def test_a_corrupt_array_is_refused_by_its_name(arrays, write):
     raw[at] ^= 0xFF
     path.write_bytes(raw)
     with pytest.raises(DataError, match=r"array 'train\.audio' cannot be read \(Bad CRC"):
-        read_npz(path, "mosi")
+        read_features(path, "mosi")
 
 
 def test_a_single_array_is_refused(tmp_path):
@@ -138,4 +139,4 @@ def test_a_single_array_is_refused(tmp_path):
     with path.open("wb") as file:
         np.save(file, np.zeros(3))
     with pytest.raises(DataError, match="one array, not an npz archive"):
-        read_npz(path, "mosi")
+        read_features(path, "mosi")

@@ -11,7 +11,7 @@ import torch
 
 from msa_core.config.paths import replace
 from msa_core.config.schema import Config
-from msa_core.data.batching import Batch, Scaler, batch_sizes, placed, prepare
+from msa_core.data.batching import Batch, Scaler, batch_sizes, prepare_batch, to_tensor
 from msa_core.data.dataset import Split
 
 CPU = torch.device("cpu")
@@ -57,14 +57,14 @@ def valid_frames(split):
 
 
 def batch_of(split, rows=None, config=LSTM, standardise=True):
-    whole = prepare(split, Scaler.fit(split, ("text",), standardise), config, CPU)
+    whole = prepare_batch(split, Scaler.fit(split, ("text",), standardise), config, CPU)
     return whole if rows is None else whole.take(torch.tensor(rows))
 
 
 def tensors_of(batch):
     """Every tensor of a batch, by a name of its own."""
     tensors = {}
-    for part, value in batch.parts().items():
+    for part, value in batch.to_pytree().items():
         if isinstance(value, torch.Tensor):
             tensors[part] = value
         else:
@@ -92,14 +92,14 @@ def test_train_is_standardised_and_valid_is_scaled_as_train_was(split):
     scaler = Scaler.fit(split, ("text",), standardise=True)
     frames = torch.from_numpy(valid_frames(split))
     mask = torch.arange(T) < torch.tensor(split.lengths["text"])[:, None]
-    scaled = prepare(split, scaler, LSTM, CPU).features["text"][mask]
+    scaled = prepare_batch(split, scaler, LSTM, CPU).features["text"][mask]
     torch.testing.assert_close(scaled.mean(dim=0), torch.zeros(D), atol=1e-5, rtol=0)
     torch.testing.assert_close(scaled.std(dim=0, correction=0), torch.ones(D))
     valid = make_split(5)
     expected = (valid.features["text"][0, 0] - frames.numpy().mean(axis=0)) / frames.numpy().std(
         axis=0
     )
-    found = prepare(valid, scaler, LSTM, CPU).features["text"][0, 0]
+    found = prepare_batch(valid, scaler, LSTM, CPU).features["text"][0, 0]
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-4)
 
 
@@ -115,8 +115,8 @@ def test_a_feature_that_is_constant_in_train_becomes_0_and_is_not_blown_up(split
     constant = with_frames(split, frames)
     scaler = Scaler.fit(constant, ("text",), standardise=True)
     assert scaler.std["text"][1:].tolist() == [1.0, 1.0]
-    assert not prepare(constant, scaler, LSTM, CPU).features["text"][:, :, 1:].any()
-    assert prepare(split, scaler, LSTM, CPU).features["text"].isfinite().all()
+    assert not prepare_batch(constant, scaler, LSTM, CPU).features["text"][:, :, 1:].any()
+    assert prepare_batch(split, scaler, LSTM, CPU).features["text"].isfinite().all()
 
 
 def test_a_modality_without_a_single_valid_frame_stays_zero(split):
@@ -154,7 +154,7 @@ def test_only_what_is_not_pooled_has_lengths(split):
         lengths={"text": split.lengths["text"], "audio": np.minimum(split.lengths["text"], 2)},
     )
     config = replace(Config(), {"model.audio.encoder": "lstm"})
-    batch = prepare(both, Scaler.fit(both, ("text", "audio"), True), config, CPU)
+    batch = prepare_batch(both, Scaler.fit(both, ("text", "audio"), True), config, CPU)
     assert batch.features["text"].shape == (N, D)
     assert set(batch.lengths) == {"audio"}
     assert batch.lengths["audio"].tolist() == both.lengths["audio"].tolist()
@@ -212,7 +212,7 @@ def test_taking_rows_for_every_member_of_a_pack_takes_each_member_s_own(split, c
 
 def test_the_parts_of_a_batch_make_it_again(split):
     batch = dataclass_replace(batch_of(split), unimodal_weights={"text": torch.ones(N)})
-    again = tensors_of(Batch(**batch.parts()))
+    again = tensors_of(Batch(**batch.to_pytree()))
     assert len(again) == 6
     assert all(values is again[name] for name, values in tensors_of(batch).items())
 
@@ -223,7 +223,7 @@ def test_a_batch_is_trimmed_to_its_longest_row(split, members):
     whole = batch_of(with_frames(split, split.features["text"], lengths))
     for rows, longest in (([1, 3, 5], 2), ([0, 1], 4), ([4], 3), ([2, 7], 1)):
         batch = whole.take(torch.tensor(rows if members is None else [rows]))
-        trimmed = batch.trimmed()
+        trimmed = batch.trim_padding()
         found, before = trimmed.features["text"], batch.features["text"]
         assert found.shape == (*before.shape[:-2], longest, D)
         assert torch.equal(found, before[..., :longest, :])
@@ -233,7 +233,7 @@ def test_a_batch_is_trimmed_to_its_longest_row(split, members):
 
 def test_means_have_nothing_to_trim(split):
     batch = batch_of(split, config=Config()).take(torch.tensor([[0, 1]]))
-    assert batch.trimmed().features["text"] is batch.features["text"]
+    assert batch.trim_padding().features["text"] is batch.features["text"]
 
 
 def test_preparing_leaves_the_split_as_it_was(split):
@@ -258,11 +258,11 @@ def test_arrays_that_may_not_be_written_are_copied_without_a_warning(split, conf
 
 def test_an_array_is_placed_on_the_cpu_without_a_copy():
     array = np.arange(6, dtype=np.float32)
-    tensor = placed(array, CPU)
+    tensor = to_tensor(array, CPU)
     array[2] = 9.0
     assert tensor.tolist() == array.tolist()
     array.flags.writeable = False
-    assert placed(array, CPU).tolist() == array.tolist()  # Without PyTorch's warning.
+    assert to_tensor(array, CPU).tolist() == array.tolist()  # Without PyTorch's warning.
 
 
 @pytest.mark.parametrize(

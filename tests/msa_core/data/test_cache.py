@@ -14,10 +14,10 @@ import pytest
 
 from msa_core.config.schema import PlantedConfig
 from msa_core.data import cache
-from msa_core.data.arrays import write_npz, write_safetensors
 from msa_core.data.dataset import DataError
 from msa_core.data.load import READERS, load_dataset
-from msa_core.data.planted import planted
+from msa_core.data.planted import generate_planted
+from tests.cases.feature_files import write_npz, write_safetensors
 
 RECIPES = [PlantedConfig(train=12, valid=5, test=6, steps=6, width=4, seed=s) for s in (0, 1)]
 
@@ -58,12 +58,12 @@ def features(tmp_path):
 
 
 def written(path, seed):
-    write_npz(path, planted(RECIPES[seed]))
+    write_npz(path, generate_planted(RECIPES[seed]))
     return path
 
 
 def fingerprint(seed):
-    return planted(RECIPES[seed]).fingerprint
+    return generate_planted(RECIPES[seed]).fingerprint
 
 
 def entries(folder):
@@ -98,7 +98,7 @@ def split_of(dataset, name):
 @pytest.mark.parametrize("name", ["f.npz", "f.pkl", "f.safetensors"])
 def test_a_file_is_read_once_and_then_opened_to_the_same_bits(name, tmp_path, reads, monkeypatch):
     path = tmp_path / name
-    dataset = planted(RECIPES[0])
+    dataset = generate_planted(RECIPES[0])
     if name == "f.safetensors":
         write_safetensors(path, dataset)
     else:
@@ -136,7 +136,7 @@ def test_features_are_plain_arrays_lie_in_the_file_and_travel(features):
 def test_the_labels_scheme_is_part_of_the_key(tmp_path, reads):
     quiet = PlantedConfig(train=6, valid=3, test=3, steps=2, width=3)
     path = tmp_path / "f.npz"
-    write_npz(path, planted(quiet))
+    write_npz(path, generate_planted(quiet))
     with np.load(path) as archive:
         arrays = dict(archive)
     np.savez(path, **{n: a / 3 if "labels" in n else a for n, a in arrays.items()})
@@ -210,13 +210,13 @@ def test_a_file_that_changes_while_it_is_read_is_not_kept(features, folder, sett
 def test_other_sources_of_the_readers_read_again(features, folder, reads, monkeypatch):
     load_dataset(features, "mosi")
     (old,) = entries(folder)
-    monkeypatch.setattr(cache, "_code", lambda: "other")
+    monkeypatch.setattr(cache, "_code_digest", lambda: "other")
     load_dataset(features, "mosi")
     assert len(reads) == 2
     assert old in entries(folder)  # Another version may have it open.
     past = time.time() - 8 * 24 * 3600
     os.utime(old, (past, past))
-    monkeypatch.setattr(cache, "_code", lambda: "third")
+    monkeypatch.setattr(cache, "_code_digest", lambda: "third")
     load_dataset(features, "mosi")
     assert old not in entries(folder)
     assert len(entries(folder)) == 2
@@ -253,7 +253,7 @@ def one_bit_flipped(entry):
 
 
 def foreign(entry):
-    write_safetensors(entry, planted(RECIPES[1]))
+    write_safetensors(entry, generate_planted(RECIPES[1]))
 
 
 def of_other_inputs(entry):
@@ -275,7 +275,7 @@ def test_a_damaged_entry_is_made_anew(damage, features, folder, reads):
     for _ in range(2):
         assert load_dataset(features, "mosi").fingerprint == fingerprint(0)
         labels = load_dataset(features, "mosi").test.labels
-        np.testing.assert_array_equal(labels, planted(RECIPES[0]).test.labels)
+        np.testing.assert_array_equal(labels, generate_planted(RECIPES[0]).test.labels)
     assert reads == ["features.npz"]
 
 
@@ -293,7 +293,7 @@ def test_a_damaged_record_of_contents_is_made_anew(record, features, folder, set
 def test_a_folder_that_cannot_be_written_costs_one_note(
     place, features, tmp_path, settled, caplog, reads
 ):
-    cache._note.cache_clear()
+    cache._warn_once.cache_clear()
     blocked = tmp_path / place
     blocked.parent.mkdir(parents=True, exist_ok=True)
     blocked.write_text("a file where a folder should be")
@@ -306,7 +306,7 @@ def test_a_folder_that_cannot_be_written_costs_one_note(
 
 
 def test_a_disk_that_is_full_leaves_nothing_behind(features, folder, monkeypatch, caplog):
-    cache._note.cache_clear()
+    cache._warn_once.cache_clear()
 
     def full(path, arrays, metadata):
         path.write_bytes(b"half")

@@ -11,7 +11,7 @@ from msa_core.config.schema import PlantedConfig
 from msa_core.data.dataset import DataError
 from msa_core.data.layout import to_dataset, to_split
 from msa_core.data.load import load_dataset
-from msa_core.data.planted import planted
+from msa_core.data.planted import generate_planted
 
 SMALL = PlantedConfig(train=6, valid=4, test=4, steps=4, width=3)
 
@@ -241,7 +241,7 @@ def test_the_suffix_names_the_format(splits, tmp_path, name):
 
 
 def test_a_recipe_is_generated():
-    assert load_dataset(SMALL, "mosi").fingerprint == planted(SMALL).fingerprint
+    assert load_dataset(SMALL, "mosi").fingerprint == generate_planted(SMALL).fingerprint
     with pytest.raises(DataError, match="planted data have 'mosi' labels, but 'sims'"):
         load_dataset(SMALL, "sims")
 

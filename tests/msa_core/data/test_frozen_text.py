@@ -12,12 +12,12 @@ import torch
 
 from msa_core.config.schema import PlantedConfig
 from msa_core.data import frozen_text
-from msa_core.data.arrays import write_npz
 from msa_core.data.dataset import DataError
-from msa_core.data.frozen_text import encode_text, encode_tokens
+from msa_core.data.frozen_text import TextFeatures, with_encoded_text
 from msa_core.data.load import load_dataset
-from msa_core.data.planted import planted
+from msa_core.data.planted import generate_planted
 from msa_core.data.tensor_file import write_tensors
+from tests.cases.feature_files import write_npz
 
 transformers = pytest.importorskip(
     "transformers", reason="the extra 'text' (transformers) is not installed"
@@ -73,6 +73,19 @@ def tokens_of(texts, steps):
     return tokens
 
 
+def encode_text(texts, folder):
+    return encoded({"raw_text": np.array(texts)}, folder)
+
+
+def encode_tokens(tokens, folder):
+    return encoded({"text_bert": tokens}, folder)
+
+
+def encoded(values, folder):
+    found = with_encoded_text("file", {"train": values}, folder)["train"]
+    return TextFeatures(found["text"], found["text_lengths"])
+
+
 def texts_of(split):
     return [TEXTS[row % len(TEXTS)] for row in range(ROWS[split])]
 
@@ -80,7 +93,7 @@ def texts_of(split):
 @pytest.fixture
 def content():
     """A feature file as a dictionary, with the text in words."""
-    generated = planted(PlantedConfig(steps=3, width=4, **ROWS))
+    generated = generate_planted(PlantedConfig(steps=3, width=4, **ROWS))
     splits = {"test": generated.test}
     splits |= {name: getattr(generated.splits, name) for name in ("train", "valid")}
     return {
@@ -171,7 +184,7 @@ def test_a_model_without_segments_and_with_shifted_positions_is_read_to_its_end(
     tokens[:, 0], tokens[:, 2] = 5, 0
     assert encode_tokens(tokens, tmp_path).lengths.tolist() == [8]
     longer = np.concatenate([tokens, tokens[:, :, :1]], axis=2)
-    with pytest.raises(DataError, match=r"tokens, row 0: 9 tokens, but the model .* reads 8"):
+    with pytest.raises(DataError, match=r"'text_bert', row 0: 9 tokens, but the model .* reads 8"):
         encode_tokens(longer, tmp_path)
 
 
@@ -235,7 +248,7 @@ def test_the_text_is_encoded_once_for_a_model_and_anew_for_another(
     state.save_pretrained(changed)
     second = load_dataset(path, "mosi", changed)
     assert second.fingerprint != first.fingerprint
-    monkeypatch.setattr(frozen_text, "_transformers", None)
+    monkeypatch.setattr(frozen_text, "_import_transformers", None)
     assert load_dataset(path, "mosi", bert).fingerprint == first.fingerprint
     assert load_dataset(path, "mosi", changed).fingerprint == second.fingerprint
 
@@ -244,7 +257,7 @@ def test_the_text_is_encoded_once_for_a_model_and_anew_for_another(
 
 
 def test_a_file_without_text_says_what_is_missing(tmp_path, bert):
-    write_npz(tmp_path / "f.npz", planted(PlantedConfig(steps=2, width=3, **ROWS)))
+    write_npz(tmp_path / "f.npz", generate_planted(PlantedConfig(steps=2, width=3, **ROWS)))
     with pytest.raises(DataError, match=r"'train' has neither 'raw_text' nor 'text_bert'"):
         load_dataset(tmp_path / "f.npz", "mosi", bert)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from msa_core.data.dataset import DataError
-from msa_core.data.mmsa import read_mmsa
+from tests.cases.feature_files import read_features
 from tests.cases.paths import SHARED_DATA
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
@@ -38,7 +38,7 @@ def content():
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_every_protocol_gives_the_same_data(content, write, protocol):
-    dataset = read_mmsa(write(content, protocol), "mosi")
+    dataset = read_features(write(content, protocol), "mosi")
     assert dataset.source == "features.pkl"
     assert dataset.modalities == ("text", "audio", "vision")
     for split in (dataset.splits.train, dataset.splits.valid, dataset.test):
@@ -63,8 +63,8 @@ def test_every_protocol_gives_the_same_data(content, write, protocol):
 def test_module_names_of_numpy_1_and_2_are_read(content, write, protocol, package):
     raw = re.sub(rb"numpy\._?core\.", package, pickle.dumps(content, protocol))
     assert package in raw
-    expected = read_mmsa(write(content), "mosi").fingerprint
-    assert read_mmsa(write(raw), "mosi").fingerprint == expected
+    expected = read_features(write(content), "mosi").fingerprint
+    assert read_features(write(raw), "mosi").fingerprint == expected
 
 
 def test_arrays_that_python_2_pickled_are_read(write):
@@ -86,7 +86,7 @@ def test_arrays_that_python_2_pickled_are_read(write):
     for name in (b"train", b"valid", b"test"):
         raw += text(name) + b"}(" + text(b"text") + pickled(array)
         raw += text(b"regression_labels") + pickled(array[:, 0].copy()) + b"u"
-    dataset = read_mmsa(write(raw + b"u."), "mosi")
+    dataset = read_features(write(raw + b"u."), "mosi")
     np.testing.assert_array_equal(dataset.test.features["text"][:, 0], array)
     assert dataset.test.ids == ("test/0", "test/1", "test/2")
 
@@ -105,7 +105,7 @@ def test_big_endian_object_ids_and_ordered_dictionaries_are_read(content, write)
         ]
     wrapped = OrderedDict((name, defaultdict(list, split)) for name, split in content.items())
     for protocol in PROTOCOLS:
-        dataset = read_mmsa(write(wrapped, protocol), "mosi")
+        dataset = read_features(write(wrapped, protocol), "mosi")
         assert dataset.test.ids == tuple(content["test"]["id"])
         np.testing.assert_array_equal(dataset.test.features["text"], content["test"]["text"])
 
@@ -115,7 +115,7 @@ def test_big_endian_object_ids_and_ordered_dictionaries_are_read(content, write)
 
 def test_an_empty_file_is_said_to_be_empty(write):
     with pytest.raises(DataError, match=r"features\.pkl: the file is empty"):
-        read_mmsa(write(b""), "mosi")
+        read_features(write(b""), "mosi")
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -123,35 +123,35 @@ def test_a_truncated_file_is_refused_wherever_it_ends(content, write, protocol):
     whole = pickle.dumps(content, protocol)
     for end in np.linspace(1, len(whole) - 1, 25, dtype=int):
         with pytest.raises(DataError, match=r"features\.pkl: .*is the file complete"):
-            read_mmsa(write(whole[:end]), "mosi")
+            read_features(write(whole[:end]), "mosi")
 
 
 def test_garbage_is_refused(write):
     generator = np.random.default_rng(0)
     for _ in range(200):
         with pytest.raises(DataError, match=r"features\.pkl: "):
-            read_mmsa(write(generator.bytes(generator.integers(1, 60))), "mosi")
+            read_features(write(generator.bytes(generator.integers(1, 60))), "mosi")
     with pytest.raises(DataError, match="not a readable pickle"):
-        read_mmsa(write(b"version https://git-lfs.github.com/spec/v1\n"), "mosi")
+        read_features(write(b"version https://git-lfs.github.com/spec/v1\n"), "mosi")
 
 
 @pytest.mark.parametrize("top", [[1, 2], "text", 3, None, np.zeros(3)])
 def test_a_file_without_splits_is_refused(write, top):
     with pytest.raises(DataError, match="a dictionary of the splits train, valid, test is needed"):
-        read_mmsa(write(top), "mosi")
+        read_features(write(top), "mosi")
 
 
 def test_a_split_that_is_no_dictionary_is_refused(content, write):
     content["test"] = [content["test"]]
     with pytest.raises(DataError, match="split 'test' holds a value of type list"):
-        read_mmsa(write(content), "mosi")
+        read_features(write(content), "mosi")
 
 
 @pytest.mark.parametrize("name", ["val", "dev", "validation", "Valid", "vald"])
 def test_a_split_under_another_name_is_pointed_out(content, write, name):
     content[name] = content.pop("valid")
     with pytest.raises(DataError, match=f"split 'valid' is missing.*'{name}'.*(rename|did you).*"):
-        read_mmsa(write(content), "mosi")
+        read_features(write(content), "mosi")
 
 
 def test_features_of_objects_are_refused(content, write):
@@ -159,21 +159,21 @@ def test_features_of_objects_are_refused(content, write):
     ragged[:] = [np.zeros((3, 2)), np.zeros((4, 2))]
     content["train"]["audio"] = ragged
     with pytest.raises(DataError, match=r"'train', key 'audio': .*array of Python objects, item 0"):
-        read_mmsa(write(content), "mosi")
+        read_features(write(content), "mosi")
 
 
 def test_ragged_lists_are_refused_with_the_row(content, write):
     content["train"]["text"] = [np.zeros((5, 3))] * 4 + [np.zeros((6, 3))] * 5
     with pytest.raises(DataError, match=r"'text', row 4: shape \(6, 3\), but row 0 has \(5, 3\)"):
-        read_mmsa(write(content), "mosi")
+        read_features(write(content), "mosi")
 
 
 def test_lists_of_equal_arrays_are_one_array(content, write):
-    expected = read_mmsa(write(content), "mosi").fingerprint
+    expected = read_features(write(content), "mosi").fingerprint
     for split in content.values():
         split["text"] = list(split["text"])
         split["vision"] = split["vision"].tolist()
-    assert read_mmsa(write(content), "mosi").fingerprint == expected
+    assert read_features(write(content), "mosi").fingerprint == expected
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_real_files_are_read_as_pickle_would(name, rows, modalities, shape):
     path = REAL / name
     if not path.exists():
         pytest.skip(f"{path} is not there: real feature files are not part of the repository")
-    dataset = read_mmsa(path, "mosi")
+    dataset = read_features(path, "mosi")
     train, valid, test = dataset.splits.train, dataset.splits.valid, dataset.test
     assert (len(train), len(valid), len(test)) == rows
     assert dataset.modalities == modalities

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from msa_core.data.dataset import DataError
-from msa_core.data.mmsa import read_mmsa
+from tests.cases.feature_files import read_features
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 
@@ -79,7 +79,7 @@ ATTACKS = {
 def test_a_name_that_could_run_code_is_refused_by_its_name(write, tmp_path, name):
     marker = tmp_path / "marker"
     with pytest.raises(DataError, match=f"'{name.strip()}'.*nothing was run"):
-        read_mmsa(write(ATTACKS[name](marker)), "mosi")
+        read_features(write(ATTACKS[name](marker)), "mosi")
     assert not marker.exists()
 
 
@@ -103,7 +103,7 @@ def test_attacks_are_refused_wherever_they_hide(content, write, tmp_path, protoc
     call = Call(os.system, shell(marker)) if kind == "system" else Call(eval, code(marker))
     path = write(hidden(content, call, where), protocol)
     with pytest.raises(DataError, match=f"'(posix|builtins|__builtin__).{kind}'.*nothing was run"):
-        read_mmsa(path, "mosi")
+        read_features(path, "mosi")
     assert not marker.exists()
     with path.open("rb") as file:  # The attack is real: without the guard it would have run.
         pickle.load(file)
@@ -116,7 +116,7 @@ def test_extension_codes_are_refused_even_if_they_are_registered_and_cached(writ
         path = write(b"\x80\x02\x82\x11)R.")
         pickle.loads(path.read_bytes())  # Fills the cache, which is asked before `find_class`.
         with pytest.raises(DataError, match=r"'os\.getcwd'"):
-            read_mmsa(path, "mosi")
+            read_features(path, "mosi")
     finally:
         copyreg.remove_extension("os", "getcwd", 17)
 
@@ -124,7 +124,7 @@ def test_extension_codes_are_refused_even_if_they_are_registered_and_cached(writ
 @pytest.mark.parametrize("raw", [b"Pname\n.", b"Vname\nQ."])
 def test_persistent_ids_are_refused(write, raw):
     with pytest.raises(DataError, match="persistent id 'name'"):
-        read_mmsa(write(raw), "mosi")
+        read_features(write(raw), "mosi")
 
 
 @pytest.mark.parametrize(
@@ -133,19 +133,19 @@ def test_persistent_ids_are_refused(write, raw):
 def test_a_file_cannot_change_what_it_may_call(content, write, name):
     for state in (b"}V__doc__\nVhacked\ns", b"(N}V_function\nNst"):
         with pytest.raises(DataError, match="tries to change a function"):
-            read_mmsa(write(f"c{name}\n".encode() + state + b"b."), "mosi")
-    assert read_mmsa(write(content, 0), "mosi")
+            read_features(write(f"c{name}\n".encode() + state + b"b."), "mosi")
+    assert read_features(write(content, 0), "mosi")
 
 
 @pytest.mark.parametrize("name", ["list", "dict", "str", "bytes", "set", "range"])
 def test_a_file_cannot_change_builtins(write, name):
     with pytest.raises(DataError, match="not a readable pickle"):
-        read_mmsa(write(f"cbuiltins\n{name}\n(N}}Vcopy\nNstb.".encode()), "mosi")
+        read_features(write(f"cbuiltins\n{name}\n(N}}Vcopy\nNstb.".encode()), "mosi")
 
 
 def test_codecs_other_than_latin1_are_refused(write):
     with pytest.raises(DataError, match="bytes written as 'rot13'"):
-        read_mmsa(write(b"c_codecs\nencode\n(Vabc\nVrot13\ntR."), "mosi")
+        read_features(write(b"c_codecs\nencode\n(Vabc\nVrot13\ntR."), "mosi")
 
 
 class Forged:
@@ -188,17 +188,17 @@ class ForgedDtype:
 def test_forged_arrays_are_refused(content, write, code, shape, data, message):
     content["valid"]["text"] = Forged(code, shape, data)
     with pytest.raises(DataError, match=rf"split 'valid', key 'text': cannot be read: .*{message}"):
-        read_mmsa(write(content), "mosi")
+        read_features(write(content), "mosi")
 
 
 def test_a_forged_byte_order_is_refused(content, write):
     content["valid"]["text"] = Forged("f4", (1,), b"1234", "O8,")
     with pytest.raises(DataError, match="'O8,' is no byte order"):
-        read_mmsa(write(content), "mosi")
+        read_features(write(content), "mosi")
 
 
 def test_a_list_inside_itself_is_refused(content, write):
     content["train"]["text"] = []
     content["train"]["text"].append(content["train"]["text"])
     with pytest.raises(DataError, match="split 'train', key 'text': cannot be read"):
-        read_mmsa(write(content), "mosi")
+        read_features(write(content), "mosi")

@@ -22,13 +22,13 @@ from hypothesis import strategies as st
 
 from msa_core.config.schema import LABEL_SCHEMES, PlantedConfig
 from msa_core.data import arrays as array_formats
-from msa_core.data.arrays import write_npz, write_safetensors
 from msa_core.data.dataset import DataError
 from msa_core.data.load import load_dataset
-from msa_core.data.planted import planted
+from msa_core.data.planted import generate_planted
+from tests.cases.feature_files import write_npz, write_safetensors
 
 pytestmark = pytest.mark.timeout(200)
-DATA = planted(PlantedConfig(train=12, valid=5, test=6, steps=6, width=4))
+DATA = generate_planted(PlantedConfig(train=12, valid=5, test=6, steps=6, width=4))
 MARKER = "marker"
 PAYLOADS = (
     b"cposix\nsystem\n(S'touch marker'\ntR0",

@@ -8,7 +8,7 @@ import pytest
 
 from msa_core.config.paths import replace
 from msa_core.config.schema import MODALITIES, ConfigError, PlantedConfig
-from msa_core.data.planted import expected_r2, planted
+from msa_core.data.planted import expected_r2, generate_planted
 
 LARGE = PlantedConfig(train=4000, valid=2, test=4000, width=6)
 SMALL = PlantedConfig(train=50, valid=20, test=30, steps=7, width=5)
@@ -53,22 +53,25 @@ def test_theory_refuses_an_unknown_modality():
 
 
 def test_the_same_recipe_gives_the_same_bits():
-    assert planted(SMALL).fingerprint == planted(SMALL).fingerprint
-    assert planted(SMALL).fingerprint != planted(replace(SMALL, {"seed": 1})).fingerprint
+    assert generate_planted(SMALL).fingerprint == generate_planted(SMALL).fingerprint
+    assert (
+        generate_planted(SMALL).fingerprint
+        != generate_planted(replace(SMALL, {"seed": 1})).fingerprint
+    )
 
 
 def test_the_bits_do_not_depend_on_global_randomness_or_time():
     # A change of these bits is a new data set: every ledger on planted data starts anew.
-    first = planted(SMALL).splits.train
+    first = generate_planted(SMALL).splits.train
     assert first.labels[:3].tolist() == GOLDEN_LABELS
     assert first.features["audio"][0, 0, :3].tolist() == GOLDEN_FRAMES
-    assert planted(PlantedConfig()).fingerprint == GOLDEN_FINGERPRINT
+    assert generate_planted(PlantedConfig()).fingerprint == GOLDEN_FINGERPRINT
 
 
 @pytest.mark.parametrize("modality", MODALITIES)
 def test_an_error_factor_changes_its_own_modality_only(modality):
-    before = planted(SMALL).splits.train
-    after = planted(replace(SMALL, {f"{modality}_error": 4.0})).splits.train
+    before = generate_planted(SMALL).splits.train
+    after = generate_planted(replace(SMALL, {f"{modality}_error": 4.0})).splits.train
     np.testing.assert_array_equal(after.labels, before.labels)
     for name in MODALITIES:
         same = np.array_equal(after.features[name], before.features[name])
@@ -77,8 +80,8 @@ def test_an_error_factor_changes_its_own_modality_only(modality):
 
 def test_an_error_factor_is_the_variance_of_the_error():
     recipe = replace(LARGE, {"frame_noise": 0.0, "shared_noise": 0.5, "vision_error": 3.0})
-    train = planted(recipe).splits.train
-    without = planted(replace(recipe, {"vision_error": 0.0})).splits.train
+    train = generate_planted(recipe).splits.train
+    without = generate_planted(replace(recipe, {"vision_error": 0.0})).splits.train
     error = pooled(train, "vision") - pooled(without, "vision")
     # The error moves all features along one direction, of squared norm `width`.
     assert np.linalg.matrix_rank(error, tol=1e-2) == 1
@@ -87,7 +90,7 @@ def test_an_error_factor_is_the_variance_of_the_error():
 
 @pytest.mark.parametrize("changed", ["valid", "test"])
 def test_the_size_of_one_split_leaves_the_others_as_they_were(changed):
-    before, after = planted(SMALL), planted(replace(SMALL, {changed: 99}))
+    before, after = generate_planted(SMALL), generate_planted(replace(SMALL, {changed: 99}))
     for name in {"train", "valid", "test"} - {changed}:
         first, second = by_name(before)[name], by_name(after)[name]
         np.testing.assert_array_equal(first.labels, second.labels)
@@ -96,7 +99,7 @@ def test_the_size_of_one_split_leaves_the_others_as_they_were(changed):
 
 
 def test_a_larger_train_split_begins_with_the_smaller_one():
-    small, large = planted(SMALL), planted(replace(SMALL, {"train": 80}))
+    small, large = generate_planted(SMALL), generate_planted(replace(SMALL, {"train": 80}))
     rows = slice(0, SMALL.train)
     np.testing.assert_array_equal(large.splits.train.labels[rows], small.splits.train.labels)
     for modality in MODALITIES:
@@ -106,12 +109,12 @@ def test_a_larger_train_split_begins_with_the_smaller_one():
 
 
 def test_frame_noise_leaves_the_labels_as_they_were():
-    quiet = planted(replace(SMALL, {"frame_noise": 0.0}))
-    np.testing.assert_array_equal(quiet.test.labels, planted(SMALL).test.labels)
+    quiet = generate_planted(replace(SMALL, {"frame_noise": 0.0}))
+    np.testing.assert_array_equal(quiet.test.labels, generate_planted(SMALL).test.labels)
 
 
 def test_the_splits_are_different_draws():
-    dataset = planted(replace(SMALL, {"valid": 50, "test": 50}))
+    dataset = generate_planted(replace(SMALL, {"valid": 50, "test": 50}))
     labels = [split.labels for split in by_name(dataset).values()]
     for first, second in itertools.combinations(labels, 2):
         assert abs(np.corrcoef(first, second)[0, 1]) < 0.5
@@ -120,7 +123,7 @@ def test_the_splits_are_different_draws():
 
 def test_the_mean_of_the_valid_frames_keeps_the_latents():
     config = replace(SMALL, {"frame_noise": 0.0, "shared_noise": 0.0, "train": 400, "width": 3})
-    train = planted(config).splits.train
+    train = generate_planted(config).splits.train
     text, audio = pooled(train, "text"), pooled(train, "audio")
     # Two latents behind text's frames, three behind audio's, of which text and audio share one.
     assert np.linalg.matrix_rank(text, tol=1e-4) == 2
@@ -129,7 +132,7 @@ def test_the_mean_of_the_valid_frames_keeps_the_latents():
 
 
 def test_padding_is_zero_and_lengths_fill_the_upper_half():
-    dataset = planted(replace(SMALL, {"train": 400}))
+    dataset = generate_planted(replace(SMALL, {"train": 400}))
     for split in by_name(dataset).values():
         for modality, features in split.features.items():
             lengths = split.lengths[modality]
@@ -140,12 +143,12 @@ def test_padding_is_zero_and_lengths_fill_the_upper_half():
 
 
 def test_a_single_step_is_enough():
-    dataset = planted(replace(SMALL, {"steps": 1}))
+    dataset = generate_planted(replace(SMALL, {"steps": 1}))
     assert set(dataset.test.lengths["text"]) == {1}
 
 
 def test_labels_have_the_variance_of_the_scale_before_clipping():
-    labels = planted(LARGE).splits.train.labels
+    labels = generate_planted(LARGE).splits.train.labels
     assert np.abs(labels).max() == 3.0
     assert np.mean(np.abs(labels) == 3.0) == pytest.approx(0.04, abs=0.02)
     assert np.std(labels) == pytest.approx(1.5, abs=0.07)
@@ -155,7 +158,7 @@ def test_unimodal_labels_are_the_true_ones():
     config = replace(
         PlantedConfig(), {"shared": 0.5, "text_private": 0.5, "synergy": 0, "noise": 0}
     )
-    train = planted(config).splits.train
+    train = generate_planted(config).splits.train
     np.testing.assert_array_equal(train.unimodal_labels["text"], train.labels)
     np.testing.assert_array_equal(train.unimodal_labels["audio"], train.unimodal_labels["vision"])
     shared = np.corrcoef(train.unimodal_labels["audio"], train.labels)[0, 1] ** 2
@@ -164,15 +167,15 @@ def test_unimodal_labels_are_the_true_ones():
 
 def test_shares_must_add_up_to_1():
     config = replace(PlantedConfig(), {"noise": 0.2})
-    for use in (planted, lambda config: expected_r2(config, ["text"], False)):
+    for use in (generate_planted, lambda config: expected_r2(config, ["text"], False)):
         with pytest.raises(ConfigError, match=r"add up to 1, but shared 0\.3 .* = 1\.1"):
             use(config)
 
 
 def test_the_default_size_is_generated_fast():
-    planted(SMALL)
+    generate_planted(SMALL)
     start = time.process_time()
-    planted(PlantedConfig())
+    generate_planted(PlantedConfig())
     assert time.process_time() - start < 0.5  # Takes 0.05 s.
 
 

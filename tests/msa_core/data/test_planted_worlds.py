@@ -11,8 +11,8 @@ from scipy.stats import norm
 from msa_core.config.paths import replace
 from msa_core.config.planted import WORLDS
 from msa_core.config.schema import MODALITIES, PlantedConfig
-from msa_core.data.planted import expected_r2, planted
-from msa_core.data.planted_worlds import FUSIONS, TABLE, expected_table, read_table, write_table
+from msa_core.data.planted import expected_r2, generate_planted
+from msa_core.data.planted_worlds import FUSIONS, TABLE, expected_table, write_table
 
 SUBSETS = [subset for size in (1, 2, 3) for subset in itertools.combinations(MODALITIES, size)]
 ROWS, SEEDS = 4000, 4
@@ -22,7 +22,7 @@ SIZES = {"train": ROWS, "valid": 2, "test": ROWS, "width": 6}
 
 def expected(world, modalities, fusion="additive"):
     (row,) = (
-        row for row in read_table()
+        row for row in expected_table()
         if (row.world, row.modalities, row.fusion) == (world, modalities, fusion)
     )  # fmt: skip
     return row
@@ -31,19 +31,16 @@ def expected(world, modalities, fusion="additive"):
 # --- The table.
 
 
-def test_the_file_is_the_theory():
-    assert read_table() == expected_table(), "run: python -m msa_core.data.planted_worlds"
-
-
-def test_the_file_is_as_it_is_written(tmp_path):
+def test_the_file_is_the_theory(tmp_path):
     write_table(tmp_path / "table.csv")
-    assert (tmp_path / "table.csv").read_bytes() == TABLE.read_bytes()
+    written = (tmp_path / "table.csv").read_bytes()
+    assert written == TABLE.read_bytes(), "run: python -m msa_core.data.planted_worlds"
 
 
 def test_every_world_subset_and_fusion_has_one_row():
-    keys = [(row.world, row.modalities, row.fusion) for row in read_table()]
+    keys = [(row.world, row.modalities, row.fusion) for row in expected_table()]
     assert len(keys) == len(set(keys)) == len(WORLDS) * len(SUBSETS) * len(FUSIONS)
-    for row in read_table():
+    for row in expected_table():
         assert 0 < row.r2 < 1
         assert row.pearson == pytest.approx(math.sqrt(row.r2), abs=2e-6)
 
@@ -166,7 +163,7 @@ def ridge_r2(dataset, subset, multiplicative, penalty=1.0):
 @pytest.mark.parametrize("world", [*WORLDS, "default"])
 def test_readouts_of_the_data_find_the_theory(world):
     config = replace({**WORLDS, "default": PlantedConfig()}[world], SIZES)
-    datasets = [planted(replace(config, {"seed": seed})) for seed in range(SEEDS)]
+    datasets = [generate_planted(replace(config, {"seed": seed})) for seed in range(SEEDS)]
     for subset, multiplicative in itertools.product(SUBSETS, (False, True)):
         found = [ridge_r2(dataset, subset, multiplicative) for dataset in datasets]
         theory = after_clipping(config, subset, multiplicative)
@@ -180,6 +177,6 @@ def test_readouts_of_the_data_find_the_theory(world):
 
 
 def test_a_product_costs_variance_where_there_is_no_synergy():
-    dataset = planted(replace(WORLDS["null"], SIZES))
+    dataset = generate_planted(replace(WORLDS["null"], SIZES))
     additive, _ = ridge_r2(dataset, MODALITIES, False)
     assert ridge_r2(dataset, MODALITIES, True)[0] < additive + 0.005

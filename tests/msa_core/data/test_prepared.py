@@ -9,8 +9,8 @@ import torch
 from msa_core.config.paths import replace
 from msa_core.config.schema import MODALITIES, Config, PlantedConfig
 from msa_core.data import prepared as prepared_module
-from msa_core.data.batching import Scaler, prepare, prepared_features
-from msa_core.data.planted import planted
+from msa_core.data.batching import Scaler, prepare_batch, prepared_features
+from msa_core.data.planted import generate_planted
 from msa_core.data.prepared import PreparedSplits
 
 CPU = torch.device("cpu")
@@ -29,7 +29,7 @@ CONFIGS = {name: replace(Config(), changes) for name, changes in CHANGES.items()
 
 @pytest.fixture(scope="module")
 def splits():
-    return planted(PlantedConfig(train=12, valid=7, test=2, steps=4, width=3)).splits
+    return generate_planted(PlantedConfig(train=12, valid=7, test=2, steps=4, width=3)).splits
 
 
 @pytest.fixture
@@ -53,18 +53,18 @@ def made(monkeypatch):
 def assert_same(first, second):
     """Two batches, in every tensor."""
     assert list(first.features) == list(second.features)
-    torch.testing.assert_close(first.parts(), second.parts(), rtol=0, atol=0)
+    torch.testing.assert_close(first.to_pytree(), second.to_pytree(), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_split_is_what_prepare_makes_of_it(splits, data, name):
     for earlier in CONFIGS.values():  # Whatever was asked for before.
-        data.train(earlier, CPU)
+        data.train_batch(earlier, CPU)
     config = CONFIGS[name]
     used = tuple(kind for kind in MODALITIES if getattr(config.model, kind).use)
     scaler = Scaler.fit(splits.train, used, config.features.standardise)
-    assert_same(data.train(config, CPU), prepare(splits.train, scaler, config, CPU))
-    assert_same(data.valid(config, CPU), prepare(splits.valid, scaler, config, CPU))
+    assert_same(data.train_batch(config, CPU), prepare_batch(splits.train, scaler, config, CPU))
+    assert_same(data.valid_batch(config, CPU), prepare_batch(splits.valid, scaler, config, CPU))
     found = data.scaler(config)
     for mine, fitted in ((found.mean, scaler.mean), (found.std, scaler.std)):
         assert {kind: array.tolist() for kind, array in mine.items()} == {
@@ -80,66 +80,67 @@ def test_the_scheme_is_that_of_the_splits(splits, data):
 def test_each_form_is_made_once(data, made):
     for _ in range(2):
         for config in CONFIGS.values():
-            data.warm(config)
-            data.train(config, CPU)
-            data.valid(config, CPU)
+            data.prepare_arrays(config)
+            data.train_batch(config, CPU)
+            data.valid_batch(config, CPU)
     # Two splits, three modalities, pooled or not, standardised or not.
     assert len(made) == 2 * 3 * 2 * 2
     assert len(set(made)) == 2 * 3 * 2
 
 
 def test_a_form_is_made_when_it_is_asked_for(data, made):
-    data.train(CONFIGS["two modalities"], CPU)
+    data.train_batch(CONFIGS["two modalities"], CPU)
     assert set(made) == {("train", "text", True), ("train", "vision", True)}
-    data.valid(CONFIGS["one modality"], CPU)
+    data.valid_batch(CONFIGS["one modality"], CPU)
     assert made[2:] == [("valid", "vision", False)]
 
 
 def test_the_tensors_of_a_device_are_shared(data):
-    first, second = (data.train(Config(), CPU).features for _ in range(2))
+    first, second = (data.train_batch(Config(), CPU).features for _ in range(2))
     assert all(second[name] is tensor for name, tensor in first.items())
 
 
 def test_what_is_warmed_is_there_when_it_is_asked_for(data, made):
-    data.warm(CONFIGS["both"])
+    data.prepare_arrays(CONFIGS["both"])
     assert sorted(made) == sorted(
         (split, name, name != "text") for split in ("train", "valid") for name in MODALITIES
     )
     made.clear()
-    data.train(CONFIGS["both"], CPU)
-    data.valid(CONFIGS["both"], CPU)
+    data.train_batch(CONFIGS["both"], CPU)
+    data.valid_batch(CONFIGS["both"], CPU)
     assert made == []
 
 
 def test_a_pickle_keeps_what_was_made(splits, data, made):
-    data.warm(Config())
+    data.prepare_arrays(Config())
     again = pickle.loads(pickle.dumps(data))
     made.clear()
-    assert_same(again.train(Config(), CPU), data.train(Config(), CPU))
-    assert_same(again.valid(Config(), CPU), data.valid(Config(), CPU))
+    assert_same(again.train_batch(Config(), CPU), data.train_batch(Config(), CPU))
+    assert_same(again.valid_batch(Config(), CPU), data.valid_batch(Config(), CPU))
     assert made == []
     raw = CONFIGS["raw"]  # And what was not made is made then.
-    assert_same(again.train(raw, CPU), PreparedSplits(splits).train(raw, CPU))
+    assert_same(again.train_batch(raw, CPU), PreparedSplits(splits).train_batch(raw, CPU))
 
 
 def test_a_pickle_drops_the_tensors(data):
-    data.warm(Config())
+    data.prepare_arrays(Config())
     before = len(pickle.dumps(data))
-    batch = data.train(Config(), CPU)
+    batch = data.train_batch(Config(), CPU)
     assert len(pickle.dumps(data)) == before
     # And only the pickle: the tensors are still those of this process.
-    assert data.train(Config(), CPU).features["text"] is batch.features["text"]
+    assert data.train_batch(Config(), CPU).features["text"] is batch.features["text"]
 
 
 def test_a_transport_that_shares_arrays_shares_those_that_were_made(data):
     """Arrays out of shared memory may not be written, and PyTorch is not to warn of it."""
-    data.warm(CONFIGS["whole"])
+    data.prepare_arrays(CONFIGS["whole"])
     buffers = []
     frame = pickle.dumps(data, protocol=5, buffer_callback=buffers.append)
     shared = [bytes(buffer) for buffer in buffers]
     again = pickle.loads(frame, buffers=shared)
     for name in ("train", "valid"):
-        batch, expected = (getattr(d, name)(CONFIGS["whole"], CPU) for d in (again, data))
+        method = f"{name}_batch"
+        batch, expected = (getattr(d, method)(CONFIGS["whole"], CPU) for d in (again, data))
         assert_same(batch, expected)
         addresses = {np.frombuffer(part, np.uint8).ctypes.data for part in shared}
         assert all(tensor.data_ptr() in addresses for tensor in batch.features.values())

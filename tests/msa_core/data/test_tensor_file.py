@@ -9,11 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from msa_core.config.schema import PlantedConfig
-from msa_core.data.arrays import read_npz, read_safetensors, write_npz, write_safetensors
 from msa_core.data.dataset import DataError
 from msa_core.data.layout import named_arrays
-from msa_core.data.planted import planted
+from msa_core.data.planted import generate_planted
 from msa_core.data.tensor_file import METADATA, open_tensors, write_tensors
+from tests.cases.feature_files import read_features, write_npz, write_safetensors
 
 SMALL = PlantedConfig(train=12, valid=5, test=6, steps=6, width=4)
 KINDS = ("f8", "f4", "f2", "i8", "i4", "i2", "i1", "u8", "u4", "u2", "u1", "b1")
@@ -153,12 +153,12 @@ def test_a_type_that_numpy_lacks_is_named_with_those_it_has(tmp_path):
 
 def test_a_file_is_refused_wherever_it_ends(tmp_path):
     path = tmp_path / "whole.safetensors"
-    write_safetensors(path, planted(SMALL))
+    write_safetensors(path, generate_planted(SMALL))
     whole, cut = path.read_bytes(), tmp_path / "cut.safetensors"
     for end in np.linspace(0, len(whole) - 1, 25, dtype=int):
         cut.write_bytes(whole[:end])
         with pytest.raises(DataError, match=r"^cut\.safetensors: not a readable"):
-            read_safetensors(cut, "mosi")
+            read_features(cut, "mosi")
 
 
 @LAW
@@ -182,9 +182,9 @@ def test_a_changed_byte_of_the_header_is_refused_or_harmless(place, value, tmp_p
 
 
 def test_what_is_written_is_read_back(tmp_path):
-    dataset, path = planted(SMALL), tmp_path / "planted.safetensors"
+    dataset, path = generate_planted(SMALL), tmp_path / "planted.safetensors"
     write_safetensors(path, dataset)
-    found = read_safetensors(path, "mosi")
+    found = read_features(path, "mosi")
     assert found.source == "planted.safetensors"
     assert found.fingerprint == dataset.fingerprint
     assert found.splits.train.ids == dataset.splits.train.ids
@@ -192,20 +192,22 @@ def test_what_is_written_is_read_back(tmp_path):
 
 
 def test_npz_and_safetensors_hold_equal_data(tmp_path):
-    dataset = planted(SMALL)
+    dataset = generate_planted(SMALL)
     write_npz(tmp_path / "a.npz", dataset)
-    write_safetensors(tmp_path / "a.safetensors", read_npz(tmp_path / "a.npz", "mosi"))
-    assert read_safetensors(tmp_path / "a.safetensors", "mosi").fingerprint == dataset.fingerprint
+    write_safetensors(tmp_path / "a.safetensors", read_features(tmp_path / "a.npz", "mosi"))
+    assert read_features(tmp_path / "a.safetensors", "mosi").fingerprint == dataset.fingerprint
 
 
 @pytest.mark.parametrize("separator", [".", "/"])
 def test_ids_are_a_list_in_the_metadata_or_numbers(separator, tmp_path):
     path = tmp_path / "a.safetensors"
-    arrays = {n.replace(".", separator): a for n, a in named_arrays(planted(SMALL)).items()}
+    arrays = {
+        n.replace(".", separator): a for n, a in named_arrays(generate_planted(SMALL)).items()
+    }
     arrays[f"valid{separator}id"] = np.arange(5)
     ids = {f"train{separator}id": json.dumps([f"vidéo$_${row}" for row in range(12)])}
     write_tensors(path, arrays, {**ids, "format": "np"})
-    found = read_safetensors(path, "mosi")
+    found = read_features(path, "mosi")
     assert found.splits.train.ids[3] == "vidéo$_$3"
     assert found.splits.valid.ids == ("0", "1", "2", "3", "4")
     assert found.test.ids[0] == "test/0"
@@ -214,24 +216,26 @@ def test_ids_are_a_list_in_the_metadata_or_numbers(separator, tmp_path):
 @pytest.mark.parametrize("text", ["a, b", "[1, 2]", '{"a": "b"}', "[" * 100_000])
 def test_ids_that_are_no_list_of_texts_are_refused(text, tmp_path):
     path = tmp_path / "a.safetensors"
-    write_tensors(path, named_arrays(planted(SMALL)), {"train.id": text})
+    write_tensors(path, named_arrays(generate_planted(SMALL)), {"train.id": text})
     with pytest.raises(
         DataError, match=r"a\.safetensors: metadata 'train\.id' must be a JSON list"
     ):
-        read_safetensors(path, "mosi")
+        read_features(path, "mosi")
 
 
 def test_an_array_given_under_both_names_is_refused(tmp_path):
     path = tmp_path / "a.safetensors"
-    arrays = named_arrays(planted(SMALL))
+    arrays = named_arrays(generate_planted(SMALL))
     write_tensors(path, arrays | {"test/text": arrays["test.text"]}, {})
     with pytest.raises(DataError, match="split 'test', key 'text': given twice"):
-        read_safetensors(path, "mosi")
+        read_features(path, "mosi")
 
 
 def test_a_missing_split_is_named(tmp_path):
     path = tmp_path / "a.safetensors"
-    arrays = {n.replace("valid.", "dev."): a for n, a in named_arrays(planted(SMALL)).items()}
+    arrays = {
+        n.replace("valid.", "dev."): a for n, a in named_arrays(generate_planted(SMALL)).items()
+    }
     write_tensors(path, arrays, {})
     with pytest.raises(DataError, match=r"split 'valid' is missing.*rename 'dev' to 'valid'"):
-        read_safetensors(path, "mosi")
+        read_features(path, "mosi")

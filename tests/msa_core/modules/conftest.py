@@ -10,9 +10,9 @@ from msa_core.config.paths import replace
 from msa_core.config.schema import MODALITIES, Config
 from msa_core.model import fresh_parameters
 from msa_core.modules.contrast.terms import CONTRASTS
-from msa_core.modules.parts.inputs import Seen, Sizes, below
-from msa_core.modules.parts.stateful import Remembers
-from msa_core.modules.parts.stochastic import Draws
+from msa_core.modules.parts.inputs import EncodedBatch, Sizes, numbers_below
+from msa_core.modules.parts.stateful import StatefulModule
+from msa_core.modules.parts.stochastic import StochasticModule
 from msa_core.tensors.random_streams import Streams
 from msa_core.vectorised.pack_key import free_numbers
 
@@ -29,19 +29,19 @@ class Contrasting:
         section = f"loss.contrast.{kind}"
         changes = {f"{section}.{name}": value for name, value in options.items()}
         config = replace(Config(), {f"{section}.use": True, **changes})
-        self.numbers = below(free_numbers(config), section)
+        self.numbers = numbers_below(free_numbers(config), section)
         own = dataclasses.replace(getattr(ContrastConfig(), kind), **options)
         with torch.device("meta"):
             self.module = CONTRASTS[kind](own, sizes).train()
         tensors = fresh_parameters(self.module, Streams(seed))
         self.parameters = list(tensors)
         for path, module in self.module.named_modules():
-            if isinstance(module, Remembers):
-                tensors |= {f"{path}.{name}": value for name, value in module.fresh.items()}
-            if isinstance(module, Draws):
+            if isinstance(module, StatefulModule):
+                tensors |= {f"{path}.{name}": value for name, value in module.initial_state.items()}
+            if isinstance(module, StochasticModule):
                 generator = Streams(seed).generator("draws", path, device=torch.device("cpu"))
                 rate = torch.tensor(module.rate)
-                drawn = module.handed(module.draw(module.rate, rows, generator), rate)
+                drawn = module.prepare_draws(module.draw(module.rate, rows, generator), rate)
                 tensors[f"{path}.drawn"] = drawn if module.rate else torch.empty(0)
         self.load({name: value.to(dtype) for name, value in tensors.items()})
 
@@ -95,7 +95,7 @@ def seeing():
 
     def build(projected, **parts):
         first = next(iter(projected.values()))
-        return Seen(
+        return EncodedBatch(
             **{
                 "features": projected,
                 "lengths": {},

@@ -16,7 +16,7 @@ from msa_core.modules.parts.attention import (
     Norm,
     masked_softmax,
 )
-from msa_core.modules.parts.frames import last_frame, masked_mean, positions, valid_frames
+from msa_core.modules.parts.frames import last_frame, masked_mean, position_encoding, valid_frames
 from msa_core.modules.parts.linear import Product
 
 B, T, S, D, H = 4, 3, 5, 6, 2
@@ -61,7 +61,7 @@ def test_the_mean_and_the_last_of_the_valid_frames_are_known(draw):
 
 @pytest.mark.parametrize("width", [6, 7])
 def test_positions_are_sines_and_cosines(width):
-    found = positions(torch.zeros(1, 4, width))
+    found = position_encoding(torch.zeros(1, 4, width))
     for step in range(4):
         for entry in range(width):
             angle = step / 10000 ** (2 * (entry // 2) / width)
@@ -70,7 +70,9 @@ def test_positions_are_sines_and_cosines(width):
 
 
 def test_a_longer_sequence_has_the_same_first_positions():
-    assert torch.equal(positions(torch.zeros(1, 9, D))[:4], positions(torch.zeros(1, 4, D)))
+    assert torch.equal(
+        position_encoding(torch.zeros(1, 9, D))[:4], position_encoding(torch.zeros(1, 4, D))
+    )
 
 
 # The softmax.

@@ -11,13 +11,13 @@ import torch
 
 from msa_core.config.paths import replace
 from msa_core.config.schema import LABEL_SCHEMES, MODALITIES, PAIRS, Config, PlantedConfig
-from msa_core.data.planted import planted
+from msa_core.data.planted import generate_planted
 from msa_core.data.prepared import PreparedSplits
 from msa_core.model import build_model, fresh_parameters
 from msa_core.tensors.random_streams import Streams
 from msa_core.training.pack_training import train_pack
 from msa_core.vectorised.member_labels import MemberLabels
-from msa_core.vectorised.pack_key import Member, in_turn
+from msa_core.vectorised.pack_key import Member, sequential_reason
 
 CPU = torch.device("cpu")
 RECIPE = PlantedConfig(train=96, valid=64, test=2, steps=3, width=6)
@@ -42,14 +42,14 @@ EVERYTHING = {**ULGM, **{f"loss.alignment.{pair}.mode": "shared" for pair in PAI
 
 @pytest.fixture(scope="module")
 def splits():
-    return planted(RECIPE).splits
+    return generate_planted(RECIPE).splits
 
 
 @pytest.fixture(scope="module", params=["lstm", "mean_mlp"])
 def start(request):
     """On a CPU an LSTM trains in turn, and without one in a pack."""
     config = replace(BASE, {"model.text.encoder": request.param})
-    assert bool(in_turn(config, "cpu")) == (request.param == "lstm")
+    assert bool(sequential_reason(config, "cpu")) == (request.param == "lstm")
     return config
 
 
@@ -104,12 +104,13 @@ def labels_of(splits):
 
     def labels_of(seeds, changes=(), salt="off"):
         config = replace(BASE, {**SHUFFLED, **dict(changes)})
-        whole = PreparedSplits(splits).train(config, CPU)
+        whole = PreparedSplits(splits).train_batch(config, CPU)
         own = MemberLabels(
             config, whole, MODALITIES, LABEL_SCHEMES["mosi"].bound,
             [Streams(seed, salt) for seed in seeds], vmapped=True,
         )  # fmt: skip
-        return own, own.given(whole.take(torch.arange(len(whole)).expand(len(seeds), -1)))
+        rows = torch.arange(len(whole)).expand(len(seeds), -1)
+        return own, own.batch_with_labels(whole.take(rows))
 
     return labels_of
 
@@ -146,14 +147,14 @@ def test_generated_labels_start_from_the_shuffled_ones(labels_of):
     assert torch.equal(batch.unimodal_labels["vision"], batch.labels)
     assert not any(weights.any() for weights in batch.unimodal_weights.values())
     # So at first they are as near the true unimodal labels as the multimodal ones are.
-    assert own.summary(0)["train.unimodal.text.label_corr"] == pytest.approx(0.76, abs=0.1)
+    assert own.summarise_member(0)["train.unimodal.text.label_corr"] == pytest.approx(0.76, abs=0.1)
 
 
 def test_a_member_that_stays_keeps_its_own_labels(labels_of):
     own, before = labels_of([0, 1, 2], ULGM)
-    own.keep(torch.tensor([2, 0]))
+    own.keep_members(torch.tensor([2, 0]))
     batch = dataclass_replace(before, rows=before.rows[:2], unimodal_weights={})
-    after = own.given(batch)
+    after = own.batch_with_labels(batch)
     assert torch.equal(after.labels, before.labels[[2, 0]])
     assert torch.equal(after.unimodal_labels["audio"], before.labels[[2, 0]])
 
@@ -184,7 +185,7 @@ def test_with_shuffled_labels_a_model_knows_nothing_of_valid():
     A training that knows nothing still correlates with the truth by chance, in both directions: its
     null interval is that of a mean over seeds.
     """
-    splits = planted(PlantedConfig(train=256, valid=128, test=2, steps=3, width=6)).splits
+    splits = generate_planted(PlantedConfig(train=256, valid=128, test=2, steps=3, width=6)).splits
     last = {}
     for shuffled in (False, True):
         config = replace(BASE, {"control.shuffled_labels": shuffled, "train.epochs": 10})

@@ -12,10 +12,10 @@ from msa_core.config.encoders import EncodersConfig
 from msa_core.config.paths import fields_of, replace
 from msa_core.config.rules import check_config
 from msa_core.config.schema import Config, ConfigError, ModalityConfig
-from msa_core.data.batching import Scaler, prepare
+from msa_core.data.batching import Scaler, prepare_batch
 from msa_core.data.dataset import Split
 from msa_core.modules.encoders import ENCODERS
-from msa_core.modules.parts.dropout import Dropout, kept
+from msa_core.modules.parts.dropout import Dropout, draw_keep_mask
 from msa_core.tensors.recorded_ops import Recordings
 
 B, T, D, W = 6, 5, 3, 4
@@ -153,7 +153,7 @@ def test_an_utterance_without_a_valid_frame_is_finite_in_value_and_gradient(enco
 
 def test_an_encoder_drops_in_training_only(encoder, frames):
     plain = vector(encoder, frames), valid_part(encoder, frames)
-    mask = kept(0.5, B, W, torch.Generator().manual_seed(0)) * 2.0
+    mask = draw_keep_mask(0.5, B, W, torch.Generator().manual_seed(0)) * 2.0
     encoder.dropout.drawn = mask
     assert torch.equal(vector(encoder, frames), plain[0])
     encoder.train()
@@ -373,8 +373,8 @@ def test_a_width_that_does_not_divide_into_heads_is_refused():
 def test_pooling_before_training_equals_pooling_inside_the_encoder(frames):
     split = split_of(frames, LENGTHS)
     scaler = Scaler.fit(split, ("text",), standardise=True)
-    pooled = prepare(split, scaler, Config(), CPU)
-    whole = prepare(split, scaler, replace(Config(), {"model.text.encoder": "lstm"}), CPU)
+    pooled = prepare_batch(split, scaler, Config(), CPU)
+    whole = prepare_batch(split, scaler, replace(Config(), {"model.text.encoder": "lstm"}), CPU)
     assert pooled.features["text"].shape == (B, D)
     assert whole.features["text"].shape == (B, T, D)
     assert not pooled.lengths
@@ -393,5 +393,5 @@ def test_what_a_file_holds_behind_the_last_frame_never_reaches_a_model(frames, e
     batches = []
     for values in (frames, dirty):
         split = split_of(values, LENGTHS)
-        batches.append(prepare(split, Scaler.fit(split, ("text",), True), config, CPU))
+        batches.append(prepare_batch(split, Scaler.fit(split, ("text",), True), config, CPU))
     torch.testing.assert_close(batches[0].features, batches[1].features, rtol=0, atol=0)

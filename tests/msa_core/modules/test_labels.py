@@ -24,15 +24,15 @@ def test_the_weight_of_a_row_grows_with_its_distance_from_the_multimodal_label()
     generated = LabelGenerator(doubles(1.0, 1.0, 1.0), {MULTIMODAL: 1, "text": 1}, BOUND)
     generated.labels["text"] = doubles(1.0, 0.5, 3.0)
     expected = doubles(0.0, math.tanh(0.5), math.tanh(2.0))
-    torch.testing.assert_close(generated.weights("text", torch.arange(3)), expected)
-    torch.testing.assert_close(generated.weights("text", torch.tensor([2])), expected[2:])
+    torch.testing.assert_close(generated.row_weights("text", torch.arange(3)), expected)
+    torch.testing.assert_close(generated.row_weights("text", torch.tensor([2])), expected[2:])
 
 
 def test_constant_weighting_counts_every_row_alike():
     options = UlgmConfig(weighting="constant")
     generated = LabelGenerator(doubles(1.0, 1.0), {MULTIMODAL: 1, "text": 1}, BOUND, options)
     generated.labels["text"] = doubles(1.0, -2.0)
-    assert generated.weights("text", torch.arange(2)).tolist() == [1.0, 1.0]
+    assert generated.row_weights("text", torch.arange(2)).tolist() == [1.0, 1.0]
 
 
 @pytest.mark.parametrize("start", [2, 4])
@@ -51,35 +51,37 @@ def test_the_clamp_rate_is_the_share_of_rows_whose_proposal_hit_the_bound():
     hidden = {MULTIMODAL: doubles([2.0], [5.0]), "text": doubles([2.0], [2.0])}
     generated.centres = {MULTIMODAL: (doubles(1.0), doubles(3.0)),
                          "text": (doubles(1.0), doubles(5.0))}  # fmt: skip
-    assert generated.summary("text")["clamp_rate"] == 0.0
+    assert generated.summarise_labels("text")["clamp_rate"] == 0.0
     generated.start_epoch()
     generated.update(2, rows, hidden)
     # Row 0 is at the bound; row 1: own 2, multimodal -.5, ratio -4, proposal 2 + .75.
-    assert generated.summary("text")["clamp_rate"] == 1 / 4
+    assert generated.summarise_labels("text")["clamp_rate"] == 1 / 4
     assert generated.labels["text"][:2].tolist() == pytest.approx([7 / 3, -1 / 3 + 2 / 3 * 2.75])
     generated.start_epoch()
-    assert generated.summary("text")["clamp_rate"] == 0.0
+    assert generated.summarise_labels("text")["clamp_rate"] == 0.0
 
 
 def test_the_mean_weight_is_over_all_rows():
     generated = LabelGenerator(doubles(1.0, 1.0, 1.0), {MULTIMODAL: 1, "text": 1}, BOUND)
     generated.labels["text"] = doubles(1.0, 0.5, 3.0)
     expected = (math.tanh(0.5) + math.tanh(2.0)) / 3
-    assert generated.summary("text")["mean_weight"] == pytest.approx(expected)
+    assert generated.summarise_labels("text")["mean_weight"] == pytest.approx(expected)
 
 
 def test_the_label_corr_is_pearson_with_the_data_s_own_labels():
     generated = LabelGenerator(doubles(1.0, -2.0, 0.5, 3.0), {MULTIMODAL: 1, "text": 1}, BOUND)
     true = doubles(0.5, -1.0, 1.0, 0.0)
     expected = np.corrcoef([1.0, -2.0, 0.5, 3.0], true.numpy())[0, 1]
-    assert generated.summary("text", true)["label_corr"] == pytest.approx(expected)
-    assert generated.summary("text", -generated.labels["text"])["label_corr"] == pytest.approx(-1)
+    assert generated.summarise_labels("text", true)["label_corr"] == pytest.approx(expected)
+    assert generated.summarise_labels("text", -generated.labels["text"])[
+        "label_corr"
+    ] == pytest.approx(-1)
 
 
 def test_a_label_corr_that_is_undefined_is_absent():
     generated = LabelGenerator(doubles(1.0, -2.0), {MULTIMODAL: 1, "text": 1}, BOUND)
-    assert "label_corr" not in generated.summary("text")
-    assert "label_corr" not in generated.summary("text", doubles(0.5, 0.5))
+    assert "label_corr" not in generated.summarise_labels("text")
+    assert "label_corr" not in generated.summarise_labels("text", doubles(0.5, 0.5))
 
 
 def test_the_multimodal_labels_never_move():
@@ -99,19 +101,19 @@ def test_a_generator_of_another_s_state_goes_on_where_that_was():
     first = LabelGenerator(doubles(1.0, -2.0, 0.5, -0.5), {MULTIMODAL: 2, "text": 3}, BOUND)
     run_both(first, None, epochs=2)
     moved = first.labels["text"].clone()
-    second = LabelGenerator.of(copy.deepcopy(first.state), first.bound)
+    second = LabelGenerator.from_state(copy.deepcopy(first.state), first.bound)
     hidden = {MULTIMODAL: doubles([1.0, 2.0], [3.0, 0.0]), "text": doubles([5.0] * 3, [0.5] * 3)}
     rows = torch.tensor([2, 0])
     for generator in (first, second):
         generator.update(3, rows, hidden)
     torch.testing.assert_close(second.state, first.state, rtol=0, atol=0)
-    assert torch.equal(second.weights("text", rows), first.weights("text", rows))
+    assert torch.equal(second.row_weights("text", rows), first.row_weights("text", rows))
     assert not torch.equal(second.labels["text"], moved)
 
 
 def test_a_generator_of_another_s_state_keeps_to_its_own_bound():
     first = LabelGenerator(doubles(1.0, -2.0, 0.5, -0.5), {MULTIMODAL: 2, "text": 3}, BOUND)
-    narrow = LabelGenerator.of(first.state, 0.25)
+    narrow = LabelGenerator.from_state(first.state, 0.25)
     # Labels start anywhere; what is proposed later keeps to the bound, and pulls them in.
     run_both(narrow, None, epochs=2)
     for start, label in zip((1.0, -2.0, 0.5, -0.5), narrow.labels["text"].tolist(), strict=True):
@@ -148,7 +150,7 @@ def test_it_does_what_a_slow_double_does(seed):
             np.testing.assert_allclose(found.numpy(), expected, rtol=1e-9, atol=1e-12)
     rows = torch.tensor([3, 0, 7])
     expected = np.tanh(np.abs(slow.labels["text"] - labels))[[3, 0, 7]]
-    np.testing.assert_allclose(fast.weights("text", rows).numpy(), expected, rtol=1e-9)
+    np.testing.assert_allclose(fast.row_weights("text", rows).numpy(), expected, rtol=1e-9)
     # Worth comparing only where labels moved.
     assert np.abs(slow.labels["text"] - labels).max() > 0.1
 

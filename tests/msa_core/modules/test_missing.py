@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from msa_core.config.paths import replace
-from msa_core.config.rules import pools, resolve
+from msa_core.config.rules import pools_frames, resolve_fields
 from msa_core.config.schema import MODALITIES, Config, PlantedConfig
-from msa_core.data.planted import planted
+from msa_core.data.planted import generate_planted
 from msa_core.data.prepared import PreparedSplits
 from msa_core.model import build_model, fresh_parameters
 from msa_core.modules.missing import (
@@ -49,14 +49,14 @@ def masking(rate, rows=B, steps=T, seed=0):
     """A mask of frames with the random numbers of a first step."""
     module = FrameMask(rate).train()
     module.steps = steps
-    module.drawn = module.handed(module.draw(rate, rows, stream(seed)), torch.tensor(rate))
+    module.drawn = module.prepare_draws(module.draw(rate, rows, stream(seed)), torch.tensor(rate))
     return module
 
 
 def dropping(rate, rows=B, seed=0):
     """A modality dropout with the random numbers of a first step."""
     module = ModalityDropout(rate).train()
-    module.drawn = module.handed(module.draw(rate, rows, stream(seed)), torch.tensor(rate))
+    module.drawn = module.prepare_draws(module.draw(rate, rows, stream(seed)), torch.tensor(rate))
     return module
 
 
@@ -159,7 +159,7 @@ def test_text_and_audio_never_meet_vision():
 
 @pytest.fixture(scope="module")
 def data():
-    return planted(PlantedConfig(train=96, valid=64, test=64, steps=5, width=6))
+    return generate_planted(PlantedConfig(train=96, valid=64, test=64, steps=5, width=6))
 
 
 @pytest.fixture(scope="module")
@@ -201,12 +201,12 @@ def test_what_is_off_is_neither_built_nor_recorded():
     model = build_model(BASE, dict.fromkeys(MODALITIES, 6))
     assert not len(model.frame_masks)
     assert model.modality_dropout is None
-    assert not [path for path in resolve(BASE) if path.startswith("missing")]
+    assert not [path for path in resolve_fields(BASE) if path.startswith("missing")]
 
 
 def test_nothing_is_pooled_before_frames_go_missing(data):
-    assert pools(BASE, "text")
-    assert not pools(replace(BASE, {"missing.frames": 0.1}), "text")
+    assert pools_frames(BASE, "text")
+    assert not pools_frames(replace(BASE, {"missing.frames": 0.1}), "text")
 
 
 def test_missing_frames_are_zeros_that_count_as_frames(data):
@@ -215,7 +215,7 @@ def test_missing_frames_are_zeros_that_count_as_frames(data):
                             "model.fusion.dropout": 0})  # fmt: skip
     model = build_model(config, dict.fromkeys(MODALITIES, 6))
     parameters = fresh_parameters(model, Streams(0))
-    whole = PreparedSplits(data.splits).train(config, CPU)
+    whole = PreparedSplits(data.splits).train_batch(config, CPU)
     steps = {name: array.shape[1] for name, array in whole.features.items()}
     masks = {
         name: masking(0.5, len(whole), steps[name], seed).drawn

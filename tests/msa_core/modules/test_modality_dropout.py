@@ -26,14 +26,16 @@ def frames():
 def masked(frames, rate, seed=0):
     module = FrameMask(rate).train()
     module.steps = T
-    module.drawn = module.handed(module.draw(rate, B, generator(seed)), torch.tensor(rate))
+    module.drawn = module.prepare_draws(module.draw(rate, B, generator(seed)), torch.tensor(rate))
     return module(frames)
 
 
 def left(rate, names=MODALITIES, rows=B, seed=0):
     """Which of the modalities are left in each row, [M, B]."""
     module = ModalityDropout(rate).train()
-    module.drawn = module.handed(module.draw(rate, rows, generator(seed)), torch.tensor(rate))
+    module.drawn = module.prepare_draws(
+        module.draw(rate, rows, generator(seed)), torch.tensor(rate)
+    )
     return torch.stack(list(module({name: torch.ones(rows) for name in names}).values()))
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from msa_core.config.paths import replace
 from msa_core.config.schema import MODALITIES, Config, ConfigError, PlantedConfig
-from msa_core.data.planted import planted
+from msa_core.data.planted import generate_planted
 from msa_core.training.pack_training import train_pack
 from msa_core.vectorised.pack_key import Member
 
@@ -31,7 +31,7 @@ OPTION = "loss.unimodal.ulgm"
 
 @pytest.fixture(scope="module")
 def splits():
-    return planted(RECIPE).splits
+    return generate_planted(RECIPE).splits
 
 
 @pytest.fixture(scope="module")

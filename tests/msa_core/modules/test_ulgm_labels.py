@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from msa_core.config.schema import MODALITIES, PlantedConfig
-from msa_core.data.planted import planted
+from msa_core.data.planted import generate_planted
 from msa_core.modules.labels import (
     MULTIMODAL,
     LabelGenerator,
@@ -56,7 +56,7 @@ def test_the_generator_takes_that_step_with_the_previous_centres():
     origin = doubles([0.0, 0.0])
     generated.update(2, torch.tensor([0]), {MULTIMODAL: origin, "text": origin})
     assert generated.labels["text"].tolist() == pytest.approx([0.5, -1.0], abs=1e-7)
-    weights = generated.weights("text", torch.arange(2))
+    weights = generated.row_weights("text", torch.arange(2))
     assert weights.tolist() == pytest.approx([0.462117, 0.0], abs=1e-6)
     # Only then do the centres follow the hidden vectors, which all lie at the origin.
     assert [centre.tolist() for centre in generated.centres["text"]] == [[0.0, 0.0]] * 2
@@ -99,7 +99,7 @@ def test_the_first_epoch_leaves_the_labels_and_the_unimodal_loss_is_exactly_0():
     assert torch.equal(generated.labels["text"], labels)
     predictions = doubles(3.0, 0.1, -1.0, 2.0).requires_grad_()
     errors = (predictions - generated.labels["text"]).abs()
-    loss = (generated.weights("text", rows) * errors).mean()
+    loss = (generated.row_weights("text", rows) * errors).mean()
     loss.backward()
     assert loss.item() == 0.0
     assert not predictions.grad.any()
@@ -131,7 +131,7 @@ def test_rows_not_visited_yet_enter_the_centres_of_the_first_epoch_as_zeros():
 @pytest.fixture(scope="module")
 def on_planted_data():
     """Twenty epochs with features that stay: labels, true ones, and the share at the bound."""
-    train = planted(PlantedConfig(train=1284, valid=2, test=2)).splits.train
+    train = generate_planted(PlantedConfig(train=1284, valid=2, test=2)).splits.train
     features = {
         name: torch.tensor(
             train.features[name].sum(axis=1, dtype=np.float64) / train.lengths[name][:, np.newaxis]

@@ -8,7 +8,7 @@ import math
 import pytest
 import torch
 
-from msa_core.modules.contrast.estimators import entropy, entropy_weights
+from msa_core.modules.contrast.estimators import entropy_weights, softmax_entropy
 from msa_core.procedures.gradient_modification import projected_gradient, rls_alpha, rls_update
 
 SEED = 5  # of `draw`
@@ -101,17 +101,19 @@ def test_equal_entropies_weigh_the_same():
 
 
 def test_a_prediction_that_is_sure_has_no_entropy_and_one_that_knows_nothing_ln_c():
-    found = entropy(doubles([50.0, -50.0], [0.3, 0.3]))
+    found = softmax_entropy(doubles([50.0, -50.0], [0.3, 0.3]))
     assert found.tolist() == pytest.approx([0.0, math.log(2)], abs=1e-12)
-    assert entropy(torch.zeros(1, 7, dtype=torch.float64)).item() == pytest.approx(math.log(7))
+    assert softmax_entropy(torch.zeros(1, 7, dtype=torch.float64)).item() == pytest.approx(
+        math.log(7)
+    )
 
 
 def test_an_entropy_is_of_an_utterance_s_own_logits_not_of_the_batch():
     logits = doubles([50.0, -50.0], [50.0, -50.0], [0.0, 0.0])
-    assert entropy(logits).tolist() == pytest.approx([0.0, 0.0, math.log(2)], abs=1e-12)
+    assert softmax_entropy(logits).tolist() == pytest.approx([0.0, 0.0, math.log(2)], abs=1e-12)
 
 
 def test_a_sure_modality_gets_two_thirds_beside_one_that_does_not_know():
-    per_modality = [entropy(doubles([50.0, -50.0])), entropy(doubles([0.0, 0.0]))]
+    per_modality = [softmax_entropy(doubles([50.0, -50.0])), softmax_entropy(doubles([0.0, 0.0]))]
     found = entropy_weights(torch.stack(per_modality))
     assert found[:, 0].tolist() == pytest.approx([2 / 3, 1 / 3], rel=1e-12)

@@ -11,14 +11,14 @@ import torch
 
 from msa_core.config.paths import replace
 from msa_core.config.procedure import MlaOptions
-from msa_core.config.rules import check_config, resolve
+from msa_core.config.rules import check_config, resolve_fields
 from msa_core.config.schema import MODALITIES, Config, ConfigError, PlantedConfig
-from msa_core.data.batching import prepare
-from msa_core.data.planted import planted
+from msa_core.data.batching import prepare_batch
+from msa_core.data.planted import generate_planted
 from msa_core.data.prepared import PreparedSplits
 from msa_core.model import build_model, fresh_parameters
 from msa_core.modules.contrast.inference import WeightedVote, binned_cross_entropy
-from msa_core.modules.parts.inputs import Seen
+from msa_core.modules.parts.inputs import EncodedBatch
 from msa_core.procedures import registry as procedures
 from msa_core.procedures.base import Move
 from msa_core.procedures.mla import ALPHAS, PROJECTION, UPDATES, Mla
@@ -46,7 +46,7 @@ HEADS = [{}, {"model.fusion.head": "linear"}]
 
 @pytest.fixture(scope="module")
 def data():
-    return planted(PlantedConfig(train=20, valid=9, test=7, steps=2, width=4))
+    return generate_planted(PlantedConfig(train=20, valid=9, test=7, steps=2, width=4))
 
 
 @pytest.fixture(scope="module")
@@ -130,11 +130,11 @@ def steps(means, gradients, batches=1):
     """What the procedure makes of gradients of the head's first weight [O, 2], move by move."""
     procedure = Mla(MLA, torch.zeros(8 * batches), 3.0)
     kept = {name: value.double() if value.is_floating_point() else value
-            for name, value in procedure.fresh().items()}  # fmt: skip
+            for name, value in procedure.initial_state().items()}  # fmt: skip
     found = []
     for mean, gradient in zip(means, gradients, strict=True):
         own = {"head.hidden.weight": gradient, "head.hidden.bias": gradient[:, 0]}
-        changed, kept = procedure.modified(Move(), own, {"mean": mean}, kept)
+        changed, kept = procedure.modify_gradients(Move(), own, {"mean": mean}, kept)
         assert torch.equal(changed["head.hidden.bias"], gradient[:, 0])
         found.append(changed["head.hidden.weight"])
     return found, kept
@@ -156,7 +156,7 @@ def test_the_very_first_move_is_left_alone_and_the_second_gets_the_known_gradien
 def test_alpha_is_of_the_batch_in_its_epoch():
     """Two batches of three turns: 0.1 for the first, 0.1^1.5 for the second, and again."""
     procedure = Mla(MLA, torch.zeros(16), 3.0)
-    assert procedure.fresh()[ALPHAS].tolist() == pytest.approx([0.1, 0.1**1.5])
+    assert procedure.initial_state()[ALPHAS].tolist() == pytest.approx([0.1, 0.1**1.5])
     mean, gradient = doubles(1.0, 0.0), doubles([1.0, 1.0])
     found, _ = steps([mean] * 9, [gradient] * 9, batches=2)
     # Along its axis 1/P grows by 1/alpha each time, but for the first.
@@ -175,15 +175,15 @@ def test_in_a_training_the_gradient_of_the_first_weight_is_projected(
     seen = []
 
     class Watched(Mla):
-        def modified(self, move, gradients, witness, kept):
-            changed, after = super().modified(move, gradients, witness, kept)
-            seen.append([witness["mean"], gradients[self.weight], changed[self.weight]])
+        def modify_gradients(self, move, gradients, saved, kept):
+            changed, after = super().modify_gradients(move, gradients, saved, kept)
+            seen.append([saved["mean"], gradients[self.weight], changed[self.weight]])
             return changed, after
 
     monkeypatch.setitem(procedures.PROCEDURES, "mla", Watched)
     if encoder == "mean_mlp":  # tensors of `torch.func.vmap` have no numbers to look at
         monkeypatch.setattr(
-            "msa_core.training.groups.in_turn", lambda config, device: "so that it shows"
+            "msa_core.training.groups.sequential_reason", lambda config, device: "so that it shows"
         )
     changes = {**head, "model.text.encoder": encoder, "train.epochs": 1}
     trained(splits, changes)
@@ -226,7 +226,7 @@ def vote(options, hidden, predictions, present=None):
         voting.bins.weight = torch.nn.Parameter(torch.eye(7, dtype=torch.float64))
         voting.bins.bias = torch.nn.Parameter(torch.zeros(7, dtype=torch.float64))
     said = dict(zip(names, zip(predictions, hidden, strict=True), strict=True))
-    seen = Seen(
+    seen = EncodedBatch(
         features={},
         lengths={},
         encoded={},
@@ -288,7 +288,7 @@ def test_valid_and_test_are_predicted_by_the_weighted_sum_of_what_the_head_says(
         (data.test, evaluate(result, data.test).metrics["mae"]),
         (splits.splits.valid, result.valid["mae"]),
     ):
-        whole = prepare(split, own.scaler, own.config, torch.device("cpu"))
+        whole = prepare_batch(split, own.scaler, own.config, torch.device("cpu"))
         said, entropies = [], []
         for name in names:
             output = torch.func.functional_call(model, own.state, (whole, {}, (name,)))
@@ -313,8 +313,8 @@ def test_bins_are_there_only_if_they_are_read(splits):
     assert not [name for name in (*fixed.trained.state, *fixed.curve) if "bins" in name]
     assert "inference.bins.weight" in entropy.trained.state
     assert len(entropy.curve["train.bins.text"]) == 2
-    assert "procedure.mla.bins_weight" not in resolve(MLA)
-    assert "procedure.mla.bins_weight" in resolve(replace(MLA, ENTROPY))
+    assert "procedure.mla.bins_weight" not in resolve_fields(MLA)
+    assert "procedure.mla.bins_weight" in resolve_fields(replace(MLA, ENTROPY))
     with pytest.raises(ConfigError, match="bins_weight"):
         replace(MLA, {**ENTROPY, "procedure.mla.bins_weight": 0.0})
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from msa_core.config.kinds import kinds, options_of
+from msa_core.config.kinds import kinds_of, options_of
 from msa_core.config.paths import replace
 from msa_core.config.rules import check_config
 from msa_core.config.schema import MODALITIES, Config, PlantedConfig
-from msa_core.data.planted import planted
+from msa_core.data.planted import generate_planted
 from msa_core.data.prepared import PreparedSplits
 from msa_core.model import build_model, fresh_parameters
 from msa_core.procedures.registry import PROCEDURES
@@ -23,7 +23,7 @@ from msa_core.training import groups
 from msa_core.training.evaluation import evaluate
 from msa_core.training.pack_training import train_pack
 from msa_core.vectorised import stack as stack_module
-from msa_core.vectorised.pack_key import Member, in_turn, pack_key
+from msa_core.vectorised.pack_key import Member, pack_key, sequential_reason
 from msa_core.vectorised.pack_size import measure_pack_size
 
 BASE = {
@@ -64,7 +64,7 @@ FREE = {
 @pytest.fixture(scope="module")
 def data():
     # Two batches, or one of each task: every shape of a batch costs a recording.
-    return planted(PlantedConfig(train=18, valid=9, test=6, steps=3, width=4))
+    return generate_planted(PlantedConfig(train=18, valid=9, test=6, steps=3, width=4))
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def config(request, kind):
     encoder = "mean_mlp" if request.param == "pack" else "lstm"
     own = {"procedure.kind": kind, "model.text.encoder": encoder, **CASES[kind]}
     config = replace(Config(), {**BASE, **own})
-    assert bool(in_turn(config, "cpu")) == (request.param == "in turn")
+    assert bool(sequential_reason(config, "cpu")) == (request.param == "in turn")
     return config
 
 
@@ -127,7 +127,7 @@ def same_states(first, second):
 
 
 def test_every_procedure_is_a_kind_with_options_and_has_a_case():
-    assert set(PROCEDURES) == set(kinds("procedure")) == set(CASES)
+    assert set(PROCEDURES) == set(kinds_of("procedure")) == set(CASES)
 
 
 def test_it_says_its_formula_and_its_source(kind):
@@ -144,7 +144,7 @@ def test_company_changes_no_number(members, together, splits):
 
 
 def test_a_recorded_step_does_what_is_written(members, together, splits, request):
-    if in_turn(members[0].config, "cpu"):
+    if sequential_reason(members[0].config, "cpu"):
         pytest.skip("nothing is recorded")
     request.getfixturevalue("nothing_recorded")
     as_written = train_pack(members[:2], splits)
@@ -161,7 +161,7 @@ def test_what_it_keeps_goes_on_with_the_survivors(members, together, splits):
 def test_a_pack_that_does_not_fit_is_halved_and_ends_the_same(
     members, together, splits, monkeypatch
 ):
-    if in_turn(members[0].config, "cpu"):
+    if sequential_reason(members[0].config, "cpu"):
         pytest.skip("there is no pack")
     before = stack_module.Stack.train_epoch
 
@@ -180,8 +180,8 @@ def test_alone_and_in_a_pack_it_does_the_same_but_for_rounding(
     members, together, splits, monkeypatch
 ):
     """What is written for one member means the same under vmap: here the other way is gone."""
-    other = "" if in_turn(members[0].config, "cpu") else "so that it is alone"
-    monkeypatch.setattr(groups, "in_turn", lambda config, device: other)
+    other = "" if sequential_reason(members[0].config, "cpu") else "so that it is alone"
+    monkeypatch.setattr(groups, "sequential_reason", lambda config, device: other)
     found = train_pack(members[:1], splits)[0].curve
     for name, values in together[0].curve.items():
         if name.startswith("train."):
@@ -219,7 +219,7 @@ def test_its_moves_are_of_blocks_that_there_are_and_its_orders_are_rows_of_train
     moved, seen = set(), set()
     for epoch in range(1, config.train.epochs + 1):
         for moves in procedure.passes(epoch):
-            orders = [procedure.order(epoch, moves[0], Streams(seed)) for seed in (0, 1)]
+            orders = [procedure.row_order(epoch, moves[0], Streams(seed)) for seed in (0, 1)]
             for order in orders:
                 assert len(set(order.tolist())) == len(order) == len(orders[0])
                 seen |= set(order.tolist())
@@ -247,7 +247,7 @@ def test_the_epoch_that_it_keeps_is_the_last_or_the_best(config, together):
 
 def test_what_it_trains_on_is_allowed_and_can_be_measured(config, splits):
     check_config(config, "mosi")
-    if not in_turn(config, "cpu"):
+    if not sequential_reason(config, "cpu"):
         found = measure_pack_size(Member(config, 0), splits, most=2)
         assert found.size == 2
         assert all(seconds > 0 for seconds in found.seconds.values())

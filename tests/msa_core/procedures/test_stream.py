@@ -12,11 +12,11 @@ import torch
 from msa_core.config.paths import replace
 from msa_core.config.rules import check_config
 from msa_core.config.schema import MODALITIES, Config, ConfigError, PlantedConfig
-from msa_core.data.planted import planted
+from msa_core.data.planted import generate_planted
 from msa_core.data.prepared import PreparedSplits
 from msa_core.procedures import registry as procedures
 from msa_core.procedures.base import Move
-from msa_core.procedures.stream import STORED, Stream, consistency, reservoirs
+from msa_core.procedures.stream import STORED, Stream, consistency_loss, fill_reservoirs
 from msa_core.tensors.random_streams import Streams
 from msa_core.training.pack_training import train_pack
 from msa_core.vectorised.pack_key import Member, pack_key
@@ -47,7 +47,7 @@ RISING = torch.tensor([4.0, 0.0, 8.0, 1.0, 5.0, 3.0, 7.0, 2.0, 6.0])
 @pytest.fixture(scope="module")
 def splits():
     return PreparedSplits(
-        planted(PlantedConfig(train=26, valid=15, test=2, steps=2, width=4)).splits
+        generate_planted(PlantedConfig(train=26, valid=15, test=2, steps=2, width=4)).splits
     )
 
 
@@ -90,13 +90,13 @@ def test_a_task_without_utterances_is_said_to_be_one():
 
 def test_every_task_has_its_share_of_the_epochs():
     own = Stream(replace(STREAM, {"train.epochs": 7}), RISING, 3.0)
-    assert [own.task(epoch) for epoch in range(1, 8)] == [0, 0, 0, 1, 1, 2, 2]
+    assert [own.task_of_epoch(epoch) for epoch in range(1, 8)] == [0, 0, 0, 1, 1, 2, 2]
 
 
 def test_an_epoch_visits_each_utterance_of_its_task_once():
     found = stream()
     for epoch in range(1, 7):
-        order = found.order(epoch, Move(), Streams(0))
+        order = found.row_order(epoch, Move(), Streams(0))
         assert sorted(RISING[order].tolist()) == [3 * ((epoch - 1) // 2) + one for one in range(3)]
 
 
@@ -112,7 +112,7 @@ def test_members_with_other_numbers_of_epochs_are_in_other_packs():
 
 def test_a_reservoir_holds_everything_until_it_is_full():
     tasks = [torch.arange(4), torch.arange(4, 6)]
-    after = reservoirs(tasks, 10, torch.Generator().manual_seed(0))
+    after = fill_reservoirs(tasks, 10, torch.Generator().manual_seed(0))
     assert [rows.tolist() for rows in after] == [[0, 1, 2, 3], [0, 1, 2, 3, 4, 5]]
 
 
@@ -122,7 +122,7 @@ def test_a_reservoir_is_a_fair_sample_of_all_that_came_so_far():
     generator = torch.Generator().manual_seed(3)
     counts = np.zeros(10)
     for _ in range(2000):
-        first, last = reservoirs(tasks, 4, generator)
+        first, last = fill_reservoirs(tasks, 4, generator)
         assert len(set(last.tolist())) == 4
         # What left never comes back, and what came stays in the first task's rows or is new.
         assert set(last.tolist()) - set(first.tolist()) <= set(tasks[1].tolist())
@@ -134,7 +134,7 @@ def test_a_reservoir_is_a_fair_sample_of_all_that_came_so_far():
 def test_what_is_replayed_are_utterances_of_earlier_tasks_as_many_as_the_batch_has():
     found = stream(buffer=4)
     for epoch, earlier in ((3, 3.0), (5, 6.0)):
-        (*rows,) = found.replayed(epoch, Move(replays=True), [3, 2, 9], Streams(0))
+        (*rows,) = found.replayed_rows(epoch, Move(replays=True), [3, 2, 9], Streams(0))
         assert [len(set(own.tolist())) for own in rows] == [3, 2, min(4, int(earlier))]
         assert all((RISING[own] < earlier).all() for own in rows)
 
@@ -180,31 +180,31 @@ def test_consistency_is_to_the_stored_output_of_the_head_that_is_now_nearest():
     outputs = torch.tensor([[1.0, 3.0], [5.0, 0.0]])
     stored = torch.tensor([[10.0, 20.0], [30.0, 40.0]])
     labels = torch.tensor([0.5, -1.0])  # nearest now: the first head, then the second
-    assert consistency(outputs, stored, labels, [1.0, 0.0]).item() == (9**2 + 35**2) / 2
-    assert consistency(outputs, stored, labels, [0.0, 1.0]).item() == (7**2 + 40**2) / 2
-    assert consistency(outputs, stored, labels, [2.0, 3.0]).item() == 2 * 653 + 3 * 824.5
+    assert consistency_loss(outputs, stored, labels, [1.0, 0.0]).item() == (9**2 + 35**2) / 2
+    assert consistency_loss(outputs, stored, labels, [0.0, 1.0]).item() == (7**2 + 40**2) / 2
+    assert consistency_loss(outputs, stored, labels, [2.0, 3.0]).item() == 2 * 653 + 3 * 824.5
 
 
 def test_with_one_head_it_is_the_squared_distance_to_what_was_stored():
     outputs, stored = torch.tensor([[1.0], [4.0]]), torch.tensor([[1.0], [2.0]])
-    assert consistency(outputs, stored, torch.zeros(2), [1.0]).item() == 2.0
+    assert consistency_loss(outputs, stored, torch.zeros(2), [1.0]).item() == 2.0
 
 
 def test_no_gradient_reaches_what_was_stored():
     stored = torch.ones(2, 1, requires_grad=True)
     outputs = torch.zeros(2, 1, requires_grad=True)
-    consistency(outputs, stored, torch.zeros(2), [1.0]).backward()
+    consistency_loss(outputs, stored, torch.zeros(2), [1.0]).backward()
     assert stored.grad is None
     assert outputs.grad.tolist() == [[-1.0], [-1.0]]
 
 
 def test_what_is_stored_are_the_outputs_at_the_last_visit():
     found = stream()
-    kept = {**found.fresh(), "a module's": torch.ones(1)}
+    kept = {**found.initial_state(), "a module's": torch.ones(1)}
     for rows, value in (([0, 2], 5.0), ([2, 3], 7.0)):
-        witness = {"rows": torch.tensor(rows), "outputs": torch.full((2, 1), value)}
+        saved = {"rows": torch.tensor(rows), "outputs": torch.full((2, 1), value)}
         before = kept[STORED].clone()
-        gradients, after = found.modified(Move(), {"weight": torch.ones(1)}, witness, kept)
+        gradients, after = found.modify_gradients(Move(), {"weight": torch.ones(1)}, saved, kept)
         assert torch.equal(kept[STORED], before)
         assert gradients == {"weight": torch.ones(1)}
         kept = after
@@ -224,7 +224,7 @@ def test_terms_of_weight_0_are_as_if_they_were_not_there(splits, encoder, monkey
         def passes(self, epoch):
             return ((Move(),),)
 
-        def fresh(self):
+        def initial_state(self):
             return {}
 
     monkeypatch.setitem(procedures.PROCEDURES, "stream", Plain)
@@ -247,7 +247,7 @@ def test_either_term_alone(splits, off, stays):
 def test_replay_keeps_what_was_learned():
     """All of the first task replayed, and with three times its weight: most of it is kept."""
     recipe = PlantedConfig(train=60, valid=60, test=2, steps=2, width=4)
-    splits = PreparedSplits(planted(recipe).splits)
+    splits = PreparedSplits(generate_planted(recipe).splits)
     base = {
         "procedure.stream.buffer": 60,
         "procedure.stream.tasks": 2,
@@ -293,15 +293,15 @@ def test_forgetting_is_the_error_now_less_the_best_before_over_the_tasks_that_ar
     }
     predictions = np.array([-2.5, 3.0, 8.0], np.float32)
     known = {"valid.task_1.mae": 2.5, "valid.task_2.mae": 1.0, "valid.task_3.mae": 0.0}
-    last = found.watched(6, predictions, labels, before)
+    last = found.validation_metrics(6, predictions, labels, before)
     assert last == {**known, "valid.forgetting": ((2.5 - 1.0) + (1.0 - 4.0)) / 2}
-    assert found.watched(3, predictions, labels, before)["valid.forgetting"] == 1.5
-    assert found.watched(2, predictions, labels, before) == known
+    assert found.validation_metrics(3, predictions, labels, before)["valid.forgetting"] == 1.5
+    assert found.validation_metrics(2, predictions, labels, before) == known
 
 
 def test_a_task_without_utterances_in_valid_has_no_curve():
     labels = np.array([0.0, 8.0], np.float32)
-    found = stream().watched(1, labels, labels, {})
+    found = stream().validation_metrics(1, labels, labels, {})
     assert found == {"valid.task_1.mae": 0.0, "valid.task_3.mae": 0.0}
 
 

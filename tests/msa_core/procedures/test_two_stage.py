@@ -10,12 +10,12 @@ from torch import nn
 from msa_core.config.paths import replace
 from msa_core.config.rules import check_config
 from msa_core.config.schema import MODALITIES, Config, ConfigError, PlantedConfig
-from msa_core.data.planted import planted
+from msa_core.data.planted import generate_planted
 from msa_core.data.prepared import PreparedSplits
 from msa_core.model import build_model, fresh_parameters
 from msa_core.modules.contrast.base import Contrast
 from msa_core.modules.contrast.terms import CONTRASTS
-from msa_core.modules.parts.stateful import Remembers
+from msa_core.modules.parts.stateful import StatefulModule
 from msa_core.procedures import registry as procedures
 from msa_core.procedures.two_stage import TwoStage
 from msa_core.tensors.random_streams import Streams
@@ -43,7 +43,7 @@ PAIR = {"loss.alignment.text_audio.mode": "shared"}
 @pytest.fixture(scope="module")
 def splits():
     return PreparedSplits(
-        planted(PlantedConfig(train=20, valid=9, test=2, steps=2, width=4)).splits
+        generate_planted(PlantedConfig(train=20, valid=9, test=2, steps=2, width=4)).splits
     )
 
 
@@ -140,7 +140,7 @@ def test_the_first_pass_logs_its_own_term_and_nothing_of_another(trained):
 def test_modules_keep_nothing_of_the_first_pass(trained, monkeypatch):
     """A term that counts how often its module was asked before: 3 batches an epoch, once each."""
 
-    class Steps(Remembers):
+    class Steps(StatefulModule):
         def __init__(self):
             super().__init__(count=torch.zeros((), device="cpu"))
 
@@ -155,7 +155,7 @@ def test_modules_keep_nothing_of_the_first_pass(trained, monkeypatch):
 
         def forward(self, seen, numbers):
             count = self.steps.count
-            self.steps.remember(count=count + 1)
+            self.steps.update_state(count=count + 1)
             return count + 0 * self.level.sum()
 
     monkeypatch.setitem(CONTRASTS, "bound", Counting)
@@ -167,7 +167,7 @@ def test_modules_keep_nothing_of_the_first_pass(trained, monkeypatch):
 def test_both_passes_see_every_utterance_once_in_orders_of_their_own():
     procedure = TwoStage(TWO_STAGE, torch.zeros(20), 3.0)
     fit, second = procedure.passes(1)
-    orders = [procedure.order(1, moves[0], Streams(0)) for moves in (fit, second)]
+    orders = [procedure.row_order(1, moves[0], Streams(0)) for moves in (fit, second)]
     assert all(sorted(order.tolist()) == list(range(20)) for order in orders)
     assert not torch.equal(*orders)
 

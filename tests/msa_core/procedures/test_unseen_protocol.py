@@ -13,7 +13,7 @@ from msa_core.config.kinds import options_of
 from msa_core.config.paths import replace
 from msa_core.config.rules import check_config
 from msa_core.config.schema import MODALITIES, Config, ConfigError, PlantedConfig
-from msa_core.data.planted import planted
+from msa_core.data.planted import generate_planted
 from msa_core.data.prepared import PreparedSplits
 from msa_core.model import build_model, fresh_parameters
 from msa_core.modules.fusion.simple import FUSIONS
@@ -40,7 +40,7 @@ BASE = replace(
 
 @pytest.fixture(scope="module")
 def splits():
-    return planted(RECIPE).splits
+    return generate_planted(RECIPE).splits
 
 
 def with_fusion(kind):
@@ -64,7 +64,7 @@ def test_with_mu_0_for_m_the_output_and_its_gradient_are_independent_of_x_m(spli
     config = with_fusion(kind)
     model = build_model(config, dict.fromkeys(MODALITIES, RECIPE.width))
     parameters = fresh_parameters(model, Streams(0))
-    whole = PreparedSplits(splits).train(config, CPU)
+    whole = PreparedSplits(splits).train_batch(config, CPU)
     present = {name: torch.full((len(whole),), float(name not in absent)) for name in MODALITIES}
     found = []
     for seed in (1, 2):
@@ -137,7 +137,7 @@ def test_modality_combinations_of_test_never_co_occur_in_training(splits, modali
     changes = {f"model.{name}.use": name in modalities for name in MODALITIES}
     config = replace(BASE, {**UNSEEN, **changes})
     data = PreparedSplits(splits)
-    present = data.train(config, CPU).present
+    present = data.train_batch(config, CPU).present
     assert tuple(present) == modalities
     combinations = set(zip(*(there.tolist() for there in present.values()), strict=True))
     assert combinations == {
@@ -145,7 +145,7 @@ def test_modality_combinations_of_test_never_co_occur_in_training(splits, modali
         tuple(float(name == "vision") for name in modalities),
     }
     assert tuple([1.0] * len(modalities)) not in combinations
-    assert not data.valid(config, CPU).present  # all of valid is there
+    assert not data.valid_batch(config, CPU).present  # all of valid is there
 
 
 def test_a_unimodal_head_s_loss_is_the_mean_over_the_rows_that_have_its_modality(splits):
@@ -153,7 +153,7 @@ def test_a_unimodal_head_s_loss_is_the_mean_over_the_rows_that_have_its_modality
                             "train.batch_size": RECIPE.train})  # fmt: skip
     (result,) = train_pack([Member(config, 0)], splits)
     model = build_model(config, dict.fromkeys(MODALITIES, RECIPE.width)).eval()
-    whole = PreparedSplits(splits).train(config, CPU)
+    whole = PreparedSplits(splits).train_batch(config, CPU)
     fresh = torch.func.functional_call(model, fresh_parameters(model, Streams(0)), (whole, {}))
     for name in MODALITIES:
         rows = slice(1, None, 2) if name == "vision" else slice(0, None, 2)

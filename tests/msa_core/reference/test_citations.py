@@ -8,23 +8,21 @@ from typing import Any
 
 import pytest
 
-from msa_core.config.kinds import FAMILIES, kinds
+from msa_core.config import paths
+from msa_core.config.kinds import FAMILIES, declared_origin, kinds_of
 from msa_core.config.paths import replace
-from msa_core.config.schema import Config
+from msa_core.config.schema import MODALITIES, Config
 from msa_core.reference.citations import (
     ANALYSES,
-    EXTRAS,
+    DROPOUT,
     FILE,
-    OF_KINDS,
     TRAINING,
-    UNCITED,
-    references,
-    references_of,
+    cited_by,
+    read_references,
 )
-from msa_core.reference.docstring_sources import source_of_kind
 from reports.paper import bibliography
 from reports.paper.bibliography import is_entry
-from search.results.citations import OF_SAMPLERS, OF_SCHEDULERS, TOOLS, citations
+from search.results.citations import OF_SAMPLERS, OF_SCHEDULERS, TOOLS, collect_citations
 from spaces.plan.plan import plan_study
 from spaces.plan.planned_arms import Versions
 from spaces.study_file.load import load_study
@@ -32,6 +30,7 @@ from spaces.study_file.study_fields import StudyFields
 from tests.cases.paths import REPOSITORY
 
 STUDIES = REPOSITORY / "spaces" / "studies"
+UNIMODAL_WEIGHTS = [f"loss.unimodal.{name}.weight" for name in MODALITIES]
 REQUIRED = {
     "article": {"author", "title", "journal", "year"},
     "inproceedings": {"author", "title", "booktitle", "year"},
@@ -58,28 +57,24 @@ def fields_of(entry: str) -> tuple[str, dict[str, str]]:
 
 
 def bibs() -> Mapping[str, str]:
-    return {**references(), **bibliography._statistics()}
+    return {**read_references(), **bibliography._statistics_entries()}
 
 
-def test_every_kind_has_a_reference_or_a_reason_for_none() -> None:
-    known = {(family, kind) for family in FAMILIES for kind in kinds(family)}
-    assert set(OF_KINDS) | set(UNCITED) == known
-    assert not set(OF_KINDS) & set(UNCITED)
-    for family, kind in UNCITED:
-        assert source_of_kind(family, kind).startswith(UNCITED[family, kind])
+ORIGINS = [declared_origin(family, kind) for family in FAMILIES for kind in kinds_of(family)]
+SWITCHED = [
+    origin for info, _ in paths.fields_of(Config).values() for origin in info.origins.values()
+]
 
 
-def test_a_kind_cites_what_its_docstring_names() -> None:
-    for (family, kind), keys in OF_KINDS.items():
-        source = source_of_kind(family, kind)
-        assert keys, (family, kind)
-        for key in keys:
-            assert _names(source, key), (family, kind, key, source)
+def test_what_is_cited_is_named_by_the_source_beside_it() -> None:
+    for origin in [*ORIGINS, *(own for own in SWITCHED if own.source)]:
+        for key in origin.cites:
+            assert _names(origin.source, key), (origin.source, key)
 
 
 def _names(source: str, key: str) -> bool:
     """Whether a `Source:` line names the paper of an entry: author, arXiv number or system."""
-    _, entry = fields_of(references()[key])
+    _, entry = fields_of(read_references()[key])
     surname = re.sub(r"[{}\\\"']", "", entry["author"].split(" and ")[0].split(",")[0])
     number = re.search(r"\d{4}\.\d{5}", entry.get("note", ""))
     nicknames = {
@@ -96,12 +91,12 @@ def _names(source: str, key: str) -> bool:
 def test_entries_are_whole_unique_and_each_is_used() -> None:
     text = FILE.read_text(encoding="utf-8")
     keys = re.findall(r"^@\w+\{([^,]+),", text, re.M)
-    assert len(keys) == len(set(keys)) == len(references()) == text.count("@")
-    used = {key for own in OF_KINDS.values() for key in own}
-    used |= {key for extra in EXTRAS for key in extra.keys} | {*TRAINING, *ANALYSES, *TOOLS}
+    assert len(keys) == len(set(keys)) == len(read_references()) == text.count("@")
+    used = {key for origin in [*ORIGINS, *SWITCHED] for key in origin.cites}
+    used |= {*DROPOUT, *TRAINING, *ANALYSES, *TOOLS}
     used |= {*OF_SAMPLERS.values(), *OF_SCHEDULERS.values()}
     assert used == set(keys)
-    assert not set(references()) & set(bibliography._statistics())
+    assert not set(read_references()) & set(bibliography._statistics_entries())
 
 
 def test_entries_have_the_fields_of_their_type() -> None:
@@ -121,7 +116,7 @@ def test_the_eleven_papers_are_there() -> None:
         assert f"arXiv:{number}" in text
     names = "liang2024hemm sarfraz2024beyond zhang2024clfa zhang2024mla zhang2023unseen"
     names += " lin2022mclea yu2021selfmm"
-    assert set(names.split()) <= set(references())
+    assert set(names.split()) <= set(read_references())
 
 
 def test_bibtex_reads_every_entry(program: Callable[[str], str], tmp_path: Path) -> None:
@@ -152,10 +147,10 @@ def test_bibtex_reads_every_entry(program: Callable[[str], str], tmp_path: Path)
     ],
 )
 def test_a_switch_that_is_on_brings_its_paper(changes: dict[str, Any], key: str) -> None:
-    assert key not in references_of(Config())
-    found = references_of(replace(Config(), changes))
+    assert key not in cited_by(Config())
+    found = cited_by(replace(Config(), changes))
     assert key in found
-    assert set(found) <= set(references())
+    assert set(found) <= set(read_references())
 
 
 @pytest.mark.parametrize(
@@ -171,16 +166,28 @@ def test_a_switch_that_is_on_brings_its_paper(changes: dict[str, Any], key: str)
             {"loss.contrast.icl.use": True, "loss.contrast.icl.uncertainty": False},
             "kendall2018uncertainty",
         ),
+        (
+            {
+                "loss.contrast.rbc.use": True,
+                "loss.contrast.rbc.bound": "elbo",
+                "loss.contrast.rbc.contrast": False,
+            },
+            "burda2016iwae",
+        ),
+        (
+            {"loss.unimodal.kind": "ulgm", **dict.fromkeys(UNIMODAL_WEIGHTS, 0.0)},
+            "yu2021selfmm",
+        ),
     ],
 )  # fmt: skip
 def test_what_is_off_or_weighs_nothing_is_not_cited(changes: dict[str, Any], key: str) -> None:
-    assert key not in references_of(replace(Config(), changes))
+    assert key not in cited_by(replace(Config(), changes))
 
 
 @pytest.mark.parametrize("path", sorted(STUDIES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_shipped_study_is_cited(path: Path) -> None:
     plan = plan_study(load_study(path), Versions(data="d", code="c"))
-    methods, entries = citations(plan)
+    methods, entries = collect_citations(plan)
     assert list(methods) == [arm.name for arm in plan.arms]
     assert {key for keys in methods.values() for key in keys} <= set(entries)
     assert all(is_entry(key, entry) for key, entry in entries.items())
@@ -202,5 +209,5 @@ def test_what_a_search_can_switch_on_is_cited(tmp_path: Path) -> None:
         + "\nsearch:\n  loss.unimodal.kind: {choice: [none, ulgm]}\n",
         encoding="utf-8",
     )
-    methods, _ = citations(plan_study(load_study(study), Versions(data="d", code="c")))
+    methods, _ = collect_citations(plan_study(load_study(study), Versions(data="d", code="c")))
     assert all("yu2021selfmm" in keys for keys in methods.values())

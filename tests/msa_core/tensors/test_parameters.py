@@ -21,15 +21,15 @@ LAYOUTS = pytest.mark.parametrize("transposed", [False, True], ids=["plain", "tr
 def way(request, monkeypatch):
     """Both ways in which a step is done."""
     if request.param == "a few calls for all":
-        fused = RowAdam._fused
+        fused = RowAdam._update_fused
 
         def all_rows(adam, block, gradients):
             if adam._parameters.axis is None:
                 fused(adam, block, gradients)
             else:
-                adam._all_rows(block, torch.stack([own for (own,) in gradients]))
+                adam._update_all_rows(block, torch.stack([own for (own,) in gradients]))
 
-        monkeypatch.setattr(RowAdam, "_fused", all_rows)
+        monkeypatch.setattr(RowAdam, "_update_fused", all_rows)
 
 
 @pytest.fixture
@@ -73,13 +73,13 @@ class Pack:
             alone.step({name: gradient[row] for name, gradient in gradients.items()})
 
     def keep(self, rows):
-        self.parameters = self.parameters.keep(torch.tensor(rows))
-        self.adam.keep(rows, self.parameters)
+        self.parameters = self.parameters.keep_rows(torch.tensor(rows))
+        self.adam.keep_rows(rows, self.parameters)
         self.alone = [self.alone[row] for row in rows]
 
     def assert_each_is_as_alone(self):
         for row, alone in enumerate(self.alone):
-            found = self.parameters.layout.member(self.parameters.flat[row])
+            found = self.parameters.layout.member_parameters(self.parameters.flat[row])
             for name, expected in alone.member.items():
                 torch.testing.assert_close(found[name], expected.detach(), rtol=1e-6, atol=1e-7)
                 leaf = self.parameters.leaves[name]
@@ -98,7 +98,7 @@ def test_every_member_comes_back_as_it_was_put_in(members, transposed):
     parameters = Parameters.stack(members, CPU, transposed=transposed)
     assert parameters.flat.shape == (K, ROW)
     for row, member in enumerate(members):
-        back = parameters.layout.member(parameters.flat[row])
+        back = parameters.layout.member_parameters(parameters.flat[row])
         assert list(back) == list(member)
         for name, value in back.items():
             assert torch.equal(value, member[name])
@@ -109,7 +109,7 @@ def test_every_member_comes_back_as_it_was_put_in(members, transposed):
 @LAYOUTS
 def test_a_member_is_a_copy_that_later_steps_leave_alone(members, transposed):
     parameters = Parameters.stack(members, CPU, transposed=transposed)
-    back = parameters.layout.member(parameters.flat[1])
+    back = parameters.layout.member_parameters(parameters.flat[1])
     parameters.flat.zero_()
     assert all(torch.equal(value, members[1][name]) for name, value in back.items())
 
@@ -131,13 +131,13 @@ def test_a_row_is_a_member_and_a_member_a_row(members, transposed):
     assert list(layout.shapes) == list(SHAPES)
     assert layout.spans[WHOLE] == (0, P, ROW)
     for member in members:
-        row = layout.row(member)
+        row = layout.member_row(member)
         assert row.shape == (ROW,)
         assert not row[P:].any()
         assert torch.equal(
             row[:P].sort().values, torch.cat([v.flatten() for v in member.values()]).sort().values
         )
-        back = layout.member(row)
+        back = layout.member_parameters(row)
         assert all(torch.equal(value, member[name]) for name, value in back.items())
 
 
@@ -152,7 +152,7 @@ def test_the_views_of_the_rows_share_their_memory(members, transposed):
     assert (parameters.flat[1, :P] == 7.0).all()
     assert not parameters.flat[1, P:].any()
     for row in (0, 2):
-        assert torch.equal(parameters.flat[row], parameters.layout.row(members[row]))
+        assert torch.equal(parameters.flat[row], parameters.layout.member_row(members[row]))
 
 
 @LAYOUTS
@@ -181,10 +181,10 @@ def test_transposed_storage_holds_matrices_column_by_column(members):
 
 @LAYOUTS
 def test_some_members_are_kept_in_the_order_asked_for(members, transposed):
-    kept = Parameters.stack(members, CPU, transposed=transposed).keep(torch.tensor([2, 0]))
+    kept = Parameters.stack(members, CPU, transposed=transposed).keep_rows(torch.tensor([2, 0]))
     assert kept.flat.shape == (2, ROW)
     for row, place in enumerate((2, 0)):
-        for name, value in kept.layout.member(kept.flat[row]).items():
+        for name, value in kept.layout.member_parameters(kept.flat[row]).items():
             assert torch.equal(value, members[place][name])
             assert torch.equal(kept.leaves[name][row], value)
 
@@ -200,7 +200,9 @@ def test_every_member_is_moved_as_by_an_adam_of_its_own(members, draw, transpose
         pack.step(gradients_of(draw, K, scale))
         pack.assert_each_is_as_alone()
     assert all(
-        not torch.equal(pack.parameters.layout.member(pack.parameters.flat[row])[name], value)
+        not torch.equal(
+            pack.parameters.layout.member_parameters(pack.parameters.flat[row])[name], value
+        )
         for row, member in enumerate(members)
         for name, value in member.items()
     )

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from msa_core.tensors.pytrees import filled, map_tensors, tensors_of
+from msa_core.tensors.pytrees import fill_tree, map_tensors, tensors_of
 from msa_core.tensors.recorded_ops import Recordings
 
 
@@ -35,7 +35,7 @@ def assert_repeats(function, *inputs):
             torch.equal(*pair) and not pair[1].requires_grad
             for pair in zip(tensors_of(expected), tensors_of(found), strict=True)
         )
-        assert filled(found, tensors_of(expected)).__class__ is expected.__class__
+        assert fill_tree(found, tensors_of(expected)).__class__ is expected.__class__
     assert counted.calls == 1
 
 

@@ -12,8 +12,8 @@ import torch
 
 from msa_core.config.paths import replace
 from msa_core.config.schema import MODALITIES, Config, PlantedConfig
-from msa_core.data.planted import planted
-from msa_core.metrics import score
+from msa_core.data.planted import generate_planted
+from msa_core.metrics import score_predictions
 from msa_core.modules.alignment import pairs
 from msa_core.training import member_run as runs
 from msa_core.training.pack_training import train_pack
@@ -35,7 +35,7 @@ SMALL = replace(
 
 @pytest.fixture(scope="module")
 def data():
-    return planted(PlantedConfig(train=96, valid=64, test=2, steps=3, width=6))
+    return generate_planted(PlantedConfig(train=96, valid=64, test=2, steps=3, width=6))
 
 
 def train(data, changes=(), on_epoch=None):
@@ -100,7 +100,7 @@ def test_a_stop_after_the_last_epoch_stops_nothing(data):
 
 
 def test_a_member_pruned_before_any_defined_epoch_has_no_model(data, monkeypatch):
-    monkeypatch.setattr(runs, "score", lambda *_: {})
+    monkeypatch.setattr(runs, "score_predictions", lambda *_: {})
     result = train(data, on_epoch=lambda *_: [0])
     assert result.status == "pruned"
     assert result.trained is None
@@ -123,11 +123,11 @@ def test_a_member_that_cannot_be_scored_fails_alone(data, monkeypatch):
     def fragile(*arguments):
         if next(calls) == 2:
             raise ArithmeticError("planted")
-        return score(*arguments)
+        return score_predictions(*arguments)
 
     members = [Member(SMALL, seed) for seed in range(3)]
     healthy = train_pack(members, data.splits)
-    monkeypatch.setattr(runs, "score", fragile)
+    monkeypatch.setattr(runs, "score_predictions", fragile)
     results = train_pack(members, data.splits)
     assert [result.status for result in results] == ["complete", "failed", "complete"]
     assert results[1].reason == "ArithmeticError: planted"

@@ -11,9 +11,9 @@ import torch
 from msa_core.config.paths import replace
 from msa_core.config.schema import MODALITIES, Config, PlantedConfig
 from msa_core.data.dataset import Splits
-from msa_core.data.planted import planted
+from msa_core.data.planted import generate_planted
 from msa_core.data.prepared import PreparedSplits
-from msa_core.metrics import score
+from msa_core.metrics import score_predictions
 from msa_core.training import pack_training as training
 from msa_core.training.evaluation import evaluate
 from msa_core.training.pack_training import train_pack
@@ -37,7 +37,7 @@ SMALL = replace(
 
 @pytest.fixture(scope="module")
 def data():
-    return planted(PlantedConfig(train=96, valid=64, test=70, steps=3, width=6))
+    return generate_planted(PlantedConfig(train=96, valid=64, test=70, steps=3, width=6))
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_the_metrics_are_those_of_the_predictions_in_the_order_of_the_split(data
     found = evaluate(result, data.test)
     assert found.predictions.shape == (70,)
     assert found.predictions.dtype == np.float32
-    assert found.metrics == score("mosi", found.predictions, data.test.labels)
+    assert found.metrics == score_predictions("mosi", found.predictions, data.test.labels)
     backwards = dataclass_replace(
         data.test,
         features={name: array[::-1].copy() for name, array in data.test.features.items()},

@@ -10,22 +10,13 @@ import torch
 
 from msa_core.config.paths import replace
 from msa_core.config.schema import MODALITIES, Config, PlantedConfig
-from msa_core.data.planted import planted
+from msa_core.data.planted import generate_planted
 from msa_core.data.prepared import PreparedSplits
-from msa_core.metrics import score
+from msa_core.metrics import score_predictions
 from msa_core.procedures.base import Procedure
 from msa_core.training import member_run as runs
-from msa_core.training.failures import (
-    EXCEPTION,
-    LOG_LINES,
-    NOT_FINITE,
-    OUT_OF_MEMORY,
-    TIMEOUT,
-    EpochTimeout,
-    kind_of,
-    last_lines,
-    log_of,
-)
+from msa_core.training.failures import LOG_LINES, EpochTimeout, kind_of, last_lines, traceback_lines
+from msa_core.training.outcomes import FailureKind
 from msa_core.training.pack_training import PackTraining, train_pack
 from msa_core.vectorised import stack as stack_module
 from msa_core.vectorised.pack_key import Member
@@ -48,7 +39,7 @@ BAD = 3  # the place, and the seed, of the member that fails
 @pytest.fixture(scope="module")
 def splits():
     recipe = PlantedConfig(train=48, valid=32, test=2, steps=3, width=6)
-    return PreparedSplits(planted(recipe).splits)
+    return PreparedSplits(generate_planted(recipe).splits)
 
 
 @pytest.fixture(scope="module")
@@ -97,12 +88,12 @@ def check(results, healthy, kind, reason, epochs):
 
 
 WAYS = {
-    EXCEPTION: (broken, "ArithmeticError: planted"),
-    OUT_OF_MEMORY: (
+    FailureKind.EXCEPTION: (broken, "ArithmeticError: planted"),
+    FailureKind.OUT_OF_MEMORY: (
         out_of_memory,
         "OutOfMemoryError: CUDA out of memory. Tried to allocate 3 GiB",
     ),
-    TIMEOUT: (endless, "EpochTimeout: an epoch took longer than 600 s"),
+    FailureKind.TIMEOUT: (endless, "EpochTimeout: an epoch took longer than 600 s"),
 }
 
 
@@ -112,7 +103,7 @@ def test_a_member_that_fails_is_found_by_its_kind(splits, healthy, kind, when, m
     failure, reason = WAYS[kind]
     fails_in_epoch(monkeypatch, failure, when)
     training = PackTraining(MEMBERS, splits, epoch_limit=600.0)
-    training.finish()
+    training.train_to_end()
     check(training.results(), healthy, kind, reason, when - 1)
 
 
@@ -127,7 +118,7 @@ def test_so_is_one_whose_start_fails_or_hangs(splits, healthy, kind, monkeypatch
     )
     training = PackTraining(MEMBERS, splits, epoch_limit=600.0)
     while not training.finished:
-        training.advance()
+        training.advance_epoch()
     check(training.results(), healthy, kind, reason, 0)
 
 
@@ -139,9 +130,9 @@ def test_so_is_one_whose_metrics_fail_or_hang(splits, healthy, kind, monkeypatch
     def watched(procedure, *_):
         return failure() if next(calls) == BAD else {}
 
-    monkeypatch.setattr(Procedure, "watched", watched)
+    monkeypatch.setattr(Procedure, "validation_metrics", watched)
     training = PackTraining(MEMBERS, splits, epoch_limit=600.0)
-    training.finish()
+    training.train_to_end()
     check(training.results(), healthy, kind, reason, 0)
 
 
@@ -157,7 +148,7 @@ def test_a_number_that_is_not_finite_is_said_with_the_epochs_before_it(
 
     monkeypatch.setattr(stack_module.Stack, "train_epoch", poisoned)
     results = train_pack(MEMBERS, splits)
-    check(results, healthy, NOT_FINITE, "the loss is not finite in epoch 3", 3)
+    check(results, healthy, FailureKind.NOT_FINITE, "the loss is not finite in epoch 3", 3)
     first, second, third, _ = results[BAD].log.splitlines()
     assert first.startswith(f"epoch 1: train.loss {results[BAD].curve['train.loss'][0]:.6g}, valid")
     assert "train.task" in second
@@ -171,17 +162,19 @@ def test_predictions_that_are_not_finite_are_that_kind_too(splits):
     spoilt = dataclass_replace(splits.splits, valid=valid)
     raw = replace(SMALL, {"features.standardise": False, "model.fusion.kind": "tfn"})
     (result,) = train_pack([Member(raw, 0)], spoilt)
-    assert (result.status, result.kind) == ("failed", NOT_FINITE)
+    assert (result.status, result.kind) == ("failed", FailureKind.NOT_FINITE)
     assert result.reason == "the predictions on valid are not finite after epoch 1"
 
 
 def test_a_metric_that_never_was_defined_is_a_number_that_is_not_finite(splits, monkeypatch):
     def without(*arguments):
-        return {name: value for name, value in score(*arguments).items() if name != "corr"}
+        return {
+            name: value for name, value in score_predictions(*arguments).items() if name != "corr"
+        }
 
-    monkeypatch.setattr(runs, "score", without)
+    monkeypatch.setattr(runs, "score_predictions", without)
     (result,) = train_pack([Member(replace(SMALL, {"train.monitor": "corr"}), 0)], splits)
-    assert (result.status, result.kind) == ("failed", NOT_FINITE)
+    assert (result.status, result.kind) == ("failed", FailureKind.NOT_FINITE)
     assert result.reason == "valid.corr was undefined in every epoch"
     assert len(result.log.splitlines()) == 4 + 1
 
@@ -192,7 +185,7 @@ def test_a_log_has_the_last_lines_only():
     try:
         endless_depth(0)
     except RecursionError as error:
-        assert len(log_of(error).splitlines()) <= LOG_LINES
+        assert len(traceback_lines(error).splitlines()) <= LOG_LINES
 
 
 def endless_depth(depth):
@@ -202,19 +195,22 @@ def endless_depth(depth):
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
-        (MemoryError(), OUT_OF_MEMORY),
-        (torch.OutOfMemoryError("CUDA out of memory"), OUT_OF_MEMORY),
+        (MemoryError(), FailureKind.OUT_OF_MEMORY),
+        (torch.OutOfMemoryError("CUDA out of memory"), FailureKind.OUT_OF_MEMORY),
         (
             RuntimeError(
                 "[enforce fail at alloc_cpu.cpp:116] . DefaultCPUAllocator: not enough memory: "
                 "you tried to allocate 1 bytes"
             ),
-            OUT_OF_MEMORY,
+            FailureKind.OUT_OF_MEMORY,
         ),
-        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling"), OUT_OF_MEMORY),
-        (EpochTimeout("an epoch"), TIMEOUT),
-        (RuntimeError("shapes"), EXCEPTION),
-        (ValueError("not enough memory"), EXCEPTION),
+        (
+            RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling"),
+            FailureKind.OUT_OF_MEMORY,
+        ),
+        (EpochTimeout("an epoch"), FailureKind.TIMEOUT),
+        (RuntimeError("shapes"), FailureKind.EXCEPTION),
+        (ValueError("not enough memory"), FailureKind.EXCEPTION),
     ],
 )
 def test_exceptions_have_kinds(error, kind):
@@ -233,4 +229,4 @@ def test_memory_of_a_gpu_is_given_back_before_each_half_asks_for_its_own(splits,
     results = train_pack(MEMBERS[:3], splits, device="cuda")
     assert [size for size in said if size != "given back"] == [3, 1, 2, 1, 1]
     assert said[1::2] == ["given back"] * 5
-    assert [result.kind for result in results] == [OUT_OF_MEMORY] * 3
+    assert [result.kind for result in results] == [FailureKind.OUT_OF_MEMORY] * 3

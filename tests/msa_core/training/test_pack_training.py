@@ -10,7 +10,7 @@ import torch
 
 from msa_core.config.paths import replace
 from msa_core.config.schema import MODALITIES, Config, PlantedConfig
-from msa_core.data.planted import expected_r2, planted
+from msa_core.data.planted import expected_r2, generate_planted
 from msa_core.metrics import SCHEMES
 from msa_core.model import build_model, fresh_parameters
 from msa_core.modules.encoders import ENCODERS
@@ -42,7 +42,7 @@ ANNOTATED = {"loss.unimodal.kind": "fixed", "loss.unimodal.target": "annotated"}
 
 @pytest.fixture(scope="module")
 def data():
-    return planted(PlantedConfig(train=96, valid=64, test=64, steps=3, width=6))
+    return generate_planted(PlantedConfig(train=96, valid=64, test=64, steps=3, width=6))
 
 
 def train(data, changes=(), seed=0, on_epoch=None):
@@ -184,7 +184,9 @@ def test_together_and_in_turn_the_numbers_are_the_same_up_to_rounding(data, monk
     ]
     ways = []
     for reason in ("", "it is told to"):
-        monkeypatch.setattr(groups, "in_turn", lambda config, device, reason=reason: reason)
+        monkeypatch.setattr(
+            groups, "sequential_reason", lambda config, device, reason=reason: reason
+        )
         ways.append(train_pack(members, data.splits))
     assert [[result.company for result in way] for way in ways] == [[2, 2], [1, 1]]
     for together, alone in zip(*ways, strict=True):
@@ -233,7 +235,7 @@ def test_early_stopping_restores_the_best_epoch(data, monitor):
 )
 def test_the_first_of_equal_epochs_is_the_best(data, monkeypatch, monitor, series):
     values = iter(series)
-    monkeypatch.setattr(runs, "score", lambda *_: {monitor: next(values)})
+    monkeypatch.setattr(runs, "score_predictions", lambda *_: {monitor: next(values)})
     result = train(data, {"train.epochs": 9, "train.patience": 3, "train.monitor": monitor})
     assert (result.best_epoch, result.epochs) == (2, 5)
     assert result.valid == {monitor: series[1]}
@@ -301,8 +303,8 @@ def test_a_metric_that_is_undefined_in_some_epochs_is_nan_there(data, monkeypatc
         defined = training_score(*arguments)
         return {k: v for k, v in defined.items() if k != "corr" or next(calls) in (2, 4)}
 
-    training_score = runs.score
-    monkeypatch.setattr(runs, "score", patchy)
+    training_score = runs.score_predictions
+    monkeypatch.setattr(runs, "score_predictions", patchy)
     result = train(data, {"train.epochs": 5, "train.monitor": "corr"})
     assert {len(values) for values in result.curve.values()} == {5}
     undefined = [math.isnan(value) for value in result.curve["valid.corr"]]
@@ -314,7 +316,7 @@ def test_a_metric_that_is_undefined_in_some_epochs_is_nan_there(data, monkeypatc
 
 
 def test_text_is_worth_what_the_data_was_given():
-    data = planted(PlantedConfig(train=600, valid=200, test=400, steps=4, width=8))
+    data = generate_planted(PlantedConfig(train=600, valid=200, test=400, steps=4, width=8))
     tensor = {"model.fusion.kind": "tfn"}
     full, without_text = corr(data, tensor), corr(data, {**tensor, "model.text.use": False})
     assert full > without_text + 0.1
@@ -325,7 +327,7 @@ def test_the_tensor_product_reads_the_synergy():
     recipe = PlantedConfig(train=600, valid=200, test=400, steps=4, width=8,
                            shared=0.15, text_private=0.15, synergy=0.6)  # fmt: skip
     additive, best = (math.sqrt(expected_r2(recipe, MODALITIES, kind)) for kind in (False, True))
-    found = corr(planted(recipe), {"model.fusion.kind": "tfn"}, seeds=(0,))
+    found = corr(generate_planted(recipe), {"model.fusion.kind": "tfn"}, seeds=(0,))
     assert additive + 0.25 < found < best + 0.03
 
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 
 from msa_core.training.failures import EpochTimeout
-from msa_core.training.time_limit import at_most
+from msa_core.training.time_limit import limit_time
 
 
 @pytest.fixture(autouse=True)
@@ -31,16 +31,16 @@ def test_a_hang_is_interrupted(hang):
         lock = threading.Lock()
         lock.acquire()
         hang = lock.acquire
-    with pytest.raises(EpochTimeout, match=r"longer than 0\.05 s"), at_most(0.05):
+    with pytest.raises(EpochTimeout, match=r"longer than 0\.05 s"), limit_time(0.05):
         hang()
 
 
 @pytest.mark.parametrize("seconds", [None, 600.0])
 def test_a_block_that_is_in_time_is_left_alone(seconds):
-    with at_most(seconds):
+    with limit_time(seconds):
         done = True
     assert done
-    with pytest.raises(KeyError), at_most(seconds):
+    with pytest.raises(KeyError), limit_time(seconds):
         raise KeyError("its own")
 
 
@@ -49,7 +49,7 @@ def test_an_alarm_from_before_goes_on():
     before = signal.signal(signal.SIGALRM, lambda *_: rung.append(1))
     timer = signal.setitimer(signal.ITIMER_REAL, 500.0, 7.0)
     try:
-        with suppress(EpochTimeout), at_most(0.01):
+        with suppress(EpochTimeout), limit_time(0.01):
             endless()
         left, interval = signal.getitimer(signal.ITIMER_REAL)
         assert 0 < left < 500.0
@@ -62,11 +62,15 @@ def test_an_alarm_from_before_goes_on():
 
 
 def test_a_limit_in_a_limit_counts_by_itself():
-    with pytest.raises(EpochTimeout, match=r"longer than 0\.1 s"), at_most(0.1):
-        with suppress(EpochTimeout), at_most(0.01):
+    with pytest.raises(EpochTimeout, match=r"longer than 0\.1 s"), limit_time(0.1):
+        with suppress(EpochTimeout), limit_time(0.01):
             endless()
         endless()
-    with pytest.raises(EpochTimeout, match=r"longer than 0\.01 s"), at_most(600.0), at_most(0.01):
+    with (
+        pytest.raises(EpochTimeout, match=r"longer than 0\.01 s"),
+        limit_time(600.0),
+        limit_time(0.01),
+    ):
         endless()
 
 
@@ -74,7 +78,7 @@ def test_a_thread_that_can_set_no_alarm_has_no_limit():
     said = []
 
     def work():
-        with at_most(0.001):
+        with limit_time(0.001):
             time.sleep(0.05)
             said.append("done")
 

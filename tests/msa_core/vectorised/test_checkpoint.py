@@ -13,7 +13,7 @@ import torch
 
 from msa_core.config.paths import replace
 from msa_core.config.schema import Config
-from msa_core.data.planted import planted
+from msa_core.data.planted import generate_planted
 from msa_core.data.prepared import PreparedSplits
 from msa_core.training import groups
 from msa_core.training.evaluation import evaluate
@@ -32,7 +32,7 @@ FAST = [PLAIN, "ulgm", "mla by rls", "covariances of a queue", "stream", "two_st
 
 @pytest.fixture(scope="module")
 def data():
-    return planted(RECIPE)
+    return generate_planted(RECIPE)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def splits(data):
 
 @pytest.fixture
 def everything_packs(monkeypatch):
-    monkeypatch.setattr(groups, "in_turn", lambda config, device: "")
+    monkeypatch.setattr(groups, "sequential_reason", lambda config, device: "")
 
 
 def members_of(case, count=4, epochs=4):
@@ -80,14 +80,14 @@ def interrupted(members, splits, epochs, **options):
     """The checkpoints of a pack after some epochs; members that have ended have none."""
     training = PackTraining(members, splits, **options)
     for _ in range(epochs):
-        training.advance()
-    return training.checkpoints()
+        training.advance_epoch()
+    return training.member_checkpoints()
 
 
 def resumed(members, splits, found, **options):
     training = PackTraining(members, splits, resume=found, **options)
     assert training.resumed == sorted(found)
-    training.finish()
+    training.train_to_end()
     return training.results()
 
 
@@ -108,7 +108,10 @@ def test_an_interruption_changes_no_number(splits, case):
 def test_an_interruption_at_any_epoch_changes_no_number(splits, data, case, how, monkeypatch):
     """In everything that can be trained, and with other company before than after."""
     reason = "" if how == "packed" else "so that it is not put under vmap"
-    for where in ("msa_core.training.groups.in_turn", "msa_core.training.evaluation.in_turn"):
+    for where in (
+        "msa_core.training.groups.sequential_reason",
+        "msa_core.training.evaluation.sequential_reason",
+    ):
         monkeypatch.setattr(where, lambda config, device: reason)
     members = members_of(case)
     whole = train_pack(members, splits)
@@ -132,8 +135,8 @@ def test_several_interruptions_change_no_number(splits, case):
     found = {}
     for _ in range(4):
         training = PackTraining(members, splits, resume=found)
-        training.work(0)
-        found |= training.checkpoints()
+        training.train_for(0)
+        found |= training.member_checkpoints()
     results = resumed(members, splits, found)
     assert all(same(*pair) for pair in zip(results, whole, strict=True))
 
@@ -143,15 +146,15 @@ def test_members_that_are_unequally_far_train_in_groups_of_their_own(splits):
     whole = train_pack(members, splits)
     early, late = interrupted(members, splits, 1), interrupted(members, splits, 3)
     training = PackTraining(members, splits, resume={0: late[0], 2: late[2], 4: early[4]})
-    assert training.progress() == [3, 0, 3, 0, 1]
+    assert training.epochs_trained() == [3, 0, 3, 0, 1]
     assert training.epoch == 0
-    epoch, seen = training.advance()  # those that are the least far
-    assert training.progress() == [3, 1, 3, 1, 1]
+    epoch, seen = training.advance_epoch()  # those that are the least far
+    assert training.epochs_trained() == [3, 1, 3, 1, 1]
     assert epoch == 1
     assert {place: metrics["mae"] for place, metrics in seen.items()} == {
         place: result.curve["valid.mae"][0] for place, result in enumerate(whole)
     }
-    training.finish()
+    training.train_to_end()
     results = training.results()
     assert [result.company for result in results] == [2, 2, 2, 2, 1]
     assert all(same(*pair) for pair in zip(results, whole, strict=True))
@@ -181,10 +184,10 @@ def test_a_group_that_is_halved_after_a_resume_goes_back_to_its_checkpoints_only
 def test_time_before_an_interruption_counts(splits):
     members = members_of(PLAIN, count=2)
     training = PackTraining(members, splits)
-    training.advance()
-    again = PackTraining(members, splits, resume=training.checkpoints())
+    training.advance_epoch()
+    again = PackTraining(members, splits, resume=training.member_checkpoints())
     assert again.seconds == pytest.approx(training.seconds)
-    again.finish()
+    again.train_to_end()
     assert again.seconds > training.seconds
 
 
@@ -192,10 +195,10 @@ def test_a_member_that_is_stopped_right_after_it_resumed_is_as_it_was(splits):
     members = members_of(PLAIN, count=2, epochs=5)
     training = PackTraining(members, splits)
     for _ in range(3):
-        training.advance()
-    again = PackTraining(members, splits, resume=training.checkpoints())
+        training.advance_epoch()
+    again = PackTraining(members, splits, resume=training.member_checkpoints())
     for one in (training, again):
-        one.stop(one.places)
+        one.stop_members(one.positions)
         assert one.finished
     assert all(same(*pair) for pair in zip(training.results(), again.results(), strict=True))
     assert again.result(0).trained is not None
@@ -205,15 +208,15 @@ def test_who_has_ended_or_not_begun_has_no_checkpoint(splits):
     short, long = (members_of(PLAIN, count=2, epochs=epochs) for epochs in (1, 3))
     other = members_of("tfn", count=1, epochs=3)
     training = PackTraining([*short, *long, *other], splits, size=2)
-    assert training.checkpoints() == {}
-    training.work(0)
-    assert training.ended() == [0, 1]
-    training.work(0)
-    assert training.progress() == [1, 1, 1, 1, 0]
-    assert sorted(training.checkpoints()) == [2, 3]
-    training.finish()
-    assert training.checkpoints() == {}
-    assert training.ended() == [0, 1, 2, 3, 4]
+    assert training.member_checkpoints() == {}
+    training.train_for(0)
+    assert training.ended_positions() == [0, 1]
+    training.train_for(0)
+    assert training.epochs_trained() == [1, 1, 1, 1, 0]
+    assert sorted(training.member_checkpoints()) == [2, 3]
+    training.train_to_end()
+    assert training.member_checkpoints() == {}
+    assert training.ended_positions() == [0, 1, 2, 3, 4]
 
 
 # What is refused.
@@ -238,8 +241,8 @@ def test_damaged_bytes_are_refused_and_the_member_starts_at_epoch_0(splits, case
     whole = train_pack(members, splits)
     training = PackTraining(members, splits, resume={0: found[0][:-1], 1: found[1]})
     assert training.resumed == [1]
-    assert training.progress() == [0, 1]
-    training.finish()
+    assert training.epochs_trained() == [0, 1]
+    training.train_to_end()
     assert all(same(*pair) for pair in zip(training.results(), whole, strict=True))
 
 
@@ -333,16 +336,16 @@ def test_a_checkpoint_of_other_modules_lets_its_member_start_over(splits, spoil,
     members = members_of(PLAIN, count=3)
     whole = train_pack(members, splits)
     found = interrupted(members, splits, 2)
-    before = checkpoint_module._checkpoint
+    before = checkpoint_module._checkpoint_from
     count = iter(range(3))
 
     def other(content):
         made = before(content)
         return dataclass_replace(made, state=spoil(made.state)) if next(count) == 1 else made
 
-    monkeypatch.setattr(checkpoint_module, "_checkpoint", other)
+    monkeypatch.setattr(checkpoint_module, "_checkpoint_from", other)
     training = PackTraining(members, splits, resume=found)
-    training.finish()
+    training.train_to_end()
     assert training.resumed == [0, 2]
     assert all(same(*pair) for pair in zip(training.results(), whole, strict=True))
 
@@ -365,7 +368,7 @@ def test_what_was_packed_can_go_on_alone(splits, case, monkeypatch):
     members = members_of(case, count=2)
     whole = train_pack(members, splits)
     found = interrupted(members, splits, 3)
-    monkeypatch.setattr(groups, "in_turn", lambda config, device: "on this device")
+    monkeypatch.setattr(groups, "sequential_reason", lambda config, device: "on this device")
     result = resumed(members[:1], splits, {0: found[0]})[0]
     assert result.status == whole[0].status
     assert result.curve["train.loss"][:3] == whole[0].curve["train.loss"][:3]

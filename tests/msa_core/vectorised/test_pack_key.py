@@ -3,9 +3,14 @@
 import pytest
 
 from msa_core.config.paths import fields_of, replace
-from msa_core.config.rules import resolve
+from msa_core.config.rules import resolve_fields
 from msa_core.config.schema import MODALITIES, PAIRS, Config
-from msa_core.vectorised.pack_key import free_numbers, in_turn, in_turn_on_a_cpu, pack_key
+from msa_core.vectorised.pack_key import (
+    free_numbers,
+    pack_key,
+    sequential_kind_reason,
+    sequential_reason,
+)
 
 LSTM = {"model.audio.encoder": "lstm"}
 TFN = {"model.fusion.kind": "tfn", "model.projection.width": 32}
@@ -14,7 +19,7 @@ PRIVATE = {f"loss.alignment.{pair}.mode": "private" for pair in PAIRS}
 
 
 def why(changes, device="cpu"):
-    return in_turn(replace(Config(), changes), device)
+    return sequential_reason(replace(Config(), changes), device)
 
 
 @pytest.mark.parametrize("changes", [{}, {"model.fusion.kind": "sum"}, PRIVATE])
@@ -25,7 +30,7 @@ def test_small_models_train_together(changes):
 @pytest.mark.parametrize("name", MODALITIES)
 def test_an_lstm_trains_in_turn_on_a_cpu_unless_it_is_switched_off(name):
     changes = {f"model.{name}.encoder": "lstm"}
-    assert why(changes) == in_turn_on_a_cpu("encoder", "lstm")
+    assert why(changes) == sequential_kind_reason("encoder", "lstm")
     assert why({**changes, f"model.{name}.use": False}) == ""
 
 
@@ -68,7 +73,7 @@ def test_members_of_one_key_train_alike(changes):
     config = replace(Config(), changes)
     other = replace(config, free)
     assert pack_key(config) == pack_key(other)
-    assert in_turn(config, "cpu") == in_turn(other, "cpu")
+    assert sequential_reason(config, "cpu") == sequential_reason(other, "cpu")
 
 
 def weights(prefix, names, value=1.0):
@@ -110,7 +115,7 @@ def test_the_free_numbers_are_the_active_ones_of_the_loss(changes, expected):
     found = free_numbers(config)
     assert found == expected
     assert all(type(value) is float for value in found.values())
-    active = resolve(config)
+    active = resolve_fields(config)
     assert set(found) == {
         path
         for path, (info, _) in fields_of(Config).items()

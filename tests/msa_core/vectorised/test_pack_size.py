@@ -10,7 +10,7 @@ import torch
 
 from msa_core.config.paths import replace
 from msa_core.config.schema import MODALITIES, Config, PlantedConfig
-from msa_core.data.planted import planted
+from msa_core.data.planted import generate_planted
 from msa_core.data.prepared import PreparedSplits
 from msa_core.training.pack_training import train_pack
 from msa_core.vectorised import pack_size as measuring
@@ -32,7 +32,9 @@ DOUBLING = [2, 4, 8, 16, 32, 64]
 
 @pytest.fixture(scope="module")
 def data():
-    return PreparedSplits(planted(PlantedConfig(train=160, valid=32, test=2, steps=3)).splits)
+    return PreparedSplits(
+        generate_planted(PlantedConfig(train=160, valid=32, test=2, steps=3)).splits
+    )
 
 
 @pytest.fixture
@@ -51,7 +53,7 @@ def made_up(monkeypatch):
                 assert len({member.seed for member in members}) == len(members)
                 tried.append(len(members))
 
-            def seconds_a_step(self, steps):
+            def seconds_per_step(self, steps):
                 assert steps > 0
                 return seconds(tried[-1]) * tried[-1]
 
@@ -59,7 +61,7 @@ def made_up(monkeypatch):
             def __init__(self, device):
                 self.made_before = len(tried)
 
-            def bytes(self):
+            def peak_bytes(self):
                 assert len(tried) == self.made_before + 1  # Around one stack and no more.
                 return memory(tried[-1])
 
@@ -263,26 +265,26 @@ def require_memory(used, peak):
 
 def test_the_peak_of_an_allocation_is_seen_after_it_is_gone():
     peak = PeakMemory(CPU)
-    before = peak.bytes()
+    before = peak.peak_bytes()
     require_memory(before, peak)
     array = np.ones(64 * MIB, np.uint8)
     assert array.sum() == array.size
     del array
-    assert 60 * MIB < peak.bytes() < 96 * MIB
+    assert 60 * MIB < peak.peak_bytes() < 96 * MIB
     assert before < 4 * MIB
-    assert PeakMemory(CPU).bytes() < 4 * MIB  # And forgotten by the next one.
+    assert PeakMemory(CPU).peak_bytes() < 4 * MIB  # And forgotten by the next one.
 
 
 def test_the_memory_of_a_pack_grows_in_proportion_to_its_members(data, monkeypatch):
     """So that the line through two sizes tells what a third one needs."""
 
     class Quick(Stack):
-        def seconds_a_step(self, steps):
-            super().seconds_a_step(2)
+        def seconds_per_step(self, steps):
+            super().seconds_per_step(2)
             return 1.0  # Larger packs always look better, so that every size is tried.
 
     peak = PeakMemory(CPU)
-    require_memory(peak.bytes(), peak)
+    require_memory(peak.peak_bytes(), peak)
     monkeypatch.setattr(measuring, "Stack", Quick)
     monkeypatch.setattr(measuring, "SECONDS", float("inf"))
     wide = {f"model.{name}.width": 256 for name in MODALITIES}

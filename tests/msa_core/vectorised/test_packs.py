@@ -17,12 +17,12 @@ import torch
 from msa_core.config.paths import fields_of, flatten, replace
 from msa_core.config.rules import is_active
 from msa_core.config.schema import Config
-from msa_core.data.planted import planted
+from msa_core.data.planted import generate_planted
 from msa_core.data.prepared import PreparedSplits
 from msa_core.training import groups
 from msa_core.training.pack_training import train_pack
 from msa_core.vectorised import stack as stack_module
-from msa_core.vectorised.pack_key import Member, in_turn, pack_key, structure
+from msa_core.vectorised.pack_key import Member, pack_key, sequential_reason, shared_fields
 from tests.cases.pack_cases import BASE, CASES, FREE, MODULE_CASES, RECIPE
 
 ALL_CASES = {**CASES, **MODULE_CASES}
@@ -35,13 +35,13 @@ PLANNED = {
 
 @pytest.fixture(scope="module")
 def splits():
-    return PreparedSplits(planted(RECIPE).splits)
+    return PreparedSplits(generate_planted(RECIPE).splits)
 
 
 @pytest.fixture(autouse=True)
 def everything_packs(monkeypatch):
     """Also what a CPU would train in turn: the mathematics of the pack is every device's."""
-    monkeypatch.setattr(groups, "in_turn", lambda config, device: "")
+    monkeypatch.setattr(groups, "sequential_reason", lambda config, device: "")
 
 
 def members_of(case, count=8):
@@ -249,15 +249,15 @@ def test_what_fixes_the_steps_of_a_training_changes_the_pack_key(changes):
 def test_a_field_that_means_nothing_is_not_in_the_pack_key():
     for off in ({"loss.alignment.text_audio.measure": "cov"}, {"loss.unimodal.width": 7}):
         assert pack_key(replace(Config(), off)) == pack_key(Config())
-    assert "loss.unimodal.width" not in structure(Config())
+    assert "loss.unimodal.width" not in shared_fields(Config())
 
 
 def test_an_lstm_trains_in_turn_on_a_cpu_and_in_a_pack_elsewhere():
     lstm = replace(Config(), {"model.audio.encoder": "lstm"})
-    assert "LSTM" in in_turn(lstm, "cpu")
-    assert in_turn(lstm, "cuda") == in_turn(Config(), "cpu") == ""
+    assert "LSTM" in sequential_reason(lstm, "cpu")
+    assert sequential_reason(lstm, "cuda") == sequential_reason(Config(), "cpu") == ""
     unused = replace(lstm, {"model.audio.use": False})
-    assert in_turn(unused, "cpu") == ""
+    assert sequential_reason(unused, "cpu") == ""
 
 
 SHORT_OF_MEMORY = """
@@ -267,13 +267,13 @@ import torch
 torch.set_num_threads(1)
 from msa_core.config.schema import MODALITIES, Config, PlantedConfig
 from msa_core.config.paths import replace
-from msa_core.data.planted import planted
+from msa_core.data.planted import generate_planted
 from msa_core.vectorised.pack_key import Member
 from msa_core.training.pack_training import train_pack
 
 wide = {**{f"model.{name}.width": 256 for name in MODALITIES}, "train.epochs": 1}
 members = [Member(replace(Config(), wide), seed) for seed in range(32)]
-splits = planted(PlantedConfig(train=64, valid=32, test=2, steps=1, width=64)).splits
+splits = generate_planted(PlantedConfig(train=64, valid=32, test=2, steps=1, width=64)).splits
 train_pack(members[:2], splits)
 if sys.argv[1] == "short":
     status = Path("/proc/self/status").read_text()

@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from msa_core.modules.alignment.measures import (
-    blend,
     canonical_distance,
-    covariance,
     covariance_alignment,
     covariance_floor,
+    covariance_matrix,
     mean_discrepancy,
     mean_norm,
     paired_covariance,
+    running_average,
     unit_variance,
 )
 
@@ -72,7 +72,7 @@ def test_cov_of_a_modality_with_any_row_permutation_of_itself_is_0(draw):
 
 
 def test_the_covariance_of_the_cross_is_two_thirds_of_the_identity():
-    torch.testing.assert_close(covariance(CROSS), 2 / 3 * torch.eye(2, dtype=torch.float64))
+    torch.testing.assert_close(covariance_matrix(CROSS), 2 / 3 * torch.eye(2, dtype=torch.float64))
 
 
 def test_cov_of_the_cross_with_its_double_is_a_half():
@@ -141,7 +141,7 @@ def test_trap_2_shrinking_both_sides_minimises_cov_and_the_mean_norm_tells(draw)
 def test_trap_2_unit_variance_makes_it_a_correlation_that_shrinking_does_not_change(draw):
     first, second = draw(9, 4), 2 * draw(9, 4)
     expected = np.corrcoef(first.numpy().T)
-    np.testing.assert_allclose(covariance(unit_variance(first)).numpy(), expected, rtol=1e-9)
+    np.testing.assert_allclose(covariance_matrix(unit_variance(first)).numpy(), expected, rtol=1e-9)
     whole = covariance_alignment(unit_variance(first), unit_variance(second)).item()
     shrunk = [unit_variance(0.01 * first), unit_variance(0.001 * second)]
     assert covariance_alignment(*shrunk).item() == pytest.approx(whole, rel=1e-9)
@@ -180,8 +180,8 @@ def test_trap_3_the_reported_floor_follows_unequal_variances(draw):
 
 
 def test_trap_4_fewer_utterances_than_the_width_leave_the_covariance_without_full_rank(draw):
-    assert torch.linalg.matrix_rank(covariance(draw(5, 8))).item() == 5 - 1
-    assert torch.linalg.matrix_rank(covariance(draw(20, 8))).item() == 8
+    assert torch.linalg.matrix_rank(covariance_matrix(draw(5, 8))).item() == 5 - 1
+    assert torch.linalg.matrix_rank(covariance_matrix(draw(20, 8))).item() == 8
 
 
 def test_an_unbounded_private_mode_would_diverge_by_scaling_the_features():
@@ -195,7 +195,7 @@ def test_the_running_covariance_weighs_batches_by_momentum_to_their_age():
     """Batches 1, 2, 4 with rho 0.5: (1 / 4 + 2 / 2 + 4) / (1 / 4 + 1 / 2 + 1) = 3."""
     average = torch.tensor(100.0, dtype=torch.float64)
     for step, value in enumerate((1.0, 2.0, 4.0)):
-        average = blend(average, torch.tensor(value, dtype=torch.float64), 0.5, step)
+        average = running_average(average, torch.tensor(value, dtype=torch.float64), 0.5, step)
     assert average.item() == pytest.approx(3.0, rel=1e-12)
 
 

@@ -54,10 +54,10 @@ DRAWS = (4, B, D)
 BOUND = ((5, B), (5, B))
 CASES = {
     "covariance_alignment": Case(measured(alignment.covariance_alignment)),
-    "covariance": Case(lambda a: alignment.covariance(a), ((B, D),)),
+    "covariance_matrix": Case(lambda a: alignment.covariance_matrix(a), ((B, D),)),
     "covariance_distance": Case(alignment.covariance_distance, ((D, D), (D, D))),
     "covariance_floor": Case(alignment.covariance_floor),
-    "blend": Case(alignment.blend, numbers=((0.9, 0.5, 0.0), (0.0, 1.0, 7.0))),
+    "running_average": Case(alignment.running_average, numbers=((0.9, 0.5, 0.0), (0.0, 1.0, 7.0))),
     "mean_norm": Case(alignment.mean_norm, ((B, D),)),
     "unit_variance": Case(alignment.unit_variance, ((B, D),)),
     "paired_covariance": Case(
@@ -86,7 +86,7 @@ CASES = {
     ),
     "icl": Case(similarity.icl, numbers=TEMPERATURES),
     "ial": Case(similarity.ial, ((B, D), (B, D), (B, 7), (B, 7)), TEMPERATURES),
-    "cosines": Case(similarity.cosines, ((B, D), (3, D))),
+    "cosine_matrix": Case(similarity.cosine_matrix, ((B, D), (3, D))),
     "unit_rows": Case(similarity.unit_rows, ((B, D),)),
     "squared_distances": Case(similarity.squared_distances, ((B, D),)),
     "uncertainty_weighted": Case(uncertainty.uncertainty_weighted, ((3,), (3,))),
@@ -99,7 +99,7 @@ CASES = {
         numbers=((0.1, 0.01, 1.0),),
     ),
     "cpc": Case(information.cpc),
-    "entropy": Case(information.entropy, ((B, D),)),
+    "softmax_entropy": Case(information.softmax_entropy, ((B, D),)),
     "entropy_weights": Case(information.entropy_weights, ((3, B),)),
     "log_prior": Case(generative.log_prior, (DRAWS,)),
     "product_of_experts": Case(lambda *a: generative.product_of_experts(experts(*a)).mean, FOUR),
@@ -114,8 +114,6 @@ CASES = {
     "elbo": Case(generative.elbo, BOUND),
     "iwae": Case(generative.iwae, BOUND),
     "cubo": Case(generative.cubo, BOUND),
-    "all_pairs": Case(lambda a, b: torch.cat(generative.all_pairs(a, b), dim=1)),
-    "related_contrast": Case(generative.related_contrast, ((B, B),), ((1.0, 2.0, 1.5),)),
     "rls_update": Case(gradient_modification.rls_update, ((D, D), (D,)), ((0.1, 0.01, 1e-4),)),
     "rls_alpha": Case(
         lambda a, step: a * gradient_modification.rls_alpha(step, 4), ((),), ((0.0, 1.0, 9.0),)

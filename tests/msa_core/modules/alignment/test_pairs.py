@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from msa_core.config.kinds import kinds
+from msa_core.config.kinds import kinds_of
 from msa_core.config.paths import replace
 from msa_core.config.rules import check_config
 from msa_core.config.schema import MODALITIES, PAIRS, Config, ConfigError, PlantedConfig
-from msa_core.data.batching import prepare
-from msa_core.data.planted import planted
+from msa_core.data.batching import prepare_batch
+from msa_core.data.planted import generate_planted
 from msa_core.data.prepared import PreparedSplits
 from msa_core.model import build_model, fresh_parameters
 from msa_core.modules.alignment import measures as alignment
@@ -65,7 +65,7 @@ class Aligned:
         config = aligned(changes, mode)
         self.module = PairAlignment(config, PAIR)
         self.numbers = free_numbers(config)
-        for name, value in self.module.fresh.items():
+        for name, value in self.module.initial_state.items():
             setattr(self.module, name, value.to(dtype))
 
     def __call__(self, first, second):
@@ -84,7 +84,7 @@ def variant(request):
 def splits():
     """Three steps an epoch, the last of 7 utterances."""
     return PreparedSplits(
-        planted(PlantedConfig(train=39, valid=12, test=2, steps=3, width=6)).splits
+        generate_planted(PlantedConfig(train=39, valid=12, test=2, steps=3, width=6)).splits
     )
 
 
@@ -92,7 +92,7 @@ def splits():
 
 
 def test_the_measures_are_the_kinds_of_the_configuration():
-    assert set(MEASURES) == set(kinds("alignment"))
+    assert set(MEASURES) == set(kinds_of("alignment"))
 
 
 @pytest.mark.parametrize("kind", sorted(MEASURES))
@@ -198,16 +198,16 @@ def test_what_is_remembered_is_each_member_s_own_and_survives_recording(splits, 
 def test_the_layer_says_what_is_aligned(splits, layer):
     config = aligned({"loss.alignment.layer": layer, "loss.unimodal.kind": "fixed"})
     model = build_model(config, dict.fromkeys(MODALITIES, 6))
-    data = planted(PlantedConfig(train=9, valid=2, test=2, steps=3, width=6)).splits
-    batch = prepare(data.train, splits.scaler(config), config, torch.device("cpu"))
+    data = generate_planted(PlantedConfig(train=9, valid=2, test=2, steps=3, width=6)).splits
+    batch = prepare_batch(data.train, splits.scaler(config), config, torch.device("cpu"))
     found = {}
     for name in MODALITIES:
         model.encoders[name].register_forward_hook(
             lambda module, inputs, result, name=name: found.update({name: result[0]})
         )
-    idle = {f"{name}.drawn": torch.empty(0) for name in model.draws()}
+    idle = {f"{name}.drawn": torch.empty(0) for name in model.stochastic_modules()}
     tensors = {**fresh_parameters(model, Streams(0)), **idle}
-    for module in model.draws().values():
+    for module in model.stochastic_modules().values():
         module.rate = 0.0
     output = torch.func.functional_call(model.train(), tensors, (batch, free_numbers(config)))
     layers = {"encoder": found, "projector": output.projected, "head": output.hidden}
@@ -296,7 +296,7 @@ def test_what_is_remembered_gets_no_gradient(changes, draw):
     module(first, second)
     (slope,) = torch.autograd.grad(module(third, second.detach()), third)
     assert slope.any()
-    for name in module.module.fresh:
+    for name in module.module.initial_state:
         assert not getattr(module.module, name).requires_grad
 
 
@@ -327,7 +327,7 @@ def test_the_floor_is_the_average_distance_of_two_draws_of_one_normal(changes, d
         return term, logged["floor"], {name: getattr(pair.module, name) for name in kept}
 
     kept = {name: value.double().expand(400, *value.shape) for name, value in
-            pair.module.fresh.items()}  # fmt: skip
+            pair.module.initial_state.items()}  # fmt: skip
     for _ in range(4):
         terms, floors, kept = torch.func.vmap(step)(kept, draw(400, 16, 4), draw(400, 16, 4))
     assert floors.mean().item() == pytest.approx(terms.mean().item(), rel=0.05)

@@ -5,11 +5,11 @@ import math
 import pytest
 import torch
 
-from msa_core.config.kinds import kinds
+from msa_core.config.kinds import kinds_of
 from msa_core.config.paths import fields_of, replace
 from msa_core.config.rules import check_config
 from msa_core.config.schema import MODALITIES, Config, ConfigError, PlantedConfig
-from msa_core.data.planted import planted
+from msa_core.data.planted import generate_planted
 from msa_core.data.prepared import PreparedSplits
 from msa_core.modules.contrast.terms import CONTRASTS
 from msa_core.training.pack_training import train_pack
@@ -29,7 +29,7 @@ SMALL = {
 def splits():
     """Three steps an epoch, the last of 7 utterances."""
     recipe = PlantedConfig(train=39, valid=12, test=2, steps=3, width=6)
-    return PreparedSplits(planted(recipe).splits)
+    return PreparedSplits(generate_planted(recipe).splits)
 
 
 @pytest.fixture(params=sorted(CONTRASTS))
@@ -51,7 +51,7 @@ def absent(splits):
 
 
 def test_the_contrasts_are_the_kinds_of_the_configuration():
-    assert set(CONTRASTS) == set(kinds("contrast"))
+    assert set(CONTRASTS) == set(kinds_of("contrast"))
 
 
 def test_every_contrast_says_its_formula_and_its_source(kind):

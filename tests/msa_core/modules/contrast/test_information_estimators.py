@@ -18,7 +18,7 @@ from msa_core.modules.contrast.estimators import (
     gaussian_log_likelihood,
 )
 from msa_core.modules.fusion.simple import FUSIONS
-from msa_core.modules.parts.inputs import Seen
+from msa_core.modules.parts.inputs import EncodedBatch
 
 SEED = 12  # of `draw`
 
@@ -38,7 +38,7 @@ def doubles(*values):
 def fused(kind, rows, present=None):
     """What an operator without parameters makes of some modalities' vectors."""
     names = MODALITIES[: len(rows)]
-    seen = Seen(
+    seen = EncodedBatch(
         features={},
         lengths={},
         encoded={},

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from msa_core.config.schema import MODALITIES
-from msa_core.modules.contrast.terms import paired
+from msa_core.modules.contrast.terms import pair_neighbours
 from msa_core.modules.parts.similarity import ial, icl, unit_rows
 
 SEED = 9  # of `draw`
@@ -25,19 +25,19 @@ ORTHONORMAL = torch.eye(2, 3, dtype=torch.float64)[[0, 1, 1, 0]]
 def test_partners_are_neighbours_in_sentiment_and_every_utterance_has_one():
     rows = {"text": torch.arange(6.0)[:, None]}
     labels = torch.tensor([3.0, -2.0, 0.1, 2.5, 0.0, -2.5])
-    first, second = (side["text"].flatten().tolist() for side in paired(rows, labels))
+    first, second = (side["text"].flatten().tolist() for side in pair_neighbours(rows, labels))
     assert list(zip(first, second, strict=True)) == [(5, 1), (4, 2), (3, 0)]
 
 
 def test_of_an_odd_number_the_utterance_of_the_largest_label_has_no_partner():
     rows = {"text": torch.arange(5.0)[:, None]}
-    first, second = paired(rows, torch.tensor([0.0, 3.0, 1.0, -1.0, 2.0]))
+    first, second = pair_neighbours(rows, torch.tensor([0.0, 3.0, 1.0, -1.0, 2.0]))
     assert sorted(torch.cat([first["text"], second["text"]]).flatten().tolist()) == [0, 2, 3, 4]
 
 
 def test_equal_labels_are_paired_in_the_order_of_the_batch():
     rows = {"text": torch.arange(4.0)[:, None]}
-    first, second = paired(rows, torch.tensor([1.0, 1.0, 1.0, 1.0]))
+    first, second = pair_neighbours(rows, torch.tensor([1.0, 1.0, 1.0, 1.0]))
     assert (first["text"].flatten().tolist(), second["text"].flatten().tolist()) == ([0, 2], [1, 3])
 
 
@@ -80,7 +80,7 @@ def test_modalities_that_are_the_joint_representation_have_no_ial(
     follow = contrasting("ial", sized(4), uncertainty=False, joint=joint)
     expected = 0.0
     if joint == "learned":  # with the joint's own contrast
-        first, second = (side["text"] for side in paired(rows, seen.labels))
+        first, second = (side["text"] for side in pair_neighbours(rows, seen.labels))
         expected = icl(first, second, 0.1).item()
     assert follow(seen).item() == pytest.approx(expected, abs=1e-9)
 
@@ -91,7 +91,7 @@ def test_the_joint_is_the_modalities_of_length_1_by_their_learned_shares(
     rows, shares = {name: draw(6, 4) for name in MODALITIES}, torch.tensor([0.5, 0.3, 0.2]).double()
     follow = contrasting("ial", sized(4), uncertainty=False)
     follow.load({"shares": shares.log()})
-    sides = paired(rows, labels := draw(6))
+    sides = pair_neighbours(rows, labels := draw(6))
     joints = [
         torch.cat(
             [share * unit_rows(side[name]) for name, share in zip(side, shares, strict=True)], dim=1
@@ -133,7 +133,7 @@ def test_the_best_uncertainty_is_the_logarithm_of_each_modality_s_loss(
     contrasting, sized, seeing, draw
 ):
     rows, labels = {name: draw(8, 4) for name in MODALITIES}, draw(8)
-    first, second = paired(rows, labels)
+    first, second = pair_neighbours(rows, labels)
     losses = [icl(first[name], second[name], 0.5).item() for name in MODALITIES]
     contrast = contrasting("icl", sized(4))
     contrast.load({"log_variances": torch.tensor(losses, dtype=torch.float64).log()})

@@ -14,7 +14,6 @@ from torch.distributions import MultivariateNormal
 
 from msa_core.modules.contrast.densities import (
     Gaussian,
-    all_pairs,
     cubo,
     elbo,
     iwae,
@@ -22,7 +21,6 @@ from msa_core.modules.contrast.densities import (
     mixture_draws,
     product_draws,
     product_of_experts,
-    related_contrast,
 )
 
 SEED = 11  # of `draw`
@@ -113,7 +111,7 @@ def wrong_posterior():
 def log_weights(draw, draws):
     """Log p(x, z) and log q(z | x) at draws of the wrong posterior."""
     posterior = wrong_posterior()
-    latent = posterior.at(draw(draws, 3, 1))
+    latent = posterior.transform_noise(draw(draws, 3, 1))
     return log_joint(latent), posterior.log_density(latent)
 
 
@@ -178,37 +176,6 @@ def test_the_mixture_s_density_averages_over_the_experts_inside_the_logarithm(dr
     assert (latent > 0).sum() == 3
     latent, log_density = mixture_draws([far[0], far[0]], draw(6, 1, 1))
     torch.testing.assert_close(log_density, far[0].log_density(latent))
-
-
-# --- The contrast.
-
-
-@pytest.mark.parametrize("gamma", [1.0, 2.0, 3.0])
-def test_a_single_tuple_that_is_its_own_only_candidate_gives_1_less_gamma_log_p(gamma):
-    log_p = exact()[:1]
-    found = related_contrast(log_p[:, None], gamma)
-    assert found.item() == pytest.approx((1 - gamma) * log_p.item(), rel=1e-12, abs=1e-12)
-
-
-def test_the_contrast_is_its_formula(draw):
-    density = draw(4, 4)
-    expected = 0.0
-    for i in range(4):
-        rows = math.log(sum(math.exp(density[i, j]) for j in range(4)))
-        columns = math.log(sum(math.exp(density[j, i]) for j in range(4)))
-        expected += (-2 * density[i, i].item() + (rows + columns) / 2) / 4
-    assert related_contrast(density, 2.0).item() == pytest.approx(expected, rel=1e-12)
-
-
-def test_at_gamma_1_pairs_that_are_equally_likely_give_the_logarithm_of_their_number():
-    density = torch.full((5, 5), -7.0, dtype=torch.float64)
-    assert related_contrast(density, 1.0).item() == pytest.approx(math.log(5), rel=1e-12)
-
-
-def test_a_gamma_above_1_adds_the_related_pairs_own_likelihood(draw):
-    density = draw(4, 4)
-    extra = related_contrast(density, 3.0) - related_contrast(density, 1.0)
-    assert extra.item() == pytest.approx(-2 * torch.diagonal(density).mean().item(), rel=1e-9)
 
 
 # --- Relatedness on a planted shared cause: x = sqrt(rho) s + noise, y too, corr(x, y) = rho.
@@ -285,15 +252,3 @@ def test_of_shuffled_pairs_relatedness_tells_nothing(draw):
     one_way = relatedness(draw, [first, second.roll(1, dims=0)], 0.9)
     other_way = relatedness(draw, [first, second.roll(2, dims=0)], 0.9)
     assert auc(one_way, other_way) == pytest.approx(0.5, abs=3 * AREA_ERROR)
-
-
-def test_the_contrast_of_all_pairs_prefers_the_related_ones(draw):
-    """Row i B + j of `all_pairs` is (first i, second j): related pairs lie on the diagonal."""
-    rho, rows = 0.9, 40
-    first, second = views_of_one_cause(draw, rows, rho)
-    density = log_p(draw, all_pairs(first, second), rho).reshape(rows, rows)
-    torch.testing.assert_close(torch.diagonal(density), log_p(draw, [first, second], rho))
-    next_ones = log_p(draw, [first[:-1], second[1:]], rho)
-    torch.testing.assert_close(torch.diagonal(density, offset=1), next_ones)
-    shuffled = log_p(draw, all_pairs(first, second.roll(1, dims=0)), rho).reshape(rows, rows)
-    assert related_contrast(density, 1.0) < related_contrast(shuffled, 1.0) - 0.5

@@ -14,7 +14,7 @@ from msa_core.config.rules import fused_entries
 from msa_core.config.schema import MODALITIES, Config, FusionConfig
 from msa_core.modules.fusion.simple import FUSIONS
 from msa_core.modules.parts.dropout import Dropout
-from msa_core.modules.parts.inputs import Seen
+from msa_core.modules.parts.inputs import EncodedBatch
 from msa_core.tensors.recorded_ops import Recordings
 
 B, T, D = 5, 6, 4
@@ -56,7 +56,7 @@ def built(variant, modalities=MODALITIES):
 
 def batch(modalities=MODALITIES, seed=7, **more):
     """Vectors, frames and whatever else an operator may look at."""
-    return Seen(
+    return EncodedBatch(
         features={},
         lengths={name: LENGTHS[name] for name in modalities},
         encoded={},

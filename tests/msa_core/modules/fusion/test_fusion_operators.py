@@ -15,7 +15,7 @@ from msa_core.modules.alignment.measures import central_moment_discrepancy
 from msa_core.modules.contrast.estimators import difference_loss
 from msa_core.modules.fusion.simple import FUSIONS
 from msa_core.modules.parts.attention import Attention, AttentionLayer
-from msa_core.modules.parts.inputs import Seen
+from msa_core.modules.parts.inputs import EncodedBatch
 
 SEED = 12  # of `draw`
 
@@ -39,7 +39,7 @@ def build(draw):
 
 def seen(vectors, **more):
     projected = dict(zip(MODALITIES, vectors, strict=False))
-    return Seen(features={}, lengths={}, encoded={}, projected=projected,
+    return EncodedBatch(features={}, lengths={}, encoded={}, projected=projected,
                 labels=torch.zeros(len(vectors[0])), **more)  # fmt: skip
 
 
@@ -152,7 +152,7 @@ def test_a_modality_without_frames_is_never_heard_by_the_others(build, draw):
     lengths["audio"] = torch.zeros(B, dtype=torch.int64)
 
     def fused(audio):
-        return operator(Seen(features={}, lengths=lengths, encoded={}, projected={},
+        return operator(EncodedBatch(features={}, lengths=lengths, encoded={}, projected={},
                              frames={**frames, "audio": audio}, labels=draw(0)))[0]  # fmt: skip
 
     found = fused(frames["audio"])

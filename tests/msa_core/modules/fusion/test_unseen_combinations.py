@@ -13,7 +13,7 @@ from msa_core.modules.fusion.base import present_lengths
 from msa_core.modules.fusion.reorg import curve_at
 from msa_core.modules.fusion.simple import FUSIONS
 from msa_core.modules.parts.frames import masked_mean
-from msa_core.modules.parts.inputs import Seen
+from msa_core.modules.parts.inputs import EncodedBatch
 
 SEED = 6  # of `draw`
 
@@ -41,13 +41,13 @@ def batch(draw):
         own = draw(3, B, T, D) if frames is None else frames
         given = {"labels": draw(B), "lengths": dict.fromkeys(modalities, LENGTHS), **more}
         frames = dict(zip(modalities, own, strict=False))
-        return Seen(features={}, encoded={}, projected={}, frames=frames, **given)
+        return EncodedBatch(features={}, encoded={}, projected={}, frames=frames, **given)
 
     return batch
 
 
 def slots_of(operator, seen, name):
-    return operator._sorted(name, seen, present_lengths(seen)[name])
+    return operator._sort_frames(name, seen, present_lengths(seen)[name])
 
 
 @pytest.mark.parametrize("slots", [1, 3, 8])

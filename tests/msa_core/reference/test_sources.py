@@ -1,0 +1,184 @@
+"""Every module's options say where it comes from, in words and in keys, without PyTorch."""
+
+import subprocess
+import sys
+
+import pytest
+
+from msa_core.config.kinds import FAMILIES, declared_cost, kinds_of, options_class
+from msa_core.config.paths import fields_of, replace
+from msa_core.config.schema import Config, ConfigError
+from msa_core.plugins import Plugin, PluginError, use_plugins
+from msa_core.reference.citations import cited_by
+from msa_core.reference.page import PAGES, SWITCHES
+from msa_core.reference.sources import (
+    declared_in,
+    documented_paragraph,
+    source_of_kind,
+    sources_of,
+)
+from tests.cases.paths import REPOSITORY
+
+KINDS = [(family, kind) for family in FAMILIES for kind in kinds_of(family)]
+SHOUTING = """\
+from dataclasses import dataclass
+from typing import ClassVar
+from msa_core.config.fusion import MisaOptions
+from msa_core.modules.fusion.simple import Fusion
+from msa_core.plugins import FusionOptions, field, fusion
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoudOptions({base}):
+    volume: int = field(11, "how loud", "volume")
+    {declared}
+
+@fusion("loud", LoudOptions)
+class Loud(Fusion):
+    \"\"\"It shouts.
+
+    Source: Tufnel 1984.
+    \"\"\"
+"""
+LOUD = {"model.fusion.kind": "loud"}
+
+
+@pytest.fixture
+def shouting():
+    """Use a plugin whose options have a line more."""
+
+    def use(declared="", base="FusionOptions"):
+        use_plugins([Plugin("loud.py", SHOUTING.format(declared=declared, base=base))])
+
+    yield use
+    use_plugins([])
+
+
+@pytest.mark.parametrize(("family", "kind"), KINDS)
+def test_a_kind_declares_its_source_its_references_and_its_cost_itself(family, kind):
+    options = options_class(family, kind)
+    declared = vars(options)  # What it inherits it has not decided.
+    assert declared.get("source"), f"{options.__name__} has no `source`"
+    assert "cites" in declared, f"{options.__name__} has no `cites`"
+    assert declared["cites"] or declared["source"].startswith("common practice")
+    assert "cost" in declared or family == "alignment", f"{options.__name__} has no `cost`"
+    assert declared_cost(family, kind) >= 0
+    assert "\n" not in options.source
+    assert options.source == options.source.strip(" .")
+
+
+@pytest.mark.parametrize(("family", "kind"), KINDS)
+def test_a_docstring_names_no_other_source_than_the_options(family, kind):
+    assert documented_paragraph(PAGES[family].registry[kind], "Source") in (
+        "",
+        source_of_kind(family, kind),
+    )
+
+
+def test_declarations_are_no_fields():
+    names = {path.rpartition(".")[2] for path in fields_of(Config)}
+    assert not names & {"source", "cites", "cost", "changes"}
+
+
+def test_every_switch_outside_the_families_has_a_source():
+    for switch in (switch for switches in SWITCHES.values() for switch in switches):
+        said = sources_of(switch.path)
+        source = said.get(switch.on) or said[""]
+        assert source
+        if switch.module:
+            assert documented_paragraph(switch.module, "Source") in ("", source)
+
+
+def test_origins_belong_to_values_that_there_are():
+    for path, (info, _) in fields_of(Config).items():
+        assert set(info.origins) <= set(info.choices or ("",)), path
+
+
+def test_a_field_has_the_source_of_its_module():
+    assert sources_of("loss.alignment.cca.ridge") == {"": source_of_kind("alignment", "cca")}
+    assert set(sources_of("model.fusion.kind")) == set(kinds_of("fusion"))
+    assert set(sources_of("loss.unimodal.kind")) == {"fixed", "ulgm"}
+    assert sources_of("loss.unimodal.ulgm.start")[""].startswith("Yu et al. 2021 (Self-MM)")
+    assert sources_of("missing.frames")[""].startswith("the random masks of TFR-Net")
+    assert sources_of("loss.contrast.rbc.posterior") == {"": source_of_kind("contrast", "rbc")}
+    assert sources_of("train.epochs") == {}
+
+
+@pytest.mark.parametrize("path", sorted(fields_of(Config)))
+def test_a_field_is_declared_where_it_is_said(path):
+    file, _, name = declared_in(path).partition(", ")
+    _, _, declaration = (REPOSITORY / file).read_text().partition(f"class {name}")
+    body, _, _ = declaration.partition("\n@dataclass")
+    assert f"\n    {path.rpartition('.')[2]}: " in body
+
+
+def test_a_plugin_s_field_has_the_source_of_its_module_s_docstring(shouting):
+    shouting()
+    assert sources_of("model.fusion.loud.volume") == {"": "Tufnel 1984"}
+    assert sources_of("model.fusion.kind")["loud"] == "Tufnel 1984"
+    assert declared_in("model.fusion.loud.volume") == "loud.py, LoudOptions"
+    assert cited_by(replace(Config(), LOUD)) == cited_by(Config())
+
+
+def test_a_plugin_may_declare_source_and_references_on_its_options(shouting):
+    shouting('source = "Smalls 1992"; cites = ("zadeh2017tensor",)')
+    assert sources_of("model.fusion.loud.volume") == {"": "Smalls 1992"}
+    assert "zadeh2017tensor" in cited_by(replace(Config(), LOUD))
+
+
+def test_options_derived_from_another_kind_s_have_not_its_source(shouting):
+    shouting(base="MisaOptions")
+    assert source_of_kind("fusion", "loud") == "Tufnel 1984"
+    assert "hazarika2020misa" not in cited_by(replace(Config(), LOUD))
+    assert declared_cost("fusion", "loud") == declared_cost("fusion", "misa")
+
+
+def test_an_option_of_a_plugin_may_be_called_source_or_cost(shouting):
+    shouting('source: str = field("x", "a", "b"); cost: str = field("y", "c", "d")')
+    assert source_of_kind("fusion", "loud") == "Tufnel 1984"
+    assert declared_cost("fusion", "loud") == 0.0
+    assert "model.fusion.loud.cost" in fields_of(Config)
+
+
+@pytest.mark.parametrize(
+    ("declared", "said"),
+    [
+        ("source = 3", "`source` of the options of 'loud' must be a text"),
+        ('cites = ("zadeh2017tensor")', "`cites` of the options of 'loud' must be a tuple"),
+    ],
+)
+def test_a_plugin_s_declaration_of_another_type_is_refused(shouting, declared, said):
+    with pytest.raises(PluginError, match=said):
+        shouting(declared)
+
+
+def test_a_plugin_that_cites_what_there_is_not_is_refused_with_the_nearest_key(shouting):
+    shouting('cites = ("zadeh2017tensors",)')
+    with pytest.raises(ConfigError, match=r"loud' cites .*did you mean 'zadeh2017tensor'"):
+        cited_by(replace(Config(), LOUD))
+
+
+def test_a_docstring_s_paragraph_is_read_to_its_end():
+    def module():
+        """Does it.
+
+        Formula: a = b
+        + c. With c above 0.
+
+        Source: someone
+            in 1999.
+
+        Args:
+            none: at all.
+        """
+
+    assert documented_paragraph(module, "Formula") == "a = b + c"
+    assert documented_paragraph(module, "Source") == "someone in 1999"
+    assert documented_paragraph(module, "Raises") == ""
+
+
+def test_sources_are_read_without_pytorch():
+    code = (
+        "import sys; from msa_core.reference.sources import sources_of; "
+        "assert sources_of('loss.alignment.cov.queue'); assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
