@@ -1,10 +1,12 @@
-"""The entry point of `triptych`; heavy imports stay inside the commands: help is instant."""
+"""The entry point of `triptych`."""
 
 import atexit
 import gc
 
 import click
 
+# Light: each command imports what it works with when it is called, so that
+# `triptych --help` and completion take a moment and not seconds.
 from search.commands.compare import compare
 from search.commands.explain import explain
 from search.commands.init import init
@@ -20,7 +22,11 @@ from search.commands.submit import submit
 from search.commands.sync import sync
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog='Completion in bash: eval "$(_TRIPTYCH_COMPLETE=bash_source triptych)"; '
+    "zsh_source and fish_source are for zsh and fish.",
+)
 @click.version_option(package_name="triptych", prog_name="triptych")
 def main() -> None:
     """Which parts of a multimodal model matter, by how much, and how sure are we?

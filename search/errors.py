@@ -1,4 +1,4 @@
-"""Which exceptions are messages to a user, and not faults of the program."""
+"""The exceptions that are messages to a user, and not faults of the program."""
 
 from msa_core.config.schema import ConfigError
 from msa_core.data.dataset import DataError
@@ -6,7 +6,7 @@ from reports.results import ResultsError
 from search.ledger.errors import LedgerError
 from spaces.errors import StudyError
 
-GOES_ON = "everything finished is kept, the same command goes on"
+RESUME_NOTE = "everything finished is kept, the same command goes on"
 REFUSED_TOKEN = (
     "the cluster at {address} refused the token; set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN_PATH "
     "to a file with the cluster's token (or have it in ~/.ray/auth_token)"
@@ -14,11 +14,12 @@ REFUSED_TOKEN = (
 
 
 class RunError(RuntimeError):
-    """The engine could not start or go on."""
+    """Error of an engine that could not start or continue."""
 
 
 def is_for_the_user(error: Exception) -> bool:
-    """Whether its text says it all: where, what, what is allowed."""
+    """Check whether an error's text is all that a user needs: where, what, what is allowed."""
+    # One base per package, and no common one: `spaces` and `reports` know nothing of `search`.
     return isinstance(
         error, StudyError | ConfigError | DataError | ResultsError | LedgerError | RunError
     )

@@ -15,7 +15,7 @@ DISTRIBUTIONS = ("triptych", "torch", "numpy", "ray", "optuna", "mlflow", "scipy
 
 
 def code_version() -> str:
-    """Digest of the training core's source: of all that decides what a cell's numbers are."""
+    """Digest the training core's source: all code that decides what a cell's numbers are."""
     root = Path(msa_core.__file__).parent
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):
@@ -24,41 +24,42 @@ def code_version() -> str:
     return digest.hexdigest()[:16]
 
 
-def versions(dataset: Dataset) -> Versions:
-    """What besides the study decides the numbers."""
+def current_versions(dataset: Dataset) -> Versions:
+    """Return what besides the study decides the numbers."""
     return Versions(data=dataset.fingerprint, code=code_version())
 
 
-def provenance(plan: Plan, dataset: Dataset) -> dict[str, str]:
-    """Name -> value, for a person who wants to make the numbers again."""
+def collect_provenance(plan: Plan, dataset: Dataset) -> dict[str, str]:
+    """Collect name -> value of all that is needed to make the numbers again."""
     return {
         "data": dataset.source,
         "data sha256": plan.versions.data,
-        "utterances": _utterances(dataset),
+        "utterances": _utterance_counts(dataset),
         "training core": plan.versions.code,
-        **_kept(plan, dataset),
+        **_newer_versions(plan, dataset),
         **{f"plugin {plugin.name}": plugin.digest for plugin in plan.study.plugins},
         "git commit": _git_commit(),
         "sampler": f"{plan.study.sampler}, seed {plan.study.budget.seed}",
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
-        **{name: _version(name) for name in DISTRIBUTIONS},
+        **{name: _installed_version(name) for name in DISTRIBUTIONS},
     }
 
 
-def _utterances(dataset: Dataset) -> str:
+def _utterance_counts(dataset: Dataset) -> str:
     splits = (dataset.splits.train, dataset.splits.valid, dataset.test)
     return ", ".join(f"{split.name} {len(split)}" for split in splits)
 
 
-def _kept(plan: Plan, dataset: Dataset) -> dict[str, str]:
-    """What is newer than the versions that the cells' keys hold: `--keep` was said."""
+def _newer_versions(plan: Plan, dataset: Dataset) -> dict[str, str]:
+    """Return what is newer than the versions that the cells' keys hold."""
+    # Only under `--keep` they differ: then old and new cells stand in one table.
     newer = {"data sha256": dataset.fingerprint, "training core": code_version()}
     held = {"data sha256": plan.versions.data, "training core": plan.versions.code}
     return {f"{name}, now": newer[name] for name in newer if held[name] not in ("", newer[name])}
 
 
-def _version(name: str) -> str:
+def _installed_version(name: str) -> str:
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
@@ -66,7 +67,7 @@ def _version(name: str) -> str:
 
 
 def _git_commit() -> str:
-    """Commit of the checkout that this code runs from, marked if it was edited."""
+    """Describe the commit of the checkout that this code runs from, marked if it was edited."""
     root = Path(msa_core.__file__).parents[1]
     if not (root / ".git").exists():
         return "not a git checkout"

@@ -1,4 +1,4 @@
-"""Keeps passwords and tokens out of what is written, shown or sent. Standard library only."""
+"""Redaction of passwords and tokens in what is written, shown or sent. Standard library only."""
 
 import os
 import re
@@ -18,12 +18,13 @@ _HEADER = re.compile(r"\b(Bearer|Basic) +[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
 
 
 def without_secrets(text: str) -> str:
-    """A text for people or programs, with what must stay secret replaced by `***`.
+    """Replace what must stay secret in a text by `***`.
 
     That is `user:password@` in an address, the value of `token=`, `api_key=` and the like, what
     follows `Bearer` and `Basic`, and wherever they occur the values of environment variables
     whose names end in TOKEN, PASSWORD, SECRET or KEY.
     """
+    # Values first: a pattern could replace a part of one, which would then not be found any more.
     for value in _values_of_the_environment():
         text = text.replace(value, HIDDEN)
     text = _USER_AND_PASSWORD.sub(rf"\1:{HIDDEN}@", text)
@@ -33,33 +34,34 @@ def without_secrets(text: str) -> str:
 
 
 def without_password(uri: str) -> str:
-    """An address that can be kept: it still leads there, but the password is asked for elsewhere.
+    """Remove the password from an address, so that it can be kept and still leads there.
 
     Args:
-        uri: e.g. `http://me:secret@host:5000`, which becomes `http://me@host:5000`.
+        uri: Address such as `http://me:secret@host:5000`, which becomes `http://me@host:5000`.
     """
     bare = _QUERY_PART.sub("", _USER_AND_PASSWORD.sub(r"\1@", uri))
     return uri if bare == uri else bare.rstrip("?&")
 
 
-def first_of(text: str) -> str:
-    """A reason as every report and every store has it: the beginning of it."""
-    return _storable(text)[:MOST_TEXT]
+def shorten_reason(text: str) -> str:
+    """Shorten a reason to its beginning, as every report and every store has it."""
+    return _storable_text(text)[:MOST_TEXT]
 
 
-def last_of(text: str) -> str:
-    """A log as every report and every store has it: its end, which says most."""
-    return _storable(text)[-MOST_TEXT:]
+def shorten_log(text: str) -> str:
+    """Shorten a log to its end, as every report and every store has it."""
+    return _storable_text(text)[-MOST_TEXT:]
 
 
-def _storable(text: str) -> str:
-    """A text that every database takes: PostgreSQL refuses NUL, and UTF-8 half a character."""
+def _storable_text(text: str) -> str:
+    """Make a text that every database takes, without secrets."""
+    # PostgreSQL refuses NUL, and UTF-8 has no half of a surrogate pair.
     text = without_secrets(text).replace("\0", "\N{REPLACEMENT CHARACTER}")
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _values_of_the_environment() -> list[str]:
-    """What to hide, the longest first: one value may hold another."""
+    """Return what to hide, the longest first: one value may hold another."""
     values = {
         value
         for name, value in os.environ.items()

@@ -11,7 +11,7 @@ from hypothesis import settings
 
 from msa_core.config.schema import PlantedConfig
 from msa_core.data.dataset import Dataset
-from msa_core.data.planted import planted
+from msa_core.data.planted import generate_planted
 from tests.cases.paths import SHARED_DATA
 
 # Every run of CI tries the same examples, so that what it says is about the change; at home they
@@ -69,7 +69,7 @@ def small_study_text() -> str:
 @pytest.fixture(scope="session")
 def small_data() -> Dataset:
     """The data of `SMALL_STUDY`."""
-    return planted(PlantedConfig(train=96, valid=64, test=64, steps=3, width=6))
+    return generate_planted(PlantedConfig(train=96, valid=64, test=64, steps=3, width=6))
 
 
 @pytest.fixture

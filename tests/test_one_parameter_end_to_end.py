@@ -10,13 +10,13 @@ import pytest
 import torch
 from rich.console import Console
 
-from msa_core.config.paths import fields_of, get, replace, symbol_of
+from msa_core.config.paths import fields_of, replace, symbol_of, value_at
 from msa_core.config.schema import Config
-from msa_core.data.batching import Scaler, prepare
+from msa_core.data.batching import Scaler, prepare_batch
 from msa_core.data.dataset import Dataset
 from msa_core.metrics import SCHEMES
 from msa_core.model import build_model, fresh_parameters
-from msa_core.objective import loss_terms, total
+from msa_core.objective import loss_terms, total_loss
 from msa_core.tensors.random_streams import Streams
 from msa_core.vectorised.pack_key import free_numbers
 from reports.mlflow_source import read_mlflow
@@ -79,7 +79,7 @@ def test_one_field_has_one_name_from_its_declaration_to_the_report(
 
     # Put into the configuration of a worker, and multiplied once in the loss.
     config = replace(full.config, params)
-    assert get(config, FIELD) == params[FIELD]
+    assert value_at(config, FIELD) == params[FIELD]
     assert weight_in_the_loss(config, small_data) == pytest.approx(params[FIELD], rel=1e-4)
 
     # Trained, and kept: in the ledger, in MLflow, in the table of cells, absent where off.
@@ -112,14 +112,14 @@ def weight_in_the_loss(config: Config, data: Dataset) -> float:
     """What the alignment term is multiplied by on its way into the loss."""
     train = data.splits.train
     scaler = Scaler.fit(train, data.modalities, standardise=True)
-    batch = prepare(train, scaler, config, torch.device("cpu"))
+    batch = prepare_batch(train, scaler, config, torch.device("cpu"))
     widths = {name: array.shape[2] for name, array in train.features.items()}
     model = build_model(config, widths).train()
-    for drops in model.draws().values():
+    for drops in model.stochastic_modules().values():
         drops.rate = 0.0
     parameters = fresh_parameters(model, Streams(0))
     numbers = free_numbers(config)
     output = torch.func.functional_call(model, parameters, (batch, numbers))
     terms = loss_terms(config, output, batch, numbers)
     term = terms["alignment.text_audio"]
-    return float((total({"alignment": term}) / term.raw).detach())
+    return float((total_loss({"alignment": term}) / term.raw).detach())

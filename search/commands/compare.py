@@ -1,14 +1,21 @@
-"""`triptych compare`."""
+"""`triptych compare`: the differences of two studies, or of two versions of one, arm by arm."""
 
 from pathlib import Path
 
 import click
 
+from search.commands.completion import complete_study
 from search.commands.shared import json_option, report_errors, workdir_option
 
 
 @click.command()
-@click.argument("studies", nargs=-1, required=True, metavar="STUDY STUDY...")
+@click.argument(
+    "studies",
+    nargs=-1,
+    required=True,
+    metavar="STUDY STUDY...",
+    shell_complete=complete_study,
+)
 @workdir_option
 @click.option(
     "--out",
@@ -24,7 +31,7 @@ def compare(studies: tuple[str, ...], workdir: Path, out: Path | None, as_json: 
     second minus the first, paired where seeds and test utterances are shared. More than two
     studies are only written side by side, with --out.
     """
-    from search.compare.compare import compare as hold_against
+    from search.compare.compare import compare_folders
 
     with report_errors():
-        hold_against(studies, workdir, out, as_json)
+        compare_folders(studies, workdir, out, as_json)

@@ -1,13 +1,14 @@
-"""`triptych explain`."""
+"""`triptych explain`: print what a field of a study means."""
 
 import click
 
-from search.commands.shared import report_errors
+from search.commands.completion import complete_field
+from search.commands.shared import modules_option, report_errors
 
 
 @click.command()
-@click.argument("field", required=False)
-@click.option("--study", help="Study file whose own modules have fields too.")
+@click.argument("field", required=False, shell_complete=complete_field)
+@modules_option
 def explain(field: str | None, study: str | None) -> None:
     """Say what a field of a study means.
 
@@ -18,6 +19,7 @@ def explain(field: str | None, study: str | None) -> None:
     from spaces.study_file.load import find_study, load_study
 
     with report_errors():
+        # To read a study is to make the fields of its plugins known.
         if study:
             load_study(find_study(study))
         show_field(field) if field else show_fields()

@@ -1,4 +1,4 @@
-"""`triptych init`."""
+"""`triptych init`: write a commented study file to start from, and its schema."""
 
 from pathlib import Path
 

@@ -1,11 +1,11 @@
-"""`triptych ledger`."""
+"""`triptych ledger`: check a study's ledger, repair it, and export its cells."""
 
 import sys
 from pathlib import Path
 
 import click
 
-from search.commands.shared import report_errors, workdir_option
+from search.commands.shared import ExitCode, report_errors, results_options
 
 
 @click.group()
@@ -14,8 +14,7 @@ def ledger() -> None:
 
 
 @ledger.command()
-@click.argument("study")
-@workdir_option
+@results_options
 @click.option("--repair", is_flag=True, help="Put damaged lines aside, as the next run would.")
 def check(study: str, workdir: Path, repair: bool) -> None:
     """Say what a ledger holds and what is wrong with it.
@@ -30,15 +29,14 @@ def check(study: str, workdir: Path, repair: bool) -> None:
     with report_errors():
         folder = results_folder(study, workdir)
         if repair:
-            click.echo("\n".join(ledger_export.repair(folder)))
-        lines, is_sound = ledger_export.check(folder)
+            click.echo("\n".join(ledger_export.repair_ledger(folder)))
+        lines, is_sound = ledger_export.check_ledger(folder)
         click.echo("\n".join(lines))
-        sys.exit(0 if is_sound else 1)
+        sys.exit(ExitCode.COMPLETE if is_sound else ExitCode.INCOMPLETE)
 
 
 @ledger.command()
-@click.argument("study")
-@workdir_option
+@results_options
 @click.option(
     "--format",
     "form",
@@ -65,10 +63,10 @@ def export(study: str, workdir: Path, form: str, out: Path | None, unseal: bool)
 
     with report_errors():
         folder = results_folder(study, workdir)
-        opened = unseal and embargo.unseal(folder)
-        sealed = not opened and embargo.is_sealed(folder)
-        count = ledger_export.export(folder, form, out, sys.stdout, sealed=sealed)
+        opened = unseal and embargo.lift_embargo(folder)
+        sealed = not opened and embargo.is_embargoed(folder)
+        count = ledger_export.export_cells(folder, form, out, sys.stdout, sealed=sealed)
         if sealed:
-            click.echo(f"test metrics are sealed and left out; {embargo.HOW_TO_OPEN}", err=True)
+            click.echo(f"test metrics are sealed and left out; {embargo.HOW_TO_UNSEAL}", err=True)
         if out is not None:
             click.echo(f"{out} written, {count} cells")

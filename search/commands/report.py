@@ -1,15 +1,14 @@
-"""`triptych report`."""
+"""`triptych report`: write the report of a study again, from its ledger or from MLflow."""
 
 from pathlib import Path
 
 import click
 
-from search.commands.shared import report_errors, workdir_option
+from search.commands.shared import report_errors, results_options, run_server_option
 
 
 @click.command()
-@click.argument("study")
-@workdir_option
+@results_options
 @click.option(
     "--from",
     "source",
@@ -17,7 +16,7 @@ from search.commands.shared import report_errors, workdir_option
     default="ledger",
     help="Where the results come from. Default: ledger.",
 )
-@click.option("--tracking-uri", help="MLflow server. Default: the one the run used.")
+@run_server_option
 @click.option(
     "--unseal",
     is_flag=True,
@@ -31,7 +30,7 @@ def report(study: str, workdir: Path, source: str, tracking_uri: str | None, uns
     Until a study is finished its test metrics are sealed, in reports, exports and MLflow: who
     sees them may stop or go on because of them. The ledger itself is not encrypted.
     """
-    from search.estimates.show_plans import write_study_report
+    from search.report.write_and_print import write_study_report
 
     with report_errors():
         write_study_report(study, workdir, source, tracking_uri, unseal)

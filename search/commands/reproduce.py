@@ -1,17 +1,16 @@
-"""`triptych reproduce`."""
+"""`triptych reproduce`: train rows or cells again and compare them with the ledger."""
 
 import sys
 from pathlib import Path
 
 import click
 
-from search.commands.shared import json_option, report_errors, workdir_option
+from search.commands.shared import ExitCode, json_option, report_errors, results_options
 
 
 @click.command()
-@click.argument("study")
+@results_options
 @click.argument("targets", nargs=-1, required=True, metavar="ROW|CELL...")
-@workdir_option
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
@@ -42,9 +41,9 @@ def reproduce(
 
     Exit code 0: all are the same or inside. 1: some are not. 2: wrong input.
     """
-    from search.reproduce.reproduce import ReproduceOptions
-    from search.reproduce.reproduce import reproduce as train_and_compare
+    from search.reproduce.reproduce import ReproduceOptions, reproduce_targets
 
     with report_errors():
         options = ReproduceOptions(data=data, device=device, as_json=as_json)
-        sys.exit(0 if train_and_compare(study, targets, workdir, options) else 1)
+        is_same = reproduce_targets(study, targets, workdir, options)
+        sys.exit(ExitCode.COMPLETE if is_same else ExitCode.INCOMPLETE)

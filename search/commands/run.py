@@ -1,4 +1,4 @@
-"""`triptych run`."""
+"""`triptych run`: train what is missing of a study and write its report."""
 
 import sys
 from functools import partial
@@ -8,22 +8,17 @@ from typing import Any
 import click
 
 from search.commands.shared import (
-    COMPLETE,
-    INCOMPLETE,
-    INTERRUPTED,
     STARTED,
-    STOPPED,
+    ExitCode,
+    hardware_options,
     report_errors,
-    study_options,
-    where_options,
-    workdir_option,
+    study_file_options,
 )
 
 
 @click.command()
-@study_options
-@workdir_option
-@where_options
+@study_file_options
+@hardware_options
 @click.option("--tracking-uri", help="MLflow server. Default: SQLite in the results folder.")
 @click.option(
     "--mirror",
@@ -94,40 +89,51 @@ def run(
     of its budget. 130: interrupted; the same command goes on from there.
     """
     from search.engine.options import RunOptions
-    from search.run.unchanged import nothing_to_do, say_nothing_to_do
-    from search.study.open import ASK, KEEP, RERUN, open_study
+    from search.results.history import RunEnd
+    from search.run.unchanged import nothing_to_do, print_nothing_to_do
+    from search.study.open import StaleAnswer, open_study
     from spaces.errors import StudyError
 
-    with report_errors(goes_on=True):
+    with report_errors(resumable=True):
         if rerun and keep:
             raise StudyError("--rerun and --keep contradict each other; give one of them")
-        old = KEEP if keep else RERUN if rerun else ASK
+        answer = StaleAnswer.KEEP if keep else StaleAnswer.RERUN if rerun else StaleAnswer.ASK
         how = RunOptions(**options)
-        fetch = partial(_fetch, uri=how.mirror)
-        plans = open_study(study, data, overrides, workdir, need_data=True, old=old, fetch=fetch)
+        plans = open_study(
+            study,
+            data,
+            overrides,
+            workdir,
+            need_data=True,
+            stale_answer=answer,
+            fetch=partial(_fetch_copy, uri=how.mirror),
+        )
         ends = []
-        for place, opened in enumerate(plans):
+        for number, opened in enumerate(plans):
             if kept := nothing_to_do(opened, how):
-                say_nothing_to_do(kept, opened.folder, partial(click.echo, err=as_json))
+                print_nothing_to_do(kept, opened.folder, partial(click.echo, err=as_json))
                 ends.append(kept.ended)
                 continue
-            # What trains takes seconds to import.
+            # Late, since it takes seconds to import: a study without work to do is done by then.
             from search.console import AUTO, JSON, PLAIN
             from search.run.run_and_report import run_and_report
             from search.screen.run_log import RunLog
 
             mode = JSON if as_json else PLAIN if plain else AUTO
-            log = RunLog(STARTED if place == 0 else None)
-            ends.append(run_and_report(opened, how, may_be_stale=old != ASK, log=log, mode=mode))
-            if ends[-1] == "interrupted":
-                sys.exit(INTERRUPTED)
-    if "ceiling" in ends:
-        sys.exit(STOPPED)
-    sys.exit(INCOMPLETE if "incomplete" in ends else COMPLETE)
+            # The start of Python and of this process counts for the first data set alone.
+            log = RunLog(STARTED if number == 0 else None)
+            may_be_stale = answer != StaleAnswer.ASK
+            ends.append(run_and_report(opened, how, may_be_stale=may_be_stale, log=log, mode=mode))
+            if ends[-1] == RunEnd.INTERRUPTED:
+                sys.exit(ExitCode.INTERRUPTED)
+    # Of several data sets the worst end decides.
+    if RunEnd.BUDGET_LIMIT in ends:
+        sys.exit(ExitCode.STOPPED)
+    sys.exit(ExitCode.INCOMPLETE if RunEnd.INCOMPLETE in ends else ExitCode.COMPLETE)
 
 
-def _fetch(folder: Path, uri: str | None) -> None:
+def _fetch_copy(folder: Path, uri: str | None) -> None:
     if uri is not None:
-        from search.run.run_and_report import fetch_mirror
+        from search.submit.mirror import Mirror
 
-        fetch_mirror(folder, uri)
+        Mirror(folder, uri).fetch_copy()

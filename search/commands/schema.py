@@ -1,17 +1,17 @@
-"""`triptych schema`."""
+"""`triptych schema`: write the JSON Schema of study files, for editors."""
 
 from pathlib import Path
 
 import click
 
-from search.commands.shared import report_errors
+from search.commands.shared import modules_option, report_errors
 
 
 @click.command()
 @click.argument(
     "file", type=click.Path(dir_okay=False, path_type=Path), default="study.schema.json"
 )
-@click.option("--study", help="Study file whose own modules have fields too.")
+@modules_option
 def schema(file: Path, study: str | None) -> None:
     """Write the JSON Schema of study files, for editors.
 

@@ -1,15 +1,14 @@
-"""`triptych serve`."""
+"""`triptych serve`: show the report in a browser while the study runs."""
 
 from pathlib import Path
 
 import click
 
-from search.commands.shared import report_errors, workdir_option
+from search.commands.shared import report_errors, results_options
 
 
 @click.command()
-@click.argument("study")
-@workdir_option
+@results_options
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
@@ -23,7 +22,7 @@ def serve(study: str, workdir: Path, port: int, browser: bool) -> None:
     STUDY is a name, a file or a results folder; it may not have begun. Only this machine can
     open the page. Ctrl-C ends it.
     """
-    from search.serve.serve import serve as serve_report
+    from search.serve.serve import serve_report
 
     with report_errors():
         serve_report(study, workdir, port, browser)

@@ -1,17 +1,32 @@
-"""Options that several commands take, exit codes, and how errors end a command."""
+"""Arguments and options that several commands take, exit codes, and how errors end a command."""
 
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
 import click
 
+from search.commands.completion import complete_study
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
 AUTO_SHARE = "auto"
-STARTED = time.time() - 0.1  # of this process: Python takes that long to get here
-COMPLETE, INCOMPLETE, WRONG_INPUT, STOPPED, INTERRUPTED = 0, 1, 2, 3, 130
+# Start of this process, in seconds since 1970; Python takes about 0.1 s to get here.
+STARTED = time.time() - 0.1
+
+
+class ExitCode(IntEnum):
+    """Exit codes of all commands."""
+
+    COMPLETE = 0
+    INCOMPLETE = 1  # cells failed, or differ, or are not where they should be
+    WRONG_INPUT = 2
+    STOPPED = 3  # at a limit of the budget
+    INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
 class GpuShare(click.ParamType):  # type: ignore[type-arg]  # generic in new versions alone
@@ -22,7 +37,7 @@ class GpuShare(click.ParamType):  # type: ignore[type-arg]  # generic in new ver
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float | None:
-        """Read one."""
+        """Convert the text of an option."""
         if value == AUTO_SHARE:
             return None
         try:
@@ -36,27 +51,19 @@ class GpuShare(click.ParamType):  # type: ignore[type-arg]  # generic in new ver
         return share
 
 
-def study_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """What every command that reads a study file takes."""
-    for option in (
-        click.option(
-            "--set",
-            "overrides",
-            multiple=True,
-            metavar="FIELD=VALUE",
-            help="Change a field of the study, e.g. --set budget.candidates=4. Repeatable.",
-        ),
-        click.option(
-            "--data",
-            multiple=True,
-            metavar="FILE",
-            help="Feature file to use; NAME=FILE for one of several data sets. Repeatable.",
-        ),
-        click.argument("study"),
-    ):
-        command = option(command)
-    return command
+def combine_options(*options: Decorator) -> Decorator:
+    """Return one decorator for several options, listed by `--help` in the order given."""
 
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        # click lists the option first that is applied last, as in a stack of decorators.
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+study_argument = click.argument("study", shell_complete=complete_study)
 
 workdir_option = click.option(
     "--workdir",
@@ -65,50 +72,71 @@ workdir_option = click.option(
     help="Results are in WORKDIR/runs/<study>. Default: here.",
 )
 
-
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON; text goes to stderr."
 )
 
+modules_option = click.option("--study", help="Study file whose own modules have fields too.")
 
-def where_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Where a study trains."""
-    for option in (
-        click.option(
-            "--gpus-a-worker",
-            type=GpuShare(),
-            help="Share of a GPU for each worker, e.g. 0.25; 0: train on the CPU. Default: auto, "
-            "as fits the GPUs that are there.",
-        ),
-        click.option(
-            "--workers",
-            type=click.IntRange(min=1),
-            help="Packs at once. Default: as many as there is room for.",
-        ),
-        click.option("--address", help="Ray cluster, e.g. auto or 10.0.0.1:6379. Default: here."),
-    ):
-        command = option(command)
-    return command
+run_server_option = click.option(
+    "--tracking-uri", help="MLflow server. Default: the one the run used."
+)
+
+study_file_options = combine_options(
+    study_argument,
+    click.option(
+        "--data",
+        multiple=True,
+        metavar="FILE",
+        help="Feature file to use; NAME=FILE for one of several data sets. Repeatable.",
+    ),
+    click.option(
+        "--set",
+        "overrides",
+        multiple=True,
+        metavar="FIELD=VALUE",
+        help="Change a field of the study, e.g. --set budget.candidates=4. Repeatable.",
+    ),
+    workdir_option,
+)
+
+results_options = combine_options(study_argument, workdir_option)
+
+hardware_options = combine_options(
+    click.option("--address", help="Ray cluster, e.g. auto or 10.0.0.1:6379. Default: here."),
+    click.option(
+        "--workers",
+        type=click.IntRange(min=1),
+        help="Packs at once. Default: as many as there is room for.",
+    ),
+    click.option(
+        "--gpus-a-worker",
+        type=GpuShare(),
+        help="Share of a GPU for each worker, e.g. 0.25; 0: train on the CPU. Default: auto, "
+        "as fits the GPUs that are there.",
+    ),
+)
 
 
 @contextmanager
-def report_errors(*, goes_on: bool = False) -> Iterator[None]:
-    """A user's mistake becomes one message and exit 2; Ctrl-C becomes 130.
+def report_errors(*, resumable: bool = False) -> Iterator[None]:
+    """Turn a user's mistake into one message and exit code 2, and Ctrl-C into 130.
 
     Args:
-        goes_on: whether the command, given again, goes on from where it was.
+        resumable: Whether the same command, given again, resumes what was interrupted.
     """
     try:
         yield
     except KeyboardInterrupt:
-        from search.errors import GOES_ON
+        # Imported late, here and below: it takes longer than `triptych --help` altogether.
+        from search.errors import RESUME_NOTE
 
-        click.echo(f"interrupted; {GOES_ON}" if goes_on else "interrupted", err=True)
-        sys.exit(INTERRUPTED)
+        click.echo(f"interrupted; {RESUME_NOTE}" if resumable else "interrupted", err=True)
+        sys.exit(ExitCode.INTERRUPTED)
     except Exception as error:
         from search.errors import is_for_the_user
 
         if not is_for_the_user(error):
             raise
         click.echo(f"error: {error}", err=True)
-        sys.exit(WRONG_INPUT)
+        sys.exit(ExitCode.WRONG_INPUT)

@@ -1,4 +1,4 @@
-"""`triptych status`."""
+"""`triptych status`: show how far one study is, or all of them, here or on a cluster."""
 
 import sys
 from functools import partial
@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
+from search.commands.completion import complete_study
 from search.commands.shared import report_errors, workdir_option
 from search.submit.head import HEAD_WORKDIR
 
 
 @click.command()
-@click.argument("study", required=False)
+@click.argument("study", required=False, shell_complete=complete_study)
 @workdir_option
 @click.option("--address", metavar="URL", help="Job server of the cluster where it is.")
 @click.option("--watch", is_flag=True, help="Show it every two seconds, until nothing runs.")

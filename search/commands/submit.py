@@ -1,4 +1,4 @@
-"""`triptych submit`."""
+"""`triptych submit`: run a study on a Ray cluster, without this machine."""
 
 import sys
 from typing import Any
@@ -6,18 +6,17 @@ from typing import Any
 import click
 
 from search.commands.run import run
-from search.commands.shared import AUTO_SHARE, report_errors
+from search.commands.shared import AUTO_SHARE, report_errors, study_argument
 from search.submit.head import HEAD_WORKDIR
 
-# Of the options of `triptych run`: these are said otherwise in a submission.
+# Parameters of `triptych run` that mean something else in a submission.
 OWN = ("study", "data", "overrides", "workdir", "address")
-
-
+# The others are options here too, and are given again to `triptych run` on the cluster.
 PASSED_ON = [param for param in run.params if param.name not in OWN]
 
 
 @click.command()
-@click.argument("study")
+@study_argument
 @click.option(
     "--address",
     required=True,
@@ -77,7 +76,7 @@ def submit(
             data=data,
             data_there=data_there,
             overrides=overrides,
-            options=said_again(context, PASSED_ON),
+            options=repeat_options(context, PASSED_ON),
         )
         click.echo(f"study '{taken.study}' runs at {address} as job {taken.job}")
         if follow:
@@ -88,16 +87,23 @@ def submit(
 submit.params.extend(PASSED_ON)
 
 
-def said_again(context: click.Context, params: list[click.Parameter]) -> list[str]:
-    """The arguments that a user gave for these parameters."""
+def repeat_options(context: click.Context, params: list[click.Parameter]) -> list[str]:
+    """Return the arguments by which a user gave these parameters on the command line.
+
+    Args:
+        context: Context of the command that got them.
+        params: Parameters to repeat, as far as they were given.
+    """
     again: list[str] = []
     for param in params:
         assert param.name is not None
+        # Defaults are left to the other machine, which may run another version.
         source = context.get_parameter_source(param.name)
         if source is None or source.name != "COMMANDLINE":
             continue
         value = context.params[param.name]
         if isinstance(param, click.Option) and param.is_flag:
+            # A flag has no value; what turned it off has a name of its own, if it has any.
             again += [param.opts[0]] if value else param.secondary_opts[:1]
             continue
         several = isinstance(param, click.Option) and param.multiple

@@ -1,94 +1,101 @@
 """`triptych compare`: two studies, or two versions of one."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
 from rich.console import Console
 
 from msa_core.metrics import SCHEMES
+from reports.evidence.comparison import compare_arms
 from reports.evidence.versions import compare_studies
-from reports.results import Results
-from search.atomic_files import write_whole
+from reports.paper.render_side import render_side_csv, render_side_latex, render_side_markdown
+from reports.paper.side_by_side import side_by_side
+from reports.results import Results, ResultsError
+from reports.tables import build_table
+from search.atomic_files import write_text_atomically
 from search.compare.render import (
     Sheet,
-    as_csv,
-    as_json,
-    as_latex,
-    as_markdown,
-    caption,
     only_lines,
+    render_csv,
+    render_latex,
+    render_markdown,
+    render_terminal,
     setting_lines,
-    summary,
-    terminal,
+    sheet_as_json,
+    summary_sentences,
+    table_caption,
 )
-from search.compare.settings import unlike_settings
-from search.compare.side_by_side import check_folders, write_sides
-from search.console import say
+from search.compare.settings import differing_settings
+from search.console import print_line
 from search.results.folder import ledger_results, results_folder
 from spaces.errors import StudyError
 
 SEED = 0  # of all resampling, as in a report
 
 
-def compare(names: Sequence[str], workdir: Path, out: Path | None, as_json_: bool) -> None:
-    """Hold two studies against each other; of more, only write the tables side by side.
+def compare_folders(names: Sequence[str], workdir: Path, out: Path | None, as_json_: bool) -> None:
+    """Compare two studies; of more, only write the tables side by side.
 
     Args:
-        names: of the studies, their files or results folders.
-        workdir: results are below it.
-        out: folder for compare.md, .tex and .csv and the tables side by side; None = print only.
-        as_json_: print JSON.
+        names: Names of the studies, their files or results folders.
+        workdir: Folder that results are below.
+        out: Folder for compare.md, .tex and .csv and the tables side by side; None = print only.
+        as_json_: Whether to print JSON.
 
     Raises:
         StudyError: too few studies, or more than two and nowhere to write.
-        ResultsError, LedgerError: no results there, or such as can't be held against each other.
+        ResultsError, LedgerError: no results there, or results that can't be compared.
     """
     folders = [results_folder(name, workdir) for name in names]
-    _check(folders, out)
-    check_folders(folders)
+    _check_folders(folders, out)
     console = Console(stderr=as_json_)
     results = [ledger_results(folder) for folder in folders]
     if len(folders) == 2:
-        sheet = sheet_of(folders, results)
+        sheet = build_sheet(folders, results)
         if as_json_:
-            click.echo(json.dumps(as_json(sheet), ensure_ascii=False))
+            click.echo(json.dumps(sheet_as_json(sheet), ensure_ascii=False))
         else:
-            _show(sheet, console)
+            _print_sheet(sheet, console)
         if out is not None:
             out.mkdir(parents=True, exist_ok=True)
-            for name, text in _files(sheet).items():
-                write_whole(out / name, text)
-                say(console, f"{out / name} written")
+            texts = {
+                "compare.md": render_markdown(sheet),
+                "compare.tex": render_latex(sheet),
+                "compare.csv": render_csv(sheet),
+            }
+            for name, text in texts.items():
+                write_text_atomically(out / name, text)
+                print_line(console, f"{out / name} written")
     if out is not None:
-        write_sides(dict(zip(folders, results, strict=True)), out)
-        say(console, f"tables side by side: {out}")
+        write_side_by_side(dict(zip(folders, results, strict=True)), out)
+        print_line(console, f"tables side by side: {out}")
 
 
-def sheet_of(folders: Sequence[Path], results: Sequence[Results]) -> Sheet:
-    """What is said of two studies.
+def build_sheet(folders: Sequence[Path], results: Sequence[Results]) -> Sheet:
+    """Compare two studies and name them.
 
     Args:
-        folders: of their results, two.
-        results: of each.
+        folders: Two results folders.
+        results: Results of each.
 
     Raises:
-        ResultsError: they can't be held against each other.
+        ResultsError: they can't be compared.
     """
     first, second = results
     versus = compare_studies(first, second, SCHEMES[first.facts.scheme], seed=SEED)
-    names = told_apart(folders, [one.facts.study for one in results])
-    settings = unlike_settings((folders[0], first.facts), (folders[1], second.facts))
+    names = distinct_names(folders, [one.facts.study for one in results])
+    settings = differing_settings((folders[0], first.facts), (folders[1], second.facts))
     return Sheet(first=names[0], second=names[1], versus=versus, settings=settings)
 
 
-def told_apart(folders: Sequence[Path], studies: Sequence[str]) -> list[str]:
-    """Names of two studies that differ: two versions of one are named by their folders.
+def distinct_names(folders: Sequence[Path], studies: Sequence[str]) -> list[str]:
+    """Return different names of two studies: two versions of one are named by their folders.
 
     Args:
-        folders: of the results.
-        studies: the studies' names.
+        folders: Results folders.
+        studies: Names of the studies.
     """
     if studies[0] != studies[1]:
         return list(studies)
@@ -100,7 +107,7 @@ def told_apart(folders: Sequence[Path], studies: Sequence[str]) -> list[str]:
     return [f"{studies[0]} (first)", f"{studies[1]} (second)"]
 
 
-def _check(folders: Sequence[Path], out: Path | None) -> None:
+def _check_folders(folders: Sequence[Path], out: Path | None) -> None:
     if len(folders) < 2:
         raise StudyError("compare needs two studies: names, files or results folders")
     if len(folders) > 2 and out is None:
@@ -108,31 +115,50 @@ def _check(folders: Sequence[Path], out: Path | None) -> None:
             f"{len(folders)} studies are written side by side, and not held against each other; "
             "say where with --out FOLDER, or name two"
         )
-    if len(folders) == 2 and folders[0].resolve() == folders[1].resolve():
+    # Resolved: the same folder may be given by its name and by its path.
+    if len({folder.resolve() for folder in folders}) == len(folders):
+        return
+    if len(folders) == 2:
         raise StudyError(f"both are {folders[0]}; name two results folders")
+    raise ResultsError("the same results folder was given twice")
 
 
-def _files(sheet: Sheet) -> dict[str, str]:
-    return {
-        "compare.md": as_markdown(sheet),
-        "compare.tex": as_latex(sheet),
-        "compare.csv": as_csv(sheet),
-    }
+def write_side_by_side(results: Mapping[Path, Results], out: Path) -> None:
+    """Write `side-by-side.tex`, `.md` and `.csv` of several studies into a folder.
+
+    A study is called by its name; where two have the same, also by its folder.
+
+    Args:
+        results: Results folder -> its results, in the order of the columns.
+        out: Folder, made if it does not exist.
+    """
+    names = [found.facts.study for found in results.values()]
+    named = {}
+    for folder, found in results.items():
+        study = found.facts.study
+        name = study if names.count(study) == 1 else f"{study} ({folder})"
+        comparison = compare_arms(found, SCHEMES[found.facts.scheme], seed=SEED)
+        named[name] = (comparison, build_table(comparison))
+    sides = side_by_side(named)
+    out.mkdir(parents=True, exist_ok=True)
+    write_text_atomically(out / "side-by-side.tex", render_side_latex(sides))
+    write_text_atomically(out / "side-by-side.md", render_side_markdown(sides))
+    write_text_atomically(out / "side-by-side.csv", render_side_csv(sides))
 
 
-def _show(sheet: Sheet, console: Console) -> None:
+def _print_sheet(sheet: Sheet, console: Console) -> None:
     if sheet.versus.arms:
-        drawn = terminal(sheet, console.width)
+        drawn = render_terminal(sheet, console.width)
         if isinstance(drawn, list):
             for line in drawn:
-                say(console, line)
+                print_line(console, line)
         else:
             console.print(drawn)
-        for line in (caption(sheet), ""):
-            say(console, line)
-    for line in (*summary(sheet), *only_lines(sheet)):
-        say(console, line)
+        for line in (table_caption(sheet), ""):
+            print_line(console, line)
+    for line in (*summary_sentences(sheet), *only_lines(sheet)):
+        print_line(console, line)
     for note in sheet.versus.notes:
-        say(console, f"note: {note}")
+        print_line(console, f"note: {note}")
     for line in ["", *setting_lines(sheet)]:
-        say(console, line)
+        print_line(console, line)

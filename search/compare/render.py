@@ -1,4 +1,4 @@
-"""Two studies against each other, for a terminal, a paper, a page and a program; pure functions."""
+"""Rendering of two compared studies as terminal table, LaTeX, Markdown, CSV and JSON."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -8,23 +8,23 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from reports.evidence.estimates import NO_RESULT
-from reports.evidence.versions import ArmVersus, Side, Versus
+from reports.evidence.versions import ArmAcrossVersions, ArmInVersion, VersionComparison
 from reports.numerals import (
     MISSING,
     choose_decimals,
-    count,
-    count_range,
-    show,
-    show_interval,
-    show_p,
+    format_count,
+    format_count_range,
+    format_interval,
+    format_number,
+    format_p,
 )
-from reports.paper.latex_text import escape_latex, tabular
+from reports.paper.latex_text import escape_latex, tabular_lines
 from reports.paper.render_markdown import escape_markdown
 from reports.render_csv import csv_text
 from reports.render_terminal import STYLES
-from search.compare.settings import Setting, shortened
+from search.compare.settings import Setting, shorten_text
 
-NARROW = 100  # columns of a terminal; below, an arm has lines and not a row
+NARROW = 100  # columns of a terminal below which an arm has lines and not a row
 ARROW = "→"
 CSV_COLUMNS = (
     "arm", "method", "metric", "first_n", "first_mean", "first_sd", "second_n", "second_mean",
@@ -35,22 +35,25 @@ CSV_COLUMNS = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sheet:
-    """What every form of the comparison is drawn from.
+    """The frozen value that every form of the comparison is drawn from.
 
     Attributes:
-        first, second: names of the two, told apart.
-        versus: what was found.
-        settings: what differs between them.
+        first, second: Names of the two studies, which differ.
+        versus: Comparison of their arms.
+        settings: Settings that differ between them.
     """
+
+    # Not `reports.tables.Table`: its rows hold one study's metrics, and here two studies' means of
+    # one metric with their difference and both verdicts.
 
     first: str
     second: str
-    versus: Versus
+    versus: VersionComparison
     settings: Sequence[Setting]
 
     @property
     def decimals(self) -> int:
-        """Of every value of the metric."""
+        """Decimals of every value of the metric."""
         return choose_decimals(side.sd for arm in self.versus.arms
                                for side in (arm.first, arm.second))  # fmt: skip
 
@@ -61,12 +64,14 @@ class Sheet:
         return f"{metric.label} {'↑' if metric.higher_is_better else '↓'}"
 
 
-def caption(sheet: Sheet) -> str:
-    """What the numbers are."""
+def table_caption(sheet: Sheet) -> str:
+    """Describe what the numbers are."""
     methods = {arm.method for arm in sheet.versus.arms}
     parts = [f"Test {sheet.versus.metric.label}, mean ± sd over confirm seeds."]
     if "paired" in methods:
-        pairs = count_range((a.pairs for a in sheet.versus.arms if a.method == "paired"), "seed")
+        pairs = format_count_range(
+            (a.pairs for a in sheet.versus.arms if a.method == "paired"), "seed"
+        )
         parts.append(
             f"Δ: {sheet.second} minus {sheet.first}, paired over the {pairs} that both have, with "
             "a 95 % two-level bootstrap interval (seeds and utterances); p: two-sided sign-flip "
@@ -85,26 +90,28 @@ def caption(sheet: Sheet) -> str:
     return " ".join(parts)
 
 
-def summary(sheet: Sheet) -> list[str]:
-    """The answer, sentence by sentence."""
+def summary_sentences(sheet: Sheet) -> list[str]:
+    """Write the answer, sentence by sentence."""
     arms = sheet.versus.arms
     if not arms:
         return [f"{sheet.first} and {sheet.second} have no arm in common."]
     same = [arm for arm in arms if arm.method == "same cells"]
     compared = [arm for arm in arms if arm.method in ("paired", "unpaired")]
-    moved = [arm.arm for arm in arms if arm.moved]
+    moved = [arm.arm for arm in arms if arm.has_moved]
     flips = [
-        f"{arm.arm} ({verdict(arm.first)} {ARROW} {verdict(arm.second)})"
+        f"{arm.arm} ({verdict_text(arm.first)} {ARROW} {verdict_text(arm.second)})"
         for arm in arms
-        if arm.flips
+        if arm.verdict_flips
     ]
     said = []
     if same:
         are = "is" if len(same) == 1 else "are"
-        said.append(f"{len(same)} of {count(len(arms), 'arm')} {are} made of the very same cells.")
+        said.append(
+            f"{len(same)} of {format_count(len(arms), 'arm')} {are} made of the very same cells."
+        )
     if compared:
         said.append(
-            f"Of {len(compared)} compared, {_names(moved)}."
+            f"Of {len(compared)} compared, {len(moved)} changed: {', '.join(moved)}."
             if moved
             else f"Of {len(compared)} compared, none is known to have changed on "
             f"{sheet.versus.metric.label}."
@@ -113,21 +120,17 @@ def summary(sheet: Sheet) -> list[str]:
     return said
 
 
-def _names(names: Sequence[str]) -> str:
-    return f"{len(names)} changed: {', '.join(names)}"
-
-
-def verdict(side: Side) -> str:
-    """A study's answer on an arm."""
+def verdict_text(side: ArmInVersion) -> str:
+    """Return a study's answer on an arm."""
     return side.verdict or NO_RESULT
 
 
-def terminal(sheet: Sheet, width: int) -> RichTable | list[str]:
-    """The arms as a table, or as lines where the terminal is narrow.
+def render_terminal(sheet: Sheet, width: int) -> RichTable | list[str]:
+    """Draw the arms as a table, or as lines where the terminal is narrow.
 
     Args:
-        sheet: what to draw.
-        width: of the terminal, in columns.
+        sheet: Comparison to draw.
+        width: Width of the terminal, in columns.
     """
     if width < NARROW:
         return [line for arm in sheet.versus.arms for line in _arm_lines(arm, sheet)]
@@ -139,67 +142,69 @@ def terminal(sheet: Sheet, width: int) -> RichTable | list[str]:
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("verdicts", overflow="fold")
     for arm in sheet.versus.arms:
-        style = STYLES.get(arm.second.verdict or "", "") if arm.flips else ""
-        table.add_row(
-            Text(arm.arm),
-            *(_mean(side, sheet.decimals) for side in (arm.first, arm.second)),
-            *_difference(arm, sheet.decimals),
-            Text(_verdicts(arm), style=style),
-        )
+        style = STYLES.get(arm.second.verdict or "", "") if arm.verdict_flips else ""
+        name, *numbers, verdicts = _row_texts(arm, sheet)
+        # As `Text`: a name may hold what rich would take for markup.
+        table.add_row(Text(name), *numbers, Text(verdicts, style=style))
     return table
 
 
-def _arm_lines(arm: ArmVersus, sheet: Sheet) -> list[str]:
-    means = [_mean(side, sheet.decimals) for side in (arm.first, arm.second)]
-    delta, interval, p = _difference(arm, sheet.decimals)
+def _arm_lines(arm: ArmAcrossVersions, sheet: Sheet) -> list[str]:
+    name, first, second, delta, interval, p, verdicts = _row_texts(arm, sheet)
+    same = arm.method == "same cells"
     return [
-        arm.arm,
-        f"  {sheet.measure}: {means[0]} {ARROW} {means[1]}",
-        f"  delta {delta} {interval}, p Holm {p}" if arm.method != "same cells" else
-        "  the same cells",
-        f"  {_verdicts(arm)}",
-    ]  # fmt: skip
+        name,
+        f"  {sheet.measure}: {first} {ARROW} {second}",
+        "  the same cells" if same else f"  delta {delta} {interval}, p Holm {p}",
+        f"  {verdicts}",
+    ]
 
 
-def _mean(side: Side, decimals: int) -> str:
-    text = show(side.mean, decimals)
-    return text if side.sd is None else f"{text} ± {show(side.sd, decimals)}"
+def _row_texts(arm: ArmAcrossVersions, sheet: Sheet) -> tuple[str, ...]:
+    """Write the seven cells of an arm's row, unescaped."""
+    means = (_mean_text(side, sheet.decimals) for side in (arm.first, arm.second))
+    return arm.arm, *means, *_difference_texts(arm, sheet.decimals), _verdicts_text(arm)
 
 
-def _difference(arm: ArmVersus, decimals: int) -> tuple[str, str, str]:
+def _mean_text(side: ArmInVersion, decimals: int) -> str:
+    text = format_number(side.mean, decimals)
+    return text if side.sd is None else f"{text} ± {format_number(side.sd, decimals)}"
+
+
+def _difference_texts(arm: ArmAcrossVersions, decimals: int) -> tuple[str, str, str]:
     if arm.method == "same cells":
-        return show(0.0, decimals), "same cells", MISSING
+        return format_number(0.0, decimals), "same cells", MISSING
     return (
-        show(arm.delta, decimals, signed=True),
-        show_interval(arm.low, arm.high, decimals),
-        show_p(arm.p_holm),
+        format_number(arm.delta, decimals, signed=True),
+        format_interval(arm.low, arm.high, decimals),
+        format_p(arm.p_holm),
     )
 
 
-def _verdicts(arm: ArmVersus) -> str:
-    if not arm.flips and arm.first.verdict is not None:
-        return verdict(arm.first)
-    return f"{verdict(arm.first)} {ARROW} {verdict(arm.second)}"
+def _verdicts_text(arm: ArmAcrossVersions) -> str:
+    if not arm.verdict_flips and arm.first.verdict is not None:
+        return verdict_text(arm.first)
+    return f"{verdict_text(arm.first)} {ARROW} {verdict_text(arm.second)}"
 
 
 def setting_lines(sheet: Sheet) -> list[str]:
-    """What differs between the two, for a terminal."""
+    """Write what differs between the two, for a terminal."""
     if not sheet.settings:
         return ["the two were asked and given the same"]
     return ["what differs:", *(
-        f"  {one.what}: {shortened(one.first)} {ARROW} {shortened(one.second)}"
+        f"  {one.what}: {shorten_text(one.first)} {ARROW} {shorten_text(one.second)}"
         for one in sheet.settings
     )]  # fmt: skip
 
 
 def only_lines(sheet: Sheet) -> list[str]:
-    """Arms that one of the two has."""
+    """Write which arms only one of the two has."""
     pairs = ((sheet.first, sheet.versus.only_first), (sheet.second, sheet.versus.only_second))
     return [f"only in {name}: {', '.join(arms)}" for name, arms in pairs if arms]
 
 
-def as_json(sheet: Sheet) -> dict[str, Any]:
-    """For a program."""
+def sheet_as_json(sheet: Sheet) -> dict[str, Any]:
+    """Return the comparison as plain values."""
     versus = sheet.versus
     return {
         "first": sheet.first,
@@ -207,7 +212,10 @@ def as_json(sheet: Sheet) -> dict[str, Any]:
         "metric": versus.metric.name,
         "higher_is_better": versus.metric.higher_is_better,
         "same_labels": versus.same_labels,
-        "arms": [{**asdict(arm), "flips": arm.flips, "moved": arm.moved} for arm in versus.arms],
+        "arms": [
+            {**asdict(arm), "flips": arm.verdict_flips, "moved": arm.has_moved}
+            for arm in versus.arms
+        ],
         "only_first": list(versus.only_first),
         "only_second": list(versus.only_second),
         "differs": [asdict(one) for one in sheet.settings],
@@ -215,21 +223,21 @@ def as_json(sheet: Sheet) -> dict[str, Any]:
     }
 
 
-def as_csv(sheet: Sheet) -> str:
-    """The arms, one row each, every number to its last digit; a missing value is empty."""
+def render_csv(sheet: Sheet) -> str:
+    """Render the arms, one row each, with all digits; a missing value is empty."""
     rows = []
     for arm in sheet.versus.arms:
         sides = [(side.n, side.mean, side.sd) for side in (arm.first, arm.second)]
         rows.append(
             [arm.arm, arm.method, sheet.versus.metric.name, *sides[0], *sides[1], arm.pairs,
              arm.delta, arm.low, arm.high, arm.p, arm.p_holm, arm.first.verdict,
-             arm.second.verdict, str(arm.flips).lower()]
+             arm.second.verdict, str(arm.verdict_flips).lower()]
         )  # fmt: skip
     return csv_text(CSV_COLUMNS, rows)
 
 
-def as_markdown(sheet: Sheet) -> str:
-    """A page: the table, the answer, and what differs."""
+def render_markdown(sheet: Sheet) -> str:
+    """Render a page: the table, the answer, and what differs."""
     names = [escape_markdown(name) for name in (sheet.first, sheet.second)]
     measure = escape_markdown(sheet.measure)
     head = ["Arm", f"{names[0]}, {measure}", f"{names[1]}, {measure}", "Δ", "95 % interval",
@@ -237,49 +245,51 @@ def as_markdown(sheet: Sheet) -> str:
     lines = [
         f"# {names[0]} against {names[1]}",
         "",
-        *(escape_markdown(sentence) for sentence in summary(sheet)),
+        *(escape_markdown(sentence) for sentence in summary_sentences(sheet)),
         "",
-        _row(head),
-        _row(["---", *["---:"] * 5, "---"]),
+        _markdown_row(head),
+        _markdown_row(["---", *["---:"] * 5, "---"]),
     ]
     for arm in sheet.versus.arms:
-        texts = [arm.arm, *(_mean(side, sheet.decimals) for side in (arm.first, arm.second)),
-                 *_difference(arm, sheet.decimals), _verdicts(arm)]  # fmt: skip
-        lines.append(_row([escape_markdown(text) for text in texts]))
-    lines += ["", escape_markdown(caption(sheet)), ""]
+        lines.append(_markdown_row([escape_markdown(text) for text in _row_texts(arm, sheet)]))
+    lines += ["", escape_markdown(table_caption(sheet)), ""]
     lines += [f"- {escape_markdown(note)}" for note in (*sheet.versus.notes, *only_lines(sheet))]
     if sheet.settings:
-        lines += ["", "## What differs", "", _row(["", *names]), _row(["---"] * 3)]
         lines += [
-            _row([escape_markdown(text) for text in (one.what, one.first, one.second)])
+            "",
+            "## What differs",
+            "",
+            _markdown_row(["", *names]),
+            _markdown_row(["---"] * 3),
+        ]
+        lines += [
+            _markdown_row([escape_markdown(text) for text in (one.what, one.first, one.second)])
             for one in sheet.settings
         ]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _row(cells: Sequence[str]) -> str:
+def _markdown_row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def as_latex(sheet: Sheet) -> str:
-    """A float that compiles with booktabs and graphicx."""
+def render_latex(sheet: Sheet) -> str:
+    """Render a float that compiles with booktabs and graphicx."""
     head = ["Arm", sheet.first, sheet.second, "Δ", "95 % interval", "p Holm", "Verdicts"]
-    rows = [
-        [arm.arm, *(_mean(side, sheet.decimals) for side in (arm.first, arm.second)),
-         *_difference(arm, sheet.decimals), _verdicts(arm)]
-        for arm in sheet.versus.arms
-    ]  # fmt: skip
     return "\n".join(
         [
             r"% Needs \usepackage{booktabs,graphicx}. Written by `triptych compare`.",
             r"\begin{table*}",
             r"\centering",
-            rf"\caption{{{escape_latex(caption(sheet))}}}",
+            rf"\caption{{{escape_latex(table_caption(sheet))}}}",
             # Braces: a cell that begins with [ would be an argument of the \\ before it.
-            *tabular(
+            *tabular_lines(
                 "lrrrrrl",
                 [escape_latex(text) for text in head],
-                [[f"{{{escape_latex(text)}}}" for text in row] for row in rows],
+                [
+                    [f"{{{escape_latex(text)}}}" for text in _row_texts(arm, sheet)]
+                    for arm in sheet.versus.arms
+                ],
             ),
             r"\end{table*}",
             "",

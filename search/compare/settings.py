@@ -1,4 +1,4 @@
-"""What two studies were asked and given: what differs between them."""
+"""The differences between two studies: question, configuration, search, budgets, origins."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from reports.results import StudyFacts
-from search.results.folder import STUDY
+from search.results.layout import STUDY
 
 ABSENT = "-"
 # Of a kept study file. Not its name, nor its arms, which are matched one by one; nor its claims.
@@ -23,11 +23,11 @@ MOST_SEEDS = 12
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Setting:
-    """Something that two studies do not have alike.
+    """Something that differs between two studies.
 
     Attributes:
-        what: dotted path of the study file, or a name.
-        first, second: as a study file says it; `-` where one has none.
+        what: Dotted path of the study file, or a name.
+        first, second: Values as a study file has them; `-` where one has none.
     """
 
     what: str
@@ -35,19 +35,19 @@ class Setting:
     second: str
 
 
-def unlike_settings(
+def differing_settings(
     first: tuple[Path, StudyFacts], second: tuple[Path, StudyFacts]
 ) -> list[Setting]:
-    """What two studies do not have alike: question, configuration, search, budgets, origins.
+    """List what differs between two studies.
 
     Args:
-        first: its results folder, and what its report knows of it.
-        second: the same.
+        first: Results folder of the one, and what its report knows of it.
+        second: Results folder of the other, likewise.
     """
-    asked = [_asked(folder) for folder, _ in (first, second)]
+    asked = [_read_asked(folder) for folder, _ in (first, second)]
     facts = [one for _, one in (first, second)]
-    changes = [_changes(one, facts[0].arms, facts[1].arms) for one in facts]
-    described = [_described(one) for one in facts]
+    changes = [_arm_changes(one, facts[0].arms, facts[1].arms) for one in facts]
+    described = [_describe_facts(one) for one in facts]
     found = []
     for one, other in (asked, changes, described):
         for what in dict.fromkeys([*one, *other]):
@@ -57,12 +57,10 @@ def unlike_settings(
     return found
 
 
-def _asked(folder: Path) -> dict[str, str]:
-    """Dotted path -> value of the kept study file; nothing of a folder without one.
-
-    Read as plain YAML: to load the study would put its plugins in use, and a process has those of
-    one study.
-    """
+def _read_asked(folder: Path) -> dict[str, str]:
+    """Read the kept study file as dotted path -> value; nothing of a folder without one."""
+    # As plain YAML: to load the study would put its plugins in use, and a process has those of one
+    # study.
     try:
         text = (folder / STUDY).read_text(encoding="utf-8")
         document = YAML(typ="safe", pure=True).load(text)
@@ -74,58 +72,60 @@ def _asked(folder: Path) -> dict[str, str]:
         path: text
         for part in ASKED
         if part in document
-        for path, text in _flat(part, document[part])
+        for path, text in _flatten_values(part, document[part])
     }
 
 
-def _flat(path: str, value: Any) -> Iterable[tuple[str, str]]:
+def _flatten_values(path: str, value: Any) -> Iterable[tuple[str, str]]:
     if isinstance(value, Mapping) and value:
         for name, inner in value.items():
-            yield from _flat(f"{path}.{name}", inner)
+            yield from _flatten_values(f"{path}.{name}", inner)
     else:
-        yield path, written(value)
+        yield path, value_text(value)
 
 
-def _changes(facts: StudyFacts, *names: Iterable[str]) -> dict[str, str]:
-    """What each arm that both have fixes over the base."""
+def _arm_changes(facts: StudyFacts, *names: Iterable[str]) -> dict[str, str]:
+    """Return what each arm that both have fixes over the base."""
     both = set.intersection(*map(set, names))
     return {
-        f"arm '{arm}', {path}": written(value)
+        f"arm '{arm}', {path}": value_text(value)
         for arm, fixed in facts.changes.items()
         if arm in both
         for path, value in fixed.items()
     }
 
 
-def _described(facts: StudyFacts) -> dict[str, str]:
-    """Seeds, and where the numbers come from."""
+def _describe_facts(facts: StudyFacts) -> dict[str, str]:
+    """Return seeds, and where the numbers come from."""
     return {
-        "tuning seeds": _seeds(facts.tune_seeds),
-        "confirm seeds": _seeds(facts.confirm_seeds),
+        "tuning seeds": _seeds_text(facts.tune_seeds),
+        "confirm seeds": _seeds_text(facts.confirm_seeds),
         **{name: value for name, value in facts.provenance.items() if name != "sampler"},
     }
 
 
-def _seeds(seeds: tuple[int, ...]) -> str:
+def _seeds_text(seeds: tuple[int, ...]) -> str:
     if len(seeds) > 2 and seeds == tuple(range(seeds[0], seeds[-1] + 1)):
         return f"{seeds[0]} to {seeds[-1]}"
     shown = ", ".join(map(str, seeds[:MOST_SEEDS]))
     return f"{shown} and {len(seeds) - MOST_SEEDS} more" if len(seeds) > MOST_SEEDS else shown
 
 
-def written(value: Any) -> str:
-    """A value as a study file has it, in one line."""
+def value_text(value: Any) -> str:
+    """Write a value as a study file has it, in one line."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list):
-        return f"[{', '.join(map(written, value))}]"
+        return f"[{', '.join(map(value_text, value))}]"
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{name}: {written(inner)}" for name, inner in value.items()) + "}"
+        return (
+            "{" + ", ".join(f"{name}: {value_text(inner)}" for name, inner in value.items()) + "}"
+        )
     return ABSENT if value is None else " ".join(str(value).split())
 
 
-def shortened(text: str) -> str:
-    """A value for a terminal: no 64 characters of a digest, and no long sentence."""
+def shorten_text(text: str) -> str:
+    """Shorten a value for a terminal: a digest of 64 characters, or a long sentence."""
     if len(text) == 64 and text.isalnum():
         return text[:16]
     return text if len(text) <= MOST_TEXT else f"{text[: MOST_TEXT - 1]}…"

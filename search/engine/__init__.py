@@ -1,1 +1,1 @@
-"""The engine of a run: Ray starts, hands out packs, watches workers. Ray is imported here."""
+"""The engine of a run: starts Ray, assigns packs, watches workers. Ray is imported here."""

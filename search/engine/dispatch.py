@@ -1,34 +1,34 @@
-"""Between the schedule and the workers: what is handed out, what came back, what was lost.
+"""Between the schedule and the workers: packs assigned, results recorded, losses requeued.
 
-Knows nothing of Ray. `search.engine.searcher` asks it for work and tells it what became of it.
+Knows nothing of Ray. `search.engine.searcher` asks it for packs and reports what became of them.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from msa_core.training.outcomes import FailureKind
 from msa_core.vectorised.pack_key import PackSize
-from search.engine.stopping import Stop
+from search.engine.stopping import StopRequest
 from search.ledger.record import CellRecord
 from search.results.checkpoints import Checkpoints
 from search.results.events import Events
+from search.results.history import RunEnd
 from search.schedule.failures import FirstFailures
-from search.schedule.in_flight import Flight, Flights
+from search.schedule.in_flight import InFlightPack, InFlightPacks
 from search.schedule.pack import Pack
-from search.schedule.retries import parts_after
+from search.schedule.retries import packs_to_retry
 from search.schedule.schedule import Schedule
-from search.schedule.study_limit import Ceiling
+from search.schedule.study_limit import StudyLimit
 from search.worker.pack_work import failed_cells
-
-CEILING, FAILING, INTERRUPTED = "ceiling", "failing", "interrupted"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Handout:
+class Assignment:
     """A pack for a worker.
 
     Attributes:
-        resume: key of a cell -> checkpoint from which it goes on.
+        resume: Checkpoints to resume from, by the keys of their cells.
     """
 
     pack: Pack
@@ -37,140 +37,155 @@ class Handout:
 
 @dataclass(kw_only=True)
 class Dispatch:
-    """Hands out the packs of a schedule until it is finished or the run is to end.
+    """Assigns the packs of a schedule until it is finished or the run is to end.
 
     Attributes:
-        schedule: what is to be trained.
-        keep: makes finished cells, and a measured pack size, durable, and returns the cells as the
-            ledger has them; called before anything else learns of them.
-        announce: tells of them, once they are durable and the schedule knows.
-        workers: that train at once; what waits is shared out among those without a pack.
-        ceiling: of the study; None = it has none.
-        stop: whether somebody asked the run to stop.
-        first: watches whether everything fails.
-        checkpoints: of cells that train long; None = none are kept.
-        ended: why no more is handed out: empty, or one of `CEILING`, `FAILING`, `INTERRUPTED`.
-        why: the same, for a person.
-        has_news: results came in, and nobody has seen yet what to train after them.
+        schedule: Schedule of the study.
+        write_cells: Function that writes finished cells, and a measured pack size, durably, and
+            returns the cells as the ledger has them; called before anything else uses them.
+        announce: Function that is called with them after the schedule has them.
+        workers: Number of workers; waiting cells are shared among those without a pack.
+        study_limit: Limit of the study; None = it has none.
+        stop: Request to stop the run, if there was one.
+        first_failures: Check whether the first cells all fail alike.
+        checkpoints: Store of checkpoints of cells that train long; None = none are kept.
+        events: Log of the run's events.
+        in_flight: Packs that workers have now, by trial.
+        ended: Reason why no more packs are assigned: empty, or a `RunEnd`.
+        why: The same as a sentence.
+        has_new_results: Whether there are results since the schedule last had no pack.
     """
 
     schedule: Schedule
-    keep: Callable[[list[CellRecord], PackSize | None], list[CellRecord]]
+    write_cells: Callable[[list[CellRecord], PackSize | None], list[CellRecord]]
     announce: Callable[[list[CellRecord]], None] = lambda records: None
     workers: int = 1
-    ceiling: Ceiling | None = None
-    stop: Stop = field(default_factory=Stop)
-    first: FirstFailures = field(default_factory=lambda: FirstFailures(0))
+    study_limit: StudyLimit | None = None
+    stop: StopRequest = field(default_factory=StopRequest)
+    first_failures: FirstFailures = field(default_factory=lambda: FirstFailures(0))
     checkpoints: Checkpoints | None = None
     events: Events = field(default_factory=Events)
-    flights: Flights = field(default_factory=Flights)
+    in_flight: InFlightPacks = field(default_factory=InFlightPacks)
     ended: str = ""
     why: str = ""
-    has_news: bool = False
+    has_new_results: bool = False
 
     @property
-    def over(self) -> bool:
-        """Whether no more is handed out, now or later."""
-        if not self.ended and not self.schedule.finished:
+    def is_over(self) -> bool:
+        """Whether no more packs are assigned, now or later."""
+        if not self.ended and not self.schedule.is_finished:
             self._end_if_due()
-        return bool(self.ended) or self.schedule.finished
+        return bool(self.ended) or self.schedule.is_finished
 
-    def next(self, trial: str) -> Handout | None:
-        """A pack for a worker; None while it must wait for the results of others."""
-        pack = self.schedule.next_pack(idle=self.workers - len(self.flights))
+    def next_pack(self, trial: str) -> Assignment | None:
+        """Assign a pack to a trial; None while it must wait for the results of others."""
+        pack = self.schedule.next_pack(idle=self.workers - len(self.in_flight))
         if pack is None:
-            self.has_news = False
+            self.has_new_results = False
             return None
-        flight = self.flights.start(trial, pack)
+        assigned = self.in_flight.add_pack(trial, pack)
         keys = [cell.key for cell in pack.cells]
-        resume = self.checkpoints.of(keys) if self.checkpoints is not None else {}
-        self.events.tell("pack started", **_named(flight), resumed=len(resume))
-        return Handout(pack=pack, resume=resume)
+        resume = self.checkpoints.load_for(keys) if self.checkpoints is not None else {}
+        self.events.emit("pack started", **_pack_details(assigned), resumed=len(resume))
+        return Assignment(pack=pack, resume=resume)
 
-    def hear(self, trial: str, said: Mapping[str, Any], saved: Mapping[str, bytes]) -> None:
-        """A worker said how far it is, and perhaps how its cells can be gone on with."""
-        self.flights.hear(trial, said)
-        if not saved or self.checkpoints is None or self.flights.get(trial) is None:
+    def add_progress(
+        self, trial: str, progress: Mapping[str, Any], saved: Mapping[str, bytes]
+    ) -> None:
+        """Record the progress of a trial, and the checkpoints that came with it."""
+        self.in_flight.update_progress(trial, progress)
+        if not saved or self.checkpoints is None or self.in_flight.get(trial) is None:
             return
         if fault := self.checkpoints.keep(saved):
-            self.events.tell("no checkpoint", reason=fault)
+            self.events.emit("no checkpoint", reason=fault)
 
-    def take_in(
+    def add_cells(
         self, trial: str, records: list[CellRecord], measured: PackSize | None = None
     ) -> None:
-        """Cells of a pack ended."""
-        flight = self.flights.get(trial)
-        if flight is None or not (records or measured):
+        """Record finished cells of a trial's pack."""
+        assigned = self.in_flight.get(trial)
+        if assigned is None or not (records or measured):
             return
-        self._keep(records, measured)
-        flight.finished.update(record.key for record in records)
+        self._record_cells(records, measured)
+        assigned.finished.update(record.key for record in records)
 
-    def end(self, trial: str) -> None:
-        """A worker is done with its pack; what it left waits for another one."""
-        flight = self.flights.end(trial)
-        if flight is None:
-            return  # it rested
-        self.has_news = True
-        if any(cell.key not in flight.finished for cell in flight.pack.cells):
-            self.schedule.give_back(flight.pack)
+    def end_trial(self, trial: str) -> None:
+        """End a trial; cells of its pack that are not finished are requeued."""
+        assigned = self.in_flight.remove_pack(trial)
+        if assigned is None:
+            return  # it was idle
+        self.has_new_results = True
+        if any(cell.key not in assigned.finished for cell in assigned.pack.cells):
+            self.schedule.requeue(assigned.pack)
 
-    def lost(self, trial: str, kind: str, reason: str, log: str = "") -> None:
-        """A worker ended without an answer, or its pack with an error.
+    def handle_loss(self, trial: str, kind: FailureKind, reason: str, log: str = "") -> None:
+        """Requeue or give up a pack whose worker ended without an answer, or that raised an error.
 
         Args:
-            trial: that trained it.
-            kind: one of `search.schedule.failures.KINDS`.
-            reason: why, in a line.
-            log: what the worker said last.
+            trial: Trial that trained it.
+            kind: Kind of the failure.
+            reason: Reason, in a line.
+            log: Last lines of the worker's output.
         """
-        flight = self.flights.end(trial)
-        if flight is None:
-            return  # it rested
-        self.has_news = True
-        parts = parts_after(flight.pack, kind, flight.finished)
+        assigned = self.in_flight.remove_pack(trial)
+        if assigned is None:
+            return  # it was idle
+        self.has_new_results = True
+        parts = packs_to_retry(assigned.pack, kind, assigned.finished)
         if parts:
-            self.schedule.give_back(flight.pack, parts)
-            again = _named(flight) | {"cells": sum(len(part.cells) for part in parts)}
-            self.events.tell(
-                "pack again", **again, kind=kind, reason=reason, node=flight.node, parts=len(parts)
+            self.schedule.requeue(assigned.pack, parts)
+            again = _pack_details(assigned) | {"cells": sum(len(part.cells) for part in parts)}
+            self.events.emit(
+                "pack again",
+                **again,
+                kind=kind,
+                reason=reason,
+                node=assigned.node,
+                parts=len(parts),
             )
         else:
-            self._keep(failed_cells(flight.pack, kind, reason, log, flight.finished), None)
+            self._record_cells(
+                failed_cells(assigned.pack, kind, reason, log, assigned.finished), None
+            )
 
-    def _keep(self, ended: list[CellRecord], measured: PackSize | None) -> None:
-        records = self.keep(ended, measured)
-        if self.ceiling is not None:
-            self.ceiling.take_in(records)
-        self.first.take_in(records)
-        self.schedule.receive(records, measured)
+    def _record_cells(self, ended: list[CellRecord], measured: PackSize | None) -> None:
+        records = self.write_cells(ended, measured)
+        if self.study_limit is not None:
+            self.study_limit.add_cells(records)
+        self.first_failures.add_cells(records)
+        self.schedule.add_results(records, measured)
         if self.checkpoints is not None:
             self.checkpoints.drop(record.key for record in records)
         for record in records:
-            self.events.tell("cell finished", **_told(record))
+            self.events.emit("cell finished", **_cell_details(record))
         self.announce(records)
-        self.has_news = True
+        self.has_new_results = True
 
     def _end_if_due(self) -> None:
+        # In this order: a request explains an end better than a limit does.
         for ended, why in (
-            (INTERRUPTED, self.stop.reason),
-            (FAILING, self.first.verdict()),
-            (CEILING, self.ceiling.reached() if self.ceiling is not None else ""),
+            (RunEnd.INTERRUPTED, self.stop.reason),
+            (RunEnd.FAILING, self.first_failures.stop_reason()),
+            (
+                RunEnd.BUDGET_LIMIT,
+                self.study_limit.reached_limit() if self.study_limit is not None else "",
+            ),
         ):
             if why:
                 self.ended, self.why = ended, why
-                self.has_news = True  # for workers that rest: there is nothing to wait for
-                self.events.tell("stopping", reason=why, ended=ended)
+                self.has_new_results = True  # idle workers have nothing to wait for any more
+                self.events.emit("stopping", reason=why, ended=ended)
                 return
 
 
-def _named(flight: Flight) -> dict[str, Any]:
-    pack = flight.pack
-    return {"pack": flight.number, "arm": pack.arm, "phase": pack.phase, "cells": len(pack.cells)}
+def _pack_details(assigned: InFlightPack) -> dict[str, Any]:
+    pack = assigned.pack
+    return {"pack": assigned.number, "arm": pack.arm, "phase": pack.phase, "cells": len(pack.cells)}
 
 
-def _told(record: CellRecord) -> dict[str, Any]:
-    told = {
+def _cell_details(record: CellRecord) -> dict[str, Any]:
+    details = {
         name: getattr(record, name)
         for name in ("key", "arm", "phase", "candidate", "seed", "status", "kind", "reason")
     }
-    return told | {"seconds": round(record.metrics.get("seconds", 0.0), 3)}
+    return details | {"seconds": round(record.metrics.get("seconds", 0.0), 3)}

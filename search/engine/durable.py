@@ -1,19 +1,19 @@
-"""Finished cells onto the disk, and what becomes of a run when that is full."""
+"""Durable writes of finished cells, and the pause of a run while the disk is full."""
 
 import time
 from collections.abc import Callable
 
 from msa_core.vectorised.pack_key import PackSize
-from search.engine.stopping import Stop
+from search.engine.stopping import StopRequest
 from search.ledger.ledger import NO_SPACE, Ledger, NoSpace
 from search.ledger.record import CellRecord
 from search.results.events import Events
 
-TRY_SECONDS = 2.0
+TRY_SECONDS = 2.0  # between two tries on a full disk
 
 
-class Keeper:
-    """Writes finished cells to the ledger; where the disk is full it waits until there is room.
+class DurableWriter:
+    """A writer of finished cells that waits while the disk is full.
 
     While it waits the driver does nothing else, so no worker is given more to train and nothing
     that was trained is lost.
@@ -23,17 +23,17 @@ class Keeper:
         self,
         ledger: Ledger,
         events: Events,
-        stop: Stop,
+        stop: StopRequest,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Write to this ledger; when it has to wait, say so, until the run is to stop at last."""
+        """Create the writer of a ledger; a pause is an event, and ends when the run must stop."""
         self._ledger = ledger
         self._events = events
         self._stop = stop
         self._sleep = sleep
 
     def __call__(self, records: list[CellRecord], measured: PackSize | None) -> list[CellRecord]:
-        """Make cells durable.
+        """Write cells durably.
 
         Returns:
             The cells as the ledger has them now, and as every later run will see them.
@@ -50,7 +50,7 @@ class Keeper:
             except NoSpace as error:
                 if paused is None:
                     paused = time.monotonic()
-                    self._events.tell(
+                    self._events.emit(
                         "paused",
                         reason=f"{error}: {len(records)} finished cells wait in memory; make room "
                         "on that disk and the run goes on by itself",
@@ -59,10 +59,10 @@ class Keeper:
                     raise
                 self._sleep(TRY_SECONDS)
         if paused is not None:
-            self._events.tell("went on", seconds=round(time.monotonic() - paused))
+            self._events.emit("went on", seconds=round(time.monotonic() - paused))
         return kept
 
 
 def is_full(error: OSError) -> bool:
-    """Whether an error is that of a full disk."""
+    """Check whether an error is that of a full disk."""
     return error.errno in NO_SPACE

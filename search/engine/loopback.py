@@ -1,4 +1,4 @@
-"""A Ray of this machine alone: nothing of it listens beyond loopback, and it wants a token."""
+"""A Ray of this machine alone: it listens on loopback only, and asks for a token."""
 
 import os
 import secrets
@@ -14,7 +14,7 @@ TOKEN, TOKEN_FILE = "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
 
 @contextmanager
 def on_loopback() -> Iterator[None]:
-    """Start a local Ray in here; best before anything imports ray.
+    """Keep a Ray that is started inside on loopback; best before anything imports ray.
 
     Other users of this machine reach loopback too. Ray asks them for a token, which without this
     it would leave in `~/.ray/auth_token`: here it is made anew and is never in a file. It stays
@@ -24,7 +24,7 @@ def on_loopback() -> Iterator[None]:
         os.environ.setdefault(TOKEN, secrets.token_hex(32))
     before = os.environ.get(BEYOND_LOOPBACK)
     os.environ[BEYOND_LOOPBACK] = "0"
-    # Read when ray was imported, by whoever it was.
+    # If something has imported ray already, it has read the switch, too.
     constants = sys.modules.get("ray._private.ray_constants")
     was = getattr(constants, "ENABLE_RAY_CLUSTER", None)
     if was is not None:

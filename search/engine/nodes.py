@@ -1,6 +1,6 @@
-"""What a cluster's nodes have, and what a worker gets of it.
+"""The nodes of a cluster, and what a worker gets of them.
 
-The choice is made from plain values; `ray_nodes`, `autoscaled` and `this_machine` read them.
+The choice is made from plain values; `ray_nodes`, `autoscaled_kinds` and `this_machine` read them.
 """
 
 import os
@@ -23,17 +23,17 @@ LEFT_IN_ORDER = (1, 4)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Node:
+class ClusterNode:
     """A machine that can train, or, with `most` above 1, a kind that an autoscaler can bring.
 
     Attributes:
-        cores, gpus: as Ray counts them.
-        memory: bytes of main memory; 0 = unknown.
-        name: for people, its address.
-        key: no other node, before or after, has it.
-        alive: whether Ray can use it.
-        most: how many of them there may be.
-        in_order: of one that is gone: it left because it had nothing to do, or was asked to.
+        cores, gpus: Number of cores and of GPUs, as Ray counts them.
+        memory: Main memory in bytes; 0 = unknown.
+        name: Address, for messages.
+        key: Identity, which no other node, before or after, has.
+        alive: Whether Ray can use it.
+        most: Largest number of nodes of this kind.
+        in_order: Whether a node that is gone left because it was idle, or was asked to.
     """
 
     cores: float
@@ -45,8 +45,8 @@ class Node:
     most: int = 1
     in_order: bool = False
 
-    def slots(self, gpus_a_worker: float) -> int:
-        """Workers that it has room for."""
+    def worker_slots(self, gpus_a_worker: float) -> int:
+        """Return the number of workers that the node has room for."""
         by_core = floor(self.cores)
         if not gpus_a_worker:
             return by_core
@@ -58,13 +58,13 @@ class Node:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Resources:
-    """What the workers of a run get.
+    """The resources of the workers of a run.
 
     Attributes:
-        workers: packs trained at once, when all nodes are there.
-        now: those that there is room for already; an autoscaler brings the others.
-        gpus_a_worker: share of a GPU that a worker holds; 0 = it trains on the CPU.
-        memory: bytes of main memory for each; 0 = unknown.
+        workers: Number of packs trained at once, when all nodes are there.
+        now: Number of workers that there is room for already; an autoscaler brings the others.
+        gpus_a_worker: Share of a GPU that a worker holds; 0 = it trains on the CPU.
+        memory: Main memory per worker in bytes; 0 = unknown.
     """
 
     workers: int
@@ -74,11 +74,11 @@ class Resources:
 
     @property
     def device(self) -> str:
-        """Where the workers train."""
+        """Kind of device on which the workers train."""
         return "cuda" if self.gpus_a_worker else "cpu"
 
-    def sentence(self) -> str:
-        """For the first line of a run."""
+    def describe(self) -> str:
+        """Describe the resources, for the first line of a run."""
         plural = "" if self.workers == 1 else "s"
         share = f"{self.gpus_a_worker:.3g} of a GPU" if self.gpus_a_worker < 1 else "GPUs"
         if self.gpus_a_worker >= 1:
@@ -88,23 +88,23 @@ class Resources:
         return f"{self.workers} worker{plural} {each}{coming if self.now < self.workers else ''}"
 
 
-def choose(
-    nodes: Sequence[Node],
+def choose_resources(
+    nodes: Sequence[ClusterNode],
     *,
     gpus_a_worker: float | None = None,
     workers: int | None = None,
-    kinds: Sequence[Node] = (),
+    kinds: Sequence[ClusterNode] = (),
     most_nodes: int | None = None,
 ) -> Resources:
     """Decide what a worker gets, and how many there are.
 
     Args:
-        nodes: of the cluster, or this machine.
-        gpus_a_worker: share of a GPU; None = automatic: the largest number of workers a GPU for
+        nodes: Nodes of the cluster, or this machine.
+        gpus_a_worker: Share of a GPU; None = automatic: the largest number of workers per GPU for
             which every one has a core and memory, at most `MOST_ON_A_GPU`; without GPUs the CPU.
-        workers: as many as this and no more; None = as many as there is room for.
-        kinds: what an autoscaler can bring.
-        most_nodes: that it brings of all kinds together; None = no such limit.
+        workers: Largest number of workers; None = as many as there is room for.
+        kinds: Kinds of nodes that an autoscaler can bring.
+        most_nodes: Largest number of nodes of all kinds together; None = no such limit.
 
     Raises:
         RunError: there is no room for a single worker.
@@ -112,8 +112,8 @@ def choose(
     there = [node for node in nodes if node.alive]
     all_of_them = [*there, *kinds]
     share = _automatic_share(all_of_them) if gpus_a_worker is None else gpus_a_worker
-    now = sum(node.slots(share) for node in there)
-    room = max(now, _brought(kinds, share, most_nodes))
+    now = sum(node.worker_slots(share) for node in there)
+    room = max(now, _autoscaled_room(kinds, share, most_nodes))
     if not room:
         raise RunError(_no_room(all_of_them, share))
     count = room if workers is None else min(workers, room)
@@ -125,8 +125,8 @@ def choose(
     )
 
 
-def _automatic_share(nodes: Iterable[Node]) -> float:
-    """The same for all: Tune's trials differ in what they do, not in what they hold."""
+def _automatic_share(nodes: Iterable[ClusterNode]) -> float:
+    """Return the share of a GPU that fits every node: all of Tune's trials hold the same."""
     a_gpu = [
         max(
             1,
@@ -144,24 +144,26 @@ def _automatic_share(nodes: Iterable[Node]) -> float:
     return 1 / min(a_gpu) if a_gpu else 0.0
 
 
-def _brought(kinds: Sequence[Node], share: float, most_nodes: int | None) -> int:
-    """Workers on all the nodes that an autoscaler may bring, the roomiest kinds first."""
+def _autoscaled_room(kinds: Sequence[ClusterNode], share: float, most_nodes: int | None) -> int:
+    """Return the number of workers on all nodes that may come, the roomiest kinds first."""
     left = sum(kind.most for kind in kinds) if most_nodes is None else most_nodes
     room = 0
-    for kind in sorted(kinds, key=lambda kind: -kind.slots(share)):
+    for kind in sorted(kinds, key=lambda kind: -kind.worker_slots(share)):
         count = min(kind.most, left)
-        room += count * kind.slots(share)
+        room += count * kind.worker_slots(share)
         left -= count
     return room
 
 
-def _memory_a_worker(nodes: Iterable[Node], share: float, count: int | None) -> int:
-    """Of the node on which it is scarcest."""
-    known = [node for node in nodes if node.memory and node.slots(share)]
-    return min((int(node.memory / (count or node.slots(share))) for node in known), default=0)
+def _memory_a_worker(nodes: Iterable[ClusterNode], share: float, count: int | None) -> int:
+    """Return the memory per worker on the node on which it is scarcest."""
+    known = [node for node in nodes if node.memory and node.worker_slots(share)]
+    return min(
+        (int(node.memory / (count or node.worker_slots(share))) for node in known), default=0
+    )
 
 
-def _no_room(nodes: Sequence[Node], share: float) -> str:
+def _no_room(nodes: Sequence[ClusterNode], share: float) -> str:
     gpus = sum(node.gpus * node.most for node in nodes)
     cores = sum(node.cores * node.most for node in nodes)
     if share and not gpus:
@@ -177,19 +179,19 @@ def _no_room(nodes: Sequence[Node], share: float) -> str:
 
 
 class NodeWatch:
-    """Notices nodes that come and go."""
+    """A watch over the nodes that join a cluster and that are lost."""
 
-    def __init__(self, read: Callable[[], Sequence[Node]] | None = None) -> None:
+    def __init__(self, read: Callable[[], Sequence[ClusterNode]] | None = None) -> None:
         """Watch from now on.
 
         Args:
-            read: the nodes as they are; None = Ray's.
+            read: Function that reads the nodes; None = Ray's.
         """
         self._read = read or ray_nodes
         self._alive = {node.key for node in self._read() if node.alive}
 
     def poll(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Names of the nodes that joined, and of those that were lost, since the last time.
+        """Return the names of nodes that joined, and of those that were lost, since the last call.
 
         A node that an autoscaler took away because it was idle is not lost.
         """
@@ -201,17 +203,17 @@ class NodeWatch:
         return joined, tuple(node.name for node in gone if not node.in_order)
 
 
-def ray_nodes() -> list[Node]:
-    """The nodes of the cluster that this process is connected to, dead ones included."""
+def ray_nodes() -> list[ClusterNode]:
+    """Read the nodes of the cluster that this process is connected to, dead ones included."""
     import ray
 
     return [node_of(description) for description in ray.nodes()]
 
 
-def node_of(description: Mapping[str, Any]) -> Node:
-    """A node as `ray.nodes()` describes it."""
+def node_of(description: Mapping[str, Any]) -> ClusterNode:
+    """Make a node of a description by `ray.nodes()`."""
     has = description.get("Resources") or {}
-    return Node(
+    return ClusterNode(
         cores=float(has.get("CPU", 0)),
         gpus=float(has.get("GPU", 0)),
         memory=int(has.get("memory", 0)),
@@ -222,12 +224,12 @@ def node_of(description: Mapping[str, Any]) -> Node:
     )
 
 
-def autoscaled(path: Path | None = None) -> tuple[list[Node], int | None]:
-    """The kinds of nodes that the autoscaler of this head may bring, and how many in all.
+def autoscaled_kinds(path: Path | None = None) -> tuple[list[ClusterNode], int | None]:
+    """Read the kinds of nodes that the autoscaler of this head may bring, and how many in all.
 
     Args:
-        path: of the cluster's file; None = where `ray up` puts it on the head. A kind counts as
-            far as the file states its `resources`.
+        path: Path of the cluster's file; None = where `ray up` puts it on the head. A kind counts
+            as far as the file states its `resources`.
     """
     path = (path or BOOTSTRAP).expanduser()
     if not path.is_file():
@@ -237,7 +239,7 @@ def autoscaled(path: Path | None = None) -> tuple[list[Node], int | None]:
     cluster = YAML(typ="safe").load(path.read_text(encoding="utf-8")) or {}
     head = cluster.get("head_node_type")
     kinds = [
-        Node(
+        ClusterNode(
             cores=float(kind.get("resources", {}).get("CPU", 0)),
             gpus=float(kind.get("resources", {}).get("GPU", 0)),
             memory=int(kind.get("resources", {}).get("memory", 0)),
@@ -254,12 +256,12 @@ def autoscaled(path: Path | None = None) -> tuple[list[Node], int | None]:
 def at_hand(
     address: str | None = None, workers: int | None = None, gpus_a_worker: float | None = None
 ) -> Resources:
-    """What a run would get, on this machine or on a cluster; nothing is started here.
+    """Return what a run would get, on this machine or on a cluster; nothing is started.
 
     Args:
-        address: of a cluster; None = this machine.
-        workers: packs at once; None = as many as there is room for.
-        gpus_a_worker: as for `choose`.
+        address: Address of a cluster; None = this machine.
+        workers: Number of packs at once; None = as many as there is room for.
+        gpus_a_worker: Share of a GPU, as for `choose_resources`.
 
     Raises:
         ConnectionError: no cluster at the address.
@@ -269,7 +271,7 @@ def at_hand(
         machine = this_machine()
         # Here a user may ask for more workers than there are cores.
         machine = replace(machine, cores=workers or machine.cores)
-        return choose([machine], gpus_a_worker=gpus_a_worker)
+        return choose_resources([machine], gpus_a_worker=gpus_a_worker)
     import ray
 
     ray.init(address=address, log_to_driver=False, logging_level="ERROR")
@@ -280,13 +282,13 @@ def at_hand(
 
 
 def cluster_resources(workers: int | None, gpus_a_worker: float | None) -> Resources:
-    """What the workers get of the cluster that this process is connected to.
+    """Return what the workers get of the cluster that this process is connected to.
 
     Raises:
         RunError: there is no room for a worker.
     """
-    kinds, most_nodes = autoscaled()
-    return choose(
+    kinds, most_nodes = autoscaled_kinds()
+    return choose_resources(
         ray_nodes(),
         gpus_a_worker=gpus_a_worker,
         workers=workers,
@@ -295,8 +297,9 @@ def cluster_resources(workers: int | None, gpus_a_worker: float | None) -> Resou
     )
 
 
-def this_machine() -> Node:
-    """This machine, without asking Ray or PyTorch."""
+def this_machine() -> ClusterNode:
+    """Describe this machine, without importing Ray or PyTorch."""
+    # Set to nothing or -1 it hides every GPU, as it does for PyTorch.
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     gpus = len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
     if visible is not None:
@@ -305,4 +308,4 @@ def this_machine() -> Node:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (ValueError, OSError):
         memory = 0
-    return Node(cores=os.cpu_count() or 1, gpus=gpus, memory=memory, name="this machine")
+    return ClusterNode(cores=os.cpu_count() or 1, gpus=gpus, memory=memory, name="this machine")

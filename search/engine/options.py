@@ -1,4 +1,4 @@
-"""How a study is executed: what a user may say of it, none of which changes a number."""
+"""The options of a run: how a study is executed, which changes none of its numbers."""
 
 from dataclasses import dataclass
 
@@ -8,22 +8,23 @@ GIGABYTE = 2**30
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunOptions:
-    """How a study is executed; none of it changes a number, beyond a GPU's own rounding.
+    """The options of a run; none changes a number, beyond a GPU's own rounding.
 
     Attributes:
-        address: of a Ray cluster; None = this machine alone.
-        workers: packs trained at once on this machine; None = its cores.
-        gpus_a_worker: share of a GPU that a worker holds; 0 = train on the CPU, None = as fits.
-        pack_size: cells trained in one step; None = as measured. 1 = without packs.
-        tracking_uri: an MLflow server; None = a SQLite file in the results folder.
-        mirror: storage that holds a copy of the results folder; None = no copy.
-        retry_failed: train the ledger's failed cells again.
-        epoch_minutes: that an epoch may take before it counts as hung; 0 = any.
-        checkpoint_minutes: of training between two checkpoints; 0 = none are kept.
-        checkpoint_gigabytes: that the checkpoints of the study may take together.
-        grace_seconds: for packs that are nearly done when the run is told to stop; None = 30 after
-            Ctrl-C, 15 after SIGTERM.
-        give_up_after: so many cells that all fail alike at the start of a run end it; 0 = never.
+        address: Address of a Ray cluster; None = this machine alone.
+        workers: Number of packs trained at once on this machine; None = its cores.
+        gpus_a_worker: Share of a GPU that a worker holds; 0 = train on the CPU, None = as fits.
+        pack_size: Number of cells trained in one step; None = as measured. 1 = without packs.
+        tracking_uri: Address of an MLflow server; None = a SQLite file in the results folder.
+        mirror: Storage for a copy of the results folder; None = no copy.
+        retry_failed: Whether to train the ledger's failed cells again.
+        epoch_minutes: Minutes after which an epoch counts as hung; 0 = never.
+        checkpoint_minutes: Minutes of training between two checkpoints; 0 = none are kept.
+        checkpoint_gigabytes: Largest size of all checkpoints of the study together, in GiB.
+        grace_seconds: Seconds that packs which are nearly done get when the run is to stop; None =
+            30 after Ctrl-C, 15 after SIGTERM.
+        give_up_after: Number of cells that all fail alike at the start of a run and so end it; 0 =
+            never.
     """
 
     address: str | None = None
@@ -41,5 +42,5 @@ class RunOptions:
 
     @property
     def epoch_seconds(self) -> float | None:
-        """That an epoch may take; None = any."""
+        """Seconds after which an epoch counts as hung; None = never."""
         return self.epoch_minutes * MINUTE or None

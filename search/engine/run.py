@@ -1,4 +1,4 @@
-"""Run a study: plan + ledger -> Ray Tune -> ledger."""
+"""The run of a study: plan + ledger -> Ray Tune -> ledger."""
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -6,8 +6,8 @@ from pathlib import Path
 
 from msa_core.data.dataset import Dataset
 from msa_core.plugins import use_plugins
+from msa_core.training.outcomes import Status
 from reports.results import ResultsError
-from search.engine.dispatch import INTERRUPTED
 from search.engine.options import RunOptions
 from search.engine.tuner import Engine
 from search.ledger.ledger import Ledger
@@ -18,34 +18,34 @@ from search.results.folder import (
     Manifest,
     keep_plugins,
     keep_study,
+    measure_completion,
     read_manifest,
     select_cells,
-    standing_of,
     write_manifest,
 )
-from search.results.history import record_killed
-from search.results.shared_information import Estimation
-from search.results.unblinding_log import note_seen
+from search.results.history import RunEnd, record_killed
+from search.results.shared_information import InformationEstimation
+from search.results.unblinding_log import record_seen_plan
 from search.screen.progress import Progress
 from search.screen.run_log import RunLog
 from search.tracking import BackgroundTracking, local_store
-from spaces.plan.plan import Plan
+from spaces.plan.plan import Phase, Plan
 
-IN_A_HURRY = 10.0  # seconds for MLflow when somebody waits for the end; `triptych sync` does it
+IN_A_HURRY = 10.0  # seconds for MLflow after Ctrl-C; `triptych sync` does the rest
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunSummary:
-    """What a run did.
+    """The outcome of a run.
 
     Attributes:
-        trained: cells trained now.
-        cells: cells of the plan that are finished.
-        failed: those of them that failed.
-        untested: arms without a single complete confirm cell.
-        tracking_failure: why MLflow is behind the ledger; None if it is not.
+        trained: Number of cells trained by it.
+        cells: Number of the plan's cells that are finished.
+        failed: Number of those that failed.
+        untested: Names of arms without a single complete confirm cell.
+        tracking_failure: Error by which MLflow is behind the ledger; None if it is not.
         ended: why it ended before the study was finished: empty, or as in `search.engine.dispatch`.
-        why: the same, for a person.
+        why: The same as a sentence.
     """
 
     trained: int
@@ -69,13 +69,13 @@ def run_study(
     """Train every cell of the plan that the ledger does not hold.
 
     Args:
-        plan: what to train.
-        dataset: the plan's data.
-        folder: the results folder.
-        options: how.
-        progress: shows it.
-        log: watches it.
-        trainable: what runs on the workers; None = `search.engine.trainable.PackTrainable`.
+        plan: Plan of the study.
+        dataset: Data of the plan.
+        folder: Results folder.
+        options: Options of the run.
+        progress: Display of the run.
+        log: Record of the run; None = none is kept.
+        trainable: Class that runs on the workers; None = `search.engine.trainable.PackTrainable`.
 
     Raises:
         LedgerError: another driver holds the folder, or it cannot be written.
@@ -85,13 +85,13 @@ def run_study(
     use_plugins(plan.study.plugins)
     with Ledger(folder) as ledger:
         watcher = log or RunLog()
-        events = Events(folder, [progress.hear, watcher.hear])
-        _tell_of_the_past(ledger, progress)
+        events = Events(folder, [progress.on_event, watcher.on_event])
+        _report_previous_run(ledger, progress)
         keep_plugins(folder, plan.study.plugins)
         keep_study(folder, plan.study)
         manifest = manifest_for(plan, dataset, ledger, options)
         write_manifest(folder, manifest)
-        estimation = Estimation(folder, dataset, progress.say)
+        estimation = InformationEstimation(folder, dataset, progress.print_line)
         tracking = BackgroundTracking(manifest, folder)
         engine = Engine(
             plan,
@@ -101,7 +101,7 @@ def run_study(
             progress=progress,
             log=watcher,
             events=events,
-            notify=tracking.notify,
+            notify=tracking.notify_new_cells,
             trainable=trainable,
         )
         complete = False
@@ -109,23 +109,24 @@ def run_study(
         try:
             engine.train()
             complete = not engine.ended
-            patience = IN_A_HURRY if engine.ended == INTERRUPTED else None
+            patience = IN_A_HURRY if engine.ended == RunEnd.INTERRUPTED else None
             if complete and not manifest.finished:
                 manifest = replace(manifest, finished=True)
-                with suppress(OSError):  # a full disk; the next run says it
+                # On a full disk the study is finished all the same; the next run writes it.
+                with suppress(OSError):
                     write_manifest(folder, manifest)
             estimation.wait(patience)
         finally:
             tracking.close(complete, patience)
         cells = select_cells(manifest, ledger.records)
-        return _summary(manifest, cells, engine, tracking.failure)
+        return _make_summary(manifest, cells, engine, tracking.failure)
 
 
 def manifest_for(plan: Plan, dataset: Dataset, ledger: Ledger, options: RunOptions) -> Manifest:
-    """What the results folder of an open ledger is to remember of a plan.
+    """Make the manifest of a plan for the results folder of an open ledger.
 
-    Where it remembers another plan, which was finished, it is written down that its test metrics
-    were there to be seen before this one began.
+    Where the folder has the manifest of another plan, which was finished, the unblinding log notes
+    that its test metrics could be seen before this one began.
     """
     folder = ledger.folder
     uri = options.tracking_uri or local_store(folder)
@@ -134,29 +135,31 @@ def manifest_for(plan: Plan, dataset: Dataset, ledger: Ledger, options: RunOptio
         before = read_manifest(folder)
         if before.digest == manifest.digest:
             return replace(manifest, finished=before.finished)
-        if standing_of(before, ledger.records).complete:
-            note_seen(folder, before.size)
+        if measure_completion(before, ledger.records).complete:
+            record_seen_plan(folder, before.size)
     return manifest
 
 
-def _tell_of_the_past(ledger: Ledger, progress: Progress) -> None:
-    """What opening the ledger has found, and the record of a run that was killed."""
+def _report_previous_run(ledger: Ledger, progress: Progress) -> None:
+    """Report what opening the ledger has found, and record a run that was killed."""
     for line in (ledger.took_over, *ledger.quarantined):
         if line:
-            progress.say(line)
+            progress.print_line(line)
     if ledger.killed is not None:
         with suppress(OSError):  # a full disk
             record_killed(ledger.folder, ledger.killed)
 
 
-def _summary(
+def _make_summary(
     manifest: Manifest, cells: list[CellRecord], engine: Engine, failure: Exception | None
 ) -> RunSummary:
-    tested = {cell.arm for cell in cells if cell.phase == "confirm" and cell.status == "complete"}
+    tested = {
+        cell.arm for cell in cells if cell.phase == Phase.CONFIRM and cell.status == Status.COMPLETE
+    }
     return RunSummary(
         trained=engine.trained,
         cells=len(cells),
-        failed=sum(cell.status == "failed" for cell in cells),
+        failed=sum(cell.status == Status.FAILED for cell in cells),
         untested=tuple(arm for arm in manifest.facts.arms if arm not in tested),
         tracking_failure=failure,
         ended=engine.ended,

@@ -11,16 +11,17 @@ from pathlib import Path
 from threading import Thread
 
 from search.engine.loopback import on_loopback
-from search.engine.nodes import Resources, choose, cluster_resources, ray_nodes
+from search.engine.nodes import Resources, choose_resources, cluster_resources, ray_nodes
 from search.errors import REFUSED_TOKEN, RunError
 from search.redaction import without_secrets
 
 # Read by Ray when it is imported or started.
 RAY_ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the ledger and MLflow keep the results
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is ours: it stops the run gently
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # the run stops gently on Ctrl-C
     "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # nothing is ever restored from Tune's snapshots
-    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # a failure is ours to tell
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # `WorkerWatch` reports it, in one line
+    # Else Ray hides the GPUs from a worker that holds none, and warns that this will change.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
     "RAY_AIR_NEW_OUTPUT": "0",  # the new output prints a banner even at verbose=0
@@ -29,13 +30,13 @@ RAY_ENVIRONMENT = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Session:
-    """The workers that a running Ray has room for.
+class RaySession:
+    """A running Ray, and the workers that it has room for.
 
     Attributes:
-        resources: what a worker gets, and how many there are.
-        nodes: that are alive.
-        logs: folder of the workers' logs on this machine; None = unknown.
+        resources: Resources of a worker, and the number of workers.
+        nodes: Number of nodes that are alive.
+        logs: Folder of the workers' logs on this machine; None = unknown.
     """
 
     resources: Resources
@@ -46,13 +47,13 @@ class Session:
 @contextmanager
 def ray_session(
     address: str | None, workers: int | None, gpus_a_worker: float | None
-) -> Iterator[Session]:
+) -> Iterator[RaySession]:
     """Start Ray on this machine, or connect to a cluster; end with it.
 
     Args:
-        address: of a cluster; None = this machine alone.
-        workers: packs at once; None = as many as there is room for.
-        gpus_a_worker: share of a GPU for each; None = as fits what is there.
+        address: Address of a cluster; None = this machine alone.
+        workers: Number of packs at once; None = as many as there is room for.
+        gpus_a_worker: Share of a GPU per worker; None = as fits what is there.
 
     Raises:
         RunError: Ray could not start, or has no room for a worker.
@@ -63,7 +64,7 @@ def ray_session(
             warnings.simplefilter("ignore")
             import ray
 
-        # A lost worker is ours to tell, in one line; Tune would print its traceback.
+        # `WorkerWatch` reports a lost worker in one line; Tune would print its traceback.
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
         # A second of imports, done while Ray's processes come up.
         torch_too = Thread(
@@ -80,15 +81,15 @@ def ray_session(
                 logging_level=logging.ERROR,
             )
         except Exception as error:
-            raise RunError(_why(error, address)) from error
+            raise RunError(_start_error(error, address)) from error
         finally:
             torch_too.join()
     try:
         nodes = ray_nodes()
-        yield Session(
+        yield RaySession(
             resources=cluster_resources(workers, gpus_a_worker)
             if address
-            else choose(nodes, workers=workers, gpus_a_worker=gpus_a_worker),
+            else choose_resources(nodes, workers=workers, gpus_a_worker=gpus_a_worker),
             nodes=sum(node.alive for node in nodes),
             logs=_logs_here(),
         )
@@ -96,8 +97,8 @@ def ray_session(
         ray.shutdown()
 
 
-def _why(error: Exception, address: str | None) -> str:
-    """Ray's own words, unless it was the token; of that only the cause's text tells."""
+def _start_error(error: Exception, address: str | None) -> str:
+    """Return the message of Ray's error; a refused token shows in the cause's text alone."""
     if address and "InvalidAuthToken" in str(error.__cause__ or error):
         return REFUSED_TOKEN.format(address=address)
     return f"Ray could not start: {without_secrets(str(error))}"

@@ -1,4 +1,4 @@
-"""How a run is stopped from outside: Ctrl-C and SIGTERM, once gently and twice at once."""
+"""Stopping a run from outside, by Ctrl-C or SIGTERM: the first gently, the second at once."""
 
 import signal
 import threading
@@ -15,28 +15,28 @@ AGAIN = {
 }
 
 
-class Stop:
-    """Whether somebody asked the run to stop."""
+class StopRequest:
+    """The request to stop a run; true once there was one."""
 
     def __init__(
         self, say: Callable[[str], None] = lambda message: None, grace_seconds: float | None = None
     ) -> None:
-        """Nobody has.
+        """Start without a request.
 
         Args:
-            say: tells a person that it was heard.
-            grace_seconds: for packs that are nearly done; None = as `GRACE_SECONDS`.
+            say: Function that prints a line when a request comes.
+            grace_seconds: Seconds that nearly finished packs get; None = as `GRACE_SECONDS`.
         """
         self._say = say
         self._grace_seconds = grace_seconds
-        self.reason = ""  # what asked, empty if nothing did
+        self.reason = ""  # name of the signal; empty while there was none
         self.until = float("inf")  # `time.monotonic()` after which nothing is waited for
 
     def __bool__(self) -> bool:
         return bool(self.reason)
 
-    def ask(self, number: int, frame: FrameType | None = None) -> None:
-        """A signal came.
+    def handle_signal(self, number: int, frame: FrameType | None = None) -> None:
+        """Take a signal as a request to stop.
 
         Raises:
             KeyboardInterrupt: it was not the first.
@@ -55,9 +55,9 @@ class Stop:
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
-        """Listen to Ctrl-C and SIGTERM, as far as this thread may."""
+        """Handle Ctrl-C and SIGTERM inside, if this is the main thread."""
         before = {number: signal.getsignal(number) for number in NAMES}
-        self.listen()
+        self.install_handlers()
         try:
             yield
         finally:
@@ -65,8 +65,9 @@ class Stop:
                 for number, handler in before.items():
                     signal.signal(number, handler)
 
-    def listen(self) -> None:
-        """Listen again: Ray puts a handler of its own in place when it starts."""
+    def install_handlers(self) -> None:
+        """Install the handlers; once more after Ray has started, which installs its own."""
+        # Python lets no other thread set handlers.
         if threading.current_thread() is threading.main_thread():
             for number in NAMES:
-                signal.signal(number, self.ask)
+                signal.signal(number, self.handle_signal)

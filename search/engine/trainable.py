@@ -1,4 +1,4 @@
-"""What Ray Tune runs on a worker: one process, with the data opened, trains pack after pack."""
+"""The actor of a worker: one process, with the data open, that trains pack after pack."""
 
 import math
 import time
@@ -10,34 +10,36 @@ import torch
 from ray.tune import Trainable
 
 from msa_core.plugins import PluginError, use_plugins
-from msa_core.training.failures import EXCEPTION
+from msa_core.training.outcomes import FailureKind
 from search.schedule.brackets import EPOCH, VALUE
 from search.schedule.pack import Pack
-from search.worker.last_lines import forget, listen
+from search.worker.last_lines import clear_recorded, start_recording
 from search.worker.pack_work import CELLS, PackWork, failed_cells
 from search.worker.worker import Worker
 
-RESTING = "resting"  # a result of a worker that waits for others: Tune would end it otherwise
-REST_SECONDS = 10.0  # after these it makes room, should a trial with a pack wait for its core
-REPORT_SECONDS = 5.0  # of training, after which a worker says how far it is
+IDLE = "idle"  # key of an idle worker's results
+IDLE_LIMIT_SECONDS = (
+    10.0  # then the trial ends: on another node one with a pack may wait for its core
+)
+REPORT_SECONDS = 5.0  # of training between two results of a worker
 
 
 class PackTrainable(Trainable):  # type: ignore[misc]  # Ray ships no types for it
-    """One trial = one pack. The actor, with the data opened, serves one trial after another.
+    """A trainable of which one trial trains one pack; its actor serves trial after trial.
 
-    A trial without a pack keeps the actor while there is nothing to train.
+    A trial without a pack is idle: it keeps the actor while there is nothing to train.
     """
 
     def setup(self, config: dict[str, Any], worker: Worker | None = None) -> None:
-        """Called once a worker process.
+        """Prepare a worker process, once.
 
         Args:
-            config: holds the first pack.
-            worker: its data is shared through Ray's object store, not copied.
+            config: Configuration of the first trial, with its pack.
+            worker: Data and limits of the worker, shared through Ray's object store, not copied.
         """
-        # One thread a process and one process a core beats threads inside a step by far.
+        # One thread per process and one process per core beats threads inside a step by far.
         torch.set_num_threads(1)
-        listen()
+        start_recording()
         self.worker = worker
         self.refusal = ""
         try:
@@ -50,39 +52,39 @@ class PackTrainable(Trainable):  # type: ignore[misc]  # Ray ships no types for 
         """Take the next pack without a new process."""
         self.pack: Pack | None = new_config["pack"]
         self.checkpoints = new_config.get("resume")
-        self.nap_seconds: float = new_config.get("nap_seconds", 0.0)
-        self.rested = 0.0
-        self.leaving = False
+        self.idle_seconds: float = new_config.get("idle_seconds", 0.0)
+        self.idled = 0.0
+        self.stopping = False
         self.work: PackWork | None = None
         return True
 
-    def leave(self) -> None:
-        """Called by the driver when the run stops: the next result is the last one."""
-        self.leaving = True
+    def stop_early(self) -> None:
+        """Make the next result the last one; the driver calls it when the run stops."""
+        self.stopping = True
 
     def step(self) -> dict[str, Any]:
-        """Train the pack for some seconds and say how far it is. Without a pack rest a bit."""
+        """Train the pack for some seconds and report; without a pack sleep a moment."""
         assert self.worker is not None
         if self.pack is None:
-            time.sleep(self.nap_seconds)
-            self.rested += self.nap_seconds
-            return {RESTING: True, "done": self.leaving or self.rested >= REST_SECONDS}
+            time.sleep(self.idle_seconds)
+            self.idled += self.idle_seconds
+            return {IDLE: True, "done": self.stopping or self.idled >= IDLE_LIMIT_SECONDS}
         if self.refusal:
-            cells = failed_cells(self.pack, EXCEPTION, self.refusal)
-            told = [asdict(cell) for cell in cells]
-            return {"done": True, EPOCH: 0, VALUE: math.inf, CELLS: told}
+            cells = failed_cells(self.pack, FailureKind.EXCEPTION, self.refusal)
+            failed = [asdict(cell) for cell in cells]
+            return {"done": True, EPOCH: 0, VALUE: math.inf, CELLS: failed}
         if self.work is None:
             resume = ray.get(self.checkpoints[0]) if self.checkpoints else None
-            self.work = self.begin(self.pack, self.worker, resume)
-        return self.work.leave() if self.leaving else self.work.step(REPORT_SECONDS)
+            self.work = self.start_work(self.pack, self.worker, resume)
+        return self.work.stop_early() if self.stopping else self.work.step(REPORT_SECONDS)
 
-    def begin(self, pack: Pack, worker: Worker, resume: dict[str, bytes] | None) -> PackWork:
-        """The work on a pack."""
-        forget()
+    def start_work(self, pack: Pack, worker: Worker, resume: dict[str, bytes] | None) -> PackWork:
+        """Start the work on a pack."""
+        clear_recorded()
         return PackWork(pack, worker, resume)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Nothing: what is finished is in the ledger, and checkpoints go the same way."""
+        """Do nothing: finished cells and checkpoints go to the driver with the results."""
 
     def load_checkpoint(self, checkpoint: Any) -> None:
-        """Nothing."""
+        """Do nothing: there are no checkpoints of Tune."""

@@ -1,4 +1,4 @@
-"""The engine of a run: everything that a Tuner needs, put together and let go."""
+"""The engine of a run: everything that a `Tuner` of Ray needs, put together and run."""
 
 import tempfile
 import time
@@ -6,34 +6,35 @@ from pathlib import Path
 from typing import Any
 
 from msa_core.data.dataset import Dataset
+from msa_core.training.outcomes import Status
 from search.engine.dispatch import Dispatch
-from search.engine.durable import Keeper
+from search.engine.durable import DurableWriter
 from search.engine.options import GIGABYTE, MINUTE, RunOptions
-from search.engine.session import Session, ray_session
-from search.engine.stopping import Stop
-from search.errors import GOES_ON, RunError
+from search.engine.session import RaySession, ray_session
+from search.engine.stopping import StopRequest
+from search.errors import RESUME_NOTE, RunError
 from search.ledger.ledger import Ledger
 from search.ledger.record import CellRecord
 from search.provenance import code_version
 from search.results.checkpoints import Checkpoints
 from search.results.events import Events
-from search.results.history import read_runs
+from search.results.history import RunEnd, read_runs
 from search.schedule.failures import FirstFailures
-from search.schedule.optuna_journal import Journal, is_behind
+from search.schedule.optuna_journal import OptunaJournal, is_behind
 from search.schedule.pack_sizes import PackSizes
 from search.schedule.schedule import Schedule
-from search.schedule.study_limit import Ceiling
+from search.schedule.study_limit import StudyLimit
 from search.screen.progress import Progress
 from search.screen.run_log import RunLog
 from spaces.plan.plan import Plan
 
 
 class Engine:
-    """Trains what a ledger does not hold of a plan.
+    """The training of what a ledger lacks of a plan.
 
     Attributes:
-        trained: cells trained so far.
-        ended, why: as in `Dispatch`; empty unless the run ended before the study.
+        trained: Number of cells trained so far.
+        ended, why: Reasons as in `Dispatch`; empty unless the run ended before the study.
     """
 
     def __init__(
@@ -52,15 +53,15 @@ class Engine:
         """Put a run together.
 
         Args:
-            plan: what to train.
-            dataset: the plan's data.
-            ledger: open.
-            options: how.
-            progress: shows it.
-            log: watches it.
-            events: what happens.
-            notify: called when there are new cells in the ledger.
-            trainable: what runs on the workers; None = `search.engine.trainable.PackTrainable`.
+            plan: Plan of the study.
+            dataset: Data of the plan.
+            ledger: Open ledger.
+            options: Options of the run.
+            progress: Display of the run.
+            log: Record of the run.
+            events: Log of events.
+            notify: Function that is called when there are new cells in the ledger.
+            trainable: Class that runs on the workers; None = `PackTrainable`.
         """
         self._plan, self._dataset, self._ledger, self._options = plan, dataset, ledger, options
         self._progress, self._log, self._events = progress, log, events
@@ -82,7 +83,7 @@ class Engine:
         kept = [
             record
             for record in self._ledger.records.values()
-            if not (options.retry_failed and record.status == "failed")
+            if not (options.retry_failed and record.status == Status.FAILED)
         ]
         sizes = PackSizes(
             self._ledger.pack_sizes,
@@ -90,43 +91,45 @@ class Engine:
             fixed=options.pack_size,
         )
         schedule = Schedule(self._plan, kept, sizes)
-        if schedule.finished:
+        if schedule.is_finished:
             if is_behind(self._ledger.folder):
-                Journal(self._ledger.folder, schedule).close()
+                OptunaJournal(self._ledger.folder, schedule).close()
             return
-        self._journal = Journal(self._ledger.folder, schedule)
+        self._journal = OptunaJournal(self._ledger.folder, schedule)
         began = time.monotonic()
-        stop = Stop(self._progress.say, options.grace_seconds)
+        stop = StopRequest(self._progress.print_line, options.grace_seconds)
         with stop.on_signals():
-            self._events.tell("run started", study=self._plan.study.name, cells_done=len(kept))
-            self._progress.say("starting Ray")
+            self._events.emit("run started", study=self._plan.study.name, cells_done=len(kept))
+            self._progress.print_line("starting Ray")
             with ray_session(options.address, options.workers, options.gpus_a_worker) as session:
-                stop.listen()
-                sizes.use(session.resources.device)
-                dispatch = self._dispatch(schedule, session, stop)
+                stop.install_handlers()
+                sizes.use_device(session.resources.device)
+                dispatch = self._make_dispatch(schedule, session, stop)
                 try:
-                    self._fit(dispatch, session, sizes)
+                    self._run_tuner(dispatch, session, sizes)
                 finally:
                     self._progress.stop()
                     self._journal.close()
-        if not schedule.finished:  # it may have come to its end within the grace
+        if not schedule.is_finished:  # it may have come to its end within the grace
             self.ended, self.why = dispatch.ended, dispatch.why
-        self._events.tell(
+        self._events.emit(
             "run ended",
-            ended=self.ended or "complete",
+            ended=self.ended or RunEnd.COMPLETE,
             trained=self.trained,
             failed=self._failed,
             seconds=round(time.monotonic() - began, 1),
         )
-        if not schedule.finished and not dispatch.ended:
-            raise RunError(f"Ray ended before the study did; {GOES_ON}")
+        if not schedule.is_finished and not dispatch.ended:
+            raise RunError(f"Ray ended before the study did; {RESUME_NOTE}")
 
-    def _dispatch(self, schedule: Schedule, session: Session, stop: Stop) -> Dispatch:
-        """What is handed out in this run, and who hears of what comes back."""
+    def _make_dispatch(
+        self, schedule: Schedule, session: RaySession, stop: StopRequest
+    ) -> Dispatch:
+        """Make the dispatch of this run, with its limits, checkpoints and listeners."""
         options = self._options
         workers = session.resources.workers
         self._log.workers = workers
-        ceiling = Ceiling(
+        ceiling = StudyLimit(
             self._plan.study.budget,
             sum(run.wall_seconds for run in read_runs(self._ledger.folder)),
             self._ledger.records.values(),
@@ -136,42 +139,42 @@ class Engine:
             checkpoints = Checkpoints(
                 self._ledger.folder, int(options.checkpoint_gigabytes * GIGABYTE)
             )
-            checkpoints.sweep(self._ledger.records)
-        flights = self._log.flights
-        self._progress.start(schedule, flights, workers, self._ledger.folder)
-        self._events.tell(
+            checkpoints.clean_up(self._ledger.records)
+        in_flight = self._log.flights
+        self._progress.start(schedule, in_flight, workers, self._ledger.folder)
+        self._events.emit(
             "ray ready",
             nodes=session.nodes,
             workers=workers,
             device=session.resources.device,
-            resources=session.resources.sentence(),
+            resources=session.resources.describe(),
         )
         return Dispatch(
             schedule=schedule,
-            keep=Keeper(self._ledger, self._events, stop),
-            announce=self._announce,
+            write_cells=DurableWriter(self._ledger, self._events, stop),
+            announce=self._announce_cells,
             workers=workers,
-            ceiling=ceiling,
+            study_limit=ceiling,
             stop=stop,
-            first=FirstFailures(options.give_up_after),
+            first_failures=FirstFailures(options.give_up_after),
             checkpoints=checkpoints,
             events=self._events,
-            flights=flights,
+            in_flight=in_flight,
         )
 
-    def _announce(self, records: list[CellRecord]) -> None:
+    def _announce_cells(self, records: list[CellRecord]) -> None:
         self.trained += len(records)
-        self._failed += sum(record.status == "failed" for record in records)
-        self._log.take_in(records)
+        self._failed += sum(record.status == Status.FAILED for record in records)
+        self._log.add_cells(records)
         self._progress.update(records)
-        self._journal.take_in(records)
+        self._journal.add_cells(records)
         self._notify()
 
-    def _worker(self, session: Session, sizes: PackSizes) -> Any:
+    def _make_worker(self, session: RaySession, sizes: PackSizes) -> Any:
         from search.worker.worker import Worker
 
         options = self._options
-        worker = Worker.of(
+        worker = Worker.for_dataset(
             self._dataset,
             device=sizes.device,
             gpu_share=session.resources.gpus_a_worker,
@@ -181,43 +184,43 @@ class Engine:
             epoch_seconds=options.epoch_seconds,
             checkpoint_seconds=options.checkpoint_minutes * MINUTE or float("inf"),
         )
-        worker.warm(self._plan)
+        worker.warm_features(self._plan)
         return worker
 
-    def _fit(self, dispatch: Dispatch, session: Session, sizes: PackSizes) -> None:
-        """One `Tuner.fit` over the whole study."""
+    def _run_tuner(self, dispatch: Dispatch, session: RaySession, sizes: PackSizes) -> None:
+        """Train the whole study by one `Tuner.fit`."""
         from ray.exceptions import RayError
         from ray.tune import TuneError
 
         from search.engine.ray_patches import repair_tune
         from search.engine.searcher import PackSearcher
-        from search.engine.watch import Watch
+        from search.engine.watch import WorkerWatch
 
         repair_tune()
         searcher = PackSearcher(dispatch)
-        watch = Watch(
+        watch = WorkerWatch(
             searcher,
             epoch_seconds=self._options.epoch_seconds,
-            look=self._progress.look,
+            poll=self._progress.refresh,
             logs=session.logs,
         )
-        worker = self._worker(session, sizes)
+        worker = self._make_worker(session, sizes)
         with tempfile.TemporaryDirectory(prefix="triptych-") as scratch:
             try:
-                self._tuner(searcher, watch, worker, session, Path(scratch)).fit()
+                self._make_tuner(searcher, watch, worker, session, Path(scratch)).fit()
             except (RayError, TuneError) as error:
                 reason = str(error).strip().splitlines()[0]
-                raise RunError(f"Ray stopped ({reason}); {GOES_ON}") from error
+                raise RunError(f"Ray stopped ({reason}); {RESUME_NOTE}") from error
         if searcher.failure is not None:
             raise searcher.failure
 
-    def _tuner(
-        self, searcher: Any, watch: Any, worker: Any, session: Session, scratch: Path
+    def _make_tuner(
+        self, searcher: Any, watch: Any, worker: Any, session: RaySession, scratch: Path
     ) -> Any:
         from ray import tune
 
         from search.engine.asha import ArmsAsha
-        from search.engine.searcher import EndOfRest
+        from search.engine.searcher import IdleStopper
         from search.engine.trainable import PackTrainable
 
         trainable = tune.with_parameters(self._trainable or PackTrainable, worker=worker)
@@ -235,9 +238,9 @@ class Engine:
                 name="study",
                 storage_path=str(scratch),
                 verbose=0,
-                stop=EndOfRest(searcher.dispatch),
+                stop=IdleStopper(searcher.dispatch),
                 callbacks=[watch],
-                # What is lost is handed out again by `Dispatch`, perhaps in parts.
+                # What is lost is requeued by `Dispatch`, perhaps in parts.
                 failure_config=tune.FailureConfig(max_failures=0),
                 checkpoint_config=tune.CheckpointConfig(
                     checkpoint_at_end=False, checkpoint_frequency=0

@@ -1,1 +1,1 @@
-"""What a study will take: known before it is run, from its ledger or from a little of it."""
+"""Estimates of what a study will take, from its ledger or from micro-runs."""

@@ -1,4 +1,4 @@
-"""How long packs of known cost take on some workers, and a guess at what a configuration costs.
+"""Simulation of packs of known cost on some workers, and a guess at a configuration's cost.
 
 Pure functions; no torch.
 """
@@ -9,76 +9,73 @@ from dataclasses import dataclass, replace
 
 from msa_core.config.alignment import aligned_pairs
 from msa_core.config.fields import used_modalities
-from msa_core.config.kinds import chosen
+from msa_core.config.kinds import chosen_kinds, declared_cost
 from msa_core.config.rules import fused_entries
 from msa_core.config.schema import Config
 
-# Milliseconds of a step and member in a pack of 30, measured on MOSI's means (32 utterances a
-# step, d = 32, one core): what each kind adds to a model of means and a concatenation. They serve
-# to compare arms with each other, no more.
+# Milliseconds per step and member in a pack of 30, measured on MOSI's means (32 utterances per
+# step, d = 32, one core). What each kind adds to a model of means and a concatenation stands
+# beside its options (`cost`). They serve to compare arms with each other, no more.
 _STEP = 0.05
 _MODALITY = 0.09
-_PAIR = 0.1
-_ENCODERS = {"mean_mlp": 0.0, "lstm": 0.6, "gru": 0.6, "conv": 0.2, "transformer": 0.7}
-_FUSIONS = {"lmf": 0.05, "gated": 0.05, "misa": 1.0, "mult": 4.0, "reorg_sum": 1.0}
-_UNIMODAL = {"fixed": 0.1, "ulgm": 0.4}
-_CONTRASTS = {"rbc": 4.4, "anchor": 0.2, "bound": 0.5}
-_CONTRAST = 0.35
-_PROCEDURES = {"mla": 1.7, "two_stage": 1.3, "stream": 0.5}
+_UNIMODAL = {"none": 0.0, "fixed": 0.1, "ulgm": 0.4}
 _FLOPS_A_MS = 1.5e7
 
 
-def proxy(config: Config) -> float:
-    """How much a member's epoch costs, in a unit that only compares arms of one study."""
+def relative_cost(config: Config) -> float:
+    """Guess the cost of a member's epoch, in a unit that only compares arms of one study."""
     used = used_modalities(config)
     width, common = config.model.fusion.width, config.model.projection.width
-    cost = _STEP + _MODALITY * len(used) + _PAIR * len(aligned_pairs(config))
-    cost += sum(_ENCODERS.get(getattr(config.model, name).encoder, 0.5) for name in used)
-    cost += _FUSIONS.get(config.model.fusion.kind, 0.0)
-    cost += _UNIMODAL.get(config.loss.unimodal.kind, 0.0)
-    cost += sum(_CONTRASTS.get(kind, _CONTRAST) for kind in chosen(config, "contrast"))
+    cost = _STEP + _MODALITY * len(used)
+    pairs = [getattr(config.loss.alignment, pair) for pair in aligned_pairs(config)]
+    cost += sum(declared_cost("alignment", pair.measure) for pair in pairs)
+    cost += sum(declared_cost("encoder", getattr(config.model, name).encoder) for name in used)
+    cost += declared_cost("fusion", config.model.fusion.kind)
+    cost += _UNIMODAL[config.loss.unimodal.kind]
+    cost += sum(declared_cost("contrast", kind) for kind in chosen_kinds(config, "contrast"))
     weights = fused_entries(config) * width
     weights += sum(getattr(config.model, name).width * common for name in used)
     flops = 6.0 * weights * min(config.train.batch_size, 4096)
     cost += flops / _FLOPS_A_MS
-    procedure = _PROCEDURES.get(config.procedure.kind, 1.0)
+    procedure = declared_cost("procedure", config.procedure.kind)
     return float(cost * procedure * 32 / config.train.batch_size)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CellCost:
-    """Seconds of a pack: `fixed` for the pack, and the others for each cell of it.
+    """The cost of a pack: `fixed` once, and the others for each cell of it, in seconds.
 
     Attributes:
-        fixed, each: of training; what the cells' `seconds` will add up to.
-        extra: beside it.
+        fixed, each: Time of training; the cells' `seconds` will add up to it.
+        extra: Time beside training.
     """
 
     fixed: float = 0.0
     each: float = 0.0
     extra: float = 0.0
 
-    def training(self, cells: int) -> float:
-        """Device-seconds of a pack."""
+    def training_seconds(self, cells: int) -> float:
+        """Return the device-seconds of a pack."""
         return self.fixed + self.each * cells
 
-    def scaled(self, factor: float) -> "CellCost":
-        """Where training takes some share of it, or longer."""
+    def scale_training(self, factor: float) -> "CellCost":
+        """Return the cost with its training scaled by a factor."""
         return replace(self, fixed=self.fixed * factor, each=self.each * factor)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ArmWork:
-    """What is left of an arm, and what it costs.
+    """The remaining work of an arm, and its cost.
 
     Attributes:
-        tune: missing tuning cells of each generation; one begins when all before it are over.
-        confirm: missing confirm cells.
-        pack: most cells of a pack.
-        whole: cells of a candidate, or of a bracket: a pack holds some of these as far as possible.
-        entire: whether a pack holds one of them, whatever a worker's share would be.
-        measuring: seconds of measuring the size of packs, once.
-        after: place of the arm that must be tuned before this one is confirmed; None = itself.
+        tune: Missing tuning cells of each generation; one begins when all before it are over.
+        confirm: Missing confirm cells.
+        pack: Most cells of a pack.
+        group_cells: Cells of a candidate or of a bracket; a pack holds whole groups if possible.
+        whole_groups: Whether a pack is one group, whatever a worker's share would be.
+        measuring: Time of measuring the size of packs, once, in seconds.
+        tuned_after: Index of the arm that must be tuned before this one is confirmed; None =
+            itself.
     """
 
     tune: Sequence[int]
@@ -86,20 +83,20 @@ class ArmWork:
     tune_cost: CellCost
     confirm_cost: CellCost
     pack: int
-    whole: int = 1
-    entire: bool = False
+    group_cells: int = 1
+    whole_groups: bool = False
     measuring: float = 0.0
-    after: int | None = None
+    tuned_after: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Course:
-    """How a run would go.
+class SimulatedRun:
+    """The outcome of a simulated run.
 
     Attributes:
-        wall_seconds: from the first pack to the end of the last.
-        device_seconds: of training, by the arms' places.
-        packs: handed out.
+        wall_seconds: Time from the first pack to the end of the last.
+        device_seconds: Time of training of each arm, in the order of the plan.
+        packs: Number of packs.
     """
 
     wall_seconds: float
@@ -107,88 +104,92 @@ class Course:
     packs: int
 
 
-class _Arm:
-    """An arm on its way through a course."""
+class _ArmProgress:
+    """The progress of an arm through a simulated run."""
 
     def __init__(self, work: ArmWork) -> None:
         self.work = work
         self.generations = [cells for cells in work.tune if cells]
         self.confirm = work.confirm
-        self.flying = 0  # packs of its tuning
+        self.in_flight = 0  # packs of its tuning
         self.measured = not work.measuring
 
     @property
     def tuned(self) -> bool:
-        return not self.generations and not self.flying
+        return not self.generations and not self.in_flight
 
-    def waiting(self, ready: bool) -> int:
+    def waiting_cells(self, ready: bool) -> int:
         if self.generations:
             return self.generations[0]
         return self.confirm if ready else 0
 
-    def take(self, fair: int) -> tuple[int, bool]:
-        """Cells of the next pack, and whether they are of the tuning."""
+    def take_pack(self, fair: int) -> tuple[int, bool]:
+        """Take the next pack; return its cells, and whether they are of the tuning."""
         work = self.work
         if not self.generations:
             cells = max(1, min(self.confirm, work.pack, fair))
             self.confirm -= cells
             return cells, False
         waiting = self.generations[0]
-        cells = min(waiting, work.whole) if work.entire else max(1, min(waiting, work.pack, fair))
-        if cells > work.whole:
-            cells -= cells % work.whole
+        most = work.group_cells if work.whole_groups else max(1, min(work.pack, fair))
+        cells = min(waiting, most)
+        if cells > work.group_cells:
+            cells -= cells % work.group_cells
         self.generations[0] -= cells
-        self.flying += 1
+        self.in_flight += 1
         return cells, True
 
-    def land(self) -> None:
-        """A pack of the tuning is over; the next generation begins once none is on its way."""
-        self.flying -= 1
-        if not self.flying and self.generations and not self.generations[0]:
+    def finish_pack(self) -> None:
+        """End a pack of the tuning; the next generation begins once none is in flight."""
+        self.in_flight -= 1
+        if not self.in_flight and self.generations and not self.generations[0]:
             self.generations.pop(0)
 
 
-def course(arms: Sequence[ArmWork], workers: int, gap: float = 0.0) -> Course:
-    """Let workers take packs as `search.schedule.schedule` hands them out, arms in turn.
+def simulate_run(arms: Sequence[ArmWork], workers: int, gap: float = 0.0) -> SimulatedRun:
+    """Simulate workers that take packs as `search.schedule.schedule` assigns them, arms in turn.
 
     Args:
-        arms: in the order of the plan.
-        workers: packs at once.
-        gap: seconds between two packs of a worker.
+        arms: Work of the arms, in the order of the plan.
+        workers: Number of packs at once.
+        gap: Time between two packs of a worker, in seconds.
     """
-    states = [_Arm(arm) for arm in arms]
+    states = [_ArmProgress(arm) for arm in arms]
     device = [0.0] * len(arms)
-    flying: list[tuple[float, int, bool]] = []  # until when, which arm, whether it is tuning
+    in_flight: list[tuple[float, int, bool]] = []  # end, index of the arm, whether it is tuning
     clock, turn, packs = 0.0, 0, 0
     while True:
-        while len(flying) < workers:
+        while len(in_flight) < workers:
             waiting = [
-                state.waiting(
-                    state.tuned and (state.work.after is None or states[state.work.after].tuned)
+                state.waiting_cells(
+                    state.tuned
+                    and (state.work.tuned_after is None or states[state.work.tuned_after].tuned)
                 )
                 for state in states
             ]
             if not any(waiting):
                 break
-            fair = -(-sum(waiting) // (workers - len(flying)))
-            place = next(
+            # Every free worker gets a share, rounded up, as in the run itself.
+            fair = -(-sum(waiting) // (workers - len(in_flight)))
+            index = next(
                 (turn + step) % len(states)
                 for step in range(len(states))
                 if waiting[(turn + step) % len(states)]
             )
-            turn = place + 1
-            state = states[place]
-            cells, tuning = state.take(fair)
+            turn = index + 1
+            state = states[index]
+            cells, tuning = state.take_pack(fair)
             cost = state.work.tune_cost if tuning else state.work.confirm_cost
-            device[place] += cost.training(cells)
-            seconds = cost.training(cells) + cost.extra * cells + gap
+            device[index] += cost.training_seconds(cells)
+            seconds = cost.training_seconds(cells) + cost.extra * cells + gap
+            # Of two cells or fewer the run does not measure which size of pack is fastest.
             if not state.measured and cells >= 3:
                 seconds += state.work.measuring
                 state.measured = True
             packs += 1
-            heapq.heappush(flying, (clock + seconds, place, tuning))
-        if not flying:
-            return Course(wall_seconds=clock, device_seconds=device, packs=packs)
-        clock, place, tuning = heapq.heappop(flying)
+            heapq.heappush(in_flight, (clock + seconds, index, tuning))
+        if not in_flight:
+            return SimulatedRun(wall_seconds=clock, device_seconds=device, packs=packs)
+        clock, index, tuning = heapq.heappop(in_flight)
         if tuning:
-            states[place].land()
+            states[index].finish_pack()

@@ -1,14 +1,14 @@
-"""What a study will take: device-hours, wall time, disk and MLflow rows, before any of it is spent.
+"""The estimate of a run: device-hours, wall time, disk and MLflow rows, before any is spent.
 
-A pure function of what is left of the plan and of what was measured: in micro-runs
-(`probe`), or by the cells of the ledger. `estimating` makes those measurements.
+A pure function of what is left of the plan and of what was measured: in micro-runs (`probe`), or
+by the cells of the ledger. `measure` makes those measurements.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from search.estimates.arm_cost import ArmCost
-from search.estimates.cost import ArmWork, CellCost, Course, course
+from search.estimates.cost import ArmWork, CellCost, SimulatedRun, simulate_run
 from search.estimates.remaining import Remaining
 from search.schedule.pack_sizes import UNMEASURED
 from spaces.plan.plan import Plan
@@ -16,7 +16,7 @@ from spaces.plan.plan import Plan
 # Seconds on two cores of 2.6 GHz (AMD Zen 4) with nothing else to do, fitted to four studies of 110
 # to 560 cells; `Machine.slowness` scales them to another machine.
 TO_FIRST_PACK = 6.5  # imports, Ray, Tune
-WORKER_START = 1.5  # from the first pack handed out until its worker trains
+WORKER_START = 1.5  # from the first pack assigned until its worker trains
 END = 1.2  # the last results, Ray's end, the end of the process
 REPORT = 1.5
 REPORT_AN_ARM = 0.2
@@ -27,20 +27,21 @@ NOTHING_TO_TRAIN = 6.0  # a run that only writes its report again
 ROW_BYTES = 280
 STORE_BYTES = 600_000
 ARTIFACT_BYTES = 8_000
-TAGS = 13
-CURVES = 2
+TAGS = 13  # of a cell's run in MLflow
+CURVES = 2  # of a cell's run: training loss, and the study's metric on validation
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Machine:
-    """Where a study is to run.
+    """The machine that a study is to run on.
 
     Attributes:
-        workers: packs at once.
-        cores: of this machine, where the workers are on it; None = they are elsewhere.
-        slowness: how much longer a process takes to start than where the constants were measured.
-        busy: how much longer all takes because the machine does other things now; 1 = nothing else.
-        startup: seconds until the first pack, as earlier runs of the folder took; None = unknown.
+        workers: Number of packs at once.
+        cores: Cores of this machine, where the workers are on it; None = they are elsewhere.
+        slowness: Factor by which a process starts slower than where the constants were measured.
+        busy: Factor by which all takes longer because of other programs; 1 = there are none.
+        startup: Time until the first pack in earlier runs of the folder, in seconds; None =
+            unknown.
     """
 
     workers: int
@@ -51,27 +52,30 @@ class Machine:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Estimate:
-    """What a run of a study will take.
+class RunEstimate:
+    """The estimate of what a run of a study will take.
 
     Attributes:
-        plan: identity of the plan and of what is left of it (`remaining.identity`).
+        plan: Identity of the plan and of what is left of it (`remaining.work_identity`).
         basis: `probe`, `ledger`, or `nothing` where nothing is left to train.
-        measured: how it was made, as a clause.
-        cells: that will be trained.
-        workers: packs at once.
-        device_seconds: of training.
-        arms: arm -> device-seconds.
-        wall_seconds: of the whole process, its start and the report included.
-        low, high: bounds of what is plausible; low supposes that the machine does nothing else.
-        startup_seconds: of them, before the first epoch.
-        disk_bytes: ledger and local tracking store.
-        mlflow_runs, mlflow_rows: runs; and params, metrics and tags.
-        seed_sd: standard deviation over tuning seeds of the primary metric on validation; None =
+        measured: Origin of the numbers, as a clause.
+        cells: Number of cells that will be trained.
+        workers: Number of packs at once.
+        device_seconds: Time of training, over all devices.
+        arms: Arm -> device-seconds.
+        wall_seconds: Time of the whole process, its start and the report included.
+        low, high: Bounds of what is plausible, in seconds; low supposes that no other program
+            runs.
+        startup_seconds: Part of `wall_seconds` before the first epoch.
+        disk_bytes: Size of the ledger and of the local tracking store.
+        mlflow_runs, mlflow_rows: Number of runs; and of params, metrics and tags.
+        seed_sd: Standard deviation over tuning seeds of the primary metric on validation; None =
             unknown.
-        parameters: trained numbers of the largest model seen; 0 = unknown.
-        busy: how much longer it takes because the machine does other things now.
+        parameters: Number of trained parameters of the largest model seen; 0 = unknown.
+        busy: Factor by which it takes longer because of other programs.
     """
+
+    # Its fields are those of `triptych plan --json`.
 
     plan: str
     basis: str
@@ -94,14 +98,14 @@ class Estimate:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Measurement:
-    """What the costs are known from.
+    """Measured costs of the arms.
 
     Attributes:
         basis: `probe` or `ledger`.
-        measured: how, as a clause.
-        costs: arm key -> what it costs.
-        doubt: the estimate may be off by this factor either way.
-        seed_sd, parameters: see `Estimate`.
+        measured: Origin of the numbers, as a clause.
+        costs: Arm key -> cost of its cells.
+        doubt: Factor by which the estimate may be off either way; >= 1.
+        seed_sd, parameters: Numbers as in `RunEstimate`.
     """
 
     basis: str
@@ -112,32 +116,32 @@ class Measurement:
     parameters: int = 0
 
 
-def estimate(
+def estimate_run(
     plan: Plan,
     left: Sequence[Remaining],
     identity: str,
     measurement: Measurement,
     machine: Machine,
     test_rows: int,
-) -> Estimate:
-    """Put together what a run will take.
+) -> RunEstimate:
+    """Estimate what a run will take.
 
     Args:
-        plan: what is to be run.
-        left: what of it is not finished.
-        identity: of the two.
-        measurement: what each arm that has something left costs.
-        machine: where it is to run.
-        test_rows: utterances of the test split; their predictions are kept.
+        plan: Plan to be run.
+        left: Remaining work of each arm.
+        identity: Identity of the two.
+        measurement: Cost of each arm that has something left.
+        machine: Machine that it is to run on.
+        test_rows: Number of test utterances, whose predictions are kept.
     """
-    works = _works(plan, left, measurement.costs)
+    works = _plan_work(plan, left, measurement.costs)
     cells = [sum(work.tune) + work.confirm for work in works]
     if not sum(cells):
-        return _nothing(plan, left, identity, machine)
-    run = course(works, machine.workers, GAP * machine.slowness * machine.busy)
-    startup = _start(machine)
+        return _estimate_report_only(plan, left, identity, machine)
+    run = simulate_run(works, machine.workers, GAP * machine.slowness * machine.busy)
+    startup = _startup_seconds(machine)
     end = (END + REPORT + REPORT_AN_ARM * len(plan.arms)) * machine.slowness * machine.busy
-    training = _with_driver(run, sum(cells), machine)
+    training = _training_wall_seconds(run, sum(cells), machine)
     wall = startup + training + end
     doubt = measurement.doubt
     rows, disk = 0.0, 0.0
@@ -146,9 +150,10 @@ def estimate(
             cost = measurement.costs[one.arm.key]
             rows += number * (cost.fields + cost.metrics + TAGS + CURVES * cost.epochs)
             disk += number * cost.record_bytes
+            # A float32 per prediction as base64, in the ledger and as an artifact.
             disk += work.confirm * (test_rows * 4 * 4 / 3 * 2 + ARTIFACT_BYTES)
-    runs = sum(cells) + (1 + len(plan.arms) if not _begun(left) else 0)
-    return Estimate(
+    runs = sum(cells) + (1 + len(plan.arms) if not _has_begun(left) else 0)
+    return RunEstimate(
         plan=identity,
         basis=measurement.basis,
         measured=measurement.measured,
@@ -160,7 +165,7 @@ def estimate(
         low=(startup + training / doubt + end) / machine.busy,
         high=startup * 1.2 + training * doubt + end * 1.2,
         startup_seconds=startup,
-        disk_bytes=int(disk + rows * ROW_BYTES + (0 if _begun(left) else STORE_BYTES)),
+        disk_bytes=int(disk + rows * ROW_BYTES + (0 if _has_begun(left) else STORE_BYTES)),
         mlflow_runs=runs,
         mlflow_rows=round(rows),
         seed_sd=measurement.seed_sd,
@@ -169,9 +174,11 @@ def estimate(
     )
 
 
-def _works(plan: Plan, left: Sequence[Remaining], costs: Mapping[str, ArmCost]) -> list[ArmWork]:
-    """What the workers will be given."""
-    places = {arm.name: place for place, arm in enumerate(plan.arms)}
+def _plan_work(
+    plan: Plan, left: Sequence[Remaining], costs: Mapping[str, ArmCost]
+) -> list[ArmWork]:
+    """List the work of the arms, in the order of the plan."""
+    indexes = {arm.name: index for index, arm in enumerate(plan.arms)}
     budget, seeds = plan.study.budget, len(plan.tune_seeds)
     works = []
     for one in left:
@@ -180,7 +187,7 @@ def _works(plan: Plan, left: Sequence[Remaining], costs: Mapping[str, ArmCost]) 
         candidates = budget.bracket if budget.scheduler == "bracket" else 1
         tune, tune_cost = one.tune, cost.tune
         if one.tune_seconds:
-            tune = _groups(one.tune_seconds, cost, budget.generation * seeds)
+            tune = _generation_sizes(one.tune_seconds, cost, budget.generation * seeds)
             tune_cost = CellCost(each=one.tune_seconds / max(1, sum(tune)), extra=cost.tune.extra)
         works.append(
             ArmWork(
@@ -189,47 +196,48 @@ def _works(plan: Plan, left: Sequence[Remaining], costs: Mapping[str, ArmCost]) 
                 tune_cost=tune_cost,
                 confirm_cost=cost.confirm,
                 pack=pack,
-                whole=candidates * seeds,
-                entire=budget.scheduler != "none",
+                group_cells=candidates * seeds,
+                whole_groups=budget.scheduler != "none",
                 measuring=cost.measuring,
-                after=places[one.arm.frozen] if one.arm.frozen else None,
+                tuned_after=indexes[one.arm.frozen] if one.arm.frozen else None,
             )
         )
     return works
 
 
-def _groups(seconds: float, cost: ArmCost, generation: int) -> tuple[int, ...]:
-    """Cells of each generation, as many as some device-seconds pay for."""
-    a_cell = cost.tune.training(generation) / generation
+def _generation_sizes(seconds: float, cost: ArmCost, generation: int) -> tuple[int, ...]:
+    """Return the cells of each generation, as many as some device-seconds pay for."""
+    a_cell = cost.tune.training_seconds(generation) / generation
     cells = max(1, round(seconds / a_cell)) if a_cell else 0
     full, rest = divmod(cells, generation)
     return (generation,) * full + ((rest,) if rest else ())
 
 
-def _with_driver(run: Course, cells: int, machine: Machine) -> float:
-    """Seconds from the first epoch to the last, the driver's own work taken into account.
-
-    Where every core has a worker the driver takes its time from them; where not, it can only be
-    the slowest.
-    """
+def _training_wall_seconds(run: SimulatedRun, cells: int, machine: Machine) -> float:
+    """Return the seconds from the first epoch to the last, the driver's own work included."""
+    # Where every core has a worker, the driver takes its time from them. Elsewhere it works beside
+    # them, and only matters where it is slower than all of them.
     driver = (TRACKING_START + TRACKING_A_CELL * cells) * machine.slowness * machine.busy
     if machine.cores is not None and machine.workers >= machine.cores:
         return run.wall_seconds + driver / machine.cores
     return max(run.wall_seconds, driver)
 
 
-def _start(machine: Machine) -> float:
+def _startup_seconds(machine: Machine) -> float:
+    # Earlier runs of the folder know best; they also had the machine's slowness and load.
     first_pack = machine.startup or TO_FIRST_PACK * machine.slowness * machine.busy
     return first_pack * (1 + WORKER_START / TO_FIRST_PACK)
 
 
-def _begun(left: Sequence[Remaining]) -> bool:
+def _has_begun(left: Sequence[Remaining]) -> bool:
     return any(one.records for one in left)
 
 
-def _nothing(plan: Plan, left: Sequence[Remaining], identity: str, machine: Machine) -> Estimate:
+def _estimate_report_only(
+    plan: Plan, left: Sequence[Remaining], identity: str, machine: Machine
+) -> RunEstimate:
     seconds = NOTHING_TO_TRAIN * machine.slowness
-    return Estimate(
+    return RunEstimate(
         plan=identity,
         basis="nothing",
         measured="nothing is left to train",

@@ -1,4 +1,4 @@
-"""What of a plan the ledger does not hold yet, arm by arm."""
+"""The part of a plan that the ledger does not hold yet, arm by arm."""
 
 import hashlib
 import json
@@ -9,19 +9,19 @@ from dataclasses import dataclass
 from search.ledger.record import CellRecord
 from search.results.selection import ArmCells, Objective, seconds_of
 from search.schedule.samplers import LEARNING
-from spaces.plan.plan import CONFIRM, TUNE, Plan
+from spaces.plan.plan import Phase, Plan
 from spaces.plan.planned_arms import PlannedArm
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Remaining:
-    """What is left of an arm.
+    """The remaining work of an arm.
 
     Attributes:
-        tune: missing tuning cells of each generation.
-        tune_seconds: device-seconds that are left for its tuning, where those are its budget.
-        confirm: missing confirm cells; as many as are expected where the winner may change.
-        records: of its finished cells.
+        tune: Missing tuning cells of each generation.
+        tune_seconds: Device-seconds that are left for its tuning, where those are its budget.
+        confirm: Missing confirm cells; their expected number where the winner may change.
+        records: Records of its finished cells.
     """
 
     arm: PlannedArm
@@ -31,13 +31,13 @@ class Remaining:
     records: tuple[CellRecord, ...]
 
     @property
-    def anything(self) -> bool:
+    def is_due(self) -> bool:
         """Whether there is something to train."""
         return bool(sum(self.tune) or self.confirm or self.tune_seconds)
 
 
-def remaining(plan: Plan, records: Iterable[CellRecord]) -> list[Remaining]:
-    """What is left of every arm, in the order of the plan."""
+def find_remaining(plan: Plan, records: Iterable[CellRecord]) -> list[Remaining]:
+    """Find what is left of every arm, in the order of the plan."""
     by_key: dict[str, list[CellRecord]] = {arm.key: [] for arm in plan.arms}
     for record in records:
         if record.arm_key in by_key:
@@ -62,8 +62,8 @@ def remaining(plan: Plan, records: Iterable[CellRecord]) -> list[Remaining]:
     return left
 
 
-def identity(plan: Plan, left: Sequence[Remaining]) -> str:
-    """Names the plan and what is left of it: what an estimate is an estimate of."""
+def work_identity(plan: Plan, left: Sequence[Remaining]) -> str:
+    """Return a digest of the plan and of what is left of it, which names what is estimated."""
     said = [
         [one.arm.key, list(one.tune), one.confirm, one.tune_seconds is not None] for one in left
     ]
@@ -74,15 +74,18 @@ def identity(plan: Plan, left: Sequence[Remaining]) -> str:
 def _tuning_left(
     plan: Plan, arm: PlannedArm, cells: ArmCells
 ) -> tuple[tuple[int, ...], float | None, float]:
-    """Missing cells a generation, seconds left, and the share of the tuning that is missing."""
+    """Return missing cells per generation, seconds left, and the missing share of the tuning."""
     budget = plan.study.budget
     if plan.by_seconds and arm.space and not arm.frozen:
         total = budget.device_seconds or 0.0
-        seconds = max(0.0, total - seconds_of(cells.tuning()))
+        seconds = max(0.0, total - seconds_of(cells.tuning_cells()))
         seconds = seconds if seconds > 0.05 * total else 0.0
         return (), seconds, seconds / total
-    candidates = plan.candidates(arm)
-    missing = [len(cells.missing(TUNE, number, plan.tune_seeds)) for number in range(candidates)]
+    candidates = plan.candidate_count(arm)
+    missing = [
+        len(cells.missing_seeds(Phase.TUNE, number, plan.tune_seeds))
+        for number in range(candidates)
+    ]
     if not sum(missing):
         return (), None, 0.0
     share = sum(missing) / (candidates * len(plan.tune_seeds))
@@ -98,18 +101,16 @@ def _tuning_left(
 def _confirm_left(
     plan: Plan, reference: PlannedArm, tuned: ArmCells, own: ArmCells, open_share: float
 ) -> int:
-    """Missing confirm cells: of the best so far, or of one that is still to be found.
-
-    Candidates are alike before they are tried: the best of all is one of the untried with the
-    share that they have.
-    """
+    """Count missing confirm cells: of the best candidate so far, or of one still to be found."""
     study = plan.study
     seeds = len(plan.confirm_seeds)
     best: int | None = 0
     if reference.space:
-        objective = Objective.of(study.metric, study.second_metric, study.margins)
-        best = objective.best(tuned, tuned.tried(), plan.tune_seeds)
+        objective = Objective.from_metrics(study.metric, study.second_metric, study.margins)
+        best = objective.best_candidate(tuned, tuned.count_tried(), plan.tune_seeds)
     if best is None:
         return seeds if open_share else 0
-    missing = len(own.missing(CONFIRM, best, plan.confirm_seeds))
+    # Candidates are alike before they are tried: the probability that the best of all is an
+    # untried one is the share of those.
+    missing = len(own.missing_seeds(Phase.CONFIRM, best, plan.confirm_seeds))
     return math.ceil(open_share * seeds + (1 - open_share) * missing)

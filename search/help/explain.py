@@ -1,4 +1,4 @@
-"""What a field of a study means, and how cells that differ in it are trained."""
+"""`triptych explain`: what a field of a study means, and whether cells that differ in it pack."""
 
 from collections.abc import Sequence
 
@@ -7,17 +7,24 @@ from rich.table import Table
 from rich.text import Text
 
 from msa_core.config.fields import PAIRS
-from msa_core.config.kinds import FAMILIES, kind_of_path, kinds
-from msa_core.config.paths import fields_of, get, nearest, replace, symbol_of
+from msa_core.config.kinds import FAMILIES, kind_of_path, kinds_of
+from msa_core.config.paths import did_you_mean, fields_of, replace, symbol_of, value_at
 from msa_core.config.rules import is_active
 from msa_core.config.schema import Config
-from msa_core.reference.docstring_sources import declared_in, sources_of
-from msa_core.vectorised.pack_key import in_turn, in_turn_on_a_cpu
-from search.console import say
+from msa_core.reference.sources import declared_in, sources_of
+from msa_core.vectorised.pack_key import sequential_kind_reason, sequential_reason
+from search.console import print_line
 from spaces.designs.parse import DESIGNS
 from spaces.errors import StudyError
-from spaces.help.topics import SAMPLERS, Topic, topic_names, topics_called
-from spaces.help.values import in_words, study_fields, usual_range, value_schema, written
+from spaces.help.topics import SAMPLERS, Topic, find_topics, topic_names
+from spaces.help.values import (
+    default_text,
+    in_words,
+    study_fields,
+    usual_range,
+    value_schema,
+    value_text,
+)
 from spaces.plan.plan import Plan
 from spaces.search_space.domains import DOMAINS
 
@@ -32,39 +39,39 @@ def show_fields() -> None:
     _show_study_group(console, "study", [name for name in study_fields() if "." not in name])
     _show_study_group(console, BUDGET, [name for name in study_fields() if "." in name])
     for title, names in (("designs", DESIGNS), ("domains", DOMAINS), ("samplers", SAMPLERS)):
-        say(console, f"\n{title}: {', '.join(names)}")
+        print_line(console, f"\n{title}: {', '.join(names)}")
     groups: dict[str, list[str]] = {}
     for path in fields_of(Config):
         section = path.split(".")[:-1]
         groups.setdefault(".".join(section[:GROUP_DEPTH]), []).append(path)
     for group, paths in groups.items():
         _show_group(console, group, paths)
-    _say_what_the_star_means(console)
-    say(console, "Which kinds train one cell after another instead, on a CPU:")
+    _print_star_note(console)
+    print_line(console, "Which kinds train one cell after another instead, on a CPU:")
     for family in ("encoder", "fusion"):
-        for kind in kinds(family):
-            if reason := in_turn_on_a_cpu(family, kind):
-                say(console, f"  {kind}: {reason}")
+        for kind in kinds_of(family):
+            if reason := sequential_kind_reason(family, kind):
+                print_line(console, f"  {kind}: {reason}")
 
 
 def show_field(path: str) -> None:
     """Print one field, or those of a group; or a study field, a design, a domain, a sampler.
 
     Raises:
-        StudyError: there is none of that name.
+        StudyError: There is none of that name.
     """
     console = Console()
     inside = [name for name in fields_of(Config) if name.startswith(f"{path}.")]
     if inside:
         _show_group(console, path, inside)
-        _say_what_the_star_means(console)
+        _print_star_note(console)
         return
     if path in fields_of(Config):
         _show_one(console, path)
         return
-    found = topics_called(path)
+    found = find_topics(path)
     if not found:
-        raise StudyError(f"'{path}' is not a field{_hint(path)}")
+        raise StudyError(f"'{path}' is not a field{_field_hint(path)}")
     for topic in found:
         _show_topic(console, topic)
     if path == BUDGET:
@@ -73,42 +80,41 @@ def show_field(path: str) -> None:
 
 def _show_one(console: Console, path: str) -> None:
     info, kind = fields_of(Config)[path]
-    say(console, f"{path}: {info.meaning}")
+    print_line(console, f"{path}: {info.meaning}")
     allowed = in_words(value_schema(info, kind))
-    say(console, f"  {allowed}; default {written(get(Config(), path))}")
+    print_line(console, f"  {allowed}; default {value_text(value_at(Config(), path))}")
     if needed := needed_for(path):
-        say(console, f"  means something only with {needed}")
+        print_line(console, f"  means something only with {needed}")
     if usual := usual_range(info):
-        say(console, f"  {usual}")
+        print_line(console, f"  {usual}")
     if symbol_of(path):
-        say(console, f"  in formulas {symbol_of(path)}")
+        print_line(console, f"  in formulas {symbol_of(path)}")
     for value, source in sources_of(path).items():
-        say(console, f"  source{f' of {value}' if value else ''}: {source}")
-    say(console, f"  declared in {declared_in(path)}")
+        print_line(console, f"  source{f' of {value}' if value else ''}: {source}")
+    print_line(console, f"  declared in {declared_in(path)}")
     if info.varies:
-        say(console, "  packs: cells that differ in it may train in one step")
+        print_line(console, "  packs: cells that differ in it may train in one step")
     else:
-        say(console, "  packs: cells that train in one step agree in it")
+        print_line(console, "  packs: cells that train in one step agree in it")
     for choice in info.choices:
-        if info.family and (reason := in_turn_on_a_cpu(info.family, choice)):
-            say(console, f"  {choice}: one cell after another on a CPU, since {reason}; "
+        if info.family and (reason := sequential_kind_reason(info.family, choice)):
+            print_line(console, f"  {choice}: one cell after another on a CPU, since {reason}; "
                 "in packs on a GPU")  # fmt: skip
 
 
 def _show_topic(console: Console, topic: Topic) -> None:
-    say(console, f"{topic.name}, a {topic.what}: {topic.meaning}")
+    print_line(console, f"{topic.name}, a {topic.what}: {topic.meaning}")
     for fact in topic.facts:
-        say(console, f"  {fact}")
-    say(console, "  for example")
+        print_line(console, f"  {fact}")
+    print_line(console, "  for example")
     for line in topic.example.splitlines():
-        say(console, f"    {line}")
+        print_line(console, f"    {line}")
 
 
 def needed_for(path: str) -> str:
-    """What must be switched on for a field to mean something; empty if it does by default.
-
-    The rule that the plan asks is asked: which switch, changed alone, makes it mean something.
-    """
+    """Return what must be on for a field to mean something; empty if it does by default."""
+    # Found by the rule that the plan uses (`is_active`), so that the two can't disagree: which
+    # switch, changed alone, makes the field mean something.
     needed = []
     if not is_active(Config(), path):
         if option := kind_of_path(path):
@@ -120,7 +126,7 @@ def needed_for(path: str) -> str:
     info, _ = fields_of(Config)[path]
     if info.only_with:
         name, value = info.only_with
-        needed.append(f"'{path.rpartition('.')[0]}.{name}: {written(value)}'")
+        needed.append(f"'{path.rpartition('.')[0]}.{name}: {value_text(value)}'")
     return " and ".join(needed)
 
 
@@ -129,9 +135,9 @@ def _switches_on(path: str) -> list[str]:
     for switch, (info, kind) in fields_of(Config).items():
         values = [True, False] if kind is bool else info.choices
         on = [
-            written(value)
+            value_text(value)
             for value in values
-            if value != get(Config(), switch)
+            if value != value_at(Config(), switch)
             and is_active(replace(Config(), {switch: value}), path)
         ]
         if on:
@@ -143,10 +149,10 @@ def _switches_on(path: str) -> list[str]:
 
 
 def packing_lines(plan: Plan, device: str = "cpu") -> list[str]:
-    """Which arms of a plan train in packs, and why the others do not."""
+    """Return which arms of a plan train in packs, and why the others do not."""
     by_reason: dict[str, list[str]] = {}
     for arm in plan.arms:
-        by_reason.setdefault(in_turn(arm.config, device), []).append(arm.name)
+        by_reason.setdefault(sequential_reason(arm.config, device), []).append(arm.name)
     lines = []
     for reason, arms in by_reason.items():
         named = ", ".join(f"'{arm}'" for arm in arms[:MOST_NAMED])
@@ -160,7 +166,7 @@ def packing_lines(plan: Plan, device: str = "cpu") -> list[str]:
 
 
 def _show_group(console: Console, group: str, paths: Sequence[str]) -> None:
-    """A group of fields as a table; what all their paths begin with stands in its heading."""
+    """Print a group of fields as a table, without the beginning that their paths share."""
     title = Text(f"\n{group}: field, default, meaning", "bold")
     table = Table(box=None, pad_edge=False, show_header=False, title=title, title_justify="left")
     table.add_column(no_wrap=True)
@@ -170,32 +176,35 @@ def _show_group(console: Console, group: str, paths: Sequence[str]) -> None:
         info, _ = fields_of(Config)[path]
         name = "  " + path.removeprefix(f"{group}.") + ("*" if info.varies else "")
         choices = f" ({', '.join(info.choices)})" if info.family else ""
-        table.add_row(Text(name), written(get(Config(), path)), Text(info.meaning + choices))
+        table.add_row(
+            Text(name), value_text(value_at(Config(), path)), Text(info.meaning + choices)
+        )
     console.print(table)
 
 
 def _show_study_group(console: Console, group: str, names: Sequence[str]) -> None:
-    """Fields of the study as a table."""
+    """Print fields of the study as a table."""
     title = Text(f"\n{group}: field, default, meaning", "bold")
     table = Table(box=None, pad_edge=False, show_header=False, title=title, title_justify="left")
     for _ in range(3):
         table.add_column()
     for name in names:
         field = study_fields()[name]
-        default = "" if field.default in (None, "", [], {}) else written(field.default)
         shown = f"  {name.removeprefix(f'{BUDGET}.')}"
-        table.add_row(Text(shown), "needed" if field.required else default, Text(field.meaning))
+        table.add_row(Text(shown), default_text(field), Text(field.meaning))
     console.print(table)
 
 
-def _say_what_the_star_means(console: Console) -> None:
-    say(console, "\n* cells that differ in nothing but these, and in their seed, train in one step")
+def _print_star_note(console: Console) -> None:
+    print_line(
+        console, "\n* cells that differ in nothing but these, and in their seed, train in one step"
+    )
 
 
-def _hint(path: str) -> str:
-    """The fields that are called so below some group, or the nearest name of all."""
+def _field_hint(path: str) -> str:
+    """Suggest the fields of that name below any group, or else the nearest name of all."""
     ends = [name for name in (*fields_of(Config), *study_fields()) if name.endswith(f".{path}")]
     if ends:
         return f"; did you mean {', '.join(ends)}?"
-    sections = {name.rsplit(".", place)[0] for name in fields_of(Config) for place in (1, 2)}
-    return nearest(path, [*fields_of(Config), *sections, *topic_names()])
+    sections = {name.rsplit(".", depth)[0] for name in fields_of(Config) for depth in (1, 2)}
+    return did_you_mean(path, [*fields_of(Config), *sections, *topic_names()])

@@ -1,11 +1,12 @@
-"""What `triptych init` and `triptych schema` write: a study to start from, and its JSON Schema."""
+"""The files of `triptych init` and `triptych schema`: a study to start from, its JSON Schema."""
 
 import json
 import os
 from pathlib import Path
 
+from search.atomic_files import write_text_atomically
 from spaces.errors import StudyError
-from spaces.help.schema import OURS, study_schema
+from spaces.help.schema import WRITTEN_BY, study_schema
 from spaces.study_file.load import SHIPPED, find_study, load_study
 
 STARTER = "planted-quick"
@@ -17,24 +18,25 @@ def write_starter(file: Path) -> str:
     """Write the starter study to a new file, and the schema that an editor needs beside it.
 
     Returns:
-        What a person should know of the schema.
+        A line to print about the schema.
 
     Raises:
-        StudyError: the file is there already, or its folder is not.
+        StudyError: The file is there already, or its folder is not.
     """
     text = (SHIPPED / f"{STARTER}.yaml").read_text(encoding="utf-8")
     text = text.replace(f"study: {STARTER}", f"study: {file.stem}")
     try:
+        # `x` fails where the file exists: nothing of the user's is ever overwritten.
         with file.open("x", encoding="utf-8") as new:
             new.write(f"{MODELINE}{SCHEMA}\n{text}")
     except FileExistsError:
         raise StudyError(f"{file} is there already; name another file") from None
     except OSError as error:
-        raise _unwritable(file, error) from None
+        raise _unwritable_error(file, error) from None
     schema = file.parent / SCHEMA
     if schema.exists() and not is_ours(schema):
         return f"{schema} is not from here and stays as it is; triptych schema FILE writes another"
-    _write_whole(schema, schema_text())
+    _write_schema_file(schema, schema_text())
     return f"{schema} written, for completion and checks in an editor"
 
 
@@ -42,61 +44,59 @@ def write_schema(file: Path, study: str | None) -> str:
     """Write the JSON Schema of study files.
 
     Args:
-        file: new, or a schema of ours.
-        study: a study whose plugins' fields are in it too.
+        file: File to write: a new one, or a schema that was written here.
+        study: Study whose plugins' fields are in it too; None = without any.
 
     Returns:
         The line that a study needs as its first.
 
     Raises:
-        StudyError: the study is wrong, or the file is something else's or can't be written.
+        StudyError: The study is wrong, or the file is something else's or can't be written.
     """
     text = schema_text(study)
     if file.exists() and not is_ours(file):
         raise StudyError(f"{file} is there already and no schema of ours; name another file")
-    _write_whole(file, text)
+    _write_schema_file(file, text)
     found = find_study(study) if study else file
-    return modeline(file, file if found.parent == SHIPPED else found)
+    return schema_modeline(file, file if found.parent == SHIPPED else found)
 
 
 def schema_text(study: str | None = None) -> str:
-    """The JSON Schema of study files, as it is written.
+    """Return the JSON Schema of study files, as it is written.
 
     Args:
-        study: a study whose plugins' fields are in it too.
+        study: Study whose plugins' fields are in it too; None = without any.
 
     Raises:
-        StudyError: the study is wrong.
+        StudyError: The study is wrong.
     """
+    # To read a study is to make the fields of its plugins known.
     if study:
         load_study(find_study(study))
     return json.dumps(study_schema(), ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
-def modeline(schema: Path, study: Path) -> str:
-    """The first line of a study, by which an editor finds the schema."""
+def schema_modeline(schema: Path, study: Path) -> str:
+    """Return the first line of a study, by which an editor finds the schema."""
+    # Relative to the study, as editors read it, and with slashes on Windows too.
     return MODELINE + Path(os.path.relpath(schema, study.parent)).as_posix()
 
 
 def is_ours(file: Path) -> bool:
-    """Whether a file is a schema that was written here, of whatever version."""
+    """Check whether a file is a schema that was written here, of whatever version."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return isinstance(content, dict) and str(content.get("$comment", "")).startswith(OURS)
+    return isinstance(content, dict) and str(content.get("$comment", "")).startswith(WRITTEN_BY)
 
 
-def _write_whole(file: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    part = file.with_name(f".{file.name}.part")
+def _write_schema_file(file: Path, text: str) -> None:
     try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(file)
+        write_text_atomically(file, text)
     except OSError as error:
-        part.unlink(missing_ok=True)
-        raise _unwritable(file, error) from None
+        raise _unwritable_error(file, error) from None
 
 
-def _unwritable(file: Path, error: OSError) -> StudyError:
+def _unwritable_error(file: Path, error: OSError) -> StudyError:
     return StudyError(f"{file}: cannot be written: {error.strerror}")

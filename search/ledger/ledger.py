@@ -1,9 +1,10 @@
 """The ledger: the append-only record of finished cells, the single truth of a study.
 
-One JSON object a line: a cell, or a pack size that was measured. A pack's lines are appended
-together and are on disk before anyone is told of them; where a crash left only some of them, none
-counts, since they were announced to nobody: readers pass over them and the next writer cuts them
-off. A line that was damaged later is put aside by the next writer, and its cell trained again.
+One JSON object per line: a cell, or a pack size that was measured. A pack's lines are appended
+together, and are on disk before anything else uses them; where a crash left only some of them, none
+counts, since nothing has used them: readers pass over them and the next writer cuts them off. A
+line that was damaged later is moved to the quarantine by the next writer, and its cell is trained
+again.
 
 In memory are records without their curves and predictions; those are read where they are wanted.
 """
@@ -15,26 +16,23 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
+from msa_core.training.outcomes import Status
 from msa_core.vectorised.pack_key import PackSize
 from search.ledger.errors import LedgerError
 from search.ledger.lines import (
     LEDGER,
     QUARANTINE,
     Fault,
-    Lines,
-    opened,
-    put_aside,
+    LedgerLines,
+    open_ledger,
+    quarantine_faults,
     read_lines,
-    scan,
+    scan_lines,
     sync_folder,
 )
-from search.ledger.lock import KilledRun, Lock, is_locked
-from search.ledger.record import CellRecord, Pool, line_of, parsed, sealed
+from search.ledger.lock import Lock
+from search.ledger.record import CellRecord, MappingPool, add_checksum, encode_record, parse_record
 
-__all__ = [
-    "LEDGER", "CellRecord", "Fault", "KilledRun", "Ledger", "LedgerError", "NoSpace", "is_locked",
-    "ledger_faults", "read_chosen", "read_ledger", "read_pack_sizes", "read_whole",
-]  # fmt: skip
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -43,7 +41,7 @@ class NoSpace(LedgerError):
 
 
 def read_ledger(folder: Path) -> dict[str, CellRecord]:
-    """Every finished cell of a results folder by its key; readable while it is written.
+    """Read the finished cells of a results folder by key, also while it is written.
 
     Without what is large: predictions, and curves except the validation curves of cells that were
     stopped early. A failed cell that was trained again stands there with its last record. Damaged
@@ -56,7 +54,7 @@ def read_ledger(folder: Path) -> dict[str, CellRecord]:
 
 
 def read_pack_sizes(folder: Path) -> list[PackSize]:
-    """How large packs should be, as measured in the runs of a results folder.
+    """Read the pack sizes that were measured in the runs of a results folder.
 
     Raises:
         LedgerError: as `read_ledger`.
@@ -64,48 +62,49 @@ def read_pack_sizes(folder: Path) -> list[PackSize]:
     return read_lines(folder / LEDGER).pack_sizes
 
 
-def read_whole(folder: Path, keys: Collection[str] | None = None) -> Iterator[CellRecord]:
-    """The whole records of some cells, one after another, as the file has them.
+def read_full_records(folder: Path, keys: Collection[str] | None = None) -> Iterator[CellRecord]:
+    """Read the full records of some cells, one after another, in the order of the file.
 
     Args:
-        folder: of the results.
-        keys: of the cells; None = all. Those that are not there are passed over.
+        folder: Results folder.
+        keys: Keys of the cells; None = all. Those that are not there are passed over.
 
     Raises:
         LedgerError: as `read_ledger`.
     """
     path = folder / LEDGER
-    with opened(path) as file:  # once: another writer may put another file in its place
-        places = scan(file, path, Pool()).places
+    # Opened once: a writer may replace the file meanwhile, and then the offsets would not fit.
+    with open_ledger(path) as file:
+        places = scan_lines(file, path, MappingPool()).offsets
         wanted = set(places if keys is None else keys)
-        yield from _whole(file, path, {key: places[key] for key in places if key in wanted})
+        yield from _read_full(file, path, {key: places[key] for key in places if key in wanted})
 
 
-def read_chosen(
+def read_chosen_records(
     folder: Path,
     choose: Callable[[Mapping[str, CellRecord]], Iterable[CellRecord]],
     curves: Collection[str] | None = None,
 ) -> Iterator[CellRecord]:
-    """The whole records of the cells that are chosen, in that order; the file is read once.
+    """Read the full records of the cells that are chosen, in that order, with one scan of the file.
 
     Args:
-        folder: of the results.
-        choose: of the records of `read_ledger`.
-        curves: the names of those that are wanted; None = all.
+        folder: Results folder.
+        choose: Function that chooses among the records of `read_ledger`.
+        curves: Names of the curves to read; None = all.
 
     Raises:
         LedgerError: as `read_ledger`.
     """
     path = folder / LEDGER
-    with opened(path) as file:
-        lines = scan(file, path, Pool())
+    with open_ledger(path) as file:
+        lines = scan_lines(file, path, MappingPool())
         chosen = [record.key for record in choose(lines.records)]
         for key in chosen:
-            yield from _whole(file, path, {key: lines.places[key]}, curves)
+            yield from _read_full(file, path, {key: lines.offsets[key]}, curves)
 
 
 def ledger_faults(folder: Path) -> list[Fault]:
-    """The lines of a ledger that count for nothing.
+    """List the lines of a ledger that do not count.
 
     Raises:
         LedgerError: as `read_ledger`.
@@ -117,12 +116,12 @@ class Ledger:
     """The one writer of a results folder, for as long as it is open.
 
     Attributes:
-        folder: of the results.
-        records: key -> finished cell, without what is large; see `read_ledger`.
-        pack_sizes: as they were measured.
-        quarantined: what was put aside when it was opened, for a person.
-        killed: the run before this one, if it ended without a word.
-        took_over: says whose lock this one took over; empty if nobody's.
+        folder: Results folder.
+        records: Finished cells by key, without what is large; see `read_ledger`.
+        pack_sizes: Pack sizes that earlier runs measured.
+        quarantined: Sentences about the lines that were moved to the quarantine on opening.
+        killed: Run before this one, if it did not end in order.
+        took_over: Sentence about the lock that was taken over; empty if none was.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -136,10 +135,10 @@ class Ledger:
         self._path = folder / LEDGER
         self._lock = Lock(folder)
         self.killed, self.took_over = self._lock.killed, self._lock.took_over
-        self._pool = Pool()
+        self._pool = MappingPool()
         try:
-            lines, self.quarantined = self._clean()
-            self._file = self._open(lines.end)
+            lines, self.quarantined = self._quarantine_damage()
+            self._file = self._open_file(lines.end)
         except OSError as error:
             self._lock.release()
             raise LedgerError(f"{self._path}: cannot be written: {error.strerror}") from None
@@ -147,17 +146,17 @@ class Ledger:
             self._lock.release()
             raise
         self.records, self.pack_sizes = lines.records, lines.pack_sizes
-        self._places, self._end = lines.places, lines.end
-        self._unclean = False  # a write did not finish, and could not be taken back
+        self._places, self._end = lines.offsets, lines.end
+        self._unclean = False  # whether a write did not finish and could not be undone
 
     def append(
         self, records: Iterable[CellRecord], measured: PackSize | None = None
     ) -> list[CellRecord]:
-        """Make finished cells durable, all of them or none, and what was measured for them.
+        """Write finished cells durably, all of them or none, and the measured pack size.
 
         Args:
-            records: the cells.
-            measured: for their pack.
+            records: Finished cells.
+            measured: Pack size that was measured for their pack.
 
         Returns:
             The cells as the ledger has them now, and as every later reader will see them.
@@ -171,12 +170,13 @@ class Ledger:
         if not new and measured is None:
             return []
         self._refuse_known(new)
-        lines = [line_of(record) for record in ([measured] if measured else []) + new]
-        kept = [parsed(line, light=True, pool=self._pool)[0] for line in lines]
-        written = [sealed(line, more=line is not lines[-1]) for line in lines]
-        self._lock.confirm()
+        lines = [encode_record(record) for record in ([measured] if measured else []) + new]
+        # Parsed again before anything is written: what no reader would take must not get in.
+        kept = [parse_record(line, light=True, pool=self._pool)[0] for line in lines]
+        written = [add_checksum(line, more=line is not lines[-1]) for line in lines]
+        self._lock.confirm_held()
         place = self._end
-        self._write(b"".join(written))
+        self._write_bytes(b"".join(written))
         cells = []
         for record, line in zip(kept, written, strict=True):
             if isinstance(record, CellRecord):
@@ -186,17 +186,17 @@ class Ledger:
             place += len(line)
         return cells
 
-    def whole(self, keys: Iterable[str]) -> Iterator[CellRecord]:
-        """The whole records of some cells, in that order; from any thread.
+    def full_records(self, keys: Iterable[str]) -> Iterator[CellRecord]:
+        """Read the full records of some cells, in that order; may be called from any thread.
 
         Raises:
             LedgerError: a cell that is not there.
         """
-        with opened(self._path) as file:
+        with open_ledger(self._path) as file:
             for key in keys:
                 if key not in self._places:
                     raise LedgerError(f"{self._path}: cell {key} is not in it")
-                yield from _whole(file, self._path, {key: self._places[key]})
+                yield from _read_full(file, self._path, {key: self._places[key]})
 
     def close(self) -> None:
         """Release the folder."""
@@ -214,15 +214,15 @@ class Ledger:
     ) -> None:
         self.close()
 
-    def _clean(self) -> tuple[Lines, list[str]]:
+    def _quarantine_damage(self) -> tuple[LedgerLines, list[str]]:
         lines = read_lines(self._path, self._pool)
         if not lines.faults:
             return lines, []
-        put_aside(self._path, lines)
-        said = [f"{fault}; put aside in {QUARANTINE}" for fault in lines.faults]
-        return read_lines(self._path, self._pool), said
+        quarantine_faults(self._path, lines)
+        sentences = [f"{fault}; put aside in {QUARANTINE}" for fault in lines.faults]
+        return read_lines(self._path, self._pool), sentences
 
-    def _open(self, end: int) -> int:
+    def _open_file(self, end: int) -> int:
         is_new = not self._path.exists()
         file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
         if os.fstat(file).st_size > end:
@@ -235,11 +235,11 @@ class Ledger:
         seen = set()
         for record in new:
             known = self.records.get(record.key)
-            if record.key in seen or (known is not None and known.status != "failed"):
+            if record.key in seen or (known is not None and known.status != Status.FAILED):
                 raise LedgerError(f"cell {record.key} is in the ledger already")
             seen.add(record.key)
 
-    def _write(self, content: bytes) -> None:
+    def _write_bytes(self, content: bytes) -> None:
         self._check_file()
         self._unclean = True
         try:
@@ -250,16 +250,16 @@ class Ledger:
             self._end += len(content)
             self._unclean = False
         except OSError as error:
-            self._undo()
-            raise self._failure(error) from error
-        except BaseException:  # an interruption
-            self._undo()
+            self._undo_write()
+            raise self._write_error(error) from error
+        except BaseException:  # Ctrl-C may come between two parts of a write
+            self._undo_write()
             raise
 
     def _check_file(self) -> None:
-        """That it is as this writer left it."""
-        if self._unclean and (error := self._undo()):
-            raise self._failure(error) from error
+        """Refuse to write to a file that is not as this writer left it."""
+        if self._unclean and (error := self._undo_write()):
+            raise self._write_error(error) from error
         try:
             here, there = os.fstat(self._file), self._path.stat()
             same = (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)
@@ -271,11 +271,10 @@ class Ledger:
                 "more is written; `triptych ledger check` says what it holds"
             )
 
-    def _undo(self) -> OSError | None:
-        """Take back a write that did not finish, as far as the disk lets us.
+    def _undo_write(self) -> OSError | None:
+        """Undo a write that did not finish; return the error where the disk does not allow it.
 
-        Where it does not, that is tried again before the next write; else what is torn is cut off
-        when the ledger is opened next.
+        Then it is tried again before the next write; at the latest the next opening cuts it off.
         """
         try:
             if os.fstat(self._file).st_size > self._end:
@@ -285,12 +284,12 @@ class Ledger:
         self._unclean = False
         return None
 
-    def _failure(self, error: OSError) -> LedgerError:
+    def _write_error(self, error: OSError) -> LedgerError:
         kind = NoSpace if error.errno in NO_SPACE else LedgerError
         return kind(f"{self._path}: cannot be written: {error.strerror}")
 
 
-def _whole(
+def _read_full(
     file: BinaryIO,
     path: Path,
     places: Mapping[str, int],
@@ -299,7 +298,9 @@ def _whole(
     for key, place in places.items():
         file.seek(place)
         try:
-            record, _ = parsed(file.readline().removesuffix(b"\n"), light=False, curves=curves)
+            record, _ = parse_record(
+                file.readline().removesuffix(b"\n"), light=False, curves=curves
+            )
         except ValueError as error:
             raise LedgerError(f"{path}: cell {key}: {error}") from None
         assert isinstance(record, CellRecord)

@@ -7,31 +7,40 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
+from msa_core.training.outcomes import Status
 from msa_core.vectorised.pack_key import PackSize
+from search.atomic_files import written_atomically
 from search.ledger.errors import LedgerError
-from search.ledger.record import LONGEST, CellRecord, Pool, Record, parsed, without_more
+from search.ledger.record import (
+    LONGEST,
+    CellRecord,
+    MappingPool,
+    Record,
+    clear_more_mark,
+    parse_record,
+)
 
 LEDGER = "ledger.jsonl"
 QUARANTINE = "ledger.quarantine.jsonl"
-FEW_FAULTS = 3  # so many are never reason enough to doubt that a file is a ledger
-HOPELESS = 1000  # so many, and no record yet, are
-KEPT_BYTES = 2**20  # of a line that is put aside
+FEW_FAULTS = 3  # number that is never reason enough to doubt that a file is a ledger
+HOPELESS = 1000  # number that is, before the first record: the rest is not worth reading
+KEPT_BYTES = 2**20  # of a line in the quarantine
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fault:
-    """A line that counts for nothing.
+    """A line that does not count.
 
     Attributes:
-        line: its number in the file, from 1.
-        reason: what is wrong with it, in a few words.
-        offset, size: where it is, in bytes, with its end.
-        repeats: the line is sound, but its cell is in the ledger already.
+        line: Number of the line in the file, from 1.
+        reason: Reason why it does not count, in a few words.
+        offset, size: Position and length in bytes, its end included.
+        repeats: Whether the line is sound, but its cell is in the ledger already.
     """
 
     line: int
@@ -45,22 +54,22 @@ class Fault:
 
 
 @dataclass(kw_only=True, slots=True)
-class Lines:
-    """What a ledger's file holds.
+class LedgerLines:
+    """The content of a ledger's file.
 
     Attributes:
-        records: key -> the record that stands, without what is large.
-        places: key -> where its line begins, in bytes.
-        pack_sizes: as they were measured.
-        faults: lines that count for nothing.
-        sound: lines that are records.
-        end: in bytes; what is behind it was not written to its end.
-        torn: the bytes behind it.
-        looks_right: whether something of it looks like a record.
+        records: Valid records by key, without what is large.
+        offsets: Positions of their lines by key, in bytes.
+        pack_sizes: Measured pack sizes, in the order of the file.
+        faults: Lines that do not count.
+        sound: Number of lines that are records.
+        end: Position in bytes behind the last complete append.
+        torn: Number of bytes behind `end`: an append that was not finished.
+        looks_right: Whether some line looks like a record.
     """
 
     records: dict[str, CellRecord] = field(default_factory=dict)
-    places: dict[str, int] = field(default_factory=dict)
+    offsets: dict[str, int] = field(default_factory=dict)
     pack_sizes: list[PackSize] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     sound: int = 0
@@ -68,38 +77,39 @@ class Lines:
     torn: int = 0
     looks_right: bool = False
 
-    def add(self, record: Record, offset: int) -> str:
-        """Take in a record; why it does not count, if it does not."""
+    def add_record(self, record: Record, offset: int) -> str:
+        """Add a record; return the reason why it does not count, empty if it does."""
         if isinstance(record, PackSize):
             self.pack_sizes.append(record)
             return ""
         before = self.records.get(record.key)
-        if before is not None and before.status != "failed":
+        if before is not None and before.status != Status.FAILED:
             return f"cell {record.key[:40]} is in the ledger already"
         self.records[record.key] = record
-        self.places[record.key] = offset
+        self.offsets[record.key] = offset
         return ""
 
 
-def read_lines(path: Path, pool: Pool | None = None) -> Lines:
-    """Everything that a ledger's file holds; nothing if there is none.
+def read_lines(path: Path, pool: MappingPool | None = None) -> LedgerLines:
+    """Read the content of a ledger's file; empty if there is none.
 
-    What was appended together counts together or, where its last lines are missing, not at all.
+    Lines that were appended together count together or, where the last ones are missing, not at
+    all.
 
     Args:
-        path: of the file.
-        pool: keeps what many records have alike.
+        path: Path of the file.
+        pool: Pool for the mappings that many records have alike.
 
     Raises:
         LedgerError: it cannot be read, or is no ledger.
     """
-    with opened(path) as file:
-        return scan(file, path, pool or Pool())
+    with open_ledger(path) as file:
+        return scan_lines(file, path, pool or MappingPool())
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[BinaryIO]:
-    """A ledger's file to read from; as if it was empty if there is none.
+def open_ledger(path: Path) -> Iterator[BinaryIO]:
+    """Open a ledger's file for reading; an empty one if there is none.
 
     Raises:
         LedgerError: it cannot be read.
@@ -115,31 +125,32 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         raise LedgerError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def scan(file: BinaryIO, path: Path, pool: Pool) -> Lines:
-    """As `read_lines`, of an open file."""
-    lines = Lines()
-    waiting: list[tuple[Fault, Record]] = []  # until the last line of their append has come
+def scan_lines(file: BinaryIO, path: Path, pool: MappingPool) -> LedgerLines:
+    """Do as `read_lines`, with an open file."""
+    lines = LedgerLines()
+    # Records of an append whose last line has not come: it may be missing, then none counts.
+    waiting: list[tuple[Fault, Record]] = []
     offset = 0
-    for number, (head, size, whole) in enumerate(_pieces(file), start=1):
+    for number, (head, size, whole) in enumerate(_split_lines(file), start=1):
         if not whole:
             lines.torn += size
             lines.looks_right |= _looks_right(head)
             break
-        place = Fault(line=number, reason="", offset=offset, size=size)
+        at = Fault(line=number, reason="", offset=offset, size=size)
         offset += size
         more = False
         try:
             if len(head) < size - 1:
                 raise ValueError(f"longer than any record ({size} bytes)")
-            record, more = parsed(head, light=True, pool=pool)
-            waiting.append((place, record))
+            record, more = parse_record(head, light=True, pool=pool)
+            waiting.append((at, record))
             lines.looks_right = True
         except ValueError as error:
-            lines.faults.append(_fault(place, str(error)))
+            lines.faults.append(replace(at, reason=str(error)))
             lines.looks_right |= _looks_right(head)
             _check_hope(lines, path)
         if not more:
-            _settle(lines, waiting)
+            _accept_waiting(lines, waiting)
             lines.end = offset
     lines.torn += offset - lines.end
     lines.faults.sort(key=lambda fault: fault.line)
@@ -147,16 +158,16 @@ def scan(file: BinaryIO, path: Path, pool: Pool) -> Lines:
     return lines
 
 
-def _settle(lines: Lines, waiting: list[tuple[Fault, Record]]) -> None:
-    for place, record in waiting:
+def _accept_waiting(lines: LedgerLines, waiting: list[tuple[Fault, Record]]) -> None:
+    for at, record in waiting:
         lines.sound += 1
-        if reason := lines.add(record, place.offset):
-            lines.faults.append(_fault(place, reason, repeats=True))
+        if reason := lines.add_record(record, at.offset):
+            lines.faults.append(replace(at, reason=reason, repeats=True))
     waiting.clear()
 
 
-def _pieces(file: BinaryIO) -> Iterator[tuple[bytes, int, bool]]:
-    """Each line without its end, cut if it is absurdly long; its size; whether it has an end."""
+def _split_lines(file: BinaryIO) -> Iterator[tuple[bytes, int, bool]]:
+    """Yield each line without its end, cut if absurdly long; its size; whether it has an end."""
     while head := file.readline(LONGEST + 2):
         size, last = len(head), head
         while not last.endswith(b"\n"):
@@ -168,23 +179,17 @@ def _pieces(file: BinaryIO) -> Iterator[tuple[bytes, int, bool]]:
         yield head.removesuffix(b"\n"), size, True
 
 
-def _fault(place: Fault, reason: str, repeats: bool = False) -> Fault:
-    return Fault(
-        line=place.line, reason=reason, offset=place.offset, size=place.size, repeats=repeats
-    )
-
-
 def _looks_right(line: bytes) -> bool:
-    """Whether it begins as a record does; or is empty, as lines are after a loss of power."""
+    """Check whether a line begins as a record does, or is empty as after a loss of power."""
     return line.startswith(b'{"') or line == b"{" or not line.strip(b"\0")
 
 
-def _check_hope(lines: Lines, path: Path) -> None:
+def _check_hope(lines: LedgerLines, path: Path) -> None:
     if len(lines.faults) > HOPELESS and not lines.sound:
         raise _no_ledger(lines, path, "none of its first lines")
 
 
-def _check_is_ledger(lines: Lines, path: Path) -> None:
+def _check_is_ledger(lines: LedgerLines, path: Path) -> None:
     damaged = sum(not fault.repeats for fault in lines.faults)
     if lines.sound or not (damaged or lines.torn):
         if damaged > max(FEW_FAULTS, lines.sound):
@@ -193,7 +198,7 @@ def _check_is_ledger(lines: Lines, path: Path) -> None:
         raise _no_ledger(lines, path, "nothing in it")
 
 
-def _no_ledger(lines: Lines, path: Path, what: str) -> LedgerError:
+def _no_ledger(lines: LedgerLines, path: Path, what: str) -> LedgerError:
     first = next((fault for fault in lines.faults if not fault.repeats), None)
     why = f", and line {first.line} is not: {first.reason}" if first else ""
     return LedgerError(
@@ -202,35 +207,34 @@ def _no_ledger(lines: Lines, path: Path, what: str) -> LedgerError:
     )
 
 
-def put_aside(path: Path, lines: Lines) -> None:
-    """Move damaged lines to the quarantine: the ledger is written anew, whole or not at all.
+def quarantine_faults(path: Path, lines: LedgerLines) -> None:
+    """Move damaged lines to the quarantine; the ledger is replaced by an atomic write.
 
     Args:
-        path: of the ledger.
-        lines: what it holds.
+        path: Path of the ledger.
+        lines: Content of the ledger.
 
     Raises:
         OSError: it cannot be written; the ledger is as it was.
     """
-    path = path.resolve()  # of a link, what it leads to is written
-    unfinished = path.with_name(f"{path.name}.tmp")
+    # Replacing a link would leave the file that it leads to as it was.
+    path = path.resolve()
     with path.open("rb") as file:
+        # The quarantine first: a crash in between leaves a line in both files, and never in none.
         _append_whole(
-            path.with_name(QUARANTINE), b"".join(_aside(file, one) for one in lines.faults)
+            path.with_name(QUARANTINE),
+            b"".join(_quarantine_entry(file, one) for one in lines.faults),
         )
-        with unfinished.open("wb") as anew:
+        with written_atomically(path, durable=True) as part, part.open("wb") as anew:
             start = 0
             for fault in lines.faults:
-                _copy(file, anew, start, fault.offset, loses_next=True)
+                _copy_lines(file, anew, start, fault.offset, loses_next=True)
                 start = fault.offset + fault.size
-            _copy(file, anew, start, lines.end, loses_next=False)
-            anew.flush()
-            os.fsync(anew.fileno())
-    unfinished.replace(path)
+            _copy_lines(file, anew, start, lines.end, loses_next=False)
     sync_folder(path.parent)
 
 
-def _aside(file: BinaryIO, fault: Fault) -> bytes:
+def _quarantine_entry(file: BinaryIO, fault: Fault) -> bytes:
     file.seek(fault.offset)
     raw = file.read(min(fault.size, KEPT_BYTES)).removesuffix(b"\n")
     content = {
@@ -253,17 +257,17 @@ def _append_whole(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _copy(file: BinaryIO, to: BinaryIO, start: int, end: int, loses_next: bool) -> None:
-    """Copy lines, of which the last one may lose what was appended with it."""
+def _copy_lines(file: BinaryIO, to: BinaryIO, start: int, end: int, loses_next: bool) -> None:
+    """Copy lines; the last one may lose what was appended with it."""
     file.seek(start)
     while start < end:
         line = file.readline()
         start += len(line)
-        to.write(without_more(line) if start >= end and loses_next else line)
+        to.write(clear_more_mark(line) if start >= end and loses_next else line)
 
 
 def sync_folder(folder: Path) -> None:
-    """Make durable that a file is in a folder."""
+    """Sync a folder, so that a new file is in it after a loss of power, too."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,12 +1,15 @@
 """The lock of a results folder: one driver at a time, on one machine or over a network.
 
 The kernel's lock (`flock`) decides between processes of one machine. Between machines, or where a
-file system has none, the content of the lock decides: who holds it, and when it last gave a sign
-of life, by the clock of the file system. Standard library only.
+file system has none, the content of the lock decides: who holds it, and when it was last touched
+by its heartbeat, by the clock of the file system.
+
+The `filelock` package cannot stand in for it: it has no shared lock, by which readers ask without
+keeping each other out, and where there is no `flock` it falls back to a file that a killed holder
+leaves behind.
 """
 
 import contextlib
-import fcntl
 import json
 import os
 import socket
@@ -20,26 +23,32 @@ from pathlib import Path
 
 from search.ledger.errors import LedgerError
 
+try:
+    import fcntl
+except ImportError:  # on Windows, where `_check_system` tells so in one line
+    fcntl = None  # type: ignore[assignment]
+
 LOCK = "lock"
-BEAT_SECONDS = 5.0  # between two signs of life
-DEAD_SECONDS = 60.0  # without one, after which a holder on another machine is taken for dead
-SETTLE_SECONDS = 1.0  # after which of two that took it at once the later one holds it
-PATIENCE = 10  # tries: who only asks whether a folder is locked holds its lock for a moment
+HEARTBEAT_SECONDS = 5.0
+# Without a heartbeat, after which a holder on another machine counts as dead: twelve are missing.
+DEAD_SECONDS = 60.0
+SETTLE_SECONDS = 1.0  # after which, of two that took the lock at once, the later one holds it
+PATIENCE = 10  # tries: a reader that asks for the lock holds it for a moment
 OPEN, CLOSED = "open", "closed"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Holder:
-    """What a lock says of its holder.
+    """The holder of a lock, as the lock's file names it.
 
     Attributes:
-        host: name of its machine.
-        kernel: identity of the system that runs there; another one after a restart.
-        pids: identity of the name space of its process numbers.
-        pid: its process.
-        birth: when that process began, as the system counts; empty if unknown.
-        started: when the run began, ISO time.
-        token: drawn for this run.
+        host: Name of its machine.
+        kernel: Identity of the system that runs there; another one after a restart.
+        pids: Identity of the namespace of its process number.
+        pid: Number of its process.
+        birth: Start of that process, in ticks of its system; empty if unknown.
+        started: Start of the run, ISO time.
+        token: Random token of this run.
         state: `open` while it runs; `closed` once it ended in order.
     """
 
@@ -58,12 +67,12 @@ class Holder:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KilledRun:
-    """A run that ended without a word.
+    """A run that did not end in order.
 
     Attributes:
-        started: ISO time.
-        last_seen: ISO time of its last sign of life.
-        host, pid: where it ran.
+        started: Start of the run, ISO time.
+        last_seen: ISO time of its last heartbeat.
+        host, pid: Machine and process that it ran in.
     """
 
     started: str
@@ -73,11 +82,11 @@ class KilledRun:
 
 
 class Lock:
-    """Held from the moment it is made until `release`.
+    """The lock of a folder, held from its creation until `release`.
 
     Attributes:
-        killed: the run that held it before and never released it; None if there was none.
-        took_over: says so, for a person; empty if not.
+        killed: Run that held it before and never released it; None if there was none.
+        took_over: Sentence about that run; empty if there was none.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -86,16 +95,17 @@ class Lock:
         Raises:
             LedgerError: another driver holds it, or it cannot be written.
         """
+        _check_system()
         self.folder = folder
         self.killed: KilledRun | None = None
         self.took_over = ""
         self._path = folder / LOCK
         self._own = Holder(
             host=socket.gethostname(),
-            kernel=_kernel(),
-            pids=_pids(),
+            kernel=_boot_id(),
+            pids=_pid_namespace(),
             pid=os.getpid(),
-            birth=_birth(os.getpid()),
+            birth=_process_start(os.getpid()),
             started=datetime.now(UTC).isoformat(timespec="seconds"),
             token=uuid.uuid4().hex,
             state=OPEN,
@@ -106,7 +116,7 @@ class Lock:
         except OSError as error:
             raise LedgerError(f"{folder}: cannot be written: {error.strerror}") from None
         try:
-            self._take()
+            self._take_lock()
         except OSError as error:
             os.close(self._file)
             raise LedgerError(f"{self._path}: cannot be written: {error.strerror}") from None
@@ -114,16 +124,16 @@ class Lock:
             os.close(self._file)
             raise
         self._released = threading.Event()
-        self._beat = threading.Thread(target=self._give_signs, name="lock", daemon=True)
-        self._beat.start()
+        self._heartbeat = threading.Thread(target=self._send_heartbeats, name="lock", daemon=True)
+        self._heartbeat.start()
 
-    def confirm(self) -> None:
-        """Make sure that it is still ours, before anything is written.
+    def confirm_held(self) -> None:
+        """Check, before anything is written, that this run still holds the lock.
 
         Raises:
             LedgerError: another driver has taken it, or it is gone.
         """
-        found = _read(self._path)
+        found = _read_holder(self._path)
         if found is None or found.token != self._own.token:
             who = f"{found} has taken it over" if found and found.token else "somebody removed it"
             raise LedgerError(
@@ -133,33 +143,34 @@ class Lock:
             )
 
     def release(self) -> None:
-        """End in order."""
+        """Release the lock in order."""
         self._released.set()
-        self._beat.join()
-        found = _read(self._path)
+        self._heartbeat.join()
+        found = _read_holder(self._path)
         if found is not None and found.token == self._own.token:
-            # If it can't be written, the next run takes this one for killed, and nothing else.
+            # Where it can't be written the next run takes this one for killed, and no more.
             with contextlib.suppress(OSError):
-                self._write(CLOSED)
+                self._write_state(CLOSED)
         os.close(self._file)
 
-    def _take(self) -> None:
-        locked = _flock(self._file, fcntl.LOCK_EX, PATIENCE)
-        found = _read(self._path)
-        if locked is False or (found is not None and _holds(found, locked, self._path)):
-            raise LedgerError(self._refusal(found or Holder(), locked))
+    def _take_lock(self) -> None:
+        locked = _try_flock(self._file, fcntl.LOCK_EX, PATIENCE)
+        found = _read_holder(self._path)
+        if locked is False or (found is not None and _still_holds(found, locked, self._path)):
+            raise LedgerError(self._refusal_text(found or Holder(), locked))
         was_open = found is not None and found.state == OPEN
         if found is not None and was_open:
             self._note_killed(found)
-        self._write(OPEN)
+        self._write_state(OPEN)
         elsewhere = was_open and found is not None and found.kernel != self._own.kernel
-        if locked is None or elsewhere:  # another driver may be doing the same just now
+        # Another driver may be doing the same just now, and no kernel decides between the two.
+        if locked is None or elsewhere:
             time.sleep(SETTLE_SECONDS)
-            self.confirm()
+            self.confirm_held()
 
-    def _refusal(self, found: Holder, locked: bool | None) -> str:
+    def _refusal_text(self, found: Holder, locked: bool | None) -> str:
         since = f", since {found.started}" if found.started else ""
-        silent = _silence(self._path)
+        silent = _seconds_since_touch(self._path)
         sign = f", last sign of life {silent:.0f} s ago" if found.pid else ""
         hint = ""
         if locked is not False and found.kernel != self._own.kernel:
@@ -181,30 +192,32 @@ class Lock:
             f"last sign of life was at {last_seen}, and its lock was taken over"
         )
 
-    def _write(self, state: str) -> None:
+    def _write_state(self, state: str) -> None:
         content = json.dumps({**asdict(self._own), "state": state}).encode() + b"\n"
-        # Over what is there, and only then cut: a full disk still has room for that.
+        # Written over the old content and only then cut: that works on a full disk, too.
         os.pwrite(self._file, content, 0)
         os.ftruncate(self._file, len(content))
         os.fsync(self._file)
 
-    def _give_signs(self) -> None:
-        while not self._released.wait(BEAT_SECONDS):
-            found = _read(self._path)
+    def _send_heartbeats(self) -> None:
+        while not self._released.wait(HEARTBEAT_SECONDS):
+            found = _read_holder(self._path)
             if found is not None and found.token != self._own.token:
-                return  # not our lock any more; the next append says so
+                return  # lost to another driver; the next append refuses to write
             try:
-                os.utime(self._file)  # without a time: the file system puts its own
+                # Without a time: the file system sets its own, and clocks of machines differ.
+                os.utime(self._file)
             except OSError:
                 continue
 
 
 def lock_holder(folder: Path) -> Holder | None:
-    """Who is writing a folder now, on whatever machine; None = nobody.
+    """Return the driver that is writing a folder now, on whatever machine; None if there is none.
 
     Raises:
         LedgerError: the lock cannot be read.
     """
+    _check_system()
     path = folder / LOCK
     try:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -213,25 +226,34 @@ def lock_holder(folder: Path) -> Holder | None:
     except OSError as error:
         raise LedgerError(f"{path}: cannot be read: {error.strerror}") from None
     try:
-        locked = _flock(file, fcntl.LOCK_SH, 1)
-        found = _read(path) or Holder()
-        return found if locked is False or _holds(found, locked, path) else None
+        # Shared, so that several readers that ask at once do not take each other for a driver.
+        locked = _try_flock(file, fcntl.LOCK_SH, 1)
+        found = _read_holder(path) or Holder()
+        return found if locked is False or _still_holds(found, locked, path) else None
     finally:
         os.close(file)
 
 
 def is_locked(folder: Path) -> bool:
-    """Whether a driver is writing this folder now, on whatever machine."""
+    """Check whether a driver is writing this folder now, on whatever machine."""
     return lock_holder(folder) is not None
 
 
-def last_sign(folder: Path) -> float:
-    """Seconds since the holder of a folder's lock gave a sign of life, by the folder's clock."""
-    return _silence(folder / LOCK)
+def seconds_since_heartbeat(folder: Path) -> float:
+    """Return the seconds since the last heartbeat of a folder's lock, by the folder's clock."""
+    return _seconds_since_touch(folder / LOCK)
 
 
-def _flock(file: int, kind: int, tries: int) -> bool | None:
-    """Whether the kernel gave its lock; None if this file system has none."""
+def _check_system() -> None:
+    if fcntl is None:
+        raise LedgerError(
+            "Triptych runs on Linux and macOS: file locks (fcntl.flock) are missing here; on "
+            "Windows use WSL"
+        )
+
+
+def _try_flock(file: int, kind: int, tries: int) -> bool | None:
+    """Try to get the kernel's lock; None if this file system has none."""
     for attempt in range(tries):
         try:
             fcntl.flock(file, kind | fcntl.LOCK_NB)
@@ -244,20 +266,25 @@ def _flock(file: int, kind: int, tries: int) -> bool | None:
     return False
 
 
-def _holds(found: Holder, locked: bool | None, path: Path) -> bool:
-    """Whether the holder that a lock names still holds it, although the kernel does not say so."""
+def _still_holds(found: Holder, locked: bool | None, path: Path) -> bool:
+    """Check whether the named holder still holds a lock that the kernel does not refuse."""
     if found.state != OPEN:
         return False
-    if found.kernel == _kernel():
+    if found.kernel == _boot_id():
         if locked:
-            return False  # its process would not have let us have the kernel's lock
-        if found.pids == _pids():
-            return _birth(found.pid) == found.birth if found.birth else _lives(found.pid)
-    return _silence(path) <= DEAD_SECONDS
+            return False  # while its process lived, the kernel would have refused the lock
+        # In another container the same number is another process; then heartbeats decide.
+        if found.pids == _pid_namespace():
+            return (
+                _process_start(found.pid) == found.birth
+                if found.birth
+                else _process_exists(found.pid)
+            )
+    return _seconds_since_touch(path) <= DEAD_SECONDS
 
 
-def _read(path: Path) -> Holder | None:
-    """What a lock says; None if it says nothing."""
+def _read_holder(path: Path) -> Holder | None:
+    """Read the holder that a lock names; None if it names none."""
     try:
         content = json.loads(path.read_bytes().split(b"\n")[0])
         known = {name: content[name] for name in Holder.__dataclass_fields__}
@@ -271,8 +298,8 @@ def _read(path: Path) -> Holder | None:
     return Holder(**known)
 
 
-def _silence(path: Path) -> float:
-    """Seconds since a file was touched, by the clock that touched it."""
+def _seconds_since_touch(path: Path) -> float:
+    """Return the seconds since a file was touched, by the clock of its file system."""
     try:
         touched = path.stat().st_mtime
     except OSError:
@@ -280,30 +307,30 @@ def _silence(path: Path) -> float:
     try:
         with tempfile.TemporaryFile(dir=path.parent) as probe:
             now = os.fstat(probe.fileno()).st_mtime
-    except OSError:  # who may only read has no better clock than its own
+    except OSError:  # a reader that may not write has no better clock than its own
         now = time.time()
     return max(0.0, now - touched)
 
 
-def _kernel() -> str:
-    return _said(Path("/proc/sys/kernel/random/boot_id")) or socket.gethostname()
+def _boot_id() -> str:
+    return _read_text(Path("/proc/sys/kernel/random/boot_id")) or socket.gethostname()
 
 
-def _pids() -> str:
+def _pid_namespace() -> str:
     try:
         return str(Path("/proc/self/ns/pid").readlink())
     except OSError:
         return ""
 
 
-def _birth(pid: int) -> str:
-    """When a process began, in ticks of its system; empty if there is none, or nobody says."""
+def _process_start(pid: int) -> str:
+    """Return the start of a process, in ticks of its system; empty if there is none, or unknown."""
     # Behind the name, which may hold anything, the 20th word is the 22nd of `proc_pid_stat(5)`.
-    words = _said(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
+    words = _read_text(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
     return words[19] if len(words) > 19 else ""
 
 
-def _lives(pid: int) -> bool:
+def _process_exists(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -313,7 +340,7 @@ def _lives(pid: int) -> bool:
     return True
 
 
-def _said(path: Path) -> str:
+def _read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:

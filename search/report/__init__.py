@@ -1,1 +1,1 @@
-"""The report of a results folder: written, attached, exported."""
+"""What is made from a finished results folder: report, export of its cells, sync with MLflow."""

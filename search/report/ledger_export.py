@@ -1,4 +1,4 @@
-"""`triptych ledger`: what a ledger holds, what is wrong with it, and its cells for other tools."""
+"""`triptych ledger`: a ledger's content and damage, its repair, and its cells for other tools."""
 
 import csv
 import json
@@ -10,86 +10,90 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from reports.results import METRIC, PARAM
+from search.atomic_files import written_atomically
 from search.ledger.errors import LedgerError
-from search.ledger.ledger import LEDGER, Ledger, read_ledger, read_whole
-from search.ledger.lines import QUARANTINE, Lines, read_lines
-from search.ledger.lock import is_locked, last_sign, lock_holder
+from search.ledger.ledger import Ledger, read_full_records, read_ledger
+from search.ledger.lines import LEDGER, QUARANTINE, LedgerLines, read_lines
+from search.ledger.lock import is_locked, lock_holder, seconds_since_heartbeat
 from search.ledger.record import CellRecord
 from search.results.folder import without_test
 from search.results.history import record_killed
 
 FORMATS = ("csv", "parquet", "jsonl")
-LARGE = ("params", "config", "metrics", "curve", "predictions", "log")
+# Fields of a record without a column of their own: configuration and metrics have one per name, and
+# the others are too large for a cell of a table.
+NO_COLUMNS = ("params", "config", "metrics", "curve", "predictions", "log")
 
 
-def check(folder: Path) -> tuple[list[str], bool]:
-    """What a ledger holds, and what is wrong with it.
+def check_ledger(folder: Path) -> tuple[list[str], bool]:
+    """Describe what a ledger holds and what is wrong with it.
 
     Args:
-        folder: of the results.
+        folder: Results folder.
 
     Returns:
-        Lines for a person, and whether every line of the ledger counts.
+        Lines to print, and whether every line of the ledger counts.
 
     Raises:
-        LedgerError: there is none, it cannot be read, or is no ledger.
+        LedgerError: There is none, it cannot be read, or is no ledger.
     """
-    path = _existing(folder)
+    path = _existing_ledger(folder)
     lines = read_lines(path)
-    said = [
+    report = [
         f"{path}: {len(lines.records)} cells, {len(lines.pack_sizes)} measured pack sizes, "
-        f"{_size(path.stat().st_size)}"
+        f"{_format_size(path.stat().st_size)}"
     ]
-    said += _by_phase(lines.records.values())
-    said.append(_holder(folder))
+    report += _by_phase(lines.records.values())
+    report.append(_writer_line(folder))
     if lines.torn and not is_locked(folder):
-        said.append(
+        report.append(
             f"the last {lines.torn} bytes were not written to their end and count for nothing; "
             "the next run cuts them off"
         )
-    said += _aside(folder)
-    said += _faults(lines)
-    return said, not lines.faults
+    report += _quarantine_lines(folder)
+    report += _fault_lines(lines)
+    return report, not lines.faults
 
 
-def repair(folder: Path) -> list[str]:
-    """Put damaged lines aside and cut off what was not written to its end; says what was done.
+def repair_ledger(folder: Path) -> list[str]:
+    """Put damaged lines aside and cut off an unfinished last line; return what was done.
 
     Raises:
-        LedgerError: as `check`; or a run is going on.
+        LedgerError: As `check_ledger`; or a run is going on.
     """
-    _existing(folder)
+    _existing_ledger(folder)
+    # Opening a ledger for writing repairs it, as every run does first.
     with Ledger(folder) as ledger:
         if ledger.killed is not None:
             record_killed(folder, ledger.killed)
         return ledger.quarantined or ["nothing to repair"]
 
 
-def export(
+def export_cells(
     folder: Path, form: str, to: Path | None, stream: TextIO, *, sealed: bool = False
 ) -> int:
-    """Write every cell of a ledger for other tools, one row a cell; returns how many.
+    """Write every cell of a ledger for other tools, one row per cell; return how many.
 
     Args:
-        folder: of the results.
-        form: of `FORMATS`. Curves, predictions and logs are in `jsonl` alone.
-        to: the file, written whole or not at all; None = to the stream.
-        stream: where to if there is no file.
-        sealed: leave out test metrics and predictions.
+        folder: Results folder.
+        form: One of `FORMATS`. Curves, predictions and logs are in `jsonl` alone.
+        to: File for an atomic write; None = the stream is written to.
+        stream: Stream to write to if there is no file.
+        sealed: Whether to leave out test metrics and predictions.
 
     Raises:
-        LedgerError: there is no ledger, or the file cannot be written.
+        LedgerError: There is no ledger, or the file cannot be written.
     """
-    _existing(folder)
+    _existing_ledger(folder)
     if form == "parquet":
-        return _parquet(_shown(read_ledger(folder).values(), sealed), to)
+        return _write_parquet(_visible_records(read_ledger(folder).values(), sealed), to)
     if to is None:
-        return _text(folder, form, stream, sealed)
-    with _whole_file(to) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as file:
-        return _text(folder, form, file, sealed)
+        return _write_text(folder, form, stream, sealed)
+    with _exported_file(to) as part, part.open("w", encoding="utf-8", newline="") as file:
+        return _write_text(folder, form, file, sealed)
 
 
-def _existing(folder: Path) -> Path:
+def _existing_ledger(folder: Path) -> Path:
     path = folder / LEDGER
     if not path.exists():
         raise LedgerError(f"{folder} holds no ledger; run the study first, or name its folder")
@@ -106,15 +110,16 @@ def _by_phase(records: Iterable[CellRecord]) -> list[str]:
     ]
 
 
-def _holder(folder: Path) -> str:
+def _writer_line(folder: Path) -> str:
     holder = lock_holder(folder)
     if holder is None:
         return "nobody is writing it"
     since = f" since {holder.started}" if holder.started else ""
-    return f"{holder} is writing it{since}, last sign of life {last_sign(folder):.0f} s ago"
+    seconds = seconds_since_heartbeat(folder)
+    return f"{holder} is writing it{since}, last sign of life {seconds:.0f} s ago"
 
 
-def _aside(folder: Path) -> list[str]:
+def _quarantine_lines(folder: Path) -> list[str]:
     try:
         count = (folder / QUARANTINE).read_bytes().count(b"\n")
     except OSError:
@@ -122,7 +127,7 @@ def _aside(folder: Path) -> list[str]:
     return [f"{count} lines were put aside earlier; they are in {QUARANTINE}"]
 
 
-def _faults(lines: Lines) -> list[str]:
+def _fault_lines(lines: LedgerLines) -> list[str]:
     if not lines.faults:
         return ["every line of it is sound"]
     repeats = sum(fault.repeats for fault in lines.faults)
@@ -133,25 +138,28 @@ def _faults(lines: Lines) -> list[str]:
     ]
 
 
-def _size(count: int) -> str:
+def _format_size(count: int) -> str:
     return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
 
 
-def _shown(records: Iterable[CellRecord], sealed: bool) -> Iterator[CellRecord]:
-    """The records as they may be shown."""
+def _visible_records(records: Iterable[CellRecord], sealed: bool) -> Iterator[CellRecord]:
+    """Yield the records without what is under embargo."""
     for record in records:
         metrics = without_test(record.metrics)
         yield replace(record, metrics=metrics, predictions="") if sealed else record
 
 
-def _text(folder: Path, form: str, file: TextIO, sealed: bool) -> int:
+def _write_text(folder: Path, form: str, file: TextIO, sealed: bool) -> int:
     if form == "jsonl":
-        return sum(_write_json(record, file) for record in _shown(read_whole(folder), sealed))
-    records = list(_shown(read_ledger(folder).values(), sealed))
-    columns = _columns(records)
+        return sum(
+            _write_json(record, file)
+            for record in _visible_records(read_full_records(folder), sealed)
+        )
+    records = list(_visible_records(read_ledger(folder).values(), sealed))
+    columns = _column_names(records)
     writer = csv.DictWriter(file, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(map(_row, records))
+    writer.writerows(map(_table_row, records))
     return len(records)
 
 
@@ -161,8 +169,8 @@ def _write_json(record: CellRecord, file: TextIO) -> int:
     return 1
 
 
-def _columns(records: Iterable[CellRecord]) -> list[str]:
-    plain = [item.name for item in fields(CellRecord) if item.name not in LARGE]
+def _column_names(records: Iterable[CellRecord]) -> list[str]:
+    plain = [item.name for item in fields(CellRecord) if item.name not in NO_COLUMNS]
     metrics = {name for record in records for name in record.metrics}
     params = {name for record in records for name in record.config}
     return [
@@ -172,29 +180,29 @@ def _columns(records: Iterable[CellRecord]) -> list[str]:
     ]
 
 
-def _row(record: CellRecord) -> dict[str, Any]:
+def _table_row(record: CellRecord) -> dict[str, Any]:
     return {
         **{item.name: getattr(record, item.name) for item in fields(record)
-           if item.name not in LARGE},
+           if item.name not in NO_COLUMNS},
         **{METRIC + name: value for name, value in record.metrics.items()},
         **{PARAM + name: value for name, value in record.config.items()},
     }  # fmt: skip
 
 
-def _parquet(shown: Iterable[CellRecord], to: Path | None) -> int:
+def _write_parquet(shown: Iterable[CellRecord], to: Path | None) -> int:
     if to is None:
         raise LedgerError("parquet is no text; say with --out into which file")
     import pandas as pd
 
     records = list(shown)
-    columns = _columns(records)
-    table = pd.DataFrame(map(_row, records), columns=columns)
+    columns = _column_names(records)
+    table = pd.DataFrame(map(_table_row, records), columns=columns)
     for name in columns:
         if table[name].dtype == object and len({type(value) for value in table[name].dropna()}) > 1:
             table[name] = table[name].map(str, na_action="ignore")  # a column has one type there
-    with _whole_file(to) as unfinished:
+    with _exported_file(to) as part:
         try:
-            table.to_parquet(unfinished, index=False)
+            table.to_parquet(part, index=False)
         except ImportError as error:
             raise LedgerError(
                 "parquet needs the package pyarrow, which is not installed; export csv instead"
@@ -203,13 +211,10 @@ def _parquet(shown: Iterable[CellRecord], to: Path | None) -> int:
 
 
 @contextmanager
-def _whole_file(path: Path) -> Iterator[Path]:
-    """A file to write, which takes its name once it is whole."""
-    unfinished = path.with_name(f".{path.name}.part")
+def _exported_file(path: Path) -> Iterator[Path]:
+    """Write a file atomically; a failure is a message to the user."""
     try:
-        yield unfinished
-        unfinished.replace(path)
+        with written_atomically(path) as part:
+            yield part
     except OSError as error:
         raise LedgerError(f"{path}: cannot be written: {error.strerror or error}") from None
-    finally:
-        unfinished.unlink(missing_ok=True)

@@ -4,36 +4,36 @@ from pathlib import Path
 
 from rich.console import Console
 
-from search.console import say
+from search.console import print_line
 from search.results.folder import results_folder
 from search.tracking import sync_study
 
 
-def sync_and_say(name: str, workdir: Path, tracking_uri: str | None) -> bool:
-    """Write to a tracking server what it lacks of a study, and say what that was.
+def sync_and_print(name: str, workdir: Path, tracking_uri: str | None) -> bool:
+    """Write to a tracking server what it lacks of a study, and print what that was.
 
     Args:
-        name: of a study, a file or a results folder.
-        workdir: where results are.
-        tracking_uri: the server; None = the one of the run.
+        name: Name of a study, its file or a results folder.
+        workdir: Folder whose `runs/` holds the results.
+        tracking_uri: Address of the server; None = the one of the run.
 
     Returns:
-        Whether it has everything now.
+        Whether the server has everything now.
 
     Raises:
-        ResultsError: no results there.
-        LedgerError: the ledger cannot be read.
+        ResultsError: No results there.
+        LedgerError: The ledger cannot be read.
     """
     console = Console()
     synced = sync_study(results_folder(name, workdir), tracking_uri)
     if synced.failure:
-        say(
+        print_line(
             console,
             f"{synced.tracking_uri}: {synced.written} cells written; it is behind the ledger, "
             f"nothing is lost: {synced.failure}",
         )
         return False
-    say(
+    print_line(
         console,
         f"{synced.tracking_uri}: {synced.written} cells written, {synced.there} there already",
     )

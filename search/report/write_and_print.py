@@ -1,6 +1,6 @@
-"""From results to a written report and what the terminal says of it.
+"""From results to a written report and its lines on the terminal.
 
-Apart from the other commands because the statistics behind it take seconds to import.
+Imported late by the commands: the statistics behind a report take seconds to import.
 """
 
 from pathlib import Path
@@ -9,35 +9,70 @@ from rich.console import Console
 
 from msa_core.metrics import SCHEMES
 from reports.render_terminal import terminal_table
-from reports.results import Results
-from reports.wording import answer, claim_sentences
+from reports.results import Results, ResultsError
+from reports.wording import answer_sentences, claim_sentences
 from reports.write import write_report
-from search.console import say
-from search.results.embargo import sealed_sentence
-from search.results.folder import REPORT
+from search.console import print_line
+from search.results.embargo import embargo_sentence, lift_embargo
+from search.results.folder import ledger_results, read_manifest, results_folder
+from search.results.layout import REPORT
 
 
-def report_on(results: Results, folder: Path, console: Console) -> list[str]:
+def write_and_print_report(results: Results, folder: Path, console: Console) -> list[str]:
     """Write a study's report into its results folder, and print its table and its answer.
 
-    Of a study whose test metrics are sealed, it prints how far it is instead.
+    Of a study under embargo it prints how far the study is instead.
 
     Returns:
         The answer, sentence by sentence.
     """
     report = write_report(results, SCHEMES[results.facts.scheme], folder / REPORT)
-    if results.sealed:
-        say(console, sealed_sentence(results))
-        say(console, f"report: {report.html}")
+    if results.embargoed:
+        print_line(console, embargo_sentence(results))
+        print_line(console, f"report: {report.html}")
         return []
     console.print()
     console.print(terminal_table(report.table, console.width))
     sentences = [
-        *answer(report.comparison),
+        *answer_sentences(report.comparison),
         *claim_sentences(report.comparison),
-        *results.openings,
+        *results.unblindings,
     ]
     for sentence in sentences:
-        say(console, sentence)
-    say(console, f"report: {report.html}")
+        print_line(console, sentence)
+    print_line(console, f"report: {report.html}")
     return sentences
+
+
+def write_study_report(
+    name: str, workdir: Path, source: str, tracking_uri: str | None, unseal_now: bool = False
+) -> None:
+    """Write a study's report again, from its ledger or from MLflow alone.
+
+    Args:
+        name: Name of a study, its file or a results folder.
+        workdir: Folder whose `runs/` holds the results.
+        source: `ledger` or `mlflow`.
+        tracking_uri: Address of the server; None = the one of the run.
+        unseal_now: Whether to show the test metrics of an unfinished study too, and log that.
+
+    Raises:
+        ResultsError: No results there, or an embargo that can't be lifted.
+    """
+    # Late: of the two sources most reports need the ledger alone.
+    from reports.mlflow_source import read_mlflow
+
+    folder = results_folder(name, workdir)
+    if unseal_now and source != "ledger":
+        raise ResultsError(
+            "--unseal: MLflow has no test metrics of an unfinished study; leave out --from mlflow, "
+            "and the report is made from the ledger"
+        )
+    if source == "ledger":
+        results = ledger_results(folder, unseal=unseal_now and lift_embargo(folder))
+    elif tracking_uri:
+        results = read_mlflow(tracking_uri, folder.name)
+    else:
+        manifest = read_manifest(folder)
+        results = read_mlflow(manifest.tracking_uri, manifest.facts.study, plan=manifest.digest)
+    write_and_print_report(results, folder, Console())

@@ -1,1 +1,1 @@
-"""A number made again: `triptych reproduce`."""
+"""Numbers of a study trained again: `triptych reproduce`."""

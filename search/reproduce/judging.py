@@ -1,4 +1,4 @@
-"""Whether a cell or a row that was trained again is the same, and how it is not; pure functions."""
+"""Comparison of a cell or a row with what it was before it was trained again; pure functions."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,8 +8,10 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
+from msa_core.training.outcomes import Status
 from reports.encoding import decode_floats
 from search.ledger.record import CellRecord
+from spaces.plan.plan import Phase
 
 Verdict = Literal["same", "inside", "not"]
 SAME: Verdict = "same"
@@ -17,21 +19,21 @@ INSIDE: Verdict = "inside"
 NOT: Verdict = "not"
 SECONDS = "seconds"
 TEST = "test."
-MOST_METRICS = 3  # that differ, told one by one
-FEWEST_OTHERS = 2  # seeds beside a cell's own that tell how far a new one may lie
+MOST_METRICS = 3  # differing metrics that are listed one by one
+FEWEST_OTHERS = 2  # other seeds from which on their standard deviation is defined
 COVERAGE = 0.95
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CellOutcome:
-    """A cell that was trained again.
+    """The comparison of a cell that was trained again.
 
     Attributes:
-        then, now: the value that decides, see `metric`; None where there is none.
-        low, high: where a new seed of the same arm is expected, with 95 % confidence.
-        others: other seeds that this was made from.
-        differences: what is not the same, in words; empty if all of it is.
-        fails: how it fails, in words; empty if it does not.
+        then, now: Value of `metric`, which decides; None where there is none.
+        low, high: 95 % prediction interval of a new seed of the same arm.
+        others: Number of other seeds that the interval is made from.
+        differences: Differences in words; empty if the cell is the same.
+        fails: Failure of the new training in words; empty if it did not fail.
     """
 
     key: str
@@ -52,16 +54,16 @@ class CellOutcome:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RowOutcome:
-    """An arm whose confirm cells were trained again.
+    """The comparison of an arm whose confirm cells were trained again.
 
     Attributes:
-        metric: that decides.
-        then, now: mean difference from the baseline's cells in the ledger; None of the baseline,
+        metric: Metric that decides.
+        then, now: Mean difference from the baseline's cells in the ledger; None of the baseline,
             and where there is none.
-        low, high: 95 % interval of the difference then.
-        interval: what kind of interval, in words; empty if there is none.
-        cells: that were trained again.
-        same: those of them that are the same.
+        low, high: 95 % interval of the difference as it was.
+        interval: Kind of the interval in words; empty if there is none.
+        cells: Number of cells that were trained again.
+        same: Number of those that are the same.
     """
 
     arm: str
@@ -77,7 +79,12 @@ class RowOutcome:
 
 
 def judge_cell(
-    then: CellRecord, now: CellRecord, others: Iterable[CellRecord], *, primary: str, sealed: bool
+    then: CellRecord,
+    now: CellRecord,
+    others: Iterable[CellRecord],
+    *,
+    primary: str,
+    embargoed: bool,
 ) -> CellOutcome:
     """Compare a cell with what it was.
 
@@ -85,22 +92,24 @@ def judge_cell(
     from the other seeds: mean +- t sd sqrt(1 + 1 / n).
 
     Args:
-        then: whole, from the ledger.
-        now: whole.
-        others: finished cells of the same arm, candidate and phase, other seeds.
-        primary: the study's metric.
-        sealed: whether nobody is to look at test.
+        then: Record from the ledger, with curves and predictions.
+        now: Record of the new training, likewise.
+        others: Finished cells of the same arm, candidate and phase, other seeds.
+        primary: The study's metric.
+        embargoed: Whether test metrics must not be looked at.
     """
-    tested = then.phase == "confirm" and not sealed
+    tested = then.phase == Phase.CONFIRM and not embargoed
     metric = f"{TEST if tested else 'valid.'}{primary}"
-    values = [r.metrics[metric] for r in others if r.status == "complete" and metric in r.metrics]
+    values = [
+        r.metrics[metric] for r in others if r.status == Status.COMPLETE and metric in r.metrics
+    ]
     interval = prediction_interval(values)
     low, high = interval or (None, None)
     old, new = then.metrics.get(metric), now.metrics.get(metric)
-    found = tuple(differences(then, now, tested=tested))
+    found = tuple(record_differences(then, now, tested=tested))
     if not found:
         verdict = SAME
-    elif then.status == now.status and _lies(new, low, high):
+    elif then.status == now.status and _lies_within(new, low, high):
         verdict = INSIDE
     else:
         verdict = NOT
@@ -118,7 +127,7 @@ def judge_cell(
         high=high,
         others=len(values),
         differences=found,
-        fails=_failure(now),
+        fails=_failure_text(now),
     )
 
 
@@ -135,24 +144,25 @@ def judge_row(
     """Compare a row with what it was.
 
     Args:
-        arm: its name.
-        outcomes: of its confirm cells.
-        metric: as in `CellOutcome`.
-        is_baseline: it then has no difference, and is inside where all of its cells are.
-        baseline: seed -> value of the baseline's cell in the ledger.
-        interval: 95 %, of the difference as it was.
-        kind: of interval, in words.
+        arm: Name of the arm.
+        outcomes: Outcomes of its confirm cells.
+        metric: Metric that decides.
+        is_baseline: Whether it is the baseline, which has no difference, and is inside where all
+            of its cells are.
+        baseline: Seed -> value of the baseline's cell in the ledger.
+        interval: 95 % interval of the difference as it was.
+        kind: Kind of the interval in words.
     """
     low, high = interval or (None, None)
-    then = _delta({o.seed: o.then for o in outcomes}, baseline)
-    now = _delta({o.seed: o.now for o in outcomes}, baseline)
+    then = _mean_difference({o.seed: o.then for o in outcomes}, baseline)
+    now = _mean_difference({o.seed: o.now for o in outcomes}, baseline)
     same = sum(outcome.verdict == SAME for outcome in outcomes)
     if same == len(outcomes):
         verdict = SAME
     elif is_baseline:
         verdict = NOT if any(outcome.verdict == NOT for outcome in outcomes) else INSIDE
     else:
-        verdict = INSIDE if _lies(now, low, high) else NOT
+        verdict = INSIDE if _lies_within(now, low, high) else NOT
     return RowOutcome(
         arm=arm,
         verdict=verdict,
@@ -168,10 +178,10 @@ def judge_row(
 
 
 def prediction_interval(values: Sequence[float]) -> tuple[float, float] | None:
-    """Where the value of one new seed is expected with 95 % confidence; None of fewer than two.
+    """Return the 95 % prediction interval of one new seed; None of fewer than two seeds.
 
     Args:
-        values: of the other seeds. (1, 2, 3) give 2 +- 4.303 * 1 * sqrt(4 / 3).
+        values: Values of the other seeds. (1, 2, 3) give 2 +- 4.303 * 1 * sqrt(4 / 3).
     """
     n = len(values)
     if n < FEWEST_OTHERS:
@@ -181,20 +191,20 @@ def prediction_interval(values: Sequence[float]) -> tuple[float, float] | None:
     return mean - reach, mean + reach
 
 
-def differences(then: CellRecord, now: CellRecord, *, tested: bool) -> list[str]:
-    """What is not the same of two records of one cell, in words; empty if it is, to the bit.
+def record_differences(then: CellRecord, now: CellRecord, *, tested: bool) -> list[str]:
+    """List the differences of two records of one cell, in words; empty if they are bitwise equal.
 
-    Seconds, and what a failed training said, do not count.
+    Seconds, and the log of a failed training, do not count.
 
     Args:
-        then: whole, from the ledger.
-        now: whole.
-        tested: whether test metrics and predictions count.
+        then: Record from the ledger, with curves and predictions.
+        now: Record of the new training, likewise.
+        tested: Whether test metrics and predictions count.
     """
     said = []
     for name in ("status", "kind", "reason"):
         if getattr(then, name) != getattr(now, name):
-            said.append(_change(name, getattr(then, name), getattr(now, name)))
+            said.append(_change_text(name, getattr(then, name), getattr(now, name)))
     for name, label in (("epochs", "epochs trained"), ("best_epoch", "best epoch")):
         if getattr(then, name) != getattr(now, name):
             said.append(f"{label} {getattr(then, name)}, now {getattr(now, name)}")
@@ -205,7 +215,7 @@ def differences(then: CellRecord, now: CellRecord, *, tested: bool) -> list[str]
     return said
 
 
-def _change(name: str, then: str, now: str) -> str:
+def _change_text(name: str, then: str, now: str) -> str:
     return (
         f"{name} '{then}', now '{now}'"
         if then and now
@@ -222,7 +232,7 @@ def _metric_differences(
         if name != SECONDS and (tested or not name.startswith(TEST))
     ]
     unlike = [name for name in names if then.get(name) != now.get(name)]
-    said = [f"{name} {_shown(then.get(name))}, now {_shown(now.get(name))}" for name in
+    said = [f"{name} {_value_repr(then.get(name))}, now {_value_repr(now.get(name))}" for name in
             unlike[:MOST_METRICS]]  # fmt: skip
     if len(unlike) > MOST_METRICS:
         said.append(f"{len(unlike) - MOST_METRICS} more metrics")
@@ -232,13 +242,14 @@ def _metric_differences(
 def _curve_differences(
     then: Mapping[str, Sequence[float | None]], now: Mapping[str, Sequence[float | None]]
 ) -> list[str]:
-    """Curves compared as the ledger keeps them, as float32."""
+    """Compare curves as the ledger keeps them, as float32."""
     first: dict[str, int] = {}
     for name in dict.fromkeys([*then, *now]):
-        old, new = _float32(then.get(name, ())), _float32(now.get(name, ()))
+        old, new = _as_float32(then.get(name, ())), _as_float32(now.get(name, ()))
         if old.tobytes() == new.tobytes():
             continue
         shared = min(old.size, new.size)
+        # By their bits: NaN differs from NaN as a number, and so would every diverged curve.
         bits = old[:shared].view(np.uint32) != new[:shared].view(np.uint32)
         first[name] = 1 + (int(np.argmax(bits)) if bits.any() else shared)
     if not first:
@@ -248,7 +259,7 @@ def _curve_differences(
     return [f"{count}, {earliest} from epoch {first[earliest]} on"]
 
 
-def _float32(values: Sequence[float | None]) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+def _as_float32(values: Sequence[float | None]) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
     with np.errstate(over="ignore"):  # the ledger has NaN there, as for all that is not finite
         found = np.array([math.nan if v is None else v for v in values], dtype=np.float32)
     found[~np.isfinite(found)] = np.nan
@@ -265,22 +276,24 @@ def _prediction_difference(then: str, now: str) -> str:
     return f"{unlike} of {old.size} test predictions, by {np.abs(old - new).max():.2g} at most"
 
 
-def _delta(own: Mapping[int, float | None], baseline: Mapping[int, float]) -> float | None:
-    """Mean difference over the shared seeds."""
+def _mean_difference(
+    own: Mapping[int, float | None], baseline: Mapping[int, float]
+) -> float | None:
+    """Return the mean difference over the shared seeds; None without any."""
     found = [value - baseline[seed] for seed, value in own.items()
              if value is not None and seed in baseline]  # fmt: skip
     return float(np.mean(found)) if found else None
 
 
-def _lies(value: float | None, low: float | None, high: float | None) -> bool:
+def _lies_within(value: float | None, low: float | None, high: float | None) -> bool:
     return value is not None and low is not None and high is not None and low <= value <= high
 
 
-def _failure(record: CellRecord) -> str:
-    if record.status != "failed":
+def _failure_text(record: CellRecord) -> str:
+    if record.status != Status.FAILED:
         return ""
     return f"{record.kind}: {record.reason}" if record.kind else record.reason
 
 
-def _shown(value: float | None) -> str:
+def _value_repr(value: float | None) -> str:
     return "none" if value is None else repr(value)

@@ -1,4 +1,4 @@
-"""The study and the data that a cell was trained with, and what is different now."""
+"""The study and the data that cells were trained with, and what has changed since."""
 
 import importlib.metadata
 import platform
@@ -12,8 +12,9 @@ from msa_core.plugins import Plugin
 from reports.results import StudyFacts
 from search.ledger.record import CellRecord
 from search.provenance import code_version
-from search.results.folder import STUDY, Manifest
+from search.results.folder import Manifest
 from search.results.history import last_data, read_runs
+from search.results.layout import STUDY
 from spaces.errors import StudyError
 from spaces.study_file.load import Study, load_study
 
@@ -22,16 +23,16 @@ PACKAGES = ("torch", "numpy")  # beside the training core, what computes a cell'
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Change:
-    """Something that decides a cell's numbers and is not as it was then."""
+class OriginChange:
+    """A change of something that determines a cell's numbers."""
 
     what: str
     then: str
     now: str
 
 
-def kept_study(folder: Path) -> Study:
-    """The study as it was run; its plugins, as they were, are in use in this process from now on.
+def load_kept_study(folder: Path) -> Study:
+    """Load the study as it was run; its plugins, as they were, are in use from now on.
 
     Raises:
         StudyError: the folder has none, or today's version can't read it.
@@ -46,16 +47,16 @@ def kept_study(folder: Path) -> Study:
 
 
 def find_data(study: Study, facts: StudyFacts, folder: Path, given: Path | None) -> Dataset:
-    """The data of a study.
+    """Load the data of a study.
 
     Args:
-        study: as it was run.
-        facts: of the results folder.
-        folder: of the results; it remembers a file that was given on the command line.
-        given: a file to use in place of the study's own.
+        study: Study as it was run.
+        facts: Facts of the results folder.
+        folder: Results folder, which remembers a file that was given on the command line.
+        given: File to use in place of the study's own.
 
     Raises:
-        StudyError: nobody says where it is.
+        StudyError: the place of the data is unknown.
         DataError: it is not there, or wrong.
     """
     source = given or last_data(read_runs(folder)) or study.data.file or study.data.planted
@@ -73,33 +74,34 @@ def find_data(study: Study, facts: StudyFacts, folder: Path, given: Path | None)
     return load_dataset(source, study.data.scheme, study.data.text_model)
 
 
-def changes(
+def find_changes(
     manifest: Manifest,
     records: Collection[CellRecord],
     dataset: Dataset,
     plugins: Collection[Plugin],
     devices: Collection[str],
     device: str,
-) -> list[Change]:
-    """What decides the numbers and is not as it was then.
+) -> list[OriginChange]:
+    """List the changes of what determines the numbers.
 
     Args:
-        manifest: of the results folder.
-        records: the cells.
-        dataset: trained on now.
-        plugins: in use now.
-        devices: that the folder's cells were trained on, as far as is known.
-        device: now.
+        manifest: Manifest of the results folder.
+        records: Records of the cells.
+        dataset: Data to train on now.
+        plugins: Plugins in use now.
+        devices: Devices that the folder's cells were trained on, as far as is known.
+        device: Device to train on now.
     """
     facts = manifest.facts
     then = facts.provenance
+    # Each cell has a version of its own: a study may have been finished by a later one.
     codes = {record.code or manifest.versions.code for record in records}
     pairs = [
         ("training core", ", ".join(sorted(codes)), code_version()),
         ("data", manifest.versions.data, dataset.fingerprint),
         *_plugin_pairs(facts, plugins),
         ("python", then.get("python", UNKNOWN), platform.python_version()),
-        *((name, then.get(name, UNKNOWN), _version(name)) for name in PACKAGES),
+        *((name, then.get(name, UNKNOWN), _installed_version(name)) for name in PACKAGES),
         (
             "machine",
             then.get("machine", UNKNOWN),
@@ -107,11 +109,11 @@ def changes(
         ),
         ("device", ", ".join(sorted(devices)) or device, device),
     ]
-    return [Change(what=what, then=old, now=new) for what, old, new in pairs if old != new]
+    return [OriginChange(what=what, then=old, now=new) for what, old, new in pairs if old != new]
 
 
 def _plugin_pairs(facts: StudyFacts, plugins: Collection[Plugin]) -> list[tuple[str, str, str]]:
-    """Digests of the plugins, told by themselves: their kept copies have other names."""
+    """Return name, old and new digest of each plugin, matched by the name before it was kept."""
     prefix = "plugin "
     then = {
         name.removeprefix(prefix): digest
@@ -126,7 +128,7 @@ def _plugin_pairs(facts: StudyFacts, plugins: Collection[Plugin]) -> list[tuple[
     ]
 
 
-def _version(distribution: str) -> str:
+def _installed_version(distribution: str) -> str:
     try:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:

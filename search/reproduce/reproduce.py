@@ -1,4 +1,4 @@
-"""`triptych reproduce`: train rows or cells again, and say whether they are what they were."""
+"""`triptych reproduce`: rows or cells trained again, and compared with what they were."""
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -12,12 +12,13 @@ from rich.console import Console
 
 from msa_core.data.dataset import Dataset
 from msa_core.metrics import SCHEMES
-from reports.evidence.comparison import compare
+from msa_core.training.outcomes import Status
+from reports.evidence.comparison import compare_arms
 from reports.evidence.statistics.paired import bca_interval
-from reports.numerals import count
+from reports.numerals import format_count
 from reports.results import METRIC, Results
-from search.console import say
-from search.ledger.ledger import read_ledger, read_pack_sizes, read_whole
+from search.console import print_line
+from search.ledger.ledger import read_full_records, read_ledger, read_pack_sizes
 from search.ledger.record import CellRecord
 from search.reproduce.judging import (
     INSIDE,
@@ -29,12 +30,12 @@ from search.reproduce.judging import (
     judge_cell,
     judge_row,
 )
-from search.reproduce.origin import Change, changes, find_data, kept_study
-from search.reproduce.retrain import train_again, usable_device
+from search.reproduce.origin import OriginChange, find_changes, find_data, load_kept_study
+from search.reproduce.retrain import choose_device, retrain_cells
 from search.reproduce.targets import Targets, find_targets
 from search.results.events import EVENTS
 from search.results.folder import Manifest, ledger_results, read_manifest, results_folder
-from spaces.plan.plan import CONFIRM
+from spaces.plan.plan import Phase
 
 SEED = 0  # of the resampling, as in the report
 WORDS = {SAME: "the same to the bit", INSIDE: "inside the interval", NOT: "not the same"}
@@ -45,12 +46,12 @@ SEALED = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReproduceOptions:
-    """How `triptych reproduce` goes about it.
+    """The options of `triptych reproduce`.
 
     Attributes:
-        data: feature file; None = the study's own.
+        data: Feature file; None = the study's own.
         device: `cpu` or `cuda`; None = where the cells were trained, if that is here.
-        as_json: print JSON.
+        as_json: Whether to print JSON.
     """
 
     data: Path | None = None
@@ -58,14 +59,16 @@ class ReproduceOptions:
     as_json: bool = False
 
 
-def reproduce(name: str, targets: Sequence[str], workdir: Path, options: ReproduceOptions) -> bool:
+def reproduce_targets(
+    name: str, targets: Sequence[str], workdir: Path, options: ReproduceOptions
+) -> bool:
     """Train rows or cells of a study again and print how they compare; writes nothing.
 
     Args:
-        name: of the study, its file or its results folder.
-        targets: arms, or keys of cells or how those begin.
-        workdir: results are below it.
-        options: how.
+        name: Name of the study, its file or its results folder.
+        targets: Names of arms, or keys of cells or how those begin.
+        workdir: Folder that results are below.
+        options: Options of the command.
 
     Returns:
         Whether every row and every single cell is the same, or inside its interval.
@@ -78,51 +81,55 @@ def reproduce(name: str, targets: Sequence[str], workdir: Path, options: Reprodu
     manifest = read_manifest(folder)
     records = read_ledger(folder)
     wanted = find_targets(manifest, records, targets)
-    study = kept_study(folder)
+    study = load_kept_study(folder)
     dataset = find_data(study, manifest.facts, folder, options.data)
     results = ledger_results(folder)
-    devices = _devices(folder)
-    device = usable_device(options.device, devices)
-    whole = {record.key: record for record in read_whole(folder, wanted.keys)}
-    changed = changes(manifest, whole.values(), dataset, study.plugins, devices, device)
+    devices = _known_devices(folder)
+    device = choose_device(options.device, devices)
+    whole = {record.key: record for record in read_full_records(folder, wanted.keys)}
+    changed = find_changes(manifest, whole.values(), dataset, study.plugins, devices, device)
 
     console = Console(stderr=options.as_json)
-    say(console, f"training {count(len(whole), 'cell')} again on the {_device_name(device)}")
-    for line in _changed_lines(changed, results.sealed):
-        say(console, line)
+    print_line(
+        console, f"training {format_count(len(whole), 'cell')} again on the {_device_name(device)}"
+    )
+    for line in _changed_lines(changed, results.embargoed):
+        print_line(console, line)
     outcomes: dict[str, CellOutcome] = {}
-    for outcome in _outcomes(
-        manifest, records, list(whole.values()), dataset, results.sealed, device
+    for outcome in _judge_cells(
+        manifest, records, list(whole.values()), dataset, results.embargoed, device
     ):
         outcomes[outcome.key] = outcome
         for line in _cell_lines(outcome):
-            say(console, line)
-    rows = [_row(arm, keys, outcomes, results) for arm, keys in wanted.rows.items()]
+            print_line(console, line)
+    rows = [_judge_arm(arm, keys, outcomes, results) for arm, keys in wanted.rows.items()]
     for row in rows:
-        say(console, _row_line(row, manifest.facts.baseline))
+        print_line(console, _row_line(row, manifest.facts.baseline))
     if options.as_json:
-        click.echo(json.dumps(_json(folder, wanted, outcomes, rows, changed, results.sealed)))
-    return _passes(wanted, outcomes, rows)
+        click.echo(
+            json.dumps(_outcomes_json(folder, wanted, outcomes, rows, changed, results.embargoed))
+        )
+    return _is_reproduced(wanted, outcomes, rows)
 
 
-def _outcomes(
+def _judge_cells(
     manifest: Manifest,
     records: Mapping[str, CellRecord],
     whole: Sequence[CellRecord],
     dataset: Dataset,
-    sealed: bool,
+    embargoed: bool,
     device: str,
 ) -> Iterator[CellOutcome]:
     primary = manifest.facts.primary
     then = {record.key: record for record in whole}
-    for pack in train_again(whole, dataset, metric=primary, device=device, test=not sealed):
+    for pack in retrain_cells(whole, dataset, metric=primary, device=device, test=not embargoed):
         for now in sorted(pack, key=lambda record: record.seed):
             others = _other_seeds(then[now.key], records.values())
-            yield judge_cell(then[now.key], now, others, primary=primary, sealed=sealed)
+            yield judge_cell(then[now.key], now, others, primary=primary, embargoed=embargoed)
 
 
 def _other_seeds(cell: CellRecord, records: Iterable[CellRecord]) -> list[CellRecord]:
-    """The finished cells that differ from one in nothing but the seed."""
+    """List the finished cells that differ from one in nothing but the seed."""
     return [
         record
         for record in records
@@ -133,11 +140,11 @@ def _other_seeds(cell: CellRecord, records: Iterable[CellRecord]) -> list[CellRe
     ]
 
 
-def _row(
+def _judge_arm(
     arm: str, keys: Sequence[str], outcomes: Mapping[str, CellOutcome], results: Results
 ) -> RowOutcome:
     facts = results.facts
-    split = "valid." if results.sealed else TEST
+    split = "valid." if results.embargoed else TEST
     is_baseline = arm == facts.baseline
     own = _by_seed(results, arm, split)
     baseline = _by_seed(results, facts.baseline, split)
@@ -145,7 +152,7 @@ def _row(
     kind = ""
     if is_baseline:
         pass
-    elif results.sealed:  # no predictions, so no utterances to draw from
+    elif results.embargoed:  # no predictions, so no utterances to draw from
         shared = [seed for seed in own if seed in baseline]
         gaps = np.array([own[seed] - baseline[seed] for seed in shared], dtype=np.float64)
         interval, kind = bca_interval(gaps, SEED), "over seeds, on validation"
@@ -163,7 +170,8 @@ def _row(
 
 
 def _two_level(results: Results, arm: str) -> tuple[float, float] | None:
-    """The report's interval of an arm's difference: it depends on the cells of the two alone."""
+    """Compute the report's interval of an arm's difference."""
+    # From the two arms alone, which is all that it depends on: all of a large study take minutes.
     facts = results.facts
     metric = SCHEMES[facts.scheme][facts.primary]
     arms = (facts.baseline, arm)
@@ -172,26 +180,29 @@ def _two_level(results: Results, arm: str) -> tuple[float, float] | None:
         facts=replace(facts, arms=arms, claims=(), frozen={}, second_metric=""),
         cells=results.cells[results.cells["arm"].isin(arms)],
     )
-    found = compare(few, {facts.primary: metric}, seed=SEED).of(arm, facts.primary)
+    found = compare_arms(few, {facts.primary: metric}, seed=SEED).estimate_of(arm, facts.primary)
     if found.ci_low is None or found.ci_high is None:
         return None
     return found.ci_low, found.ci_high
 
 
 def _by_seed(results: Results, arm: str, split: str) -> dict[int, float]:
-    """Seed -> value of an arm's complete confirm cells, where it is defined."""
+    """Return seed -> value of an arm's complete confirm cells, where it is defined."""
     cells, column = results.cells, f"{METRIC}{split}{results.facts.primary}"
     if column not in cells.columns:
         return {}
     own = cells[
-        (cells["arm"] == arm) & (cells["phase"] == CONFIRM) & (cells["status"] == "complete")
+        (cells["arm"] == arm)
+        & (cells["phase"] == Phase.CONFIRM)
+        & (cells["status"] == Status.COMPLETE)
     ]
     own = own[own[column].notna()].sort_values("seed")
     return dict(zip(own["seed"].astype(int), own[column].astype(float), strict=True))
 
 
-def _devices(folder: Path) -> set[str]:
-    """On which devices the folder's runs have trained, as far as they say so."""
+def _known_devices(folder: Path) -> set[str]:
+    """List the devices that the folder's runs have trained on, as far as is recorded."""
+    # Of a study whose packs were never measured only the events have them.
     found = {size.device for size in read_pack_sizes(folder)}
     try:
         lines = (folder / EVENTS).read_text(encoding="utf-8", errors="replace").splitlines()
@@ -206,10 +217,10 @@ def _devices(folder: Path) -> set[str]:
     return found
 
 
-def _passes(
+def _is_reproduced(
     wanted: Targets, outcomes: Mapping[str, CellOutcome], rows: Collection[RowOutcome]
 ) -> bool:
-    """A row answers for its cells; cells that were named one by one answer for themselves."""
+    """Check every row, and every cell that was named by its key; a row answers for its cells."""
     verdicts = [row.verdict for row in rows] + [outcomes[key].verdict for key in wanted.cells]
     return NOT not in verdicts
 
@@ -218,16 +229,18 @@ def _device_name(device: str) -> str:
     return {"cpu": "CPU", "cuda": "GPU"}.get(device, device)
 
 
-def _changed_lines(changed: Sequence[Change], sealed: bool) -> list[str]:
-    lines = [f"note: {SEALED}"] if sealed else []
+def _changed_lines(changed: Sequence[OriginChange], embargoed: bool) -> list[str]:
+    lines = [f"note: {SEALED}"] if embargoed else []
     if not changed:
         return [*lines, "code, data, versions and device are as they were"]
-    return [*lines, *(f"differs: {c.what}: {_short(c.then)} then, {_short(c.now)} now"
-                      for c in changed)]  # fmt: skip
+    for one in changed:
+        then, now = _shorten_digest(one.then), _shorten_digest(one.now)
+        lines.append(f"differs: {one.what}: {then} then, {now} now")
+    return lines
 
 
-def _short(text: str) -> str:
-    """A digest needs no 64 characters."""
+def _shorten_digest(text: str) -> str:
+    """Shorten a digest of 64 characters."""
     return text[:16] if len(text) == 64 and text.isalnum() else text
 
 
@@ -238,27 +251,26 @@ def _cell_lines(outcome: CellOutcome) -> list[str]:
     )
     if outcome.verdict == SAME:
         alike = f"; it fails alike ({outcome.fails})" if outcome.fails else ""
-        return [f"{head}{_value(outcome)}{alike}"]
+        return [f"{head}{_value_text(outcome)}{alike}"]
     lines = [head, *(f"    {difference}" for difference in outcome.differences)]
     if outcome.low is None or outcome.high is None:
-        why = f"only {count(outcome.others, 'other seed')}"
+        why = f"only {format_count(outcome.others, 'other seed')}"
         lines.append(f"    no interval of a new seed: {why} of it has {outcome.metric}")
     else:
         lines.append(
             f"    a new seed is expected in [{outcome.low:.6g}, {outcome.high:.6g}], from "
-            f"{count(outcome.others, 'other seed')}"
+            f"{format_count(outcome.others, 'other seed')}"
         )
     return lines
 
 
-def _value(outcome: CellOutcome) -> str:
+def _value_text(outcome: CellOutcome) -> str:
     return "" if outcome.now is None else f" ({outcome.metric} {outcome.now!r})"
 
 
 def _row_line(row: RowOutcome, baseline: str) -> str:
-    head = (
-        f"row '{row.arm}': {WORDS[row.verdict]}; {row.same} of {count(row.cells, 'cell')} the same"
-    )
+    cells = format_count(row.cells, "cell")
+    head = f"row '{row.arm}': {WORDS[row.verdict]}; {row.same} of {cells} the same"
     if row.then is None or row.now is None:
         return head
     said = f"{head}; {row.metric} against '{baseline}' {row.then:+.6g}, now {row.now:+.6g}"
@@ -267,19 +279,19 @@ def _row_line(row: RowOutcome, baseline: str) -> str:
     return f"{said}, 95 % interval [{row.low:+.6g}, {row.high:+.6g}] ({row.interval})"
 
 
-def _json(
+def _outcomes_json(
     folder: Path,
     wanted: Targets,
     outcomes: Mapping[str, CellOutcome],
     rows: Sequence[RowOutcome],
-    changed: Sequence[Change],
-    sealed: bool,
+    changed: Sequence[OriginChange],
+    embargoed: bool,
 ) -> dict[str, Any]:
     return {
         "folder": str(folder),
-        "sealed": sealed,
+        "sealed": embargoed,
         "differs": [asdict(change) for change in changed],
         "cells": [asdict(outcomes[key]) for key in wanted.keys],
         "rows": [asdict(row) for row in rows],
-        "reproduced": _passes(wanted, outcomes, rows),
+        "reproduced": _is_reproduced(wanted, outcomes, rows),
     }

@@ -1,10 +1,11 @@
-"""Cells trained again, here and now, without Ray: as a worker trains them, to the last bit."""
+"""Cells trained again in this process, without Ray: as a worker trains them, to the last bit."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import torch
 
 from msa_core.data.dataset import Dataset
+from msa_core.training.outcomes import Status
 from search.errors import RunError
 from search.ledger.record import CellRecord
 from search.provenance import code_version
@@ -12,81 +13,80 @@ from search.results.selection import higher_is_better
 from search.schedule.pack import Pack, PackCell
 from search.worker.pack_work import PackWork, cells_of
 from search.worker.worker import Worker
-from spaces.plan.plan import CONFIRM, TUNE
-
-PRUNED = "pruned"
+from spaces.plan.plan import Phase
 
 
-class PackAgain(PackWork):
-    """A pack whose cells are stopped where they were stopped then, and not compared again."""
+class RepeatedPack(PackWork):
+    """A pack whose cells stop where they were stopped before, and are not compared again."""
 
     def __init__(self, pack: Pack, worker: Worker, stops: Mapping[str, int]) -> None:
-        """Start to train.
+        """Create the pack's training.
 
         Args:
-            pack: what to train.
-            worker: where.
-            stops: key of a cell that was stopped early -> epochs that it had trained then.
+            pack: Pack to train.
+            worker: Worker with data and device.
+            stops: Key of a cell that was stopped early -> epochs that it had trained.
         """
         self._stops = stops
         super().__init__(pack, worker)
 
-    def _watch(self, epoch: int, seen: Mapping[int, Mapping[str, float]]) -> None:
-        self.training.stop(
-            [place for place, cell in enumerate(self.pack.cells)
+    def _compare_cells(self, epoch: int, seen: Mapping[int, Mapping[str, float]]) -> None:
+        self.training.stop_members(
+            [index for index, cell in enumerate(self.pack.cells)
              if self._stops.get(cell.key) == epoch]
         )  # fmt: skip
 
 
-def train_again(
+def retrain_cells(
     records: Sequence[CellRecord], dataset: Dataset, *, metric: str, device: str, test: bool
 ) -> Iterator[list[CellRecord]]:
-    """Train cells again, those of an arm and a phase in one pack; yields pack after pack.
+    """Train cells again, those of an arm and a phase in one pack; yield pack after pack.
 
-    What a cell comes to does not depend on its pack. A cell that was stopped early is stopped
-    after as many epochs. Plugins of the study have to be in use already.
+    A cell that was stopped early is stopped after as many epochs. Plugins of the study have to be
+    in use already.
 
     Args:
-        records: of the cells as they were.
-        dataset: to train on.
-        metric: by which the study tunes.
+        records: Records of the cells as they were.
+        dataset: Data to train on.
+        metric: Metric by which the study tunes.
         device: `cpu` or `cuda`.
-        test: whether confirm cells are evaluated on the test split.
+        test: Whether confirm cells are evaluated on the test split.
     """
     torch.set_num_threads(1)  # as in a worker
-    worker = Worker.of(dataset, device=device, code=code_version())
+    worker = Worker.for_dataset(dataset, device=device, code=code_version())
+    # Whatever packs the run had: a cell's numbers do not depend on its pack.
     packs: dict[tuple[str, str, bool], list[CellRecord]] = {}
     for record in records:
-        pruned = record.status == PRUNED
+        pruned = record.status == Status.PRUNED
         packs.setdefault((record.arm_key, record.phase, pruned), []).append(record)
     for own in packs.values():
-        stops = {record.key: record.epochs for record in own if record.status == PRUNED}
-        work = PackAgain(_pack(own, metric, test), worker, stops)
+        stops = {record.key: record.epochs for record in own if record.status == Status.PRUNED}
+        work = RepeatedPack(_repeat_pack(own, metric, test), worker, stops)
         yield cells_of(work.step())
 
 
-def _pack(records: Sequence[CellRecord], metric: str, test: bool) -> Pack:
+def _repeat_pack(records: Sequence[CellRecord], metric: str, test: bool) -> Pack:
     first = records[0]
     return Pack(
         arm=first.arm,
         arm_key=first.arm_key,
-        # Only confirm cells are evaluated: what is not to be seen is not made.
-        phase=CONFIRM if first.phase == CONFIRM and test else TUNE,
-        cells=tuple(map(_cell, records)),
+        # Only packs of confirm cells are evaluated: what is not to be seen is not computed.
+        phase=Phase.CONFIRM if first.phase == Phase.CONFIRM and test else Phase.TUNE,
+        cells=tuple(map(_repeat_cell, records)),
         pack_key="",  # nothing is measured
         size=None,
-        scheduler="bracket" if first.status == PRUNED else "none",
+        scheduler="bracket" if first.status == Status.PRUNED else "none",
         metric=metric,
         higher_is_better=higher_is_better(metric),
     )
 
 
-def _cell(record: CellRecord) -> PackCell:
+def _repeat_cell(record: CellRecord) -> PackCell:
     return PackCell(
         candidate=record.candidate,
         seed=record.seed,
         params=record.params,
-        # The fields that mean something; the others mean nothing, whatever their values.
+        # A record has only the fields that have an effect; the others may have any values.
         config=record.config,
         resolved=record.config,
         key=record.key,
@@ -94,8 +94,8 @@ def _cell(record: CellRecord) -> PackCell:
     )
 
 
-def usable_device(wanted: str | None, then: Collection[str]) -> str:
-    """Where to train: as asked for, else where it was trained if that is here, else the CPU.
+def choose_device(wanted: str | None, then: Collection[str]) -> str:
+    """Choose the device: as asked for, else that of then if it is here, else the CPU.
 
     Raises:
         RunError: what was asked for is not here.

@@ -1,13 +1,13 @@
-"""Which papers a study builds on: of its arms' modules, its tuning and its analyses."""
+"""The papers that a study builds on: for its arms' modules, its tuning and its analyses."""
 
 from collections.abc import Iterator, Mapping
 
 from msa_core.config.paths import Value, replace
 from msa_core.config.schema import Config, ConfigError
-from msa_core.reference.citations import ANALYSES, TRAINING, references, references_of
+from msa_core.reference.citations import ANALYSES, TRAINING, cited_by, read_references
 from spaces.plan.plan import Plan
 from spaces.plan.planned_arms import PlannedArm
-from spaces.search_space.domains import Choice, Domain, at
+from spaces.search_space.domains import Choice, Domain, value_at_share
 
 TOOLS = ("akiba2019optuna", "liaw2018tune")
 OF_SAMPLERS = {
@@ -21,45 +21,47 @@ OF_SAMPLERS = {
 OF_SCHEDULERS = {"asha": "li2020asha", "bracket": "li2018hyperband"}
 
 
-def citations(plan: Plan) -> tuple[dict[str, tuple[str, ...]], dict[str, str]]:
-    """What a report cites.
+def collect_citations(plan: Plan) -> tuple[dict[str, tuple[str, ...]], dict[str, str]]:
+    """Collect what a report cites.
 
     Returns:
         Arm -> keys of what it is built from, as `StudyFacts.methods`; and key -> BibTeX entry of
         these, the tools and the analyses, as `StudyFacts.references`.
     """
-    methods = {arm.name: _methods(arm) for arm in plan.arms}
+    methods = {arm.name: _references_of_arm(arm) for arm in plan.arms}
     keys = [key for own in methods.values() for key in own]
     keys += [*TRAINING, *ANALYSES]
+    # A study that tunes nothing uses neither a sampler nor Ray Tune's ways of stopping.
     if any(arm.space for arm in plan.arms):
         keys += TOOLS
-        keys += _known(OF_SAMPLERS, plan.study.sampler)
-        keys += _known(OF_SCHEDULERS, plan.study.budget.scheduler)
-    entries = references()
+        keys += _keys_named(OF_SAMPLERS, plan.study.sampler)
+        keys += _keys_named(OF_SCHEDULERS, plan.study.budget.scheduler)
+    entries = read_references()
     return methods, {key: entries[key] for key in dict.fromkeys(keys)}
 
 
-def _known(keys: Mapping[str, str], name: object) -> list[str]:
+def _keys_named(keys: Mapping[str, str], name: object) -> list[str]:
     return [keys[name]] if isinstance(name, str) and name in keys else []
 
 
-def _methods(arm: PlannedArm) -> tuple[str, ...]:
-    """Of everything that a candidate of the arm can have."""
-    found = [key for config in _configurations(arm) for key in references_of(config)]
+def _references_of_arm(arm: PlannedArm) -> tuple[str, ...]:
+    """Return the keys of everything that a candidate of the arm can have."""
+    found = [key for config in _possible_configurations(arm) for key in cited_by(config)]
     return tuple(dict.fromkeys(found))
 
 
-def _configurations(arm: PlannedArm) -> Iterator[Config]:
-    """The arm's own configuration with each searched field at values that switch things on."""
+def _possible_configurations(arm: PlannedArm) -> Iterator[Config]:
+    """Yield the arm's configuration with each searched field at values that switch things on."""
     yield arm.config
-    middle = {path: at(domain, 0.5) for path, domain in arm.space.items()}
+    # The middle of a range, since a weight of 0 at its lower end would switch its module off.
+    middle = {path: value_at_share(domain, 0.5) for path, domain in arm.space.items()}
     for path, domain in arm.space.items():
-        for value in _values(domain):
+        for value in _sample_values(domain):
             try:
                 yield replace(arm.config, {**middle, path: value})
             except ConfigError:  # no such combination, so no candidate has it
                 continue
 
 
-def _values(domain: Domain) -> tuple[Value, ...]:
-    return domain.options if isinstance(domain, Choice) else (at(domain, 0.5),)
+def _sample_values(domain: Domain) -> tuple[Value, ...]:
+    return domain.options if isinstance(domain, Choice) else (value_at_share(domain, 0.5),)

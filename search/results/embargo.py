@@ -1,66 +1,70 @@
-"""The test lock: while a study is unfinished, nobody is shown what it came to on the test split.
+"""The embargo: while a study is unfinished, its test metrics are kept back.
 
-Whoever looks early may stop, or go on, because of what they saw. Opening is possible, and every
-later report says so (`search.results.unblinding_log`). The ledger itself is not encrypted.
+Whoever sees them early may stop, or continue, because of what they saw. Lifting the embargo is
+possible, and every later report mentions it (`search.results.unblinding_log`). The ledger itself is
+not encrypted. What is under embargo is called "sealed" in commands, files and reports.
 """
 
 from pathlib import Path
 
 from reports.results import Results, ResultsError
 from search.ledger.ledger import read_ledger
-from search.results.folder import PLAN, Manifest, Standing, read_manifest, standing_of
-from search.results.unblinding_log import OPENINGS, open_early
+from search.results.folder import Manifest, PlanCompletion, measure_completion, read_manifest
+from search.results.layout import PLAN
+from search.results.unblinding_log import UNBLINDING_LOG, record_early_unblinding
+from spaces.plan.plan import Phase
 
-HOW_TO_OPEN = (
+HOW_TO_UNSEAL = (
     "they open by themselves when the study is finished; --unseal opens them now, and every later "
     "report will say so"
 )
 
 
-def is_sealed(folder: Path) -> bool:
-    """Whether the test metrics of a results folder are to be kept back.
-
-    A ledger without a plan belongs to no study that could be unfinished.
+def is_embargoed(folder: Path) -> bool:
+    """Check whether the test metrics of a results folder are to be kept back.
 
     Raises:
-        ResultsError: a damaged plan.
-        LedgerError: a damaged ledger.
+        ResultsError: A damaged plan.
+        LedgerError: A damaged ledger.
     """
-    return (folder / PLAN).exists() and not _standing(folder)[1].complete
+    # A ledger without a plan belongs to no study that could be unfinished.
+    return (folder / PLAN).exists() and not _read_completion(folder)[1].complete
 
 
-def unseal(folder: Path) -> bool:
-    """Open the test metrics of an unfinished study, which is written down first.
+def lift_embargo(folder: Path) -> bool:
+    """Make the test metrics of an unfinished study visible, and log that first.
 
     Returns:
-        Whether there was anything to open.
+        Whether there was anything to make visible.
 
     Raises:
-        ResultsError: no results there, or it cannot be written down.
-        LedgerError: a damaged ledger.
+        ResultsError: No results there, or it cannot be logged.
+        LedgerError: A damaged ledger.
     """
-    manifest, standing = _standing(folder)
-    if standing.complete or not standing.confirm_done:
+    manifest, completion = _read_completion(folder)
+    if completion.complete or not completion.confirm_done:
         return False
     try:
-        open_early(folder, manifest.size, standing.confirm_done, standing.confirm_planned)
+        record_early_unblinding(
+            folder, manifest.size, completion.confirm_done, completion.confirm_planned
+        )
     except OSError as error:
         raise ResultsError(
-            f"{folder / OPENINGS}: cannot be written ({error.strerror}); test metrics of an "
+            f"{folder / UNBLINDING_LOG}: cannot be written ({error.strerror}); test metrics of an "
             "unfinished study are shown only if that is written down there"
         ) from None
     return True
 
 
-def sealed_sentence(results: Results) -> str:
-    """What is there of a sealed study, and what opens it."""
-    done = int((results.cells["phase"] == "confirm").sum())
+def embargo_sentence(results: Results) -> str:
+    """Return how far a study under embargo is, and what lifts the embargo."""
+    done = int((results.cells["phase"] == Phase.CONFIRM).sum())
     return (
         f"test metrics are sealed: {done} of {results.planned_confirm} confirm cells are done; "
-        f"{HOW_TO_OPEN}"
+        f"{HOW_TO_UNSEAL}"
     )
 
 
-def _standing(folder: Path) -> tuple[Manifest, Standing]:
+def _read_completion(folder: Path) -> tuple[Manifest, PlanCompletion]:
     manifest = read_manifest(folder)
-    return manifest, standing_of(manifest, read_ledger(folder))
+    return manifest, measure_completion(manifest, read_ledger(folder))

@@ -1,4 +1,4 @@
-"""What the results folder and the reports are told of a plan."""
+"""The facts of a plan, for the results folder and the reports."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, replace
@@ -6,19 +6,19 @@ from dataclasses import asdict, replace
 from msa_core.config.paths import fields_of
 from msa_core.config.schema import Config
 from msa_core.data.dataset import Dataset
-from reports.results import Claim, FieldFacts, StudyFacts
-from search.provenance import provenance
-from search.results.citations import citations
+from reports.results import FieldFacts, StatedClaim, StudyFacts
+from search.provenance import collect_provenance
+from search.results.citations import collect_citations
 from search.results.folder import Manifest
 from spaces.plan.plan import Plan
-from spaces.search_space.domains import Int, LogUniform, describe
+from spaces.search_space.domains import Int, LogUniform, describe_domain
 
 
 def study_facts(plan: Plan, dataset: Dataset) -> StudyFacts:
-    """What a report needs to know of a plan."""
+    """Collect what a report needs to know of a plan."""
     study = plan.study
-    claims, dropped = _claims(plan)
-    methods, references = citations(plan)
+    claims, dropped = _resolve_claims(plan)
+    methods, references = collect_citations(plan)
     return StudyFacts(
         study=study.name,
         question=study.question,
@@ -33,30 +33,31 @@ def study_facts(plan: Plan, dataset: Dataset) -> StudyFacts:
         tune_seeds=plan.tune_seeds,
         confirm_seeds=plan.confirm_seeds,
         notes=(*plan.notes, *dropped),
-        provenance=provenance(plan, dataset),
+        provenance=collect_provenance(plan, dataset),
         claims=claims,
         frozen={arm.name: arm.frozen for arm in plan.arms if arm.frozen},
         device_seconds=study.budget.device_seconds,
         second_metric=study.second_metric,
         levels={arm.name: dict(arm.levels) for arm in plan.arms if arm.levels},
-        fields=_fields(plan),
+        fields=_field_facts(plan),
         sampler=study.sampler,
         methods=methods,
         references=references,
     )
 
 
-def _fields(plan: Plan) -> dict[str, FieldFacts]:
-    """What a person calls the fields that the plan changes or searches."""
+def _field_facts(plan: Plan) -> dict[str, FieldFacts]:
+    """Describe the fields that the plan changes or searches, by path."""
+    # Reversed, so that of several arms with a domain for a field the first one's is shown.
     domains = {path: domain for arm in reversed(plan.arms) for path, domain in arm.space.items()}
     known = fields_of(Config)
     used = {*domains, *(path for arm in plan.arms for path in arm.changes)}
     return {
         path: FieldFacts(
-            # A switch is called what it switches: `audio: false`.
+            # A switch has the name of what it switches: `audio: false`.
             label=path.split(".")[-2] if path.endswith(".use") else info.label,
             symbol=info.symbol,
-            domain=describe(domains[path]) if path in domains else "",
+            domain=describe_domain(domains[path]) if path in domains else "",
             log=isinstance(domain := domains.get(path), LogUniform)
             or (isinstance(domain, Int) and domain.log),
         )
@@ -66,7 +67,7 @@ def _fields(plan: Plan) -> dict[str, FieldFacts]:
 
 
 def manifest_of(plan: Plan, dataset: Dataset, tracking_uri: str) -> Manifest:
-    """What the results folder remembers of a plan."""
+    """Return what the results folder keeps of a plan."""
     return Manifest(
         facts=study_facts(plan, dataset),
         arm_keys={arm.name: arm.key for arm in plan.arms},
@@ -77,15 +78,13 @@ def manifest_of(plan: Plan, dataset: Dataset, tracking_uri: str) -> Manifest:
 
 
 def with_tags(manifest: Manifest, dataset: Dataset) -> Manifest:
-    """The same, with the kinds of test utterances that a report tells apart.
-
-    Apart from `manifest_of`, which must be quick, because it wants scipy.
-    """
+    """Add the kinds of test utterances that a report tells apart."""
+    # Apart from `manifest_of`, which a study without work to do calls: these import scipy.
     return replace(manifest, tags=dict(_test_tags(dataset)))
 
 
 def _test_tags(dataset: Dataset) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Dimension and tag of every test utterance, of dimensions in which the utterances differ."""
+    """Yield dimension and tag of every test utterance, where the utterances differ in it."""
     from msa_core.analysis.slices import conflict_tags, length_tags, strength_tags
 
     test, scheme = dataset.test, dataset.splits.scheme
@@ -101,13 +100,13 @@ def _test_tags(dataset: Dataset) -> Iterator[tuple[str, tuple[str, ...]]]:
             yield dimension, tuple(str(tag) for tag in tags)
 
 
-def _claims(plan: Plan) -> tuple[tuple[Claim, ...], list[str]]:
-    """The claims, with merged arms by the name that they have here, and what is said of others."""
+def _resolve_claims(plan: Plan) -> tuple[tuple[StatedClaim, ...], list[str]]:
+    """Return the claims, with merged arms by their name here, and a note for each dropped one."""
     claims, dropped = [], []
     for claim in plan.study.claims:
         arm, other = (plan.merged.get(name, name) for name in (claim.arm, claim.other))
         if arm == other:
             dropped.append(f"claim '{claim.text}': both are one arm here, '{arm}'")
         else:
-            claims.append(Claim(**asdict(replace(claim, arm=arm, other=other))))
+            claims.append(StatedClaim(**asdict(replace(claim, arm=arm, other=other))))
     return tuple(claims), dropped

@@ -1,4 +1,4 @@
-"""A results folder: what a study left behind, and the results table made from it."""
+"""A results folder: the plan that it keeps, and the results table made from its ledger."""
 
 import hashlib
 import json
@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from msa_core.plugins import Plugin
+from msa_core.training.outcomes import Status
 from reports.encoding import (
     cells_from_rows,
     code_notes,
-    curve_of,
     decode_floats,
+    encode_curve,
     encode_floats,
     facts_from_json,
     facts_to_json,
@@ -23,29 +24,25 @@ from reports.encoding import (
     tags_to_plain,
 )
 from reports.results import DESCRIPTIONS, METRIC, PARAM, Results, ResultsError, StudyFacts
-from search.atomic_files import write_whole
-from search.ledger.ledger import read_chosen
+from search.atomic_files import write_text_atomically
+from search.ledger.ledger import read_chosen_records
 from search.ledger.record import CellRecord
-from search.redaction import first_of, last_of, without_password
+from search.redaction import shorten_log, shorten_reason, without_password
+from search.results.layout import PLAN, PLUGINS, RUNS, STUDY
 from search.results.selection import ArmCells, Objective, paid_candidates, planned_cells
 from search.results.shared_information import read_information
-from search.results.unblinding_log import PlanSize, opening_sentences
-from spaces.plan.plan import CONFIRM
+from search.results.unblinding_log import PlanSize, unblinding_sentences
+from spaces.plan.plan import Phase
 from spaces.plan.planned_arms import Versions
 from spaces.study_file.load import Study, find_study, load_study
 from spaces.study_file.writing import write_study
 
-PLAN = "plan.json"
-TEST = "test."  # metrics that stay sealed until the study is finished
-PLUGINS = "plugins"
-STUDY = "study.yaml"
-REPORT = "report"
-JOURNAL = "optuna.journal"
-RUNS = "runs"
+TEST = "test."  # beginning of the names of metrics that are sealed until the study is finished
 
 
 def results_folder(name: str, workdir: Path) -> Path:
-    """The folder of a study that was run, by its name, its file or the folder itself."""
+    """Find the folder of a study that was run, by its name, its file or the folder itself."""
+    # Folders first: they can be reported on where the study file is gone or has become invalid.
     path = Path(name)
     if (path / PLAN).exists() or path.is_dir():
         return path
@@ -56,17 +53,17 @@ def results_folder(name: str, workdir: Path) -> Path:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Manifest:
-    """The plan as the folder remembers it, so that a report needs no study file.
+    """The plan as the folder keeps it, so that a report needs no study file.
 
     Attributes:
-        facts: what a report needs to know.
-        arm_keys: arm -> key of its cells in the ledger.
-        test_labels: float32 [N].
-        tracking_uri: where MLflow was told to keep the runs.
-        versions: of the data and the training core that the arms' keys hold.
-        tags: dimension -> tag of every test utterance.
-        finished: a run came to the end of this plan. Arms then may have fewer candidates than
-            planned: a space can have fewer, and device-seconds pay for as many as they do.
+        facts: Facts of the plan for a report.
+        arm_keys: Arm -> key of its cells in the ledger.
+        test_labels: Labels of the test utterances, float32 [N].
+        tracking_uri: MLflow server or database of the study's runs.
+        versions: Versions of the data and the training core that the arms' keys hold.
+        tags: Dimension -> tag of every test utterance.
+        finished: Whether a run came to the end of this plan. Arms then may have fewer candidates
+            than planned: a space can have fewer, and device-seconds pay for as many as they do.
     """
 
     facts: StudyFacts
@@ -79,7 +76,7 @@ class Manifest:
 
     @property
     def size(self) -> PlanSize:
-        """How much the plan makes of its arms."""
+        """Seeds and budget of the plan, for the unblinding log."""
         return PlanSize(
             plan=self.digest,
             arm_keys=tuple(sorted(set(self.arm_keys.values()))),
@@ -90,7 +87,9 @@ class Manifest:
 
     @property
     def digest(self) -> str:
-        """Names the plan: which arms, cells and metric. Not what is only said of them."""
+        """Identity of the plan: its arms, cells and metric, without mere descriptions."""
+        # A corrected question or label must not look like another plan, for which the unblinding
+        # log gets an entry.
         facts = json.loads(facts_to_json(self.facts))
         decides = {name: facts[name] for name in facts if name not in DESCRIPTIONS}
         text = json.dumps([decides, dict(self.arm_keys)], sort_keys=True)
@@ -98,12 +97,12 @@ class Manifest:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write `plan.json`, whole or not at all."""
-    write_whole(folder / PLAN, manifest_text(manifest))
+    """Write `plan.json` by an atomic write."""
+    write_text_atomically(folder / PLAN, manifest_text(manifest))
 
 
 def manifest_text(manifest: Manifest) -> str:
-    """What `plan.json` holds."""
+    """Return the content of `plan.json`."""
     content = {
         "facts": json.loads(facts_to_json(manifest.facts)),
         "arm_keys": dict(manifest.arm_keys),
@@ -119,19 +118,19 @@ def manifest_text(manifest: Manifest) -> str:
 def keep_plugins(folder: Path, plugins: Sequence[Plugin]) -> None:
     """Keep the text of each plugin beside the results, by its digest; earlier ones stay.
 
-    A report needs none of them: they are for a person who wants to make the numbers again.
+    A report needs none of them: they are for making the numbers again.
     """
     for plugin in plugins:
         kept = folder / _kept_plugin(plugin)
         if kept.exists():
             continue
         kept.parent.mkdir(exist_ok=True)
-        write_whole(kept, plugin.text)
+        write_text_atomically(kept, plugin.text)
 
 
 def keep_study(folder: Path, study: Study) -> None:
     """Keep the study as it was read, every arm written out, beside its results."""
-    write_whole(
+    write_text_atomically(
         folder / STUDY,
         write_study(study, [_kept_plugin(plugin).as_posix() for plugin in study.plugins]),
     )
@@ -145,7 +144,7 @@ def read_manifest(folder: Path) -> Manifest:
     """Read `plan.json`.
 
     Raises:
-        ResultsError: no results folder, or a damaged one.
+        ResultsError: No results folder, or a damaged one.
     """
     path = folder / PLAN
     try:
@@ -157,7 +156,7 @@ def read_manifest(folder: Path) -> Manifest:
             tracking_uri=content["tracking_uri"],
             versions=Versions(**content["versions"]),
             tags=tags_from_plain(content.get("tags", {})),
-            finished=content.get("finished", True),  # of before it was said
+            finished=content.get("finished", True),  # older versions did not write it
         )
     except FileNotFoundError:
         raise ResultsError(
@@ -170,13 +169,15 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Standing:
+class PlanCompletion:
     """How far a plan is.
 
     Attributes:
-        cells: of the plan, arm by arm; the ledger may hold more (see `planned_cells`).
-        complete: whether every planned cell is there, failed or not.
-        confirm_done, confirm_planned: confirm cells that are there, and that the plan has.
+        cells: Finished cells of the plan, arm by arm; the ledger may hold more (see
+            `planned_cells`).
+        complete: Whether every planned cell is there, failed or not.
+        confirm_done, confirm_planned: Number of confirm cells that are there, and of all in the
+            plan.
     """
 
     cells: list[CellRecord]
@@ -185,21 +186,21 @@ class Standing:
     confirm_planned: int
 
 
-def standing_of(manifest: Manifest, records: Mapping[str, CellRecord]) -> Standing:
-    """How far a plan is, as a ledger's records have it."""
+def measure_completion(manifest: Manifest, records: Mapping[str, CellRecord]) -> PlanCompletion:
+    """Measure how far a plan is, by a ledger's records."""
     facts = manifest.facts
     by_arm: dict[str, list[CellRecord]] = {}
     for record in records.values():
         by_arm.setdefault(record.arm_key, []).append(record)
     cells = {arm: ArmCells(key, by_arm.get(key, ())) for arm, key in manifest.arm_keys.items()}
     tried = {arm: tried_candidates(facts, arm, cells[arm]) for arm in facts.arms}
-    objective = Objective.of(facts.primary, facts.second_metric, facts.margins)
+    objective = Objective.from_metrics(facts.primary, facts.second_metric, facts.margins)
     selected: list[CellRecord] = []
-    tuned, untested = {}, {}  # arm -> whether it is tuned; and how many confirm cells it lacks
+    tuned, untested = {}, {}  # arm -> whether it is tuned; arm -> confirm cells that it lacks
     for arm in facts.arms:
         reference = facts.frozen.get(arm, arm)
         best = (
-            objective.best(cells[reference], tried[reference], facts.tune_seeds)
+            objective.best_candidate(cells[reference], tried[reference], facts.tune_seeds)
             if facts.searched[reference]
             else 0
         )
@@ -211,33 +212,35 @@ def standing_of(manifest: Manifest, records: Mapping[str, CellRecord]) -> Standi
             best=best,
         )
         selected += own
-        confirmed = sum(cell.phase == CONFIRM for cell in own)
-        tuned[arm] = _is_tuned(manifest, arm, len(own) - confirmed, bool(cells[arm].tuning()))
+        confirmed = sum(cell.phase == Phase.CONFIRM for cell in own)
+        # `cells` and not `own`: device-seconds may pay for none of the candidates that were tried.
+        tuned[arm] = _is_tuned(manifest, arm, len(own) - confirmed, bool(cells[arm].tuning_cells()))
         # Where no candidate was trained to its end, there is nothing to confirm.
         untested[arm] = 0 if best is None else len(facts.confirm_seeds) - confirmed
-    return Standing(
+    return PlanCompletion(
         cells=selected,
         complete=all(
             tuned[arm] and tuned[facts.frozen.get(arm, arm)] and not untested[arm]
             for arm in facts.arms
         ),
-        confirm_done=sum(cell.phase == CONFIRM for cell in selected),
+        confirm_done=sum(cell.phase == Phase.CONFIRM for cell in selected),
         confirm_planned=len(facts.arms) * len(facts.confirm_seeds),
     )
 
 
 def _is_tuned(manifest: Manifest, arm: str, tuning_cells: int, begun: bool) -> bool:
-    """Whether no tuning cell of an arm is left to train.
+    """Check whether no tuning cell of an arm is left to train.
 
     Args:
-        manifest: of the plan.
-        arm: of it.
-        tuning_cells: of the plan that are there.
-        begun: whether there is any, of the plan or beyond it.
+        manifest: Manifest of the plan.
+        arm: Name of an arm in it.
+        tuning_cells: Number of the plan's tuning cells that are there.
+        begun: Whether there is any tuning cell, of the plan or beyond it.
     """
     facts = manifest.facts
     if not facts.searched[arm]:
         return True
+    # Of a finished plan the number of candidates is no guide: a small space has fewer.
     if manifest.finished:
         return begun
     planned = facts.candidates * len(facts.tune_seeds)
@@ -245,12 +248,12 @@ def _is_tuned(manifest: Manifest, arm: str, tuning_cells: int, begun: bool) -> b
 
 
 def select_cells(manifest: Manifest, records: Mapping[str, CellRecord]) -> list[CellRecord]:
-    """The cells of the plan, arm by arm; the ledger may hold more (see `planned_cells`)."""
-    return standing_of(manifest, records).cells
+    """Return the cells of the plan, arm by arm; the ledger may hold more (see `planned_cells`)."""
+    return measure_completion(manifest, records).cells
 
 
 def tried_candidates(facts: StudyFacts, arm: str, cells: ArmCells) -> int:
-    """How many candidates an arm of the plan has, as far as is known."""
+    """Count the candidates that an arm of the plan has, as far as is known."""
     if not facts.searched[arm]:
         return 0
     if facts.device_seconds is not None:
@@ -259,41 +262,43 @@ def tried_candidates(facts: StudyFacts, arm: str, cells: ArmCells) -> int:
 
 
 def ledger_results(folder: Path, unseal: bool = False) -> Results:
-    """The results of a folder, from its ledger.
+    """Make the results of a folder from its ledger.
 
     Args:
-        folder: of the results.
-        unseal: give the test metrics of an unfinished study too. Whoever shows them writes that
-            down before (`search.results.unblinding_log.open_early`).
+        folder: Results folder.
+        unseal: Whether the test metrics of an unfinished study are in them too. The caller logs
+            that first (`search.results.unblinding_log.record_early_unblinding`).
 
     Raises:
-        ResultsError: no results folder.
-        LedgerError: a damaged ledger.
+        ResultsError: No results folder.
+        LedgerError: A damaged ledger.
     """
     manifest = read_manifest(folder)
-    found: list[Standing] = []
+    # The ledger calls `choose_cells` once it knows every record's light part, and then reads
+    # predictions and curves of the chosen cells alone: they are most of its bytes.
+    found: list[PlanCompletion] = []
 
-    def choose(records: Mapping[str, CellRecord]) -> list[CellRecord]:
-        found.append(standing_of(manifest, records))
+    def choose_cells(records: Mapping[str, CellRecord]) -> list[CellRecord]:
+        found.append(measure_completion(manifest, records))
         return found[0].cells
 
     primary = f"valid.{manifest.facts.primary}"
     whole = [
         (cell.curve.get(primary, ()), cell.predictions)
-        for cell in read_chosen(folder, choose, [primary])
+        for cell in read_chosen_records(folder, choose_cells, [primary])
     ]
-    standing, cells = found[0], found[0].cells
-    sealed = not (standing.complete or unseal)
-    tested = [cell.phase == CONFIRM and cell.status == "complete" for cell in cells]
+    completion, cells = found[0], found[0].cells
+    sealed = not (completion.complete or unseal)
+    tested = [cell.phase == Phase.CONFIRM and cell.status == Status.COMPLETE for cell in cells]
     curves = {
         cell.key: curve
         for cell, (values, _) in zip(cells, whole, strict=True)
-        if len(curve := curve_of(values))
+        if len(curve := encode_curve(values))
     }
     notes = code_notes(cell.code for cell in cells)
     return Results(
         facts=replace(manifest.facts, notes=(*manifest.facts.notes, *notes)),
-        cells=cells_from_rows([_row(cell, sealed) for cell in cells]),
+        cells=cells_from_rows([_results_row(cell, sealed) for cell in cells]),
         predictions={}
         if sealed
         else {
@@ -302,32 +307,32 @@ def ledger_results(folder: Path, unseal: bool = False) -> Results:
             if is_tested and predictions
         },
         labels=manifest.test_labels if any(tested) and not sealed else None,
-        reasons={cell.key: first_of(cell.reason) for cell in cells if cell.reason},
+        reasons={cell.key: shorten_reason(cell.reason) for cell in cells if cell.reason},
         kinds={cell.key: cell.kind for cell in cells if cell.kind},
-        logs={cell.key: last_of(cell.log) for cell in cells if cell.log},
+        logs={cell.key: shorten_log(cell.log) for cell in cells if cell.log},
         curves=curves,
         tags=manifest.tags,
         information=read_information(folder, manifest.versions.data),
-        sealed=sealed,
-        planned_confirm=standing.confirm_planned,
-        openings=opening_sentences(folder, manifest.size),
+        embargoed=sealed,
+        planned_confirm=completion.confirm_planned,
+        unblindings=unblinding_sentences(folder, manifest.size),
     )
 
 
 def without_test(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Metrics of a cell as long as they are sealed."""
+    """Leave the test metrics out of a cell's metrics."""
     return {name: value for name, value in metrics.items() if not name.startswith(TEST)}
 
 
-def _row(cell: CellRecord, sealed: bool) -> dict[str, Any]:
+def _results_row(cell: CellRecord, sealed: bool) -> dict[str, Any]:
     metrics = without_test(cell.metrics) if sealed else cell.metrics
     return {
         "key": cell.key,
         "arm": cell.arm,
-        "phase": cell.phase,
+        "phase": str(cell.phase),
         "candidate": cell.candidate,
         "seed": cell.seed,
-        "status": cell.status,
+        "status": str(cell.status),
         "epochs": cell.epochs,
         **{f"{METRIC}{name}": value for name, value in metrics.items()},
         **{f"{PARAM}{name}": value for name, value in cell.config.items()},

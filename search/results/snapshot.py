@@ -1,33 +1,50 @@
 """A run at one moment: what the screen draws, `live.json` keeps and `triptych status` reads.
 
-The driver writes `live.json` into the results folder every few seconds. It tells how a run is
-doing and decides nothing: the ledger knows what is done. Standard library only.
+The driver writes `live.json` into the results folder every few seconds. It shows how a run is
+doing and decides nothing: the ledger is the record of what is done. Standard library only.
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from search.atomic_files import write_whole
+from search.atomic_files import write_text_atomically
 
 LIVE = "live.json"
-WAITING, TUNING, CONFIRMING, DONE = "waiting", "tuning", "confirming", "done"
-PHASES = (WAITING, TUNING, CONFIRMING, DONE)
-STARTING, RUNNING, PAUSED, STOPPING = "starting", "running", "paused", "stopping"
-FINISHING, ENDED = "finishing", "ended"  # nothing trains any more; and all is written
+
+
+class ArmPhase(StrEnum):
+    """What an arm is at."""
+
+    WAITING = "waiting"  # for the arm whose values it takes
+    TUNING = "tuning"
+    CONFIRMING = "confirming"
+    DONE = "done"
+
+
+class RunState(StrEnum):
+    """What a run is at."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    PAUSED = "paused"
+    STOPPING = "stopping"
+    FINISHING = "finishing"  # nothing trains any more
+    ENDED = "ended"  # everything is written
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Best:
-    """How good an arm is, as far as is known, on validation.
+class BestValue:
+    """Value of an arm's best candidate on validation.
 
     Attributes:
-        mean: of the study's metric over the seeds.
-        sd: standard deviation over them; None of a single one.
-        seeds: how many.
-        confirmed: whether they are the confirm seeds, and not the tuning seeds.
+        mean: Mean of the study's metric over the seeds.
+        sd: Standard deviation over the seeds; None with a single one.
+        seeds: Number of seeds.
+        confirmed: Whether they are the confirm seeds, and not the tuning seeds.
     """
 
     mean: float
@@ -41,15 +58,15 @@ class ArmSnapshot:
     """An arm at one moment.
 
     Attributes:
-        phase: one of `PHASES`.
-        frozen: the arm whose values it takes; empty = none.
-        tune_done, tune_total: tuning cells that are finished, and planned; 0 = nothing to tune.
-        tune_seconds: that they trained.
-        most_seconds: of tuning, where seconds are its budget; None = candidates are.
-        confirm_done, confirm_total: confirm cells.
-        running: cells that workers have now.
-        failed: finished cells that failed.
-        best: None while no candidate has a value.
+        phase: One of `ArmPhase`.
+        frozen: Arm whose values it takes; empty = none.
+        tune_done, tune_total: Tuning cells that are finished, and planned; 0 = nothing to tune.
+        tune_seconds: Seconds that the tuning cells trained.
+        most_seconds: Tuning budget in seconds; None = candidates are the budget.
+        confirm_done, confirm_total: Confirm cells that are finished, and planned.
+        running: Cells that are on workers now.
+        failed: Finished cells that failed.
+        best: Value of its best candidate; None while no candidate has one.
     """
 
     name: str
@@ -63,7 +80,7 @@ class ArmSnapshot:
     confirm_total: int
     running: int = 0
     failed: int = 0
-    best: Best | None = None
+    best: BestValue | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,14 +88,14 @@ class FlightSnapshot:
     """A pack on a worker.
 
     Attributes:
-        pack: its number in this run.
+        pack: Number of the pack in this run.
         phase: `tune` or `confirm`.
-        cells, finished: in it, and of those in the ledger.
-        epoch: that its slowest cell has trained, of those still training.
-        most_epochs: of the configuration; 0 = nothing was heard yet.
-        node: of its worker; empty until it is known.
-        seconds: since it was handed out.
-        silent: seconds since its worker last said something.
+        cells, finished: Cells of the pack, and those of them that are in the ledger.
+        epoch: Epoch of its slowest cell that still trains.
+        most_epochs: Epochs of the configuration; 0 = unknown before the worker's first report.
+        node: Address of its worker's node; empty until it is known.
+        seconds: Seconds since it was handed out.
+        silent: Seconds since its worker's last report.
     """
 
     pack: int
@@ -98,8 +115,9 @@ class FailureCount:
     """Failed cells of one kind.
 
     Attributes:
-        kind: one of `search.schedule.failures.KINDS`.
-        reason: of the first of them.
+        kind: One of `FailureKind`.
+        count: Number of cells.
+        reason: Reason of the first of them.
     """
 
     kind: str
@@ -112,24 +130,24 @@ class Snapshot:
     """A run at one moment.
 
     Attributes:
-        study: name.
-        metric: that is tuned, on validation.
-        time: in seconds since 1970.
-        host, process: of the driver.
-        state: `starting`, `running`, `paused`, `stopping`, `finishing` or `ended`.
-        reason: why it is paused, stopping, or how it ended; empty if there is nothing to say.
-        seconds: that this run has taken.
-        arms: in the order of the plan.
-        failures: of all failed cells, by kind.
-        trained: cells finished in this run.
-        cells_a_minute: over the last minutes; None until something is known.
-        seconds_left: until the study is finished, about; None until something is known.
-        workers, busy: there are, and have a pack.
-        share: of the workers' time that went into training; None until something is known.
-        device_seconds: of training in this run, with what is under way.
-        earlier_seconds: of training in earlier runs of this study.
-        nodes: address -> packs there.
-        flights: the packs on workers.
+        study: Name of the study.
+        metric: Metric that is tuned, on validation.
+        time: Seconds since 1970.
+        host, process: Host name and process id of the driver.
+        state: One of `RunState`.
+        reason: Why it is paused or stopping, or how it ended; else empty.
+        seconds: Wall time of this run until now.
+        arms: Arms in the order of the plan.
+        failures: Failed cells by kind.
+        trained: Cells finished in this run.
+        cells_a_minute: Cells per minute over the last minutes; None until known.
+        seconds_left: Wall time until the study is finished, about; None until known.
+        workers, busy: Number of workers, and of those with a pack.
+        share: Share of the workers' time that went into training, 0 to 1; None until known.
+        device_seconds: Seconds of training in this run, with what is under way.
+        earlier_seconds: Seconds of training in earlier runs of this study.
+        nodes: Node address -> number of packs there.
+        flights: In-flight packs.
     """
 
     study: str
@@ -137,7 +155,7 @@ class Snapshot:
     time: float
     host: str = ""
     process: int = 0
-    state: str = RUNNING
+    state: str = RunState.RUNNING
     reason: str = ""
     seconds: float = 0.0
     arms: tuple[ArmSnapshot, ...]
@@ -170,7 +188,7 @@ class Snapshot:
 
 
 def snapshot_json(snapshot: Snapshot) -> dict[str, Any]:
-    """For a program."""
+    """Return the snapshot as JSON content, with its sums."""
     return {
         **asdict(snapshot),
         "done": snapshot.done,
@@ -180,37 +198,41 @@ def snapshot_json(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def write_live(folder: Path, snapshot: Snapshot) -> None:
-    """Write `live.json`, whole or not at all.
+    """Write `live.json` by an atomic write.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: It cannot be written.
     """
-    write_whole(folder / LIVE, json.dumps(asdict(snapshot)))
+    write_text_atomically(folder / LIVE, json.dumps(asdict(snapshot)))
 
 
 def read_live(folder: Path) -> Snapshot | None:
-    """The last sign of life of a driver; None if there is none that can be read."""
+    """Read the last snapshot of a driver; None if there is none that can be read."""
     try:
         content = json.loads((folder / LIVE).read_text(encoding="utf-8"))
-        return _snapshot(content)
+        return _parse_snapshot(content)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
 
-def _snapshot(content: Mapping[str, Any]) -> Snapshot:
-    found = _known(Snapshot, content)
+def _parse_snapshot(content: Mapping[str, Any]) -> Snapshot:
+    found = _known_fields(Snapshot, content)
     arms = tuple(
-        ArmSnapshot(**{**_known(ArmSnapshot, arm), "best": Best(**arm["best"])})
+        ArmSnapshot(**{**_known_fields(ArmSnapshot, arm), "best": BestValue(**arm["best"])})
         if arm["best"]
-        else ArmSnapshot(**_known(ArmSnapshot, arm))
+        else ArmSnapshot(**_known_fields(ArmSnapshot, arm))
         for arm in content["arms"]
     )
-    flights = tuple(FlightSnapshot(**_known(FlightSnapshot, one)) for one in content["flights"])
-    failures = tuple(FailureCount(**_known(FailureCount, one)) for one in content["failures"])
+    flights = tuple(
+        FlightSnapshot(**_known_fields(FlightSnapshot, one)) for one in content["flights"]
+    )
+    failures = tuple(
+        FailureCount(**_known_fields(FailureCount, one)) for one in content["failures"]
+    )
     return Snapshot(**{**found, "arms": arms, "flights": flights, "failures": failures})
 
 
-def _known(kind: Any, content: Mapping[str, Any]) -> dict[str, Any]:
-    """What a version of this program wrote that may not be this one."""
+def _known_fields(kind: Any, content: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep the fields that this version knows: another one may have written the file."""
     names = {one.name for one in fields(kind)}
     return {name: value for name, value in content.items() if name in names}

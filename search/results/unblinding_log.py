@@ -1,7 +1,7 @@
-"""`openings.jsonl`: who looks at test metrics before a study is finished leaves a line there.
+"""The unblinding log, `openings.jsonl`: an entry each time test metrics were seen too early.
 
-One JSON object a line. `early` is an opening of an unfinished plan; `seen` is a finished plan of
-the same folder, whose report was written, and which was then changed. Every later report says what
+One JSON object per line. `early` is a look at an unfinished plan; `seen` is a finished plan of the
+same folder, whose report was written, and which was then changed. Every later report states what
 follows from them. It is a record among honest people: the ledger itself is not encrypted.
 """
 
@@ -14,20 +14,20 @@ from typing import Any
 
 from search.atomic_files import append_line
 
-OPENINGS = "openings.jsonl"
+UNBLINDING_LOG = "openings.jsonl"
 EARLY, SEEN = "early", "seen"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlanSize:
-    """How much a plan makes of its arms.
+    """Seeds and budget of a plan.
 
     Attributes:
-        plan: its digest.
-        arm_keys: of its arms, sorted.
-        confirm_seeds: how many.
-        candidates: of every arm that is tuned; 0 where device-seconds are the budget.
-        device_seconds: of every arm that is tuned, or None.
+        plan: Digest of the plan.
+        arm_keys: Keys of its arms, sorted.
+        confirm_seeds: Number of confirm seeds.
+        candidates: Candidates of every arm that is tuned; 0 where device-seconds are the budget.
+        device_seconds: Tuning budget of every arm in device-seconds; None where candidates are.
     """
 
     plan: str
@@ -37,54 +37,56 @@ class PlanSize:
     device_seconds: float | None
 
 
-def open_early(folder: Path, size: PlanSize, confirm_done: int, confirm_planned: int) -> None:
-    """Write down that the test metrics of an unfinished study are looked at now.
+def record_early_unblinding(
+    folder: Path, size: PlanSize, confirm_done: int, confirm_planned: int
+) -> None:
+    """Log that the test metrics of an unfinished study are looked at now.
 
     Args:
-        folder: of the results.
-        size: of the plan.
-        confirm_done: its confirm cells that are there.
-        confirm_planned: all of them.
+        folder: Results folder.
+        size: Size of the plan.
+        confirm_done: Number of its confirm cells that are there.
+        confirm_planned: Number of all its confirm cells.
 
     Raises:
-        OSError: it cannot be written down, so nothing may be shown.
+        OSError: It cannot be written, so nothing may be shown.
     """
-    _append(
+    _append_entry(
         folder, EARLY, plan=size.plan, confirm_done=confirm_done, confirm_planned=confirm_planned
     )
 
 
-def note_seen(folder: Path, size: PlanSize) -> None:
-    """Write down that a finished plan makes room for another one; once a plan.
+def record_seen_plan(folder: Path, size: PlanSize) -> None:
+    """Log that a finished plan makes room for another one; once per plan.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: It cannot be written.
     """
-    known = {found.get("plan") for found in _read(folder) if found.get("what") == SEEN}
+    known = {found.get("plan") for found in _read_entries(folder) if found.get("what") == SEEN}
     if size.plan not in known:
-        _append(folder, SEEN, **asdict(size))
+        _append_entry(folder, SEEN, **asdict(size))
 
 
-def opening_sentences(folder: Path, size: PlanSize) -> tuple[str, ...]:
-    """What a reader of a report must know of test metrics that were seen before the end.
+def unblinding_sentences(folder: Path, size: PlanSize) -> tuple[str, ...]:
+    """Return what a reader of a report must know of test metrics that were seen before the end.
 
     Args:
-        folder: of the results; a folder without such a record has nothing to say.
-        size: of the plan that the report is of.
+        folder: Results folder.
+        size: Size of the plan that the report is of.
     """
-    said = []
-    for found in _read(folder):
+    sentences = []
+    for found in _read_entries(folder):
         try:
             if found["what"] == EARLY:
-                said.append(_early(found, size))
-            elif found["what"] == SEEN and (sentence := _grown(found, size)):
-                said.append(sentence)
+                sentences.append(_early_sentence(found, size))
+            elif found["what"] == SEEN and (sentence := _growth_sentence(found, size)):
+                sentences.append(sentence)
         except (KeyError, TypeError, ValueError):
-            continue  # of another version
-    return tuple(said)
+            continue  # written by another version
+    return tuple(sentences)
 
 
-def _early(found: Mapping[str, Any], size: PlanSize) -> str:
+def _early_sentence(found: Mapping[str, Any], size: PlanSize) -> str:
     moment = datetime.fromisoformat(found["time"]).astimezone(UTC)
     changed = "" if found["plan"] == size.plan else "; the plan of the study was changed since"
     return (
@@ -94,8 +96,9 @@ def _early(found: Mapping[str, Any], size: PlanSize) -> str:
     )
 
 
-def _grown(found: Mapping[str, Any], size: PlanSize) -> str:
-    """Empty unless arms of that plan got more in this one."""
+def _growth_sentence(found: Mapping[str, Any], size: PlanSize) -> str:
+    """Return a sentence if arms of that plan got more seeds or budget in this one; else empty."""
+    # Plans without a common arm are different studies: seeing one informs no choice in the other.
     if not set(found["arm_keys"]) & set(size.arm_keys):
         return ""
     before, after = [], []
@@ -116,12 +119,13 @@ def _grown(found: Mapping[str, Any], size: PlanSize) -> str:
     )
 
 
-def _read(folder: Path) -> Iterator[Mapping[str, Any]]:
-    """The lines, oldest first; what is none is passed over."""
+def _read_entries(folder: Path) -> Iterator[Mapping[str, Any]]:
+    """Yield the entries, oldest first; what is none is passed over."""
     try:
-        text = (folder / OPENINGS).read_text(encoding="utf-8", errors="replace")
+        text = (folder / UNBLINDING_LOG).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return
+    # Torn by a crash or edited by hand: one such line must not hide the others.
     for line in text.splitlines():
         try:
             content = json.loads(line)
@@ -131,6 +135,6 @@ def _read(folder: Path) -> Iterator[Mapping[str, Any]]:
             yield content
 
 
-def _append(folder: Path, what: str, **content: Any) -> None:
+def _append_entry(folder: Path, what: str, **content: Any) -> None:
     moment = datetime.now(UTC).isoformat(timespec="seconds")
-    append_line(folder / OPENINGS, json.dumps({"time": moment, "what": what, **content}))
+    append_line(folder / UNBLINDING_LOG, json.dumps({"time": moment, "what": what, **content}))

@@ -1,4 +1,4 @@
-"""What `triptych run` does with one study: run it, write its report, say how it ended."""
+"""`triptych run` of one study that has work to do: train, write the report, print how it ended."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -7,24 +7,28 @@ from pathlib import Path
 
 from rich.console import Console
 
-from search.console import AUTO, console_of, say
-from search.engine.dispatch import CEILING, INTERRUPTED
+from search.console import AUTO, console_of, print_line
 from search.engine.durable import is_full
 from search.engine.options import RunOptions
 from search.engine.run import RunSummary, run_study
-from search.errors import GOES_ON
+from search.errors import RESUME_NOTE
 from search.estimates.measure import plan_identity
-from search.estimates.plan_text import budget_sentence, heading
+from search.estimates.plan_text import budget_sentence, print_heading
 from search.results.folder import ledger_results
-from search.results.history import append_run, overhead_line, read_estimate, truth_line
-from search.run.unchanged import made_from, remember
+from search.results.history import (
+    RunEnd,
+    append_run,
+    estimate_check_line,
+    overhead_line,
+    read_estimate,
+)
+from search.run.unchanged import digest_inputs, write_finished
 from search.screen.progress import Progress
 from search.screen.run_log import RunLog
 from search.study.open import OpenedStudy
 from spaces.errors import StudyError
 
-MOST_OF_A_REASON = 200
-COMPLETE, INCOMPLETE = "complete", "incomplete"
+MOST_OF_A_REASON = 200  # characters: a server's error can be a page
 
 
 def run_and_report(
@@ -33,136 +37,127 @@ def run_and_report(
     """Run a study and write its report.
 
     Args:
-        opened: on one data set.
-        options: how.
-        may_be_stale: whether the user has said what becomes of cells of older versions.
-        log: watches the run.
-        mode: how it is shown, see `search.screen.progress.Progress`.
+        opened: Study on one data set.
+        options: Options of the run.
+        may_be_stale: Whether the user has decided what becomes of cells of older versions.
+        log: Collector of the run's record.
+        mode: Mode of `search.screen.progress.Progress`.
 
     Returns:
         `complete`; `incomplete` where cells failed; `ceiling` or `interrupted` where it was ended
         before that.
 
     Raises:
-        StudyError: the folder holds cells of another version, and nobody said what to do.
+        StudyError: The folder holds cells of another version, and the user has not decided.
     """
     assert opened.dataset is not None
     if opened.stale is not None and not may_be_stale:
-        raise StudyError(opened.stale.question())
+        raise StudyError(opened.stale.rerun_question())
     console = console_of(mode)
     progress = Progress(console, mode)
     plan, folder = opened.plan, opened.folder
-    heading(console, opened.study)
-    say(console, budget_sentence(plan))
+    print_heading(console, opened.study)
+    print_line(console, budget_sentence(plan))
     for line in (*(f"note: {note}" for note in plan.notes),
                  *(f"warning: {warning}" for warning in plan.warnings)):  # fmt: skip
-        say(console, line)
+        print_line(console, line)
+    # Before the run, which changes the plan's identity by every cell that it finishes.
     planned = read_estimate(folder, plan_identity(plan, folder))
-    ended = "failed"
-    with _mirrored(folder, options.mirror, progress):
+    ended: str = RunEnd.FAILED
+    with _mirror_folder(folder, options.mirror, progress):
         try:
             summary = run_study(plan, opened.dataset, folder, options, progress, log)
-            ended = summary.ended or COMPLETE
-            name = made_from(opened, options)
-            left = INCOMPLETE if summary.failed or summary.untested else COMPLETE
-            said = _say_how_it_ended(console, summary, folder, options)
-            if said is not None:
-                remember(
+            ended = summary.ended or RunEnd.COMPLETE
+            # Before the report: what another run adds meanwhile is then not taken for reported.
+            inputs = digest_inputs(opened, options)
+            left = RunEnd.INCOMPLETE if summary.failed or summary.untested else RunEnd.COMPLETE
+            lines = _report_outcome(console, summary, folder, options)
+            if lines is not None:
+                write_finished(
                     folder,
-                    name,
+                    inputs,
                     cells=summary.cells,
                     failed=summary.failed,
                     ended=left,
-                    said=said,
+                    said=lines,
                 )
         except KeyboardInterrupt:
-            ended = INTERRUPTED
+            ended = RunEnd.INTERRUPTED
             raise
         finally:
-            taken = log.record(ended, planned.wall_seconds if planned else None)
+            taken = log.make_record(ended, planned.wall_seconds if planned else None)
             if isinstance(opened.source, Path):  # so that a cell can be trained again
                 taken = replace(taken, data=str(opened.source.resolve()))
             with suppress(OSError):  # where it could not even begin, or the disk is full
                 append_run(folder, taken)
-    for line in (overhead_line(taken), truth_line(planned, taken)):
+    for line in (overhead_line(taken), estimate_check_line(planned, taken)):
         if line:
-            say(console, line)
-    if summary.ended in (CEILING, INTERRUPTED):
+            print_line(console, line)
+    if summary.ended in (RunEnd.BUDGET_LIMIT, RunEnd.INTERRUPTED):
         return summary.ended
     return left
 
 
-def fetch_mirror(folder: Path, uri: str | None) -> None:
-    """Bring a results folder here from its copy, if it is not here.
-
-    Raises:
-        RunError: the copy can't be read.
-    """
-    if uri is not None:
-        from search.submit.mirror import Mirror
-
-        Mirror(folder, uri).fetch()
-
-
 @contextmanager
-def _mirrored(folder: Path, uri: str | None, progress: Progress) -> Iterator[None]:
+def _mirror_folder(folder: Path, uri: str | None, progress: Progress) -> Iterator[None]:
     """Keep a copy of the folder up to date, if there is to be one."""
     if uri is None:
         yield
         return
     from search.submit.mirror import Mirror
 
-    mirror = Mirror(folder, uri, say=progress.say)
+    mirror = Mirror(folder, uri, say=progress.print_line)
     mirror.start()
     try:
         yield
     finally:
+        # It copies once more: the report and the run's record are written by now.
         mirror.close()
 
 
-def _say_how_it_ended(
+def _report_outcome(
     console: Console, summary: RunSummary, folder: Path, options: RunOptions
 ) -> list[str] | None:
-    """Write the report, unless somebody waits for the end; say what was trained, what is left.
+    """Write the report, unless the run was interrupted; print what was trained and what is left.
 
     Returns:
-        What is worth saying again when nothing was left undone; None if something was.
+        Lines to print again by a run that finds nothing to do; None if something was left undone.
     """
     nothing = "nothing left to train" if not summary.ended else "nothing was trained to its end"
     trained = f"{summary.trained} cells trained" if summary.trained else nothing
-    say(console, f"{trained}; {summary.cells} in {folder}")
+    print_line(console, f"{trained}; {summary.cells} in {folder}")
     if summary.tracking_failure is not None:
-        say(
+        print_line(
             console,
             "warning: MLflow is behind the ledger; nothing is lost, `triptych sync` brings it up "
             f"to date ({str(summary.tracking_failure)[:MOST_OF_A_REASON]})",
         )
-    if summary.ended == INTERRUPTED:
-        say(
+    if summary.ended == RunEnd.INTERRUPTED:
+        print_line(
             console,
-            f"stopped by {summary.why}: {GOES_ON}; `triptych report {folder}` writes the report "
-            "of what is there",
+            f"stopped by {summary.why}: {RESUME_NOTE}; `triptych report {folder}` writes the "
+            "report of what is there",
         )
         return None
-    said = _write_report(console, folder)
-    done = said is not None and not summary.ended and summary.tracking_failure is None
+    answer = _write_report(console, folder)
+    done = answer is not None and not summary.ended and summary.tracking_failure is None
     if summary.tracking_failure is None:
         done = _attach_report(console, folder, options) and done
-    if left := _what_is_left(summary):
-        say(console, left)
-    return [*(said or ()), *([left] if left else [])] if done else None
+    if left := _remaining_work(summary):
+        print_line(console, left)
+    return [*(answer or ()), *([left] if left else [])] if done else None
 
 
 def _write_report(console: Console, folder: Path) -> list[str] | None:
-    """Write it; what it answers, None where there is no room for it."""
-    from search.report.write_and_print import report_on
+    """Write the report and return its answer, line by line; None where the disk is full."""
+    from search.report.write_and_print import write_and_print_report
 
     try:
-        return report_on(ledger_results(folder), folder, console)
+        return write_and_print_report(ledger_results(folder), folder, console)
     except OSError as error:
         if not is_full(error):
             raise
-        say(
+        print_line(
             console,
             f"no room for the report ({error.strerror}: {error.filename}); every cell is kept: "
             f"make room, and `triptych report {folder}` writes it",
@@ -171,12 +166,12 @@ def _write_report(console: Console, folder: Path) -> list[str] | None:
 
 
 def _attach_report(console: Console, folder: Path, options: RunOptions) -> bool:
-    """Whether it is attached to the study's run."""
+    """Attach the report to the study's run; return whether it is attached."""
     from search.tracking import attach_report
 
     failure = attach_report(folder, options.tracking_uri)
     if failure is not None:
-        say(
+        print_line(
             console,
             "warning: the report is not attached to the study's run in MLflow; `triptych sync` "
             f"does it ({str(failure)[:MOST_OF_A_REASON]})",
@@ -184,8 +179,8 @@ def _attach_report(console: Console, folder: Path, options: RunOptions) -> bool:
     return failure is None
 
 
-def _what_is_left(summary: RunSummary) -> str:
-    """What a run left undone, and how to go on; empty if nothing."""
+def _remaining_work(summary: RunSummary) -> str:
+    """Return what a run left undone, and how to continue; empty if nothing."""
     if summary.ended:
         return f"stopped before the end: {summary.why}"
     if summary.failed:

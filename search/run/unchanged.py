@@ -1,8 +1,9 @@
-"""Whether a finished study is as it was left: then running it again is a matter of saying so.
+"""The fast path of `triptych run`: a finished study that is as the last run left it.
 
 A run that leaves nothing undone writes `finished.json` into the results folder: digests of all that
-decides what is there, and what the report answers. As long as they hold, the same command opens no
-ledger, no tracking server and no report. Imports nothing that trains, searches or draws.
+decides what is there, and the answer of the report. As long as they hold, the same command parses
+no ledger, and opens no tracking server and no report. Imports nothing that trains, searches or
+draws.
 """
 
 import functools
@@ -14,13 +15,14 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from search.atomic_files import write_whole
+from search.atomic_files import write_text_atomically
 from search.engine.options import RunOptions
-from search.ledger.ledger import LEDGER
+from search.ledger.lines import LEDGER
 from search.results.facts import manifest_of
-from search.results.folder import JOURNAL, PLAN, REPORT, STUDY, Manifest, manifest_text
+from search.results.folder import Manifest, manifest_text
+from search.results.layout import JOURNAL, PLAN, REPORT, STUDY
 from search.results.shared_information import MODALITIES
-from search.results.unblinding_log import opening_sentences
+from search.results.unblinding_log import unblinding_sentences
 from search.study.open import OpenedStudy
 from search.tracking.marker import is_synced
 from search.tracking.store import local_store
@@ -32,15 +34,15 @@ PACKAGES = ("msa_core", "spaces", "reports", "search")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finished:
-    """What a run left that had nothing more to do.
+    """Content of `finished.json`, of a run that left nothing undone.
 
     Attributes:
-        made_from: see `made_from`.
-        files: path in the results folder -> size, and time of the last change in nanoseconds.
-        cells: of the plan.
-        failed: those of them that failed.
-        ended: what the run came to, for its exit code.
-        said: what the report answers, and what is to be done about failures, line by line.
+        made_from: Digest of all inputs, see `digest_inputs`.
+        files: Path in the results folder -> size, and time of the last change in nanoseconds.
+        cells: Number of cells of the plan.
+        failed: Number of those that failed.
+        ended: End of the run, for its exit code: `complete` or `incomplete`.
+        said: Answer of the report and advice about failures, line by line.
     """
 
     made_from: str
@@ -51,91 +53,92 @@ class Finished:
     said: list[str]
 
 
-def made_from(opened: OpenedStudy, options: RunOptions) -> str:
-    """Names all that the results folder of a study is made from.
+def digest_inputs(opened: OpenedStudy, options: RunOptions) -> str:
+    """Digest all that the results folder of a study is made from.
 
-    The ledger, the plan with its claims and the versions of everything, the study file, what is
-    known of its modalities and of early looks at test metrics, and the code that makes reports of
-    them. To be asked before the report is written: what another run
-    adds to the ledger meanwhile is then not taken for reported.
+    The ledger, the plan with its claims and the versions of everything, the study file, the
+    information of its modalities, the unblinding log, and the code that makes reports of them. To
+    be called before the report is written.
     """
-    manifest = _manifest(opened, options)
+    manifest = _current_manifest(opened, options)
     digest = hashlib.sha256(manifest_text(manifest).encode())
-    digest.update(json.dumps(opening_sentences(opened.folder, manifest.size)).encode())
+    digest.update(json.dumps(unblinding_sentences(opened.folder, manifest.size)).encode())
     with suppress(FileNotFoundError):
         digest.update((opened.folder / MODALITIES).read_bytes())
     digest.update(write_study(opened.study, []).encode())
-    digest.update(_code().encode())
+    digest.update(_code_digest().encode())
+    # In pieces, and its lines unparsed: that is what makes this the fast path.
     with suppress(FileNotFoundError), (opened.folder / LEDGER).open("rb") as ledger:
         digest.update(hashlib.file_digest(ledger, "sha256").digest())
     return digest.hexdigest()
 
 
-def remember(
+def write_finished(
     folder: Path, made_from: str, *, cells: int, failed: int, ended: str, said: Sequence[str]
 ) -> None:
-    """Keep that a run has nothing more to do; to be called last, when every file is written.
+    """Write `finished.json`; to be called last, when every other file is written.
 
     Args:
-        folder: of the results.
-        made_from: as it was before the report was written.
-        cells: of the plan.
-        failed: those of them that failed.
-        ended: what the run came to.
-        said: what is worth saying again.
+        folder: Results folder.
+        made_from: Digest of the inputs before the report was written.
+        cells: Number of cells of the plan.
+        failed: Number of those that failed.
+        ended: End of the run.
+        said: Lines that the next run prints again.
     """
     kept = Finished(
         made_from=made_from,
-        files=_files(folder),
+        files=_file_states(folder),
         cells=cells,
         failed=failed,
         ended=ended,
         said=list(said),
     )
-    with suppress(OSError):  # a full disk: the next run looks for itself
-        write_whole(folder / FINISHED, json.dumps(asdict(kept), indent=1))
+    with suppress(OSError):  # a full disk: the next run takes the slow path
+        write_text_atomically(folder / FINISHED, json.dumps(asdict(kept), indent=1))
 
 
 def nothing_to_do(opened: OpenedStudy, options: RunOptions) -> Finished | None:
-    """What a study came to, if a run now would find and change nothing; None if it might.
+    """Return how a study ended, if a run now would find and change nothing; None if it might.
 
     Args:
-        opened: on one data set.
-        options: of the run.
+        opened: Study on one data set.
+        options: Options of the run.
     """
     folder = opened.folder
-    _code()
-    kept = _read(folder)
+    # Computed now, though it may not be needed yet: this process runs the code as it is now, and
+    # files may be edited before the run ends, days later.
+    _code_digest()
+    kept = _read_finished(folder)
     if kept is None or opened.stale is not None or opened.dataset is None:
         return None
     if options.mirror is not None or (options.retry_failed and kept.failed):
         return None
-    if kept.files != _files(folder) or not is_synced(folder, _manifest(opened, options)):
+    if kept.files != _file_states(folder) or not is_synced(
+        folder, _current_manifest(opened, options)
+    ):
         return None
-    return kept if kept.made_from == made_from(opened, options) else None
+    return kept if kept.made_from == digest_inputs(opened, options) else None
 
 
-def say_nothing_to_do(kept: Finished, folder: Path, say: Callable[[str], None]) -> None:
-    """Say what a study came to, and that there is nothing to do."""
+def print_nothing_to_do(kept: Finished, folder: Path, print_line: Callable[[str], None]) -> None:
+    """Print how a study ended, and that there is nothing to do."""
     failed = f" ({kept.failed} of them failed)" if kept.failed else ""
-    say(f"nothing to do: {kept.cells} cells are finished{failed}")
+    print_line(f"nothing to do: {kept.cells} cells are finished{failed}")
     for line in kept.said:
-        say(line)
-    say(f"report: {folder / REPORT / 'report.html'}")
+        print_line(line)
+    print_line(f"report: {folder / REPORT / 'report.html'}")
 
 
-def _manifest(opened: OpenedStudy, options: RunOptions) -> Manifest:
+def _current_manifest(opened: OpenedStudy, options: RunOptions) -> Manifest:
     assert opened.dataset is not None
     uri = options.tracking_uri or local_store(opened.folder)
     return manifest_of(opened.plan, opened.dataset, uri)
 
 
 @functools.cache
-def _code() -> str:
-    """Digest of every file of Triptych: templates of reports, and all that is computed for them.
-
-    As the files were when a process first asked, which is before it has run for days.
-    """
+def _code_digest() -> str:
+    """Digest every file of Triptych: templates of reports, and all that is computed for them."""
     root = Path(__file__).parents[2]
     digest = hashlib.sha256()
     for package in PACKAGES:
@@ -146,8 +149,8 @@ def _code() -> str:
     return digest.hexdigest()
 
 
-def _files(folder: Path) -> dict[str, list[int]]:
-    """The files that a run would write again, as they are."""
+def _file_states(folder: Path) -> dict[str, list[int]]:
+    """Return size and time of change of the files that a run would write again."""
     paths = [folder / PLAN, folder / STUDY, folder / JOURNAL]
     paths += [path for path in (folder / REPORT).rglob("*") if not path.name.startswith(".")]
     found = {}
@@ -158,7 +161,8 @@ def _files(folder: Path) -> dict[str, list[int]]:
     return found
 
 
-def _read(folder: Path) -> Finished | None:
+def _read_finished(folder: Path) -> Finished | None:
+    """Read `finished.json`; None if there is none of this version of Triptych."""
     try:
         content: Any = json.loads((folder / FINISHED).read_text(encoding="utf-8"))
         if set(content) != {field.name for field in fields(Finished)}:

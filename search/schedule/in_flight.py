@@ -1,4 +1,4 @@
-"""The packs that workers have at this moment, and how far each is."""
+"""The packs that workers have at this moment, and the progress of each."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -9,20 +9,21 @@ from search.schedule.pack import Pack
 
 
 @dataclass(kw_only=True, slots=True)
-class Flight:
-    """A pack on a worker.
+class InFlightPack:
+    """A pack that a worker has now.
 
     Attributes:
-        number: of the pack in this run, from 1.
-        node: address of the worker's node; empty until it has said something.
-        process: of the worker; 0 until then.
+        number: Number of the pack in this run, from 1.
+        pack: Pack as it was assigned.
+        node: Address of the worker's node; empty until its first report.
+        process: Number of the worker's process; 0 until then.
         actor: Ray's name of the worker; empty until it has begun.
-        started: `time.monotonic()` when it was handed out.
-        heard: when the worker last said something.
-        epochs: key of each cell -> epochs trained, as far as is known.
-        most_epochs: of the configuration.
-        finished: keys of its cells that are in the ledger.
-        seconds: that the worker has trained.
+        started: `time.monotonic()` when it was assigned.
+        last_report: `time.monotonic()` of the worker's last report.
+        epochs: Epochs trained by the key of each cell, as far as reported.
+        most_epochs: Most epochs that a cell of it may train.
+        finished: Keys of its cells that are in the ledger.
+        seconds: Seconds that the worker has trained it.
     """
 
     number: int
@@ -31,7 +32,7 @@ class Flight:
     process: int = 0
     actor: str = ""
     started: float = field(default_factory=time.monotonic)
-    heard: float = field(default_factory=time.monotonic)
+    last_report: float = field(default_factory=time.monotonic)
     epochs: Mapping[str, int] = field(default_factory=dict)
     most_epochs: int = 0
     finished: set[str] = field(default_factory=set)
@@ -39,7 +40,7 @@ class Flight:
 
     @property
     def seconds_left(self) -> float | None:
-        """At most so many seconds until it is done, by its pace so far; None if nobody knows."""
+        """Seconds until it is done, at most, by its pace so far; None if unknown."""
         left = [
             self.most_epochs - epochs
             for key, epochs in self.epochs.items()
@@ -51,37 +52,37 @@ class Flight:
         return sum(left) * self.seconds / done
 
 
-class Flights:
-    """All packs on workers, by the trial that trains them."""
+class InFlightPacks:
+    """The packs that workers have now, by the trial that trains them."""
 
     def __init__(self) -> None:
-        self._of_trial: dict[str, Flight] = {}
+        self._of_trial: dict[str, InFlightPack] = {}
         self._number = 0
 
     def __len__(self) -> int:
         return len(self._of_trial)
 
-    def __iter__(self) -> Iterator[Flight]:
+    def __iter__(self) -> Iterator[InFlightPack]:
         return iter(list(self._of_trial.values()))
 
-    def start(self, trial_id: str, pack: Pack) -> Flight:
-        """A pack goes to a worker."""
+    def add_pack(self, trial_id: str, pack: Pack) -> InFlightPack:
+        """Add a pack that is assigned to a trial."""
         self._number += 1
-        flight = self._of_trial[trial_id] = Flight(number=self._number, pack=pack)
-        return flight
+        assigned = self._of_trial[trial_id] = InFlightPack(number=self._number, pack=pack)
+        return assigned
 
-    def get(self, trial_id: str) -> Flight | None:
-        """The pack that a trial trains; None if it rests."""
+    def get(self, trial_id: str) -> InFlightPack | None:
+        """Return the pack that a trial trains; None if it is idle."""
         return self._of_trial.get(trial_id)
 
-    def hear(self, trial_id: str, said: Mapping[str, Any]) -> None:
-        """A worker said how far it is: `epochs`, `most_epochs`, `seconds`, `node`, `process`."""
-        flight = self._of_trial.get(trial_id)
-        if flight is not None:
-            flight.heard = time.monotonic()
-            for name, value in said.items():
-                setattr(flight, name, value)
+    def update_progress(self, trial_id: str, progress: Mapping[str, Any]) -> None:
+        """Set what a worker reports: `epochs`, `most_epochs`, `seconds`, `node`, `process`."""
+        assigned = self._of_trial.get(trial_id)
+        if assigned is not None:
+            assigned.last_report = time.monotonic()
+            for name, value in progress.items():
+                setattr(assigned, name, value)
 
-    def end(self, trial_id: str) -> Flight | None:
-        """Its worker is done with it, or lost; None if it rested."""
+    def remove_pack(self, trial_id: str) -> InFlightPack | None:
+        """Remove the pack of a trial that ended or was lost; None if the trial was idle."""
         return self._of_trial.pop(trial_id, None)

@@ -1,8 +1,8 @@
 """`optuna.journal`: the candidates of a study for Optuna's own tools, such as `optuna-dashboard`.
 
-One Optuna study an arm, named `<study>/<arm>`. It is written from the ledger and nothing here ever
-reads it. A candidate is added when it is finished, whole and in its last state, so there is no
-moment at which the file holds a RUNNING trial.
+One Optuna study per arm, named `<study>/<arm>`. It is written from the ledger and nothing here ever
+reads it. A candidate is added when it is finished, in one line and in its last state, so there is
+no moment at which the file holds a RUNNING trial.
 """
 
 import os
@@ -24,23 +24,24 @@ from optuna.storages.journal import BaseJournalBackend
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from search.atomic_files import write_whole
-from search.ledger.ledger import LEDGER
+from msa_core.training.outcomes import Status
+from search.atomic_files import write_text_atomically
+from search.ledger.lines import LEDGER
 from search.ledger.record import CellRecord
 from search.redaction import without_secrets
-from search.results.folder import JOURNAL
+from search.results.layout import JOURNAL
 from search.results.selection import seconds_of
 from search.schedule.arm import ArmSchedule
-from search.schedule.proposals import Outcome, Params, outcome
-from search.schedule.samplers import distribution
+from search.schedule.proposals import Params, TrialOutcome, trial_outcome
+from search.schedule.samplers import optuna_distribution
 from search.schedule.schedule import Schedule
-from spaces.plan.plan import TUNE
+from spaces.plan.plan import Phase
 
 WRITE_SECONDS = 2.0  # between two writes
 
 
-class Journal:
-    """Keeps `optuna.journal` of a run; the holder of the ledger's lock is its one writer.
+class OptunaJournal:
+    """The writer of `optuna.journal`, of which the holder of the ledger's lock has one.
 
     A disk that is full or away delays it and nothing else: what could not be written is written
     with what comes next, and the next run writes the file anew anyhow.
@@ -50,113 +51,123 @@ class Journal:
         """Write the file anew, of all candidates that are finished.
 
         Args:
-            folder: of the results.
-            schedule: of the study, as the ledger left it.
+            folder: Results folder.
+            schedule: Schedule of the study, as the ledger left it.
         """
         self._path = folder / JOURNAL
         self._arms = {key: arm for key, arm in schedule.arms.items() if arm.arm.space}
         self._distributions = {
-            key: {path: distribution(domain) for path, domain in arm.arm.space.items()}
+            key: {path: optuna_distribution(domain) for path, domain in arm.arm.space.items()}
             for key, arm in self._arms.items()
         }
         self._studies = _Collected()
         storage = JournalStorage(self._studies)
         for arm in self._arms.values():
-            _create(storage, arm)
+            _create_study(storage, arm)
         self._place = {key: place for place, key in enumerate(self._arms)}
         self._told: set[tuple[str, int]] = set()  # arm, and number of a candidate
-        self._rejected: dict[str, int] = {}  # arm -> so many were told
+        self._rejected: dict[str, int] = {}  # arm -> number of those that were queued
         self._waiting: list[tuple[str, FrozenTrial]] = []
         self._begun = False  # whether the file is of this run
-        self._write()
+        self._write_queued()
 
-    def take_in(self, records: Iterable[CellRecord]) -> None:
-        """Cells are finished, and the schedule knows."""
+    def add_cells(self, records: Iterable[CellRecord]) -> None:
+        """Add finished cells, which the schedule has already."""
         for record in records:
-            if record.phase == TUNE and record.arm_key in self._arms:
-                self._add(record.arm_key, record.candidate)
+            if record.phase == Phase.TUNE and record.arm_key in self._arms:
+                self._add_candidate(record.arm_key, record.candidate)
         if monotonic() - self._wrote >= WRITE_SECONDS:
-            self._write()
+            self._write_queued()
 
     def close(self) -> None:
-        """Write what waits."""
-        self._write()
+        """Write what is queued."""
+        self._write_queued()
         with suppress(OSError):
             self._path.touch()
 
-    def _add(self, key: str, number: int) -> None:
-        """A candidate, if it is finished on every seed."""
+    def _add_candidate(self, key: str, number: int) -> None:
+        """Queue a candidate, if it is finished on every seed."""
         arm = self._arms[key]
         seeds = arm.plan.tune_seeds
-        params = arm.cells.params(number)
-        if params is None or (key, number) in self._told or arm.cells.missing(TUNE, number, seeds):
+        params = arm.cells.params_of(number)
+        if (
+            params is None
+            or (key, number) in self._told
+            or arm.cells.missing_seeds(Phase.TUNE, number, seeds)
+        ):
             return
         self._told.add((key, number))
-        cells = arm.cells.finished(TUNE, number, seeds)
+        cells = arm.cells.finished_cells(Phase.TUNE, number, seeds)
         metrics = [metric for metric, _ in arm.proposals.objectives]
-        said = _said_of(number, cells)
-        ended = outcome(cells, metrics, len(seeds))
-        self._wait(key, params, ended, said)
+        attributes = _user_attributes(number, cells)
+        ended = trial_outcome(cells, metrics, len(seeds))
+        self._queue_trial(key, params, ended, attributes)
 
     def _take_rejected(self) -> None:
-        """What was proposed and never trained."""
+        """Queue the proposals that were never trained."""
         for key, arm in self._arms.items():
             rejected = arm.proposals.rejected
             for params, reason in rejected[self._rejected.get(key, 0) :]:
-                self._wait(key, params, Outcome(state=TrialState.FAIL), {"rejected": reason})
+                self._queue_trial(
+                    key, params, TrialOutcome(state=TrialState.FAIL), {"rejected": reason}
+                )
             self._rejected[key] = len(rejected)
 
-    def _wait(self, key: str, params: Params, ended: Outcome, said: dict[str, Any]) -> None:
+    def _queue_trial(
+        self, key: str, params: Params, ended: TrialOutcome, attributes: dict[str, Any]
+    ) -> None:
         distributions = {path: self._distributions[key][path] for path in params}
-        self._waiting.append((key, _trial(params, distributions, ended, said)))
+        self._waiting.append((key, _make_trial(params, distributions, ended, attributes)))
 
-    def _write(self) -> None:
-        """Write what waits."""
+    def _write_queued(self) -> None:
+        """Write what is queued."""
         self._wrote = monotonic()
         if self._begun and self._path.exists():
             self._take_rejected()
-            self._append()
+            self._append_queued()
         else:
-            self._begin()
+            self._write_anew()
 
-    def _begin(self) -> None:
-        """The whole file, in place of whatever is there."""
+    def _write_anew(self) -> None:
+        """Write the whole file, in place of whatever is there."""
         self._told.clear()
         self._rejected.clear()
         self._waiting.clear()
         for key, arm in self._arms.items():
             # Also those that the schedule has not come to again after an interruption.
-            tried = arm.cells.tried()
+            tried = arm.cells.count_tried()
             for number in range(min(tried, arm.budget or tried)):
-                self._add(key, number)
+                self._add_candidate(key, number)
         self._take_rejected()
         with suppress(OSError):
-            write_whole(self._path, _lines(self._studies.logs) + self._lines())
+            write_text_atomically(
+                self._path, _format_logs(self._studies.logs) + self._queued_lines()
+            )
             self._waiting.clear()
             self._begun = True
 
-    def _append(self) -> None:
-        """Behind what is there, all that waits or nothing."""
+    def _append_queued(self) -> None:
+        """Append all that is queued, or nothing."""
         with suppress(OSError), self._path.open("ab") as file:
             start = file.tell()
             try:
-                file.write(self._lines().encode())
+                file.write(self._queued_lines().encode())
                 file.flush()
                 self._waiting.clear()
             except OSError:
                 os.truncate(file.fileno(), start)
 
-    def _lines(self) -> str:
-        """What waits, as Optuna writes it."""
+    def _queued_lines(self) -> str:
+        """Return what is queued, as Optuna writes it."""
         collected = _Collected(self._studies.logs)
         storage = JournalStorage(collected)
         for key, trial in self._waiting:
             storage.create_new_trial(self._place[key], trial)
-        return _lines(collected.logs[len(self._studies.logs) :])
+        return _format_logs(collected.logs[len(self._studies.logs) :])
 
 
 def is_behind(folder: Path) -> bool:
-    """Whether the ledger holds more than the journal, because a driver was killed in between."""
+    """Check whether the journal is older than the ledger: a driver was killed in between."""
     try:
         return (folder / JOURNAL).stat().st_mtime < (folder / LEDGER).stat().st_mtime
     except OSError:
@@ -164,7 +175,7 @@ def is_behind(folder: Path) -> bool:
 
 
 class _Collected(BaseJournalBackend):
-    """Takes what Optuna would write into a journal; so the format is Optuna's own."""
+    """A backend that collects what Optuna would write, so that the format is Optuna's own."""
 
     def __init__(self, logs: Sequence[dict[str, Any]] = ()) -> None:
         self.logs = list(logs)
@@ -176,15 +187,15 @@ class _Collected(BaseJournalBackend):
         self.logs += logs
 
 
-def _lines(logs: Iterable[dict[str, Any]]) -> str:
-    """As Optuna's `JournalFileBackend` keeps them."""
+def _format_logs(logs: Iterable[dict[str, Any]]) -> str:
+    """Format logs as Optuna's `JournalFileBackend` does."""
     text = StringIO()
     for log in logs:
         text.write(dumps(log, separators=(",", ":")) + "\n")
     return text.getvalue()
 
 
-def _create(storage: JournalStorage, arm: ArmSchedule) -> None:
+def _create_study(storage: JournalStorage, arm: ArmSchedule) -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
@@ -199,20 +210,20 @@ def _create(storage: JournalStorage, arm: ArmSchedule) -> None:
         study.set_metric_names([metric for metric, _ in arm.proposals.objectives])
 
 
-def _said_of(number: int, cells: Sequence[CellRecord]) -> dict[str, Any]:
-    """What a trial says beside its values: its number in the arm, and why it failed."""
-    said: dict[str, Any] = {"candidate": number, "seconds": round(seconds_of(cells), 3)}
+def _user_attributes(number: int, cells: Sequence[CellRecord]) -> dict[str, Any]:
+    """Return the user attributes of a trial: its number in the arm, and why it failed."""
+    attributes: dict[str, Any] = {"candidate": number, "seconds": round(seconds_of(cells), 3)}
     for cell in cells:
-        if cell.status == "failed":
-            return {**said, "kind": cell.kind, "reason": without_secrets(cell.reason)}
-    return said
+        if cell.status == Status.FAILED:
+            return {**attributes, "kind": cell.kind, "reason": without_secrets(cell.reason)}
+    return attributes
 
 
-def _trial(
+def _make_trial(
     params: Params,
     distributions: Mapping[str, BaseDistribution],
-    ended: Outcome,
-    said: dict[str, Any],
+    ended: TrialOutcome,
+    attributes: dict[str, Any],
 ) -> FrozenTrial:
     # The ledger has no times of day: a trial ends when it is written here.
     now = datetime.now(UTC)
@@ -222,11 +233,11 @@ def _trial(
         state=ended.state,
         value=None,
         values=ended.values,
-        datetime_start=now - timedelta(seconds=said.get("seconds", 0.0)),
+        datetime_start=now - timedelta(seconds=attributes.get("seconds", 0.0)),
         datetime_complete=now,
         params=dict(params),
         distributions=dict(distributions),
-        user_attrs=said,
+        user_attrs=attributes,
         system_attrs={},
         intermediate_values=dict(enumerate(ended.curve, start=1)),
     )

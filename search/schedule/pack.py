@@ -1,22 +1,24 @@
-"""A pack: what one trial trains, as it goes from the schedule to a worker."""
+"""A pack: the cells that one trial trains, as the schedule assigns them to a worker."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from msa_core.config.paths import Value
+from spaces.plan.plan import Phase
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PackCell:
-    """One cell that waits to be trained.
+    """A cell that waits to be trained.
 
     Attributes:
-        params: the candidate, searched field -> value.
-        config: every field of the configuration.
-        resolved: the fields that mean something.
-        key: the cell's key in the ledger.
-        pack_key: cells that share it can train in one step; empty for what trains in turn.
+        candidate: Number of the candidate in its arm, from 0.
+        params: Values of the candidate: searched field -> value.
+        config: Every field of the configuration.
+        resolved: Fields of the configuration that mean something.
+        key: Key of the cell in the ledger.
+        pack_key: Key of cells that can train in one step; empty if it trains sequentially.
     """
 
     candidate: int
@@ -33,20 +35,20 @@ class Pack:
     """The cells that one trial trains together: candidates x seeds of one arm.
 
     Attributes:
-        cells: what is trained.
-        pack_key: that they share; empty if they share none, or train in turn.
-        size: most members in one step; None = not measured yet.
-        seconds: device-seconds after which it is stopped; None = it trains to its end.
-        scheduler: `none`, `bracket` or `asha`: which candidates are stopped early, if any.
-        metric: validation metric by which candidates are compared.
-        higher_is_better: its direction.
-        attempts: how often its cells were handed out, this time included.
-        losses: how often these very cells were lost together.
+        cells: Cells to train.
+        pack_key: Pack key that they share; empty if they share none, or train sequentially.
+        size: Most members in one step; None = not measured yet.
+        seconds: Device-seconds after which it is stopped; None = it trains to its end.
+        scheduler: Early stopping of candidates: `none`, `bracket` or `asha`.
+        metric: Validation metric by which candidates are compared.
+        higher_is_better: Direction of the metric.
+        attempts: Number of times that its cells were assigned, this one included.
+        losses: Number of times that these very cells were lost together.
     """
 
     arm: str
     arm_key: str
-    phase: str
+    phase: Phase
     cells: tuple[PackCell, ...]
     pack_key: str
     size: int | None
@@ -58,9 +60,9 @@ class Pack:
     losses: int = 0
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Pack":
-        """Itself: nobody changes a pack, and Tune copies what it is given several times."""
+        """Return the pack itself: it never changes, and Tune copies it several times."""
         return self
 
     def __repr__(self) -> str:
-        """Short: Tune makes a name of it."""
+        """Return a short text: Tune makes a name of it."""
         return f"Pack({self.arm_key[:8]} {self.phase} {len(self.cells)} cells)"

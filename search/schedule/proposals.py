@@ -1,9 +1,9 @@
-"""Candidates, asked of Optuna and told to it.
+"""The candidates of an arm, asked of Optuna, and their results, told to it.
 
-A candidate of an arm is a function of the study and of the results of the arm's earlier
-generations alone: the sampler is seeded for each question by its number, and results are told
-in the order of the numbers, however they arrive. So the same study proposes the same candidates
-on any number of workers, and also after an interruption.
+A candidate is a function of the study and of the results of the arm's earlier generations alone:
+the sampler is seeded for each question by its number, and results are told in the order of the
+numbers, however they arrive. So the same study proposes the same candidates on any number of
+workers, and also after an interruption.
 """
 
 import functools
@@ -19,37 +19,39 @@ from optuna.trial import Trial, TrialState, create_trial
 
 from msa_core.config.paths import Value
 from msa_core.config.schema import ConfigError
+from msa_core.training.outcomes import Status
 from search.ledger.record import CellRecord
 from search.results.selection import candidate_value
 from search.schedule.samplers import (
     KEEPING,
-    distribution,
     make_sampler,
-    reproducible,
+    optuna_distribution,
     seed_of,
-    suggest,
+    single_threaded,
+    suggest_value,
 )
 from spaces.plan.planned_arms import PlannedArm
 from spaces.search_space.candidates import ArmSpace, grid_points, grid_size
-from spaces.search_space.domains import at, contains, size_of
+from spaces.search_space.domains import domain_contains, size_of, value_at_share
 
 Params = Mapping[str, Value]
 Identity = tuple[tuple[str, Value], ...]
 Asked = tuple[int, Params]  # number of a trial, and its values
 SAMPLER_ATTEMPTS = 10  # questions for a candidate that is new and satisfies the constraints
-GP_ATTEMPTS = 2  # it thinks for a second, and then says nearly the same
-RANDOM_ATTEMPTS = 1000  # then at random
+GP_ATTEMPTS = 2  # a GP takes a second per question, and then proposes nearly the same
+RANDOM_ATTEMPTS = 1000  # random points, after those of the sampler
 REPLACED = "replaced"  # by a trial of the same candidate
-MOST_ATTEMPTS = 20_000  # at random, where there are infinitely many and some satisfy them
+MOST_ATTEMPTS = 20_000  # random points, where there are infinitely many and some were found
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
-    """How a candidate ended, as Optuna calls it.
+class TrialOutcome:
+    """The outcome of a candidate in the terms of Optuna.
 
     Attributes:
-        values: of the objectives, if it is COMPLETE.
-        curve: mean of the only objective after each epoch, if it is PRUNED.
+        state: State of its trial.
+        values: Values of the objectives, if it is COMPLETE.
+        curve: Mean of the only objective after each epoch, if it is PRUNED.
     """
 
     state: TrialState
@@ -57,33 +59,33 @@ class Outcome:
     curve: Sequence[float] = ()
 
 
-def outcome(cells: Sequence[CellRecord], metrics: Sequence[str], seeds: int) -> Outcome:
-    """How a candidate ended.
+def trial_outcome(cells: Sequence[CellRecord], metrics: Sequence[str], seeds: int) -> TrialOutcome:
+    """Return the outcome of a candidate.
 
     Args:
-        cells: its finished tuning cells.
-        metrics: the objectives.
-        seeds: how many tuning seeds there are.
+        cells: Finished tuning cells of the candidate.
+        metrics: Names of the objectives.
+        seeds: Number of tuning seeds.
     """
     values = [candidate_value(cells, metric, seeds) for metric in metrics]
     known = [value for value in values if value is not None]
     statuses = {cell.status for cell in cells}
     if len(known) == len(values):
-        return Outcome(state=TrialState.COMPLETE, values=known)
-    if "pruned" in statuses and "failed" not in statuses:
-        # Optuna knows no values on the way to two objectives.
+        return TrialOutcome(state=TrialState.COMPLETE, values=known)
+    if Status.PRUNED in statuses and Status.FAILED not in statuses:
+        # Optuna takes no intermediate values where there are two objectives.
         curve = _mean_curve(cells, f"valid.{metrics[0]}") if len(metrics) == 1 else ()
-        return Outcome(state=TrialState.PRUNED, curve=curve)
-    return Outcome(state=TrialState.FAIL)
+        return TrialOutcome(state=TrialState.PRUNED, curve=curve)
+    return TrialOutcome(state=TrialState.FAIL)
 
 
 class Proposals:
     """The candidates of one arm.
 
-    The Optuna study behind it says the truth of each: COMPLETE with the mean over the tuning
+    The Optuna study behind it has each in its true state: COMPLETE with the mean over the tuning
     seeds, PRUNED with the values up to where it was stopped, FAIL if a seed failed or has no
-    value. A proposal that repeats an earlier candidate, or violates a constraint, is never
-    trained and is told FAIL.
+    value. A proposal that repeats an earlier candidate, or violates a constraint, is never trained
+    and ends as FAIL.
     """
 
     def __init__(
@@ -101,14 +103,14 @@ class Proposals:
         """Start with no candidate.
 
         Args:
-            arm: what is searched, and which candidates come first.
-            sampler: as a study names it.
-            seed: of the study's sampler.
-            metric: the validation metric tuned.
-            higher_is_better: its direction.
-            second: a second metric that is tuned for, and its direction.
-            generation: candidates that are asked for together, for samplers that breed them.
-            taken: candidates that the ledger holds, whatever their number; never asked for anew.
+            arm: Arm with its search space and its starting points.
+            sampler: Name of the sampler, as in a study file.
+            seed: Seed of the study's sampler.
+            metric: Validation metric that is tuned.
+            higher_is_better: Direction of the metric.
+            second: Second metric that is tuned, and its direction.
+            generation: Number of candidates per generation, for samplers that breed them.
+            taken: Candidates in the ledger, whatever their number; never proposed anew.
         """
         self.arm = arm
         self.sampler = sampler
@@ -116,20 +118,20 @@ class Proposals:
         self.objectives = [(metric, higher_is_better), *([second] if second else [])]
         self.generation = generation
         self._attempts = GP_ATTEMPTS if sampler == "gp" else SAMPLER_ATTEMPTS
-        self.rejected: list[tuple[Params, str]] = []  # in this run, and why
-        self._numbers: list[int] = []  # of the candidates' trials
+        self.rejected: list[tuple[Params, str]] = []  # proposals of this run, and the reasons
+        self._numbers: list[int] = []  # Optuna's trial of each candidate
         self._kept: set[Identity] = set()
-        self._known = {_identity(params) for params in taken}  # and what was kept since
-        # The starting points whose turn has not come.
-        self._start = [point for given in arm.start if (point := self._within(given))]
+        self._known = {_identity_of(params) for params in taken}  # and those added since
+        # The starting points that are left.
+        self._start = [point for given in arm.start if (point := self._searched_part(given))]
         self._started: set[Identity] = set()
 
     def __len__(self) -> int:
         return len(self._numbers)
 
     @functools.cached_property
-    def optuna(self) -> optuna.Study:
-        """The Optuna study, once it is needed."""
+    def optuna_study(self) -> optuna.Study:
+        """Optuna's study, in memory, made when it is first needed."""
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         directions = [
             StudyDirection.MAXIMIZE if higher else StudyDirection.MINIMIZE
@@ -139,149 +141,152 @@ class Proposals:
 
     @functools.cached_property
     def space(self) -> ArmSpace:
-        """What a candidate may be."""
+        """Space of the candidates."""
         return ArmSpace(self.arm.config, self.arm.space, self.arm.constraints)
 
     def ask(self) -> dict[str, Value] | None:
-        """The next candidate, searched field -> value; None if the space is exhausted."""
-        found = self._next(self._known)
+        """Propose the next candidate, searched field -> value; None if the space is exhausted."""
+        found = self._next_new(self._known)
         if found is None:
             return None
-        self._keep(*found)
+        self._keep_candidate(*found)
         return dict(found[1])
 
-    def restore(self, params: Params) -> None:
+    def restore_candidate(self, params: Params) -> None:
         """Take the next candidate from the ledger.
 
         Where asking leaves a trace that later questions depend on, it is asked for again.
         """
         if self._start or self.sampler in KEEPING:
-            again = self._next(self._kept)
+            again = self._next_new(self._kept)
             if again and again[1] == dict(params):
-                self._keep(*again)
+                self._keep_candidate(*again)
                 return
             if again:
-                self._reject(again[0], REPLACED, "the ledger holds another candidate")
-        self._keep(self._add(params), params)
+                self._reject_trial(again[0], REPLACED, "the ledger holds another candidate")
+        self._keep_candidate(self._add_trial(params), params)
 
     def tell(self, number: int, cells: Sequence[CellRecord], seeds: int) -> None:
         """Report how a candidate ended.
 
         Args:
-            number: the candidate.
-            cells: its finished tuning cells.
-            seeds: how many tuning seeds there are.
+            number: Number of the candidate.
+            cells: Finished tuning cells of the candidate.
+            seeds: Number of tuning seeds.
         """
         trial = self._numbers[number]
-        ended = outcome(cells, [metric for metric, _ in self.objectives], seeds)
+        ended = trial_outcome(cells, [metric for metric, _ in self.objectives], seeds)
         if ended.curve:
-            self._report(trial, ended.curve)
-        self.optuna.tell(trial, ended.values, state=ended.state)
+            self._report_curve(trial, ended.curve)
+        self.optuna_study.tell(trial, ended.values, state=ended.state)
 
-    def _next(self, taken: set[Identity]) -> Asked | None:
-        """Trial and values of the next candidate that is none of those taken."""
+    def _next_new(self, taken: set[Identity]) -> Asked | None:
+        """Find the next candidate that is not taken; return its trial and values."""
         while self._start:
             if found := self._from_start(self._start.pop(0), taken):
                 return found
         if self.sampler in ("qmc", "grid"):
-            return self._first(self._points, taken)
+            return self._first_new(self._listed_points, taken)
         for attempt in range(self._attempts):
-            if found := self._question(attempt, {}, taken):
+            if found := self._ask_sampler(attempt, {}, taken):
                 return found
-        return self._first(self._new_ones(self._at_random()), taken)
+        return self._first_new(self._distinct_points(self._random_points()), taken)
 
     def _from_start(self, given: Params, taken: set[Identity]) -> Asked | None:
-        """A candidate made of a starting point; None if that is no new one."""
+        """Complete a starting point to a candidate; None if that is no new one."""
         for attempt in range(self._attempts):
-            found = self._question(attempt, given, taken)
+            found = self._ask_sampler(attempt, given, taken)
             if found is None:
                 continue
-            own = _identity({path: value for path, value in found[1].items() if path in given})
+            own = _identity_of({path: value for path, value in found[1].items() if path in given})
             if own not in self._started:
                 self._started.add(own)
                 return found
-            self._reject(found[0], "repeats", "an earlier starting point; never trained")
+            self._reject_trial(found[0], "repeats", "an earlier starting point; never trained")
             return None
         return None
 
-    def _question(self, attempt: int, given: Params, taken: set[Identity]) -> Asked | None:
-        """What the sampler proposes, beside what is given; None if it can't be trained."""
+    def _ask_sampler(self, attempt: int, given: Params, taken: set[Identity]) -> Asked | None:
+        """Ask the sampler for the values that are not given; None if they can't be trained."""
         # The same seed for every arm: where arms search the same fields they start from the same
         # random candidates, so that luck in tuning is no difference between them.
         seed = seed_of(self.seed, len(self), attempt)
-        self.optuna.sampler = make_sampler(self.sampler, seed, self.generation)
+        self.optuna_study.sampler = make_sampler(self.sampler, seed, self.generation)
         if given:
-            self.optuna.enqueue_trial(dict(given))
-        with reproducible(self.sampler):
-            trial = self.optuna.ask()
-            params = self.space.settle(lambda path: suggest(trial, path, self.arm.space[path]))
-        if violated := self.space.violated(params):
-            self._reject(trial.number, "violates", violated.text)
-        elif _identity(params) in taken:
-            self._reject(trial.number, "repeats", "an earlier candidate; never trained")
+            self.optuna_study.enqueue_trial(dict(given))
+        with single_threaded(self.sampler):
+            trial = self.optuna_study.ask()
+            params = self.space.settle_candidate(
+                lambda path: suggest_value(trial, path, self.arm.space[path])
+            )
+        if violated := self.space.violated_constraint(params):
+            self._reject_trial(trial.number, "violates", violated.text)
+        elif _identity_of(params) in taken:
+            self._reject_trial(trial.number, "repeats", "an earlier candidate; never trained")
         elif self.sampler in KEEPING or (not given and _is_only(trial, params)):
             return trial.number, params
         else:
-            # It holds what a candidate from the ledger would not, and the sampler would learn it.
-            self._reject(trial.number, REPLACED, "the next trial is the candidate alone")
-            return self._add(params), params
+            # It holds values that a candidate from the ledger would not: after an interruption the
+            # sampler would learn something else.
+            self._reject_trial(trial.number, REPLACED, "the next trial is the candidate alone")
+            return self._add_trial(params), params
         return None
 
-    def _first(self, points: Iterator[Params], taken: set[Identity]) -> Asked | None:
-        """The first of some points that is new and satisfies the constraints."""
+    def _first_new(self, points: Iterator[Params], taken: set[Identity]) -> Asked | None:
+        """Return the first of some points that is new and satisfies the constraints."""
         for point in points:
-            if _identity(point) not in taken and not self.space.violated(point):
-                return self._add(point), point
+            if _identity_of(point) not in taken and not self.space.violated_constraint(point):
+                return self._add_trial(point), point
         return None
 
     @functools.cached_property
-    def _points(self) -> Iterator[Params]:
-        """All points of a sampler that knows them beforehand, in their order."""
+    def _listed_points(self) -> Iterator[Params]:
+        """Iterator over the points of a sampler that knows them beforehand, in their order."""
         if self.sampler == "grid":
-            return self._grid()
-        return self._new_ones(self._sequence())
+            return self._grid_points()
+        return self._distinct_points(self._sobol_points())
 
-    def _grid(self) -> Iterator[Params]:
+    def _grid_points(self) -> Iterator[Params]:
         return grid_points(self.arm.config, self.arm.space, self.arm.constraints, self.seed)
 
-    def _sequence(self) -> Iterator[Params]:
-        """The points of one scrambled Sobol sequence, a dimension for each searched field."""
+    def _sobol_points(self) -> Iterator[Params]:
+        """Yield the points of one scrambled Sobol sequence, a dimension for each searched field."""
         from scipy.stats.qmc import Sobol
 
         order, domains = self.space.order, self.arm.space
         sobol = Sobol(len(order), scramble=True, rng=np.random.default_rng(self.seed))
         while True:
             shares = dict(zip(order, sobol.random(1)[0].tolist(), strict=True))
-            values = {path: at(domains[path], share) for path, share in shares.items()}
-            yield self.space.settle(values.__getitem__)
+            values = {path: value_at_share(domains[path], share) for path, share in shares.items()}
+            yield self.space.settle_candidate(values.__getitem__)
 
-    def _at_random(self) -> Iterator[Params]:
+    def _random_points(self) -> Iterator[Params]:
         draw = random.Random(f"{self.seed}/{len(self)}/at random")
         while True:
-            yield self.space.draw(draw)
+            yield self.space.draw_candidate(draw)
 
-    def _new_ones(self, points: Iterator[Params]) -> Iterator[Params]:
-        """Of endless points each once, and only those that satisfy the constraints.
+    def _distinct_points(self, points: Iterator[Params]) -> Iterator[Params]:
+        """Yield each of endless points once, and only those that satisfy the constraints.
 
-        It gives up where no other comes for long; of a finite space it then gives the rest.
+        Where no new one comes for long it ends; of a finite space it then yields the rest.
         """
         seen: set[Identity] = set()
         in_vain = 0
         for point in points:
-            if self.space.violated(point) or _identity(point) in seen:
+            if self.space.violated_constraint(point) or _identity_of(point) in seen:
                 in_vain += 1
             else:
                 in_vain = 0
-                seen.add(_identity(point))
+                seen.add(_identity_of(point))
                 yield point
-            if in_vain >= (MOST_ATTEMPTS if seen and not self._finite else RANDOM_ATTEMPTS):
+            if in_vain >= (MOST_ATTEMPTS if seen and not self._is_finite else RANDOM_ATTEMPTS):
                 break
-        if self._finite:
-            yield from (point for point in self._grid() if _identity(point) not in seen)
+        if self._is_finite:
+            yield from (point for point in self._grid_points() if _identity_of(point) not in seen)
 
     @functools.cached_property
-    def _finite(self) -> bool:
-        """Whether all candidates that there are can be listed."""
+    def _is_finite(self) -> bool:
+        """Whether all candidates can be listed."""
         if any(size_of(domain) is None for domain in self.arm.space.values()):
             return False
         try:
@@ -290,56 +295,60 @@ class Proposals:
             return False
         return True
 
-    def _within(self, given: Params) -> Params:
-        """What of a starting point the arm searches."""
+    def _searched_part(self, given: Params) -> Params:
+        """Return the values of a starting point that the arm searches."""
         domains = self.arm.space
         return {
             path: value
             for path, value in given.items()
-            if path in domains and contains(domains[path], value)
+            if path in domains and domain_contains(domains[path], value)
         }
 
-    def _keep(self, number: int, params: Params) -> None:
-        identity = _identity(params)
+    def _keep_candidate(self, number: int, params: Params) -> None:
+        identity = _identity_of(params)
         self._kept.add(identity)
         self._known.add(identity)
         self._numbers.append(number)
 
-    def _add(self, params: Params) -> int:
-        """A trial of its own for values that are known; its number."""
+    def _add_trial(self, params: Params) -> int:
+        """Add a trial with known values; return its number."""
         known = create_trial(
             state=TrialState.RUNNING,
             params=dict(params),
-            distributions={path: distribution(self.arm.space[path]) for path in params},
+            distributions={path: optuna_distribution(self.arm.space[path]) for path in params},
         )
-        self.optuna.add_trial(known)
-        return self.optuna.get_trials(deepcopy=False)[-1].number
+        self.optuna_study.add_trial(known)
+        return self.optuna_study.get_trials(deepcopy=False)[-1].number
 
-    def _reject(self, number: int, name: str, reason: str) -> None:
-        trial = self.optuna.get_trials(deepcopy=False)[number]
-        self.optuna._storage.set_trial_user_attr(trial._trial_id, name, reason)
-        self.optuna.tell(number, state=TrialState.FAIL)
+    def _reject_trial(self, number: int, name: str, reason: str) -> None:
+        trial = self.optuna_study.get_trials(deepcopy=False)[number]
+        self.optuna_study._storage.set_trial_user_attr(trial._trial_id, name, reason)
+        self.optuna_study.tell(number, state=TrialState.FAIL)
         if name != REPLACED:
             self.rejected.append((dict(trial.params), f"{name} {reason}"))
 
-    def _report(self, number: int, curve: Sequence[float]) -> None:
-        self.optuna.sampler = make_sampler("random", 0, 0)  # nothing is asked here
-        trial = Trial(self.optuna, self.optuna.get_trials(deepcopy=False)[number]._trial_id)
+    def _report_curve(self, number: int, curve: Sequence[float]) -> None:
+        self.optuna_study.sampler = make_sampler(
+            "random", 0, 0
+        )  # any will do: nothing is asked here
+        trial = Trial(
+            self.optuna_study, self.optuna_study.get_trials(deepcopy=False)[number]._trial_id
+        )
         for epoch, mean in enumerate(curve, start=1):
             trial.report(mean, epoch)
 
 
 def _is_only(trial: Trial, params: Params) -> bool:
-    """Whether a trial knows these values, and of no others."""
+    """Check whether a trial holds these values and no others."""
     return trial.params == params and trial.relative_params.keys() <= params.keys()
 
 
-def _identity(params: Params) -> Identity:
+def _identity_of(params: Params) -> Identity:
     return tuple(sorted(params.items()))
 
 
 def _mean_curve(cells: Sequence[CellRecord], name: str) -> list[float]:
-    """Mean over the cells, epoch by epoch, as far as every cell has a value."""
+    """Return the mean over the cells, epoch by epoch, as far as every cell has a value."""
     curves = [cell.curve.get(name, ()) for cell in cells]
     means: list[float] = []
     for values in zip(*curves, strict=False):

@@ -1,106 +1,108 @@
-"""The device-seconds of an arm: what is spent, what is promised to packs, what is left.
+"""The device-seconds of an arm: spent, reserved for packs, left.
 
-Every arm may train for the same number of seconds in its tuning. A pack is promised a share of what
-is left and is stopped when it has used it; so an arm spends its seconds to within an epoch of its
-last pack.
+Every arm may train for the same number of seconds in its tuning. A share of what is left is
+reserved for each pack, which is stopped when it has used it; so an arm spends its seconds to within
+an epoch of its last pack. Reservations are per pack, so that several workers share an arm without
+overspending.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from msa_core.training.outcomes import Status
 from search.ledger.record import CellRecord
 from search.results.selection import seconds_of
 
-LEFT_OVER = 0.02  # of an arm's seconds: too little to open another pack for
+LEFT_OVER = 0.02  # share of an arm's seconds that is too little for another pack
 
 
 @dataclass(kw_only=True, slots=True)
-class Promise:
-    """What a pack may still train.
+class Reservation:
+    """The seconds that are reserved for a pack.
 
     Attributes:
-        seconds: of its limit that its cells have not used.
-        cells: keys of those that are not finished.
+        seconds: Seconds of its limit that its finished cells have not used.
+        cells: Keys of its cells that are not finished.
     """
 
     seconds: float
     cells: set[str]
 
 
-class Allowance:
-    """The device-seconds of one arm's tuning."""
+class RemainingBudget:
+    """The remaining device-seconds of one arm's tuning."""
 
     def __init__(self, total: float, spent: Iterable[CellRecord]) -> None:
         """Start from the ledger.
 
         Args:
-            total: seconds.
-            spent: the arm's finished tuning cells.
+            total: Seconds that the arm may train.
+            spent: Finished tuning cells of the arm.
         """
         self.total = total
-        self.spent = 0.0  # seconds that finished cells have trained
-        self._promises: list[Promise] = []
-        self._promise_for: dict[str, Promise] = {}  # by each of its cells
+        self.spent = 0.0  # seconds of finished cells
+        self._promises: list[Reservation] = []
+        self._promise_for: dict[str, Reservation] = {}  # by the keys of its cells
         self._complete = 0  # cells that trained to their end
         self._complete_seconds = 0.0
-        self.take_in(spent)
+        self.add_cells(spent)
 
     @property
-    def left(self) -> float:
-        """Seconds that are neither spent nor promised."""
+    def seconds_left(self) -> float:
+        """Seconds that are neither spent nor reserved."""
         return self.total - self.spent - sum(promise.seconds for promise in self._promises)
 
     @property
-    def open(self) -> bool:
-        """Whether another pack may be handed out."""
-        return self.left > LEFT_OVER * self.total
+    def has_room(self) -> bool:
+        """Whether there are enough seconds for another pack."""
+        return self.seconds_left > LEFT_OVER * self.total
 
     @property
     def used_up(self) -> bool:
-        """Whether no pack is on its way and none will be."""
-        return not self._promises and not self.open
+        """Whether no pack is in flight and there are no seconds for another one."""
+        return not self._promises and not self.has_room
 
-    def limit(self, share: float) -> float:
-        """The seconds that a pack may have.
-
-        Args:
-            share: of what is left.
-        """
-        return max(self.left * share, LEFT_OVER * self.total)
-
-    def promise(self, seconds: float, keys: Iterable[str]) -> None:
-        """Keep seconds for a pack, until its last cell is finished or it is given back.
+    def pack_limit(self, share: float) -> float:
+        """Return the seconds that a pack may have.
 
         Args:
-            seconds: its limit.
-            keys: of its cells.
+            share: Share of the seconds that are left.
         """
-        promise = Promise(seconds=seconds, cells=set(keys))
+        return max(self.seconds_left * share, LEFT_OVER * self.total)
+
+    def reserve_seconds(self, seconds: float, keys: Iterable[str]) -> None:
+        """Reserve seconds for a pack, until its last cell is finished or requeued.
+
+        Args:
+            seconds: Limit of the pack.
+            keys: Keys of its cells.
+        """
+        promise = Reservation(seconds=seconds, cells=set(keys))
         self._promises.append(promise)
         self._promise_for.update(dict.fromkeys(promise.cells, promise))
 
-    def give_back(self, keys: Iterable[str]) -> float:
-        """Nobody trains these cells any more; the seconds that no pack has now."""
-        return sum(self._release(key, 0.0) for key in keys)
+    def release_cells(self, keys: Iterable[str]) -> float:
+        """Release cells that are not trained any more; return the seconds that are free again."""
+        return sum(self._release_cell(key, 0.0) for key in keys)
 
-    def affordable(self, seconds: float) -> int | None:
-        """Cells that would train to their end in some seconds; None if nobody knows."""
+    def affordable_cells(self, seconds: float) -> int | None:
+        """Return how many cells would train to their end in some seconds; None if unknown."""
         if not self._complete_seconds:
             return None
         return int(seconds * self._complete / self._complete_seconds)
 
-    def take_in(self, records: Iterable[CellRecord]) -> None:
-        """Finished tuning cells; the promise to their pack is kept with the last of them."""
+    def add_cells(self, records: Iterable[CellRecord]) -> None:
+        """Add finished tuning cells; a pack's last one ends its reservation."""
         for record in records:
             spent = seconds_of([record])
             self.spent += spent
-            self._release(record.key, spent)
-            if record.status == "complete":
+            self._release_cell(record.key, spent)
+            if record.status == Status.COMPLETE:
                 self._complete += 1
                 self._complete_seconds += spent
 
-    def _release(self, key: str, spent: float) -> float:
-        """A cell is out of its pack; the seconds that are free again, with a pack's last cell."""
+    def _release_cell(self, key: str, spent: float) -> float:
+        """Release a cell; return the seconds that are free again, 0 before a pack's last cell."""
         promise = self._promise_for.pop(key, None)
         if promise is None:
             return 0.0
@@ -112,6 +114,6 @@ class Allowance:
         return promise.seconds
 
 
-def share_of(idle: int, arms: int) -> float:
-    """What share of an arm's seconds one pack may have, for the idle workers to be busy."""
+def pack_share(idle: int, arms: int) -> float:
+    """Return the share of an arm's seconds for one pack, such that idle workers get some, too."""
     return 1.0 / max(1, -(-idle // max(1, arms)))

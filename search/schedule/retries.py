@@ -1,55 +1,55 @@
-"""What becomes of a pack that came back without its cells: once more, in halves, or given up."""
+"""The rule for lost packs: train them once more, in halves, or give them up."""
 
 from collections.abc import Collection
 from dataclasses import replace
 
-from msa_core.training.failures import EXCEPTION, TIMEOUT
-from search.schedule.failures import LOST_NODE
+from msa_core.training.outcomes import FailureKind
 from search.schedule.pack import Pack, PackCell
 
-NODE_LOSSES = 5  # of the same cells: spot nodes come and go, and it is no fault of a cell's
-LOSSES = 2  # of cells that are compared while they train, and so can't be divided
-LOSSES_ALONE = 3  # of one cell: it may have been killed for what another one beside it needed
+NODE_LOSSES = 5  # per cells: spot nodes come and go, and that is no fault of the cells
+LOSSES = 2  # of cells that are compared while they train, and so can't be split
+# Of one cell: the memory monitor may have ended its worker for the memory that another one needed.
+LOSSES_ALONE = 3
 
 
-def parts_after(pack: Pack, kind: str, finished: Collection[str]) -> list[Pack]:
-    """The packs that train again what a lost one leaves.
+def packs_to_retry(pack: Pack, kind: FailureKind, finished: Collection[str]) -> list[Pack]:
+    """Return the packs that train again what a lost one leaves.
 
-    A pack that was lost with its node goes as it is. Of one whose worker died, ran out of memory or
-    hung, each half goes by itself: half needs half the memory, and a cell that does it is found by
-    halving. Candidates that are compared while they train stay together, in smaller steps. The
-    numbers of a cell are the same in all of them.
+    A pack that was lost with its node stays as it is. One whose worker died, ran out of memory or
+    hung is split in halves: half needs half the memory, and a guilty cell is found by halving.
+    Candidates that are compared while they train stay together, in smaller steps. The numbers of a
+    cell are the same in all of them.
 
     Args:
-        pack: that was lost.
-        kind: of the failure, one of `search.schedule.failures.KINDS`.
-        finished: keys of its cells that are in the ledger.
+        pack: Pack that was lost.
+        kind: Kind of the failure.
+        finished: Keys of its cells that are in the ledger.
 
     Returns:
-        Nothing where trying again is no use.
+        No pack where another try is no use.
     """
     left = tuple(cell for cell in pack.cells if cell.key not in finished)
     if not left:
         return []
-    if kind == LOST_NODE:
-        return [_again(pack, left, pack.size)] if pack.losses < NODE_LOSSES else []
+    if kind == FailureKind.LOST_NODE:
+        return [_retry_together(pack, left, pack.size)] if pack.losses < NODE_LOSSES else []
     if pack.scheduler == "none" and len(left) > 1:
         middle = (len(left) + 1) // 2
-        return [_part(pack, half) for half in (left[:middle], left[middle:])]
-    if len(left) == 1 and kind in (EXCEPTION, TIMEOUT):
+        return [_retry_part(pack, half) for half in (left[:middle], left[middle:])]
+    if len(left) == 1 and kind in (FailureKind.EXCEPTION, FailureKind.TIMEOUT):
         return []  # it would do the same again
     most = LOSSES_ALONE if len(left) == 1 else LOSSES
     size = max(1, (pack.size or len(left)) // 2)
-    return [_again(pack, left, size)] if pack.losses < most else []
+    return [_retry_together(pack, left, size)] if pack.losses < most else []
 
 
-def _again(pack: Pack, cells: tuple[PackCell, ...], size: int | None) -> Pack:
-    """The same cells once more, at most so many in one step."""
+def _retry_together(pack: Pack, cells: tuple[PackCell, ...], size: int | None) -> Pack:
+    """Return a pack of the same cells, with a limit on the members in one step."""
     return replace(pack, cells=cells, size=size, attempts=pack.attempts + 1, losses=pack.losses + 1)
 
 
-def _part(pack: Pack, cells: tuple[PackCell, ...]) -> Pack:
-    """Some of the cells by themselves, with their share of the pack's seconds."""
+def _retry_part(pack: Pack, cells: tuple[PackCell, ...]) -> Pack:
+    """Return a pack of some of the cells, with their share of the pack's seconds."""
     return replace(
         pack,
         cells=cells,

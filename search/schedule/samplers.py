@@ -16,28 +16,28 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.trial import Trial
 
 from msa_core.config.paths import Value
-from spaces.search_space.domains import Choice, Domain, Int, LogUniform, Uniform, tidy
+from spaces.search_space.domains import Choice, Domain, Int, LogUniform, Uniform, tidy_value
 
 # Their candidates depend on the results of earlier ones.
 LEARNING = ("tpe", "cmaes", "gp", "nsga2")
-# They keep something beside the candidates and their values, which only asking again brings back.
+# These keep state in their trials beside candidates and values, which only asking again restores.
 KEEPING = ("cmaes", "nsga2")
-STARTUP = 10  # candidates that TPE and GP draw at random before they believe what they know
+STARTUP = 10  # candidates that TPE and GP draw at random before they use results
 
 
 def seed_of(*parts: object) -> int:
-    """A seed that depends on all of its parts."""
+    """Derive a seed from all of its parts."""
     text = "/".join(str(part) for part in parts)
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little")
 
 
 def make_sampler(name: str, seed: int, population: int) -> optuna.samplers.BaseSampler:
-    """A sampler for one question.
+    """Make a sampler for one question.
 
     Args:
-        name: as in a study; what is no sampler of Optuna's draws at random.
-        seed: of the question.
-        population: candidates of a generation, for samplers that breed them.
+        name: Name as in a study file; one that Optuna does not have draws at random.
+        seed: Seed of the question.
+        population: Number of candidates per generation, for samplers that breed them.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
@@ -45,7 +45,7 @@ def make_sampler(name: str, seed: int, population: int) -> optuna.samplers.BaseS
             case "tpe":
                 return optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP)
             case "cmaes":
-                # What it can't do (choices, fields that not every candidate has) is random.
+                # Choices, and fields that not every candidate has, it draws at random.
                 return optuna.samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
             case "gp":
                 return optuna.samplers.GPSampler(
@@ -57,8 +57,8 @@ def make_sampler(name: str, seed: int, population: int) -> optuna.samplers.BaseS
 
 
 @contextlib.contextmanager
-def reproducible(name: str) -> Iterator[None]:
-    """Asks on one thread where a sampler uses torch, whose sums depend on their number."""
+def single_threaded(name: str) -> Iterator[None]:
+    """Use one thread inside for a sampler that uses torch, whose sums depend on their number."""
     if name != "gp":
         yield
         return
@@ -74,23 +74,23 @@ def reproducible(name: str) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def suggest(trial: Trial, path: str, domain: Domain) -> Value:
-    """Optuna's value for a field."""
+def suggest_value(trial: Trial, path: str, domain: Domain) -> Value:
+    """Let Optuna choose the value of a field."""
     match domain:
         case Uniform(low, high, step):
-            return tidy(domain, trial.suggest_float(path, low, high, step=step))
+            return tidy_value(domain, trial.suggest_float(path, low, high, step=step))
         case LogUniform(low, high):
             return trial.suggest_float(path, low, high, log=True)
         case Int(low, high, step, log):
             return trial.suggest_int(path, low, high, step=step, log=log)
         case Choice(options):
             chosen = trial.suggest_categorical(path, list(options))
-            assert chosen is not None  # no option of ours is None
+            assert chosen is not None  # a study file has no option that is None
             return chosen
 
 
-def distribution(domain: Domain) -> BaseDistribution:
-    """Optuna's form of a domain; the same that `suggest` gives it."""
+def optuna_distribution(domain: Domain) -> BaseDistribution:
+    """Return Optuna's form of a domain; the same that `suggest_value` gives it."""
     match domain:
         case Uniform(low, high, step):
             return FloatDistribution(low, high, step=step)

@@ -1,4 +1,4 @@
-"""Where a whole study ends, finished or not: hours of wall time, hours of training."""
+"""The limit of a whole study: hours of wall time and hours of training, over all its runs."""
 
 import time
 from collections.abc import Iterable
@@ -10,31 +10,31 @@ from spaces.study_file.study_fields import Budget
 HOUR = 3600.0
 
 
-class Ceiling:
-    """Counts the hours of a study over all its runs.
+class StudyLimit:
+    """The budget limit of a study, over all its runs.
 
-    At its ceiling no more work is handed out; what trains is finished and kept.
+    At the limit no more packs are assigned; those in flight are finished and kept.
     """
 
     def __init__(self, budget: Budget, wall_seconds: float, trained: Iterable[CellRecord]) -> None:
         """Start a run.
 
         Args:
-            budget: with the ceilings.
-            wall_seconds: of the study's earlier runs.
-            trained: every cell of the ledger.
+            budget: Budget with the limits.
+            wall_seconds: Wall time of the study's earlier runs, in seconds.
+            trained: All cells of the ledger.
         """
         self._budget = budget
         self._earlier = wall_seconds
         self._started = time.monotonic()
         self._device_seconds = seconds_of(trained)
 
-    def take_in(self, records: Iterable[CellRecord]) -> None:
-        """Cells were trained."""
+    def add_cells(self, records: Iterable[CellRecord]) -> None:
+        """Add cells that were trained."""
         self._device_seconds += seconds_of(records)
 
-    def reached(self) -> str:
-        """Which ceiling is reached and how to go on; empty if none is."""
+    def reached_limit(self) -> str:
+        """Return a sentence about the limit that is reached and how to go on; empty if none is."""
         wall = self._earlier + time.monotonic() - self._started
         for name, limit, seconds in (
             ("max_wall_hours", self._budget.max_wall_hours, wall),

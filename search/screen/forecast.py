@@ -1,86 +1,91 @@
-"""How long a run will still take, from what its cells took and what its workers are at."""
+"""How long a run will still take, from what its cells took and its in-flight packs."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from search.schedule.in_flight import Flight
+from search.schedule.in_flight import InFlightPack
 from search.screen.tally import ArmTally, Pace
-from spaces.plan.plan import CONFIRM, TUNE
+from spaces.plan.plan import Phase
 
-LEAST_SHARE = 0.2  # of their time that workers surely train: less is the start of a run
-NEARLY = 0.95  # who trains longer than others did is nearly done, as far as anyone knows
+# Share of the workers' time that surely goes into training: less is measured only at the start of a
+# run, while workers are starting, and would make the forecast many times too long.
+LEAST_SHARE = 0.2
+# A cell that trains more epochs than others did may end at any moment, but is not finished.
+NEARLY_DONE = 0.95
 
 
-def cells_behind(flight: Flight, arm: ArmTally) -> float:
-    """How many cells' worth of training a flight has behind it, of its cells still training."""
-    whole = arm.paces[flight.pack.phase].epochs_a_cell or flight.most_epochs
+def cells_behind(flight: InFlightPack, arm: ArmTally) -> float:
+    """Return how much training the unfinished cells of a flight have behind them, in cells."""
+    # Epochs that cells of the arm really took: early stopping ends most before the last one.
+    whole = arm.paces[flight.pack.phase].epochs_per_cell or flight.most_epochs
     if not whole:
         return 0.0
     epochs = flight.epochs
-    return sum(min(epochs.get(key, 0) / whole, NEARLY) for key in _training(flight))
+    return sum(min(epochs.get(key, 0) / whole, NEARLY_DONE) for key in _unfinished_keys(flight))
 
 
 def seconds_left(
-    arms: Mapping[str, ArmTally], flights: Sequence[Flight], workers: int, share: float | None
+    arms: Mapping[str, ArmTally], flights: Sequence[InFlightPack], workers: int, share: float | None
 ) -> float | None:
-    """Wall seconds until the study is finished, about; None until something is known.
+    """Estimate the wall seconds until the study is finished; None until something is known.
 
     Args:
-        arms: by their keys.
-        flights: the packs on workers.
-        workers: packs trained at once.
-        share: of the workers' time that goes into training; None if nobody knows.
+        arms: Arm key -> its counters.
+        flights: In-flight packs.
+        workers: Number of packs trained at once.
+        share: Share of the workers' time that goes into training, 0 to 1; None if unknown.
     """
     costs = _Costs(arms, flights)
     tails: list[float] = []
     for flight in flights:
         arm, phase = arms[flight.pack.arm_key], flight.pack.phase
-        cost = costs.of(arm, phase)
+        cost = costs.seconds_per_cell(arm, phase)
         if cost is None:
             return None
-        tails.append((len(_training(flight)) - cells_behind(flight, arm)) * cost)
-    flying: dict[tuple[str, str], int] = {}
+        tails.append((len(_unfinished_keys(flight)) - cells_behind(flight, arm)) * cost)
+    in_flight: Counter[tuple[str, Phase]] = Counter()
     for flight in flights:
-        place = (flight.pack.arm_key, flight.pack.phase)
-        flying[place] = flying.get(place, 0) + len(_training(flight))
+        in_flight[flight.pack.arm_key, flight.pack.phase] += len(_unfinished_keys(flight))
     work = 0.0
     for key, arm in arms.items():
         if arm.most_seconds is None:
-            tuning = arm.tune_total - arm.tune_done - flying.get((key, TUNE), 0)
+            tuning = arm.tune_total - arm.tune_done - in_flight[key, Phase.TUNE]
         else:
             work += _seconds_to_spend(arm, key, flights)
             tuning = 0
-        confirming = arm.confirm_planned - arm.confirm_done - flying.get((key, CONFIRM), 0)
-        for phase, cells in ((TUNE, tuning), (CONFIRM, confirming)):
-            cost = costs.of(arm, phase) if cells > 0 else 0.0
+        confirming = arm.confirm_planned - arm.confirm_done - in_flight[key, Phase.CONFIRM]
+        for phase, cells in ((Phase.TUNE, tuning), (Phase.CONFIRM, confirming)):
+            cost = costs.seconds_per_cell(arm, phase) if cells > 0 else 0.0
             if cost is None:
                 return None
             work += max(0, cells) * cost
     share = min(1.0, max(LEAST_SHARE, share if share is not None else 1.0))
-    # One pack trains on one worker, however many there are.
+    # One pack trains on one worker, however many there are, so the longest one is a lower bound.
     return max((work + sum(tails)) / (max(1, workers) * share), max(tails, default=0.0))
 
 
 class _Costs:
-    """Device-seconds of a cell of any arm, of what is known of it or else of others."""
+    """Device-seconds per cell of any arm, from its own cells or else from those of others."""
 
-    def __init__(self, arms: Mapping[str, ArmTally], flights: Iterable[Flight]) -> None:
-        self._all = {TUNE: Pace(), CONFIRM: Pace()}
+    def __init__(self, arms: Mapping[str, ArmTally], flights: Iterable[InFlightPack]) -> None:
+        self._all = {Phase.TUNE: Pace(), Phase.CONFIRM: Pace()}
         for arm in arms.values():
             for phase, pace in arm.paces.items():
                 self._all[phase].add(pace)
-        self._flying = _cost_in_flight(flights)
+        self._in_flight = _cost_in_flight(flights)
 
-    def of(self, arm: ArmTally, phase: str) -> float | None:
-        """None until any cell is known."""
-        other = CONFIRM if phase == TUNE else TUNE
+    def seconds_per_cell(self, arm: ArmTally, phase: Phase) -> float | None:
+        """Return the seconds of a cell of an arm; None until any cell is known."""
+        # The nearest kin first: the other phase of an arm trains the same model.
+        other = Phase.CONFIRM if phase == Phase.TUNE else Phase.TUNE
         for pace in (arm.paces[phase], arm.paces[other], self._all[phase], self._all[other]):
-            if pace.seconds_a_cell is not None:
-                return pace.seconds_a_cell
-        return self._flying
+            if pace.seconds_per_cell is not None:
+                return pace.seconds_per_cell
+        return self._in_flight
 
 
-def _cost_in_flight(flights: Iterable[Flight]) -> float | None:
-    """Seconds of a cell that trains all its epochs, of cells of which none is finished."""
+def _cost_in_flight(flights: Iterable[InFlightPack]) -> float | None:
+    """Estimate the seconds of a cell from its first epochs, before any cell is finished."""
     seconds = cells = 0.0
     for flight in flights:
         if flight.most_epochs:
@@ -89,17 +94,17 @@ def _cost_in_flight(flights: Iterable[Flight]) -> float | None:
     return seconds / cells if cells and seconds else None
 
 
-def _seconds_to_spend(arm: ArmTally, key: str, flights: Iterable[Flight]) -> float:
-    """What is left of an arm's device-seconds, beside what its packs have promised to take."""
+def _seconds_to_spend(arm: ArmTally, key: str, flights: Iterable[InFlightPack]) -> float:
+    """Return an arm's device-seconds that are neither spent nor promised to in-flight packs."""
     under_way = sum(
         flight.pack.seconds or 0.0
         for flight in flights
-        if flight.pack.arm_key == key and flight.pack.phase == TUNE
+        if flight.pack.arm_key == key and flight.pack.phase == Phase.TUNE
     )
     assert arm.most_seconds is not None
     return max(0.0, arm.most_seconds - arm.tune_seconds - under_way)
 
 
-def _training(flight: Flight) -> list[str]:
-    """Keys of the cells of a flight that are not in the ledger."""
+def _unfinished_keys(flight: InFlightPack) -> list[str]:
+    """Return the keys of a flight's cells that are not in the ledger."""
     return [cell.key for cell in flight.pack.cells if cell.key not in flight.finished]

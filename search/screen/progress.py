@@ -1,4 +1,4 @@
-"""What a person sees while a study runs: a live table, plain lines, or events for a program."""
+"""The display of a run: a live table, plain lines, or events for a program."""
 
 import os
 import socket
@@ -11,35 +11,34 @@ from pathlib import Path
 from rich.console import Console
 from rich.live import Live
 
-from search.console import AUTO, JSON, say
+from msa_core.training.outcomes import Status
+from search.console import AUTO, JSON, print_line
 from search.ledger.record import CellRecord
-from search.results.events import Event, sentence
+from search.results.events import Event, event_sentence
 from search.results.snapshot import (
-    DONE,
-    ENDED,
-    PAUSED,
-    RUNNING,
-    STOPPING,
+    ArmPhase,
     FlightSnapshot,
+    RunState,
     Snapshot,
     write_live,
 )
-from search.schedule.in_flight import Flight, Flights
+from search.schedule.in_flight import InFlightPack, InFlightPacks
 from search.schedule.schedule import Schedule
 from search.screen.forecast import cells_behind, seconds_left
-from search.screen.live_table import draw, line
-from search.screen.meter import Meter, by_node
+from search.screen.live_table import draw_snapshot, snapshot_line
+from search.screen.meter import Meter, packs_by_node
 from search.screen.tally import ArmTally, all_failures
 
-LOOK_SECONDS = 2.0  # between two signs of life in `live.json`
-LINE_SECONDS = 10.0  # plain lines come no faster than this,
-LINE_SHARE = 1 / 30  # nor than this share of the time that the run has taken,
-MOST_LINE_SECONDS = 600.0  # but then as often
-FAILURES_SAID = 3  # one by one; the others are counted
+REFRESH_SECONDS = 2.0  # between two writes of `live.json`
+# Time between two plain lines: this share of the run's time so far, within these bounds. A log of
+# days then has hundreds of lines, and a short run still shows that it moves.
+LINE_SHARE = 1 / 30
+LINE_SECONDS, MOST_LINE_SECONDS = 10.0, 600.0
+FAILURES_SHOWN = 3  # one by one; the others are counted
 
 
 def failure_line(record: CellRecord) -> str:
-    """A failed cell in one line."""
+    """Describe a failed cell in one line."""
     kind = f"{record.kind}: " if record.kind else ""
     return (
         f"failed: {record.arm}, {record.phase} candidate {record.candidate}, "
@@ -48,16 +47,16 @@ def failure_line(record: CellRecord) -> str:
 
 
 class Progress:
-    """Shows a run, and keeps `live.json`.
+    """The display of a run, and the writer of `live.json`.
 
-    What it shows is counted from cell to cell: a look costs the same after ten thousand of them.
+    What it shows is counted from cell to cell: a refresh costs the same after ten thousand of them.
     """
 
     def __init__(self, console: Console, mode: str = AUTO) -> None:
-        """Nothing is shown yet.
+        """Create a display that shows nothing yet.
 
         Args:
-            console: where a person reads.
+            console: Console for lines and the table.
             mode: `auto` = a live table on a terminal and else lines; `plain` = lines; `json` = each
                 event as a line of JSON on standard output, and lines on the console.
         """
@@ -66,52 +65,53 @@ class Progress:
         self._live: Live | None = None
         self._schedule: Schedule | None = None
         self._folder: Path | None = None
-        self._flights = Flights()
+        self._flights = InFlightPacks()
         self._workers = 0
         self._arms: dict[str, ArmTally] = {}
         self._study = self._metric = ""
         self._earlier_seconds = 0.0
         self._failed = 0  # in this run
         self._meter = Meter()
-        self._state, self._reason = RUNNING, ""
+        self._state, self._reason = RunState.RUNNING, ""
         self._started = self._line_at = time.monotonic()
-        self._looked = float("-inf")
-        self._unsaid = False
+        self._refreshed_at = float("-inf")
+        self._has_news = False
 
-    def say(self, message: str) -> None:
-        """One line, now."""
-        say(self.console, message)
+    def print_line(self, message: str) -> None:
+        """Print a line above the table."""
+        print_line(self.console, message)
 
-    def hear(self, event: Event) -> None:
-        """Something happened."""
+    def on_event(self, event: Event) -> None:
+        """Show an event, if it is worth a line, and note what the run is at."""
         if self.mode == JSON:
-            sys.stdout.write(event.line() + "\n")
+            sys.stdout.write(event.to_json() + "\n")
             sys.stdout.flush()
         self._workers = event.details.get("workers", self._workers)
         match event.what:
             case "paused":
-                self._state, self._reason = PAUSED, event.details["reason"]
+                self._state, self._reason = RunState.PAUSED, event.details["reason"]
             case "went on":
-                self._state, self._reason = RUNNING, ""
+                self._state, self._reason = RunState.RUNNING, ""
             case "stopping":
-                self._state, self._reason = STOPPING, event.details["reason"]
+                self._state, self._reason = RunState.STOPPING, event.details["reason"]
             case "run ended":
-                self._state, self._reason = ENDED, event.details["ended"]
-        if said := sentence(event):
-            self.say(said)
+                self._state, self._reason = RunState.ENDED, event.details["ended"]
+        if text := event_sentence(event):
+            self.print_line(text)
+        # At once, since a paused driver may not refresh for a long time.
         if event.what in ("paused", "went on", "stopping", "run ended"):
-            self._write()
+            self._write_live()
 
     def start(
-        self, schedule: Schedule, flights: Flights, workers: int, folder: Path | None = None
+        self, schedule: Schedule, flights: InFlightPacks, workers: int, folder: Path | None = None
     ) -> None:
         """Begin to show a run.
 
         Args:
-            schedule: of the study.
-            flights: the packs on workers.
-            workers: packs trained at once.
-            folder: of the results, for `live.json`; None = it is not written.
+            schedule: Schedule of the study.
+            flights: In-flight packs of the run.
+            workers: Number of packs trained at once.
+            folder: Results folder for `live.json`; None = it is not written.
         """
         self._schedule, self._flights = schedule, flights
         self._workers, self._folder = workers, folder
@@ -124,68 +124,69 @@ class Progress:
             self._live = Live(
                 console=self.console,
                 refresh_per_second=2,
-                get_renderable=lambda: draw(self.snapshot(), self.console.height),
+                get_renderable=lambda: draw_snapshot(self.take_snapshot(), self.console.height),
             )
             self._live.start()
-        self.look()
+        self.refresh()
 
     def update(self, records: Sequence[CellRecord]) -> None:
-        """Some cells are finished, and the schedule knows."""
+        """Show finished cells, which the schedule has already received."""
         by_arm: dict[str, list[CellRecord]] = {}
         for record in records:
             by_arm.setdefault(record.arm_key, []).append(record)
         for key, own in by_arm.items():
-            self._arms[key].take_in(own)
-        self._meter.take_in(records)
-        self._unsaid = self._unsaid or bool(records)
+            self._arms[key].add_cells(own)
+        self._meter.add_cells(records)
+        self._has_news = self._has_news or bool(records)
         for record in records:
-            self._failed += record.status == "failed"
-            if record.status == "failed" and self._failed <= FAILURES_SAID:
-                self.say(failure_line(record))
-        self.look()
+            self._failed += record.status == Status.FAILED
+            if record.status == Status.FAILED and self._failed <= FAILURES_SHOWN:
+                self.print_line(failure_line(record))
+        self.refresh()
 
-    def look(self) -> None:
-        """See where the workers are; called now and then by the driver, in its own thread."""
+    def refresh(self) -> None:
+        """Measure and show the run anew; called often by the driver, in its own thread."""
         now = time.monotonic()
-        if self._schedule is None or now - self._looked < LOOK_SECONDS:
+        if self._schedule is None or now - self._refreshed_at < REFRESH_SECONDS:
             return
-        self._looked = now
+        self._refreshed_at = now
         for tally in self._arms.values():
-            if tally.phase != DONE:
-                tally.look()
+            if tally.phase != ArmPhase.DONE:
+                tally.refresh()
         flights = list(self._flights)
         behind = sum(cells_behind(flight, self._arms[flight.pack.arm_key]) for flight in flights)
-        self._meter.look(now, flights, self._workers, behind)
-        self._write()
+        self._meter.refresh(now, flights, self._workers, behind)
+        self._write_live()
         wait = min(MOST_LINE_SECONDS, max(LINE_SECONDS, LINE_SHARE * (now - self._started)))
         if self._live is None and now - self._line_at >= wait:
-            self._say_line()
+            self._print_status_line()
 
     def stop(self) -> None:
         """Show the last state and end."""
         if self._schedule is None:
             return
         for tally in self._arms.values():
-            tally.look()
+            tally.refresh()
         if self._live is not None:
             self._live.stop()
-        elif self._unsaid:
-            self._say_line()
+        elif self._has_news:
+            self._print_status_line()
         self._live = None
-        self._state = ENDED
-        self._write()
+        self._state = RunState.ENDED
+        self._write_live()
 
-    def snapshot(self) -> Snapshot:
-        """The run at this moment. Asks the schedule nothing, so any thread may ask for it."""
+    def take_snapshot(self) -> Snapshot:
+        """Return the run at this moment."""
+        # The live table calls it in a thread of its own, so it asks the schedule nothing.
         assert self._schedule is not None
         now = time.monotonic()
-        flights = list(self._flights) if self._state != ENDED else []
+        flights = list(self._flights) if self._state != RunState.ENDED else []
         running: dict[str, int] = {}
         for flight in flights:
             key = flight.pack.arm_key
             left = len(flight.pack.cells) - len(flight.finished)
             running[key] = running.get(key, 0) + left
-        paused = self._state in (PAUSED, STOPPING, ENDED)
+        paused = self._state in (RunState.PAUSED, RunState.STOPPING, RunState.ENDED)
         return Snapshot(
             study=self._study,
             metric=self._metric,
@@ -195,10 +196,10 @@ class Progress:
             state=self._state,
             reason=self._reason,
             seconds=now - self._started,
-            arms=tuple(arm.snapshot(running.get(key, 0)) for key, arm in self._arms.items()),
+            arms=tuple(arm.take_snapshot(running.get(key, 0)) for key, arm in self._arms.items()),
             failures=all_failures(arm.failures for arm in self._arms.values()),
             trained=self._meter.trained,
-            cells_a_minute=self._meter.cells_a_minute,
+            cells_a_minute=self._meter.cells_per_minute,
             seconds_left=None
             if paused
             else seconds_left(self._arms, flights, self._workers, self._meter.share),
@@ -207,22 +208,22 @@ class Progress:
             share=self._meter.share,
             device_seconds=self._meter.device_seconds,
             earlier_seconds=self._earlier_seconds,
-            nodes=by_node(flights),
-            flights=tuple(_flight(flight, now) for flight in flights),
+            nodes=packs_by_node(flights),
+            flights=tuple(_flight_snapshot(flight, now) for flight in flights),
         )
 
-    def _write(self) -> None:
+    def _write_live(self) -> None:
         if self._folder is not None and self._schedule is not None:
             with suppress(OSError):  # a full disk; the ledger is what must not miss anything
-                write_live(self._folder, self.snapshot())
+                write_live(self._folder, self.take_snapshot())
 
-    def _say_line(self) -> None:
-        self._unsaid = False
+    def _print_status_line(self) -> None:
+        self._has_news = False
         self._line_at = time.monotonic()
-        self.say(line(self.snapshot()))
+        self.print_line(snapshot_line(self.take_snapshot()))
 
 
-def _flight(flight: Flight, now: float) -> FlightSnapshot:
+def _flight_snapshot(flight: InFlightPack, now: float) -> FlightSnapshot:
     training = [
         flight.epochs.get(cell.key, 0)
         for cell in flight.pack.cells
@@ -238,5 +239,5 @@ def _flight(flight: Flight, now: float) -> FlightSnapshot:
         most_epochs=flight.most_epochs,
         node=flight.node,
         seconds=now - flight.started,
-        silent=now - flight.heard,
+        silent=now - flight.last_report,
     )

@@ -1,4 +1,4 @@
-"""The page around the report: a slim bar, and the report in a frame that renews itself."""
+"""The HTML around the report: a slim bar, and the report in a frame that renews itself."""
 
 from html import escape
 from importlib.resources import files
@@ -8,11 +8,7 @@ VIEW = '<meta name="viewport" content="width=device-width, initial-scale=1">'
 
 
 def outer_page(study: str) -> str:
-    """The page that a browser opens.
-
-    Args:
-        study: name.
-    """
+    """Return the page that a browser opens, with the name of the study."""
     name = escape(study)
     return (
         f"{HEAD}{VIEW}<title>{name} - Triptych</title>"
@@ -35,15 +31,15 @@ def outer_page(study: str) -> str:
     )
 
 
-def message_page(title: str, message: str, *, again: bool = False) -> str:
-    """A page with one sentence.
+def message_page(title: str, message: str, *, reload: bool = False) -> str:
+    """Return a page with one sentence.
 
     Args:
-        title: of the page.
-        message: the sentence.
-        again: whether the browser asks again in a second.
+        title: Title of the page.
+        message: The sentence.
+        reload: Whether the browser loads the page again in a second.
     """
-    refresh = '<meta http-equiv="refresh" content="1">' if again else ""
+    refresh = '<meta http-equiv="refresh" content="1">' if reload else ""
     return (
         f"{HEAD}{VIEW}{refresh}<title>{escape(title)}</title>"
         '<link rel="stylesheet" href="/serve.css"></head>'
@@ -51,6 +47,6 @@ def message_page(title: str, message: str, *, again: bool = False) -> str:
     )
 
 
-def own_file(name: str) -> bytes:
-    """A file of this package: `serve.js` or `serve.css`."""
+def read_own_file(name: str) -> bytes:
+    """Read a file of this package: `serve.js` or `serve.css`."""
     return files("search.serve").joinpath(name).read_bytes()

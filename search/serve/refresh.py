@@ -11,15 +11,18 @@ from typing import Any
 from msa_core.metrics import SCHEMES
 from reports.write import write_report
 from search.errors import is_for_the_user
-from search.ledger.ledger import LEDGER
-from search.results.folder import PLAN, ledger_results
-from search.results.history import duration
-from search.results.snapshot import LIVE, RUNNING
-from search.screen.status import NOT_RUNNING, Status, status_of
+from search.ledger.lines import LEDGER
+from search.results.folder import ledger_results
+from search.results.history import format_duration
+from search.results.layout import PLAN
+from search.results.snapshot import LIVE, RunState
+from search.screen.status import DriverState, StudyStatus, status_of
 
-LOOK_SECONDS = 1.0  # between two looks at the folder
-LEAST_SECONDS = 3.0  # between two reports,
-REST = 5.0  # and so many times what the last one took
+POLL_SECONDS = 1.0  # between two polls of the folder
+LEAST_SECONDS = 3.0  # between two reports, and
+# so many times what the last one took: the report of a large study must not take the time of the
+# training that it reports on.
+REST_FACTOR = 5.0
 WATCHED = (LEDGER, PLAN, "openings.jsonl", "modalities.json")  # what a report is made from
 
 Stamp = tuple[tuple[int, int] | None, ...]
@@ -27,97 +30,100 @@ Stamp = tuple[tuple[int, int] | None, ...]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Page:
-    """What is served at one moment.
+    """The report as it is served at one moment.
 
     Attributes:
-        version: of the report; 0 = there is none yet.
-        files: path below the report's folder -> its content.
-        sealed: whether the report shows no test metrics, as the study is unfinished.
-        problem: why there is no newer report; empty if nothing is wrong.
+        version: Number of the report; 0 = there is none yet.
+        files: Path below the report's folder -> content of the file.
+        embargoed: Whether the report shows no test metrics, as the study is unfinished.
+        problem: Reason why there is no newer report; empty if nothing is wrong.
     """
 
     version: int = 0
     files: Mapping[str, bytes] = field(default_factory=dict)
-    sealed: bool = False
+    embargoed: bool = False
     problem: str = ""
 
 
 class Refresher:
-    """Makes the report again while the study runs, in a thread of its own."""
+    """The thread that makes the report again while the study runs."""
 
     def __init__(
         self,
         folder: Path,
         *,
-        look_seconds: float = LOOK_SECONDS,
+        poll_seconds: float = POLL_SECONDS,
         least_seconds: float = LEAST_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Nothing is made yet.
+        """Create it; nothing is made yet.
 
         Args:
-            folder: of the results; it may not be there yet.
-            look_seconds: between two looks at it.
-            least_seconds: between the end of a report and the beginning of the next.
-            clock: for tests.
+            folder: Results folder, which may not be there yet.
+            poll_seconds: Time between two polls of the folder, in seconds.
+            least_seconds: Least time from the end of a report to the next, in seconds.
+            clock: Clock in seconds, replaced by tests.
         """
         self.folder = folder
-        self._look_seconds, self._least_seconds = look_seconds, least_seconds
+        self._poll_seconds, self._least_seconds = poll_seconds, least_seconds
         self._clock = clock
         self._page = Page()
-        self._state: dict[str, Any] = _waiting(folder)
+        self._state: dict[str, Any] = _waiting_state(folder)
         self._made_from: Stamp | None = None
         self._status_of: Stamp | None = None
         self._not_before = float("-inf")
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="refresh", daemon=True)
+        self._thread = threading.Thread(
+            target=self._poll_until_stopped, name="refresh", daemon=True
+        )
 
     @property
     def page(self) -> Page:
-        """What is to be served."""
+        """The report to be served."""
         return self._page
 
     @property
     def state(self) -> dict[str, Any]:
-        """What the bar shows, as JSON."""
+        """The content of the bar, as plain values."""
         page = self._page
         return {
             **self._state,
             "version": page.version,
-            "sealed": page.sealed,
+            "sealed": page.embargoed,
             "problem": page.problem,
         }
 
     def start(self) -> None:
-        """Begin to look."""
+        """Begin to poll."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End; a report that is being made is given some seconds."""
+        """End; a report that is being made is given five seconds."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(timeout=5.0)
 
-    def look(self) -> None:
-        """See how far the study is, and make the report again if it is due."""
-        self._look_at_status()
-        stamp = _stamp(self.folder, WATCHED)
+    def poll_folder(self) -> None:
+        """Read how far the study is, and make the report again if it is due."""
+        self._poll_status()
+        # Taken before the report is made: what is appended meanwhile makes the next one due.
+        stamp = _file_stamps(self.folder, WATCHED)
         if stamp == self._made_from or stamp[0] is None or stamp[1] is None:
             return  # nothing new, or nothing yet
         begun = self._clock()
         if begun < self._not_before:
             return
-        self._make()
+        self._make_report()
         self._made_from = stamp
         done = self._clock()
-        self._not_before = done + max(self._least_seconds, REST * (done - begun))
+        self._not_before = done + max(self._least_seconds, REST_FACTOR * (done - begun))
 
-    def _work(self) -> None:
+    def _poll_until_stopped(self) -> None:
         while not self._stop.is_set():
-            self.look()
-            self._stop.wait(self._look_seconds)
+            self.poll_folder()
+            self._stop.wait(self._poll_seconds)
 
-    def _make(self) -> None:
+    def _make_report(self) -> None:
         try:
             results = ledger_results(self.folder)
             with tempfile.TemporaryDirectory(prefix="triptych-") as name:
@@ -128,34 +134,36 @@ class Refresher:
                     for path in sorted(folder.rglob("*"))
                     if path.is_file()
                 }
-        except Exception as error:  # whatever is wrong, the last report stays and the page says so
+        except (
+            Exception
+        ) as error:  # whatever is wrong, the last report stays, and the page shows why
             known = is_for_the_user(error) or isinstance(error, OSError)
             self._page = Page(
                 version=self._page.version,
                 files=self._page.files,
-                sealed=self._page.sealed,
+                embargoed=self._page.embargoed,
                 problem=str(error) if known else f"{type(error).__name__}: {error}",
             )
             return
-        self._page = Page(version=self._page.version + 1, files=files, sealed=results.sealed)
+        self._page = Page(version=self._page.version + 1, files=files, embargoed=results.embargoed)
 
-    def _look_at_status(self) -> None:
-        """What the bar shows; of a driver that is alive each time, else only after a change."""
-        stamp = _stamp(self.folder, (LEDGER, PLAN, LIVE, "lock"))
-        if stamp == self._status_of and self._state["state"] != RUNNING:
+    def _poll_status(self) -> None:
+        """Renew the bar's content: each time while a driver is alive, else only after a change."""
+        stamp = _file_stamps(self.folder, (LEDGER, PLAN, LIVE, "lock"))
+        if stamp == self._status_of and self._state["state"] != DriverState.RUNNING:
             return
         if stamp[1] is None:
-            self._state = _waiting(self.folder)
+            self._state = _waiting_state(self.folder)
             return
         try:
-            self._state = _state(status_of(self.folder))
-        except Exception as error:  # the bar says it; the thread must not end of it
-            self._state = {**_waiting(self.folder), "sentence": str(error)}
+            self._state = _bar_state(status_of(self.folder))
+        except Exception as error:  # the bar shows it; the thread must not end of it
+            self._state = {**_waiting_state(self.folder), "sentence": str(error)}
         self._status_of = stamp
 
 
-def _stamp(folder: Path, names: tuple[str, ...]) -> Stamp:
-    """Sizes and times of some files; None where there is none."""
+def _file_stamps(folder: Path, names: tuple[str, ...]) -> Stamp:
+    """Return sizes and times of change of some files; None where there is none."""
     found: list[tuple[int, int] | None] = []
     for name in names:
         try:
@@ -166,7 +174,7 @@ def _stamp(folder: Path, names: tuple[str, ...]) -> Stamp:
     return tuple(found)
 
 
-def _waiting(folder: Path) -> dict[str, Any]:
+def _waiting_state(folder: Path) -> dict[str, Any]:
     return {
         "study": folder.name,
         "state": "nothing yet",
@@ -177,17 +185,17 @@ def _waiting(folder: Path) -> dict[str, Any]:
     }
 
 
-def _state(status: Status) -> dict[str, Any]:
+def _bar_state(status: StudyStatus) -> dict[str, Any]:
     snapshot = status.snapshot
-    is_done = status.state == NOT_RUNNING and 0 < snapshot.total == snapshot.done
+    is_done = status.state == DriverState.NOT_RUNNING and 0 < snapshot.total == snapshot.done
     parts = ["finished" if is_done else status.state]
-    if status.state == RUNNING and snapshot.state != RUNNING:
+    if status.state == DriverState.RUNNING and snapshot.state != RunState.RUNNING:
         parts = [f"running, {snapshot.state}"]
-    if status.state == RUNNING and snapshot.seconds_left is not None:
-        parts.append(f"about {duration(snapshot.seconds_left)} to go")
+    if status.state == DriverState.RUNNING and snapshot.seconds_left is not None:
+        parts.append(f"about {format_duration(snapshot.seconds_left)} to go")
     if snapshot.failed:
         parts.append(f"{snapshot.failed} failed")
-    if snapshot.reason and status.state == RUNNING:
+    if snapshot.reason and status.state == DriverState.RUNNING:
         parts.append(snapshot.reason)
     return {
         "study": snapshot.study,

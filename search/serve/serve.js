@@ -1,6 +1,6 @@
 "use strict";
 // Shows the report in a frame, and a newer one in its place when there is one. The new frame is
-// loaded behind the old one, brought to the same place, and only then shown.
+// loaded behind the old one, scrolled to the same place, and only then shown.
 (() => {
   const byId = (id) => document.getElementById(id);
   const frames = byId("frames");
@@ -8,7 +8,7 @@
   let version = 0;
   let loading = false;
 
-  const placeOf = (frame) => {
+  const viewOf = (frame) => {
     const page = frame.contentDocument;
     const view = frame.contentWindow;
     const fields = [...page.querySelectorAll("input, select")];
@@ -23,16 +23,16 @@
     };
   };
 
-  const goTo = (frame, place) => {
+  const restoreView = (frame, view) => {
     const page = frame.contentDocument;
     const folds = [...page.querySelectorAll("details")];
-    if (folds.length === place.folds.length) {
-      folds.forEach((fold, number) => { fold.open = place.folds[number]; });
+    if (folds.length === view.folds.length) {
+      folds.forEach((fold, number) => { fold.open = view.folds[number]; });
     }
     const fields = [...page.querySelectorAll("input, select")];
-    if (fields.length === place.fields.length) {
+    if (fields.length === view.fields.length) {
       fields.forEach((field, number) => {
-        const value = place.fields[number];
+        const value = view.fields[number];
         const name = typeof value === "boolean" ? "checked" : "value";
         if (field.type === "file" || field[name] === value) return;
         field[name] = value;
@@ -40,23 +40,23 @@
         field.dispatchEvent(new Event("change", { bubbles: true }));
       });
     }
-    frame.contentWindow.scrollTo({ left: place.x, top: place.y, behavior: "instant" });
+    frame.contentWindow.scrollTo({ left: view.x, top: view.y, behavior: "instant" });
   };
 
-  const renew = (newest) => {
+  const loadReport = (newest) => {
     loading = true;
     const frame = document.createElement("iframe");
     frame.title = "report";
     frame.className = "waiting";
-    const place = () => (shown ? placeOf(shown) : null);
+    const view = () => (shown ? viewOf(shown) : null);
     frame.addEventListener("load", () => {
       if (!frame.contentDocument || !frame.contentDocument.querySelector("body *")) {
-        frame.remove(); // it did not come; the next look tries again
+        frame.remove(); // it did not come; the next poll tries again
         loading = false;
         return;
       }
-      const from = place();
-      if (from) goTo(frame, from);
+      const from = view();
+      if (from) restoreView(frame, from);
       frame.classList.remove("waiting");
       const old = shown || byId("empty");
       const had = shown !== null && document.activeElement === shown;
@@ -66,12 +66,12 @@
       version = newest;
       loading = false;
     }, { once: true });
-    const hash = shown ? placeOf(shown).hash : "";
+    const hash = shown ? viewOf(shown).hash : "";
     frame.src = `/report.html?version=${newest}${hash}`;
     frames.append(frame);
   };
 
-  const tell = (state) => {
+  const showState = (state) => {
     document.title = `${state.study} - Triptych`;
     byId("study").textContent = state.study;
     byId("progress").max = Math.max(1, state.total);
@@ -82,18 +82,18 @@
     byId("download").hidden = !state.version;
     byId("problem").hidden = !state.problem;
     byId("problem").textContent = state.problem;
-    if (state.version !== version && state.version && !loading) renew(state.version);
+    if (state.version !== version && state.version && !loading) loadReport(state.version);
   };
 
-  const look = async () => {
+  const poll = async () => {
     try {
       const answer = await fetch("/state.json", { cache: "no-store" });
       if (!answer.ok) throw new Error(`${answer.status}`);
-      tell(await answer.json());
+      showState(await answer.json());
     } catch {
       byId("sentence").textContent = "the server has ended; what is shown is its last report";
     }
-    setTimeout(look, 2000);
+    setTimeout(poll, 2000);
   };
-  look();
+  poll();
 })();

@@ -1,72 +1,32 @@
 """`triptych serve`: the report on loopback, renewed while the study runs."""
 
 import signal
-import threading
 import webbrowser
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from types import FrameType
 
 from rich.console import Console
 
-from reports.results import ResultsError
-from search.console import say
+from search.console import print_line
 from search.errors import RunError
-from search.results.folder import read_manifest, results_folder
+from search.results.folder import results_folder
 from search.serve.refresh import Refresher
 from search.serve.server import ReportServer
-from search.serve.side_servers import Elsewhere, Neighbour, mlflow_page, optuna_page
+from search.serve.side_servers import CompanionServer, find_mlflow_page, find_optuna_page
 
-ENDS = (signal.SIGINT, signal.SIGTERM)
-
-
-class LatePage:
-    """A page beside the report of a study that may not have begun: looked for when asked for."""
-
-    def __init__(self, name: str, folder: Path) -> None:
-        """Nothing is looked for yet.
-
-        Args:
-            name: `MLflow` or `optuna-dashboard`.
-            folder: of the results.
-        """
-        self.name = name
-        self._folder = folder
-        self._found: Neighbour | Elsewhere | None = None
-        self._lock = threading.Lock()
-
-    def ask(self) -> tuple[str, str]:
-        """How it is, and its address or what is wrong."""
-        with self._lock:
-            if not isinstance(self._found, Neighbour):
-                self._found = self._find()
-            found = self._found
-        return found.ask()
-
-    def close(self) -> None:
-        """End what was started."""
-        with self._lock:
-            if self._found is not None:
-                self._found.close()
-
-    def _find(self) -> Neighbour | Elsewhere:
-        if self.name != "MLflow":
-            return optuna_page(self._folder)
-        uri = ""
-        with suppress(ResultsError):
-            uri = read_manifest(self._folder).tracking_uri
-        return mlflow_page(self._folder, uri)
+END_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def serve(name: str, workdir: Path, port: int, browser: bool) -> None:
+def serve_report(name: str, workdir: Path, port: int, browser: bool) -> None:
     """Serve a study's report until Ctrl-C or SIGTERM.
 
     Args:
-        name: of the study, its file or its results folder.
-        workdir: results are below it.
-        port: of loopback; 0 = any that is free.
-        browser: whether to open one.
+        name: Name of the study, its file or its results folder.
+        workdir: Folder that results are below.
+        port: Port of loopback; 0 = any that is free.
+        browser: Whether to open a browser.
 
     Raises:
         StudyError: no such study.
@@ -75,43 +35,38 @@ def serve(name: str, workdir: Path, port: int, browser: bool) -> None:
     folder = results_folder(name, workdir)
     console = Console()
     refresher = Refresher(folder)
-    pages = {"mlflow": LatePage("MLflow", folder), "optuna": LatePage("optuna-dashboard", folder)}
+    companions = {
+        "mlflow": CompanionServer("MLflow", partial(find_mlflow_page, folder)),
+        "optuna": CompanionServer("optuna-dashboard", partial(find_optuna_page, folder)),
+    }
     try:
-        server = ReportServer(refresher, pages, port)
+        server = ReportServer(refresher, companions, port)
     except OSError as error:
         raise RunError(
             f"port {port} of this machine can't be used ({error.strerror}); give another with "
             "--port, or none for any that is free"
         ) from None
-    with server, _ended_by_signals():
+    with _end_on_signals():
         try:
             refresher.start()
-            say(console, f"{folder} at {server.address} (Ctrl-C ends it)")
+            # The socket listens already: a browser that is quicker than the server waits for it.
+            print_line(console, f"{folder} at {server.address} (Ctrl-C ends it)")
             if browser:
                 webbrowser.open(server.address)
-            server.serve_forever(poll_interval=0.2)
+            server.run()
         except KeyboardInterrupt:
             pass  # which is how a server is ended
         finally:
-            for page in pages.values():
-                page.close()
+            for companion in companions.values():
+                companion.close()
             refresher.stop()
 
 
 @contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """End on SIGTERM as on Ctrl-C, so that no process of ours stays behind.
-
-    SIGINT too: a shell that starts a command in the background has it ignored.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in ENDS}
+def _end_on_signals() -> Iterator[None]:
+    """Turn SIGTERM into a KeyboardInterrupt, as Ctrl-C is, so that no process is left behind."""
+    # SIGINT too: a shell that starts a command in the background has it ignored.
+    before = {one: signal.signal(one, signal.default_int_handler) for one in END_SIGNALS}
     try:
         yield
     finally:

@@ -1,16 +1,20 @@
 """The HTTP server of `triptych serve`: loopback only, GET and HEAD only, known names only."""
 
 import json
+import socket
 from collections.abc import Mapping
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import PurePosixPath
-from typing import Any, Protocol
-from urllib.parse import unquote, urlsplit
 
-from search.serve.frame import message_page, outer_page, own_file
+import uvicorn
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from search.serve.frame import message_page, outer_page, read_own_file
 from search.serve.refresh import Refresher
-from search.serve.side_servers import LOOPBACK, READY, STARTING
+from search.serve.side_servers import LOOPBACK, READY, STARTING, CompanionServer
 
 HTML = "text/html; charset=utf-8"
 KINDS = {
@@ -26,7 +30,7 @@ KINDS = {
     ".pdf": "application/pdf",
     ".png": "image/png",
 }
-OWN = ("serve.js", "serve.css")
+OWN_FILES = ("serve.js", "serve.css")
 # The frame around the report. The report has a policy of its own, as it is also a file; here only
 # who may show it in a frame is added.
 OUTER_POLICY = (
@@ -36,150 +40,115 @@ OUTER_POLICY = (
 REPORT_POLICY = "frame-ancestors 'self'"
 FILE_POLICY = "default-src 'none'; style-src 'unsafe-inline'"  # an SVG brings its styles along
 HEADERS = {
+    "Server": "triptych",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-OF_US = ("same-origin", "none")  # `Sec-Fetch-Site` of our own pages, and of an address typed in
+OWN_SITES = ("same-origin", "none")  # `Sec-Fetch-Site` of our own pages, and of an address typed in
 
 
-class PageBeside(Protocol):
-    """A page of another program."""
+class ReportServer(uvicorn.Server):
+    """The server of one study's report.
 
-    name: str
-
-    def ask(self) -> tuple[str, str]:
-        """How it is, and its address or what is wrong."""
-
-
-class ReportServer(ThreadingHTTPServer):
-    """Serves one study's report."""
-
-    daemon_threads = True
+    Attributes:
+        port: Port of loopback that is bound.
+        address: Address of the page for a browser.
+    """
 
     def __init__(
-        self, refresher: Refresher, beside: Mapping[str, PageBeside], port: int = 0
+        self, refresher: Refresher, companions: Mapping[str, CompanionServer], port: int = 0
     ) -> None:
-        """Bind the port; nothing is answered before `serve_forever`.
+        """Bind the port; nothing is answered before `run`.
 
         Args:
-            refresher: has the report.
-            beside: path -> page of another program.
-            port: of loopback; 0 = any that is free.
+            refresher: Source of the report.
+            companions: Path -> companion server.
+            port: Port of loopback; 0 = any that is free.
 
         Raises:
             OSError: the port is taken.
         """
-        self.refresher = refresher
-        self.beside = beside
-        super().__init__((LOOPBACK, port), Handler)
+        self._refresher = refresher
+        self._companions = companions
+        # Bound here and not by uvicorn, which would log the error and end this process.
+        self._socket = socket.create_server((LOOPBACK, port))
+        self.port = int(self._socket.getsockname()[1])
+        self.address = f"http://{LOOPBACK}:{self.port}/"
+        super().__init__(
+            uvicorn.Config(
+                self._serve_request,
+                interface="asgi3",
+                http="h11",  # which refuses a request with two `Host` headers
+                ws="none",
+                lifespan="off",
+                # The page polls every two seconds, and browsers go away midway: both are no news.
+                log_config=None,
+                log_level="critical",
+                access_log=False,
+                server_header=False,
+                headers=list(HEADERS.items()),
+                timeout_graceful_shutdown=5,
+            )
+        )
 
-    @property
-    def port(self) -> int:
-        """The port that was bound."""
-        return int(self.server_address[1])
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until `should_exit` is set or a signal comes."""
+        super().run(sockets=[self._socket] if sockets is None else sockets)
 
-    @property
-    def address(self) -> str:
-        """What a browser is told."""
-        return f"http://{LOOPBACK}:{self.port}/"
+    async def _serve_request(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # In a thread: a companion server may take half a second, and others poll meanwhile.
+        response = await run_in_threadpool(self._answer_request, Request(scope))
+        await response(scope, receive, send)
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Nothing: a browser that went away in the middle is no news."""
-
-
-class Handler(BaseHTTPRequestHandler):
-    """Answers one request."""
-
-    server: ReportServer
-    server_version = "triptych"
-    sys_version = ""
-    timeout = 30  # seconds; of a connection that says nothing
-
-    def do_GET(self) -> None:
-        """Answer with a page or a file."""
-        if self._is_refused():
-            return
-        parts = urlsplit(self.path)
-        name = unquote(parts.path).removeprefix("/")
-        page = self.server.refresher.page
+    def _answer_request(self, request: Request) -> Response:
+        name = request.scope["path"].removeprefix("/")
+        page = self._refresher.page
+        if request.method not in ("GET", "HEAD"):
+            return _refuse(HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD", Allow="GET, HEAD")
+        # Any page in a browser can send requests to loopback, also by a host name of its own that
+        # leads here (DNS rebinding).
+        own_hosts = (f"{LOOPBACK}:{self.port}", f"localhost:{self.port}")
+        if request.headers.get("Host", "").lower() not in own_hosts:
+            return _refuse(HTTPStatus.FORBIDDEN, f"ask for {self.address}")
+        if request.headers.get("Sec-Fetch-Site", "none") not in OWN_SITES:
+            return _refuse(HTTPStatus.FORBIDDEN, "not for other sites")
         if name in ("", "index.html"):
-            study = str(self.server.refresher.state["study"])
-            self._answer(outer_page(study).encode(), HTML, OUTER_POLICY)
-        elif name == "state.json":
-            self._answer(json.dumps(self.server.refresher.state).encode(), KINDS[".json"])
-        elif name in OWN:
-            self._answer(own_file(name), KINDS[PurePosixPath(name).suffix])
-        elif name in self.server.beside:
-            self._lead_to(self.server.beside[name])
-        elif name in page.files:  # names of files that were written, not paths of a disk
-            kind = KINDS.get(PurePosixPath(name).suffix, "application/octet-stream")
-            policy = REPORT_POLICY if kind == HTML else FILE_POLICY
-            self._answer(page.files[name], kind, policy)
-        else:
-            self._say(HTTPStatus.NOT_FOUND, "there is no such page")
+            return _respond(outer_page(str(self._refresher.state["study"])), HTML, OUTER_POLICY)
+        kind = KINDS.get(PurePosixPath(name).suffix, "application/octet-stream")
+        if name == "state.json":
+            return _respond(json.dumps(self._refresher.state), kind)
+        if name in OWN_FILES:
+            return _respond(read_own_file(name), kind)
+        if name in self._companions:
+            return _answer_companion(self._companions[name])
+        # Names of files that were written, not paths of a disk: nothing can lead out of them.
+        if name in page.files:
+            return _respond(page.files[name], kind, REPORT_POLICY if kind == HTML else FILE_POLICY)
+        return _refuse(HTTPStatus.NOT_FOUND, "there is no such page")
 
-    def do_HEAD(self) -> None:
-        """The same without its content."""
-        self.do_GET()
 
-    def _refuse_method(self) -> None:
-        self._say(HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD", {"Allow": "GET, HEAD"})
+def _answer_companion(companion: CompanionServer) -> Response:
+    state, detail = companion.poll_page()
+    if state == READY:
+        return _respond("", HTML, status=HTTPStatus.FOUND, Location=detail)
+    page = message_page(companion.name, detail, reload=state == STARTING)
+    status = HTTPStatus.OK if state == STARTING else HTTPStatus.SERVICE_UNAVAILABLE
+    return _respond(page, HTML, OUTER_POLICY, status)
 
-    do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_TRACE = do_CONNECT = _refuse_method
 
-    def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: a look every two seconds is no news."""
+def _refuse(status: HTTPStatus, sentence: str, **headers: str) -> Response:
+    page = message_page(f"{status.value} {status.phrase}", sentence)
+    return _respond(page, HTML, OUTER_POLICY, status, **headers)
 
-    def _is_refused(self) -> bool:
-        """Whether another site's page asks, by a name that leads here or from within its own."""
-        hosts = self.headers.get_all("Host", [])
-        port = self.server.port
-        ours = {f"{LOOPBACK}:{port}", f"localhost:{port}"}
-        if len(hosts) != 1 or hosts[0].strip().lower() not in ours:
-            self._say(HTTPStatus.FORBIDDEN, f"ask for {self.server.address}")
-            return True
-        if self.headers.get("Sec-Fetch-Site", "none") not in OF_US:
-            self._say(HTTPStatus.FORBIDDEN, "not for other sites")
-            return True
-        return False
 
-    def _lead_to(self, neighbour: PageBeside) -> None:
-        how, said = neighbour.ask()
-        if how == READY:
-            self._answer(b"", HTML, status=HTTPStatus.FOUND, more={"Location": said})
-        elif how == STARTING:
-            page = message_page(neighbour.name, said, again=True)
-            self._answer(page.encode(), HTML, OUTER_POLICY)
-        else:
-            page = message_page(neighbour.name, said)
-            self._answer(page.encode(), HTML, OUTER_POLICY, HTTPStatus.SERVICE_UNAVAILABLE)
-
-    def _say(
-        self, status: HTTPStatus, sentence: str, more: Mapping[str, str] | None = None
-    ) -> None:
-        page = message_page(f"{status.value} {status.phrase}", sentence)
-        self._answer(page.encode(), HTML, OUTER_POLICY, status, more)
-
-    def _answer(
-        self,
-        content: bytes,
-        kind: str,
-        policy: str = "default-src 'none'",
-        status: HTTPStatus = HTTPStatus.OK,
-        more: Mapping[str, str] | None = None,
-    ) -> None:
-        self.send_response(status)
-        headers = {
-            "Content-Type": kind,
-            "Content-Length": str(len(content)),
-            "Content-Security-Policy": policy,
-            **HEADERS,
-            **(more or {}),
-        }
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(content)
+def _respond(
+    content: str | bytes,
+    kind: str,
+    policy: str = "default-src 'none'",
+    status: HTTPStatus = HTTPStatus.OK,
+    **headers: str,
+) -> Response:
+    headers |= {"Content-Type": kind, "Content-Security-Policy": policy}
+    return Response(content, status_code=status, headers=headers)

@@ -1,4 +1,4 @@
-"""MLflow's page and optuna-dashboard beside the report: processes of ours, on loopback."""
+"""The pages of MLflow and optuna-dashboard: companion servers on loopback, started on demand."""
 
 import os
 import shutil
@@ -11,8 +11,10 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from reports.results import ResultsError
 from search.redaction import without_secrets
-from search.results.folder import JOURNAL
+from search.results.folder import read_manifest
+from search.results.layout import JOURNAL
 
 LOOPBACK = "127.0.0.1"
 PATIENCE_SECONDS = 5.0  # for a process to end by itself
@@ -21,131 +23,117 @@ INSTALL = "optuna-dashboard is not installed: pip install 'triptych[dashboard]'"
 ENVIRONMENT = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 STARTING, READY, BROKEN = "starting", "ready", "broken"
 
+PageState = tuple[str, str]  # one of the three, and the page's address or what is wrong
+Launch = Callable[[int], Sequence[str]]  # port -> command line
 
-class Neighbour:
-    """A program with a page of its own, started when somebody first asks for it.
+
+class CompanionServer:
+    """A program with a page of its own, started by the first request for the page.
 
     Attributes:
-        name: for a person.
+        name: Name of the program for people.
     """
 
-    def __init__(self, name: str, command: Callable[[int], Sequence[str]]) -> None:
-        """Nothing is started yet.
+    def __init__(self, name: str, find: Callable[[], PageState | Launch]) -> None:
+        """Create it without starting anything.
 
         Args:
-            name: for a person.
-            command: port -> what to start.
+            name: Name of the program for people.
+            find: Finder of the page: how to start its program, or the state of a page that needs
+                no start. Called at each request until a program runs, since a study may not have
+                begun when its report is first served.
         """
         self.name = name
-        self._command = command
+        self._find = find
         self._process: subprocess.Popen[bytes] | None = None
         self._port = 0
         self._closed = False
         self._lock = threading.Lock()
 
-    def ask(self) -> tuple[str, str]:
-        """Start it if that is not done; how it is, and its address or what is wrong."""
+    def poll_page(self) -> PageState:
+        """Return the state of the page, starting its program if that is not done."""
         with self._lock:
+            # A request that comes in while the server ends must not leave a new process behind.
             if self._closed:
                 return BROKEN, "the server is ending"
             if self._process is None:
+                found = self._find()
+                if isinstance(found, tuple):
+                    return found
                 self._port = free_port()
                 try:
-                    self._process = _start(self._command(self._port))
+                    self._process = _start_process(found(self._port))
                 except OSError as error:
                     return BROKEN, f"{self.name} can't be started: {error.strerror or error}"
             code = self._process.poll()
             if code is not None:
                 self._process = None  # the next click tries again
                 return BROKEN, f"{self.name} ended at once (exit code {code})"
-        if _answers(self._port):
+        if _accepts_connections(self._port):
             return READY, f"http://{LOOPBACK}:{self._port}/"
         return STARTING, f"{self.name} is starting"
 
     def close(self) -> None:
-        """End it and what it has started."""
+        """End the program and the processes that it has started."""
         with self._lock:
             self._closed = True
             process, self._process = self._process, None
         if process is None:
             return
-        _signal(process, signal.SIGTERM)
+        _signal_group(process, signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
             process.wait(timeout=PATIENCE_SECONDS)
-        _signal(process, signal.SIGKILL)  # whatever is left of what it has started
+        _signal_group(process, signal.SIGKILL)  # whatever is left of what it has started
         process.wait()
 
 
-class Elsewhere:
-    """A page that is there already, or one that can't be had, with the reason."""
-
-    def __init__(self, name: str, address: str = "", problem: str = "") -> None:
-        self.name = name
-        self._address, self._problem = address, problem
-
-    def ask(self) -> tuple[str, str]:
-        """Where it is, or why there is none."""
-        return (READY, self._address) if self._address else (BROKEN, self._problem)
-
-    def close(self) -> None:
-        """Nothing: it is not ours."""
-
-
-def mlflow_page(folder: Path, tracking_uri: str) -> "Neighbour | Elsewhere":
-    """MLflow's page of a study.
-
-    Args:
-        folder: of the results.
-        tracking_uri: where the run kept them, without a password.
-    """
-    if tracking_uri.startswith(("http://", "https://")):
-        return Elsewhere("MLflow", address=without_user(tracking_uri))
+def find_mlflow_page(folder: Path) -> PageState | Launch:
+    """Find MLflow's page of the study in a results folder."""
+    uri = ""
+    with suppress(ResultsError):  # nothing has been run yet
+        uri = read_manifest(folder).tracking_uri
+    if uri.startswith(("http://", "https://")):
+        return READY, without_user(uri)
     store = folder / "mlflow.db"
     if store.exists():  # wherever the folder has been moved since
-        tracking_uri = f"sqlite:///{store.resolve()}"
-    elif not tracking_uri.startswith("sqlite:"):
-        where = without_secrets(tracking_uri) or "nowhere yet"
-        return Elsewhere(
-            "MLflow",
-            problem=f"the study is tracked in {where}; `mlflow ui --backend-store-uri` shows it",
-        )
-    return Neighbour(
-        "MLflow",
-        lambda port: [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", tracking_uri,
-                      "--host", LOOPBACK, "--port", str(port), "--workers", "1"],
-    )  # fmt: skip
+        uri = f"sqlite:///{store.resolve()}"
+    elif not uri.startswith("sqlite:"):
+        where = without_secrets(uri) or "nowhere yet"
+        return BROKEN, f"the study is tracked in {where}; `mlflow ui --backend-store-uri` shows it"
+    return lambda port: [
+        *(sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri),
+        *("--host", LOOPBACK, "--port", str(port), "--workers", "1"),
+    ]
 
 
-def optuna_page(folder: Path) -> "Neighbour | Elsewhere":
-    """optuna-dashboard on the journal of a study's tuning."""
+def find_optuna_page(folder: Path) -> PageState | Launch:
+    """Find optuna-dashboard's page of the journal in a results folder."""
+    # Beside this Python first: of a virtual environment that is not activated, PATH knows nothing.
     beside = Path(sys.executable).with_name("optuna-dashboard")
     program = str(beside) if beside.exists() else shutil.which("optuna-dashboard")
-    name = "optuna-dashboard"
     if program is None:
-        return Elsewhere(name, problem=INSTALL)
+        return BROKEN, INSTALL
     journal = folder / JOURNAL
     if not journal.exists():
-        return Elsewhere(name, problem=f"{journal} is not there yet: nothing has been tuned")
-    return Neighbour(
-        name, lambda port: [program, "--host", LOOPBACK, "--port", str(port), str(journal)]
-    )
+        return BROKEN, f"{journal} is not there yet: nothing has been tuned"
+    return lambda port: [program, "--host", LOOPBACK, "--port", str(port), str(journal)]
 
 
 def without_user(address: str) -> str:
-    """An address without the user and the password in it."""
+    """Remove the user and the password from an address."""
     scheme, separator, rest = address.partition("://")
     host, slash, path = rest.partition("/")
     return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"
 
 
 def free_port() -> int:
-    """A port of loopback that nobody has at this moment."""
+    """Return a port of loopback that is free at this moment."""
     with socket.socket() as one:
         one.bind((LOOPBACK, 0))
         return int(one.getsockname()[1])
 
 
-def _start(command: Sequence[str]) -> "subprocess.Popen[bytes]":
+def _start_process(command: Sequence[str]) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
         list(command),
         env={**os.environ, **ENVIRONMENT},
@@ -156,13 +144,13 @@ def _start(command: Sequence[str]) -> "subprocess.Popen[bytes]":
     )
 
 
-def _signal(process: "subprocess.Popen[bytes]", number: int) -> None:
-    """To the process and all that it has started: its group."""
+def _signal_group(process: "subprocess.Popen[bytes]", number: int) -> None:
+    """Send a signal to a process and to all that it has started: to its group."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)
 
 
-def _answers(port: int) -> bool:
+def _accepts_connections(port: int) -> bool:
     with socket.socket() as one:
         one.settimeout(0.5)
         return one.connect_ex((LOOPBACK, port)) == 0

@@ -1,4 +1,4 @@
-"""Files given on the command line, one a data set: `NAME=FILE`, or `FILE` if there is one."""
+"""Files given on the command line, one per data set: `NAME=FILE`, or `FILE` if there is one."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,20 +7,21 @@ from spaces.study_file.load import Study
 
 
 def files_by_set(study: Study, given: Sequence[str], option: str) -> Mapping[str, str]:
-    """Name of a data set -> its file; the name is empty where there is one alone.
+    """Return the file of each data set by its name, which is empty if there is only one.
 
     Args:
-        study: with its data sets.
-        given: as on the command line.
-        option: by which they were given, for messages.
+        study: Study with its data sets.
+        given: Values of the option on the command line.
+        option: Name of the option, for messages.
 
     Raises:
-        StudyError: a file that belongs to no set, or two to one.
+        StudyError: A file that belongs to no set, or two for one.
     """
     files: dict[str, str] = {}
     several = set(study.sets) != {""}
     for one in given:
         name, separator, file = one.partition("=")
+        # With one data set the whole value is the file: its path may hold a "=".
         if several and (not separator or name not in study.sets):
             raise StudyError(
                 f"{option} {one}: the study has several data sets; write NAME=FILE, with one of "

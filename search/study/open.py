@@ -1,33 +1,41 @@
-"""From the name of a study to its plans: one a data set, each with its data and its folder."""
+"""From the name of a study to its plans: one per data set, each with its data and its folder."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 
 from msa_core.config.schema import PlantedConfig
 from msa_core.data.dataset import Dataset
 from msa_core.data.load import load_dataset
-from search.provenance import versions
-from search.results.folder import PLAN, RUNS, read_manifest
+from search.provenance import current_versions
+from search.results.folder import read_manifest
+from search.results.layout import PLAN, RUNS
 from search.study.given_files import files_by_set
-from search.study.stale import Stale, check_kept, stale_cells
+from search.study.stale import StaleCells, check_kept, find_stale_cells
 from spaces.errors import StudyError
 from spaces.plan.plan import Plan, plan_study
 from spaces.plan.planned_arms import Versions
 from spaces.study_file.load import Study, find_study, load_study
 
-ASK, RERUN, KEEP = "ask", "rerun", "keep"  # what to do with cells of an older version
+
+class StaleAnswer(StrEnum):
+    """What becomes of cells of an older version of data or code."""
+
+    ASK = "ask"  # a run refuses; a plan shows what there is
+    RERUN = "rerun"
+    KEEP = "keep"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OpenedStudy:
-    """A study on one data set, and its place.
+    """A study on one data set, and its results folder.
 
     Attributes:
-        dataset: None if the study names no data and none was given.
-        source: what the dataset was made of.
-        stale: what the folder holds of other versions of data or code; None = nothing.
-        kept: whether those cells count.
+        dataset: Data of the study; None if it names no data and none was given.
+        source: Feature file or synthetic world that the dataset was made from.
+        stale: Cells of the folder from other versions of data or code; None = there are none.
+        keeps_stale: Whether those cells count.
     """
 
     study: Study
@@ -35,8 +43,8 @@ class OpenedStudy:
     dataset: Dataset | None
     folder: Path
     source: Path | PlantedConfig | None = None
-    stale: Stale | None = None
-    kept: bool = False
+    stale: StaleCells | None = None
+    keeps_stale: bool = False
 
 
 def open_study(
@@ -46,33 +54,41 @@ def open_study(
     workdir: Path,
     *,
     need_data: bool,
-    old: str = ASK,
+    stale_answer: StaleAnswer = StaleAnswer.ASK,
     fetch: Callable[[Path], object] = lambda folder: None,
 ) -> list[OpenedStudy]:
     """Read a study and its data and lay out a plan for each data set.
 
     Args:
-        name: a study file, or a shipped study.
-        data: feature files, as given to `--data`: a path, or `name=path` for one of several sets.
-        overrides: as given to `--set`.
-        workdir: results are below it.
-        need_data: whether a study without data is an error.
-        old: what to do with cells of another version of data or code: `keep` plans with their
-            version; `ask` and `rerun` with today's.
-        fetch: brings a results folder here before anything looks into it.
+        name: Study file, or name of a shipped study.
+        data: Values of `--data`: a feature file, or `name=file` for one of several sets.
+        overrides: Values of `--set`.
+        workdir: Folder whose `runs/` holds the results.
+        need_data: Whether a study without data is an error.
+        stale_answer: What becomes of cells of another version of data or code: `keep` plans with
+            their version; `ask` and `rerun` with today's.
+        fetch: Called with each results folder before anything is read from it.
 
     Raises:
-        StudyError, DataError: anything wrong in either.
+        StudyError, DataError: Anything wrong in the study or in its data.
     """
     study = load_study(find_study(name), overrides)
     files = {name: Path(file) for name, file in files_by_set(study, data, "--data").items()}
     return [
-        _open(study, one, files.get(name), workdir, fetch, need_data=need_data, old=old)
+        _open_on_set(
+            study,
+            one,
+            files.get(name),
+            workdir,
+            fetch,
+            need_data=need_data,
+            stale_answer=stale_answer,
+        )
         for name, one in zip(study.sets, study.on_sets(), strict=True)
     ]
 
 
-def _open(
+def _open_on_set(
     whole: Study,
     study: Study,
     file: Path | None,
@@ -80,15 +96,16 @@ def _open(
     fetch: Callable[[Path], object],
     *,
     need_data: bool,
-    old: str,
+    stale_answer: StaleAnswer,
 ) -> OpenedStudy:
     source = file or study.data.file or study.data.planted
     folder = workdir / RUNS / study.name
+    # Before anything is read: on another machine the folder may exist as a copy alone.
     fetch(folder)
     if source is None:
         if need_data:
             raise StudyError(
-                f"{study.place}: the study names no data; give a file with --data FILE"
+                f"{study.source_name}: the study names no data; give a file with --data FILE"
             )
         return OpenedStudy(
             study=study,
@@ -97,14 +114,15 @@ def _open(
             folder=folder,
         )
     dataset = load_dataset(source, study.data.scheme, study.data.text_model)
-    now = versions(dataset)
-    if study.name != whole.name and _holds(workdir / RUNS / whole.name, now.data):
-        # From before it was one of several data sets.
+    now = current_versions(dataset)
+    if study.name != whole.name and _holds_results_on(workdir / RUNS / whole.name, now.data):
+        # The folder is older than the other data sets of the study: its cells still count.
         study, folder = replace(study, name=whole.name), workdir / RUNS / whole.name
-    stale = stale_cells(folder, now)
-    kept = stale is not None and old == KEEP
+    stale = find_stale_cells(folder, now)
+    kept = stale is not None and stale_answer == StaleAnswer.KEEP
     if stale is not None and kept:
         check_kept(stale, dataset)
+        # Keys are made with the old version, so that the finished cells are found by theirs.
         now = stale.before
     annotated = tuple(dataset.splits.train.unimodal_labels)
     plan = plan_study(study, now, dataset.modalities, annotated)
@@ -115,10 +133,10 @@ def _open(
         folder=folder,
         source=source,
         stale=stale,
-        kept=kept,
+        keeps_stale=kept,
     )
 
 
-def _holds(folder: Path, fingerprint: str) -> bool:
-    """Whether a folder has results on this data."""
+def _holds_results_on(folder: Path, fingerprint: str) -> bool:
+    """Check whether a folder has results on this data."""
     return (folder / PLAN).exists() and read_manifest(folder).versions.data == fingerprint

@@ -1,4 +1,4 @@
-"""What a results folder holds that the code or the data have moved away from."""
+"""Cells of a results folder from another version of the data or the training core."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +7,8 @@ import numpy as np
 
 from msa_core.data.dataset import Dataset
 from search.ledger.ledger import read_ledger
-from search.results.folder import PLAN, read_manifest, select_cells
+from search.results.folder import read_manifest, select_cells
+from search.results.layout import PLAN
 from spaces.errors import StudyError
 from spaces.plan.planned_arms import Versions
 
@@ -15,12 +16,13 @@ WHAT = {"data": "the data", "code": "the training core"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Stale:
+class StaleCells:
     """Finished cells whose keys hold another version of the data or the training core.
 
     Attributes:
-        cells: of the plan that the folder remembers.
-        before, now: the versions.
+        folder: Results folder.
+        cells: Number of finished cells of the plan that the folder keeps.
+        before, now: Versions that their keys hold, and those of today.
     """
 
     folder: Path
@@ -33,8 +35,8 @@ class Stale:
         """`data`, `code` or both."""
         return [name for name in WHAT if getattr(self.before, name) != getattr(self.now, name)]
 
-    def sentence(self) -> str:
-        """What changed, and how many cells it concerns."""
+    def change_sentence(self) -> str:
+        """Return what changed, and how many cells it concerns."""
         what = " and ".join(
             f"{WHAT[name]} changed ({getattr(self.before, name)[:8]} to "
             f"{getattr(self.now, name)[:8]})"
@@ -42,24 +44,24 @@ class Stale:
         )
         return f"{what} since {self.cells} cells of {self.folder} were trained"
 
-    def question(self) -> str:
-        """The sentence, and what to do."""
+    def rerun_question(self) -> str:
+        """Return what changed, with the options that answer it."""
         other = (
             "; for results on another data set beside these, name both under 'data: {sets: ...}'"
             if "data" in self.changed
             else ""
         )
         return (
-            f"{self.sentence()}: --rerun trains them again (the old ones stay in the ledger), "
-            f"--keep lets them count and trains only what is missing{other}"
+            f"{self.change_sentence()}: --rerun trains them again (the old ones stay in the "
+            f"ledger), --keep lets them count and trains only what is missing{other}"
         )
 
 
-def stale_cells(folder: Path, now: Versions) -> Stale | None:
-    """What a results folder holds of other versions; None if nothing.
+def find_stale_cells(folder: Path, now: Versions) -> StaleCells | None:
+    """Find what a results folder holds of other versions; None if nothing.
 
     Raises:
-        ResultsError, LedgerError: a damaged folder.
+        ResultsError, LedgerError: A damaged folder.
     """
     if not (folder / PLAN).exists():
         return None
@@ -67,22 +69,24 @@ def stale_cells(folder: Path, now: Versions) -> Stale | None:
     if manifest.versions == now:
         return None
     cells = len(select_cells(manifest, read_ledger(folder)))
+    # Nothing was trained yet, so there is nothing to ask.
     if not cells:
         return None
-    return Stale(folder=folder, cells=cells, before=manifest.versions, now=now)
+    return StaleCells(folder=folder, cells=cells, before=manifest.versions, now=now)
 
 
-def check_kept(stale: Stale, dataset: Dataset) -> None:
-    """Whether old and new cells can stand in one table.
+def check_kept(stale: StaleCells, dataset: Dataset) -> None:
+    """Refuse to keep old cells that can't stand in one table with new ones.
 
     Raises:
-        StudyError: they were tested on other utterances.
+        StudyError: They were tested on other utterances.
     """
+    # Another training core changes the numbers, but not what they are compared on.
     if "data" not in stale.changed:
         return
     labels = read_manifest(stale.folder).test_labels
     if not np.array_equal(labels, dataset.test.labels):
         raise StudyError(
-            f"{stale.sentence()}, and its test labels are others: cells that were tested on "
+            f"{stale.change_sentence()}, and its test labels are others: cells that were tested on "
             "different utterances can't stand in one table; use --rerun, or another --workdir"
         )

@@ -1,4 +1,4 @@
-"""Studies as jobs of a Ray cluster: handed in, followed, asked how far they are.
+"""Studies as jobs of a Ray cluster: submitted, followed, asked for their status.
 
 The four packages travel with a job, so the cluster needs the pinned environment and no checkout.
 """
@@ -19,7 +19,7 @@ from typing import Any
 
 from search.errors import REFUSED_TOKEN, RunError
 from search.submit.head import HEAD_WORKDIR
-from search.submit.staging import stage
+from search.submit.staging import stage_study
 
 PACKAGES = ("msa_core", "spaces", "search", "reports")
 KEPT_OUT = ["**/__pycache__", "**/*.pyc"]
@@ -27,9 +27,9 @@ RUNNING = ("PENDING", "RUNNING")
 LOST, STOPPED = 1, 130
 POLL_SECONDS = 0.5
 ENTRYPOINT = "Running entrypoint for job"
-# Where Ray would look first, whatever address it is given.
+# Ray would prefer these to whatever address it is given.
 OTHER_ADDRESSES = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")
-# They tell of every package and connection, each at a level of its own.
+# Ray's loggers that write a line per package and connection, each with a level of its own.
 TALKATIVE = (
     "ray._private.runtime_env.packaging",
     "ray.dashboard.modules.dashboard_sdk",
@@ -42,10 +42,10 @@ class Submission:
     """A study that a cluster has taken.
 
     Attributes:
-        job: its name there.
-        study: name of the study.
-        address: of the job server.
-        workdir: results are in `runs/<study>` below it, on the head.
+        job: Name of the job.
+        study: Name of the study.
+        address: Address of the job server.
+        workdir: Folder on the head; results are in `runs/<study>` below it.
     """
 
     job: str
@@ -54,7 +54,7 @@ class Submission:
     workdir: str
 
     def status_command(self) -> str:
-        """How a user asks how far it is."""
+        """Return the command that shows how far the study is."""
         place = "" if self.workdir == HEAD_WORKDIR else f" --workdir {shlex.quote(self.workdir)}"
         return f"triptych status {self.study} --address {self.address}{place}"
 
@@ -69,26 +69,28 @@ def submit_study(
     overrides: Sequence[str] = (),
     options: Sequence[str] = (),
 ) -> Submission:
-    """Hand a study in to a cluster, where it runs without this machine.
+    """Submit a study to a cluster, where it runs without this machine.
 
     Args:
-        name: a study file, or a shipped study.
-        address: of the cluster's job server, e.g. `http://127.0.0.1:8265`.
-        workdir: on the head, or on a file system that the head mounts.
-        data: feature files of this machine, which travel.
-        data_there: feature files by their paths on the cluster.
-        overrides: as given to `--set`.
-        options: further arguments of `triptych run`.
+        name: Study file, or name of a shipped study.
+        address: Address of the cluster's job server, e.g. `http://127.0.0.1:8265`.
+        workdir: Folder on the head, or on a file system that the head mounts.
+        data: Feature files of this machine, which are sent along.
+        data_there: Feature files by their paths on the cluster.
+        overrides: Values of `--set`.
+        options: Further arguments of `triptych run`.
 
     Raises:
         StudyError: a mistake in the study.
         RunError: no cluster, no token, or the study is running there already.
     """
     with tempfile.TemporaryDirectory(prefix="triptych-") as folder:
-        staged = stage(name, Path(folder), data=data, data_there=data_there, overrides=overrides)
+        staged = stage_study(
+            name, Path(folder), data=data, data_there=data_there, overrides=overrides
+        )
         study = staged.study.name
-        with _client(address) as client:
-            before = _jobs_of(client, study)
+        with _open_client(address) as client:
+            before = _run_jobs(client, study)
             for job in before:
                 if job.status in RUNNING and job.metadata.get("workdir") == workdir:
                     raise RunError(
@@ -97,34 +99,35 @@ def submit_study(
                         f"{address}`, or end it with `ray job stop {job.submission_id} --address "
                         f"{address}`"
                     )
-            # Two that count the same get the same name, and Ray takes only one of them.
+            # Two submissions at the same moment count the same jobs and get the same name, of which
+            # Ray takes only one: so a study is never run twice at once.
             wanted = f"triptych-{study}-{len(before) + 1}"
             job_name = client.submit_job(
                 submission_id=wanted,
-                entrypoint=_command(
+                entrypoint=_head_command(
                     "run", *staged.arguments, *options, "--address", "auto", workdir=workdir
                 ),
-                runtime_env={**_packages(), "working_dir": folder},
+                runtime_env={**_package_environment(), "working_dir": folder},
                 metadata={"study": study, "workdir": workdir, "command": "run"},
             )
     return Submission(job=job_name, study=study, address=address, workdir=workdir)
 
 
 def follow_study(submission: Submission, say: Callable[[str], None]) -> int:
-    """Pass on what a job says until it ends.
+    """Print a job's log until it ends.
 
     Args:
-        submission: of the study.
-        say: takes text as it comes.
+        submission: Submission of the study.
+        say: Receiver of text as it comes.
 
     Returns:
-        Exit code of its `triptych run`; 130 if somebody stopped it.
+        Exit code of its `triptych run`; 130 if the job was stopped.
 
     Raises:
         RunError: the cluster went away.
     """
-    with _client(submission.address) as client:
-        return _to_its_end(client, submission.job, say)
+    with _open_client(submission.address) as client:
+        return _follow_to_end(client, submission.job, say)
 
 
 def ask_status(
@@ -134,14 +137,14 @@ def ask_status(
     workdir: str = HEAD_WORKDIR,
     options: Sequence[str] = (),
 ) -> int:
-    """Have the head run `triptych status`, and pass on what it says.
+    """Run `triptych status` on the head, and print its output.
 
     Args:
-        study: its name; None = all of the work folder.
-        address: of the cluster's job server.
-        say: takes text as it comes.
-        workdir: on the head, as for `submit_study`.
-        options: further arguments of `triptych status`.
+        study: Name of the study; None = all studies of the work folder.
+        address: Address of the cluster's job server.
+        say: Receiver of text as it comes.
+        workdir: Folder on the head, as for `submit_study`.
+        options: Further arguments of `triptych status`.
 
     Returns:
         Its exit code.
@@ -150,38 +153,38 @@ def ask_status(
         RunError: no cluster, or no token.
     """
     arguments = [study] if study else []
-    with _client(address) as client:
-        for job in _jobs_of(client, study):
+    with _open_client(address) as client:
+        for job in _run_jobs(client, study):
             if job.status in RUNNING:
                 say(f"job {job.submission_id}: {job.status.lower()}\n")
         job_name = client.submit_job(
             submission_id=f"triptych-status-{token_hex(4)}",
-            entrypoint=_command("status", *arguments, *options, workdir=workdir),
-            runtime_env=_packages(),
+            entrypoint=_head_command("status", *arguments, *options, workdir=workdir),
+            runtime_env=_package_environment(),
             metadata={"command": "status"},
         )
         try:
-            return _to_its_end(client, job_name, say)
+            return _follow_to_end(client, job_name, say)
         finally:
             if client.get_job_status(job_name).is_terminal():
                 client.delete_job(job_name)
 
 
-def _command(command: str, *arguments: str, workdir: str) -> str:
-    """For the shell of the head; a `~` is the head's."""
+def _head_command(command: str, *arguments: str, workdir: str) -> str:
+    """Write a command for the shell of the head, which expands a `~`."""
     home, slash, rest = workdir.partition("/")
     place = f"~/{shlex.quote(rest)}" if home == "~" and slash else shlex.quote(workdir)
-    # exec: a signal to the job is one to Triptych.
+    # exec: a signal to the job must reach Triptych, and not a shell around it.
     return f"exec python -m search.cli {command} {shlex.join(arguments)} --workdir {place}"
 
 
-def _packages() -> dict[str, Any]:
+def _package_environment() -> dict[str, Any]:
     folders = [str(Path(str(import_module(name).__file__)).parent) for name in PACKAGES]
     return {"py_modules": folders, "excludes": KEPT_OUT}
 
 
-def _jobs_of(client: Any, study: str | None) -> list[Any]:
-    """The runs of a study that the cluster knows, or of all studies."""
+def _run_jobs(client: Any, study: str | None) -> list[Any]:
+    """List the cluster's run jobs of a study, or of all studies."""
     return [
         job
         for job in client.list_jobs()
@@ -190,17 +193,17 @@ def _jobs_of(client: Any, study: str | None) -> list[Any]:
     ]
 
 
-def _to_its_end(client: Any, job: str, say: Callable[[str], None]) -> int:
+def _follow_to_end(client: Any, job: str, say: Callable[[str], None]) -> int:
     async def pass_on() -> None:
         begun = False
         async for text in client.tail_job_logs(job):
-            if not begun and ENTRYPOINT in text:  # before and in that line is Ray's own
+            if not begun and ENTRYPOINT in text:  # up to the end of that line the text is Ray's
                 begun, text = True, text.partition(ENTRYPOINT)[2].partition("\n")[2]
             if begun:
                 say(text)
 
     asyncio.run(pass_on())
-    while not client.get_job_status(job).is_terminal():  # the log may end a little earlier
+    while not client.get_job_status(job).is_terminal():  # the log may end before the job
         time.sleep(POLL_SECONDS)
     info = client.get_job_info(job)
     if info.status == "SUCCEEDED":
@@ -214,8 +217,8 @@ def _to_its_end(client: Any, job: str, say: Callable[[str], None]) -> int:
 
 
 @contextmanager
-def _client(address: str) -> Iterator[Any]:
-    """The job server at an address, with Ray's errors as messages to a user."""
+def _open_client(address: str) -> Iterator[Any]:
+    """Open a client of the job server, with Ray's errors as messages to a user."""
     if not address.startswith(("http://", "https://")):
         raise RunError(
             f"--address {address}: needs the http address of the cluster's job server, which is "

@@ -9,13 +9,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from search.atomic_files import UNFINISHED, written_atomically
 from search.errors import RunError
-from search.ledger.ledger import LEDGER
+from search.ledger.lines import LEDGER
 from search.redaction import without_secrets
 
 EVERY_SECONDS = 60.0
 MOST_BYTES = 200 * 1024**2  # of a file other than the ledger
-# Of this machine alone, of cells that are not finished, or made again from the ledger.
+# What concerns this machine alone or unfinished cells, or is made again from the ledger.
 LEFT_OUT = (
     "lock",
     "checkpoints",
@@ -24,11 +25,10 @@ LEFT_OUT = (
     "mlflow.db-shm",
     "mlflow.db-journal",
 )
-UNFINISHED = ".tmp"
 
 
 class Mirror:
-    """Copies what changed in a folder to a place, each file whole or not at all."""
+    """The copy of a results folder in a storage, each file whole or not at all."""
 
     def __init__(
         self,
@@ -38,14 +38,15 @@ class Mirror:
         every_seconds: float = EVERY_SECONDS,
         say: Callable[[str], None] = lambda line: None,
     ) -> None:
-        """Find the place; nothing is copied yet.
+        """Find the storage; nothing is copied yet.
 
         Args:
-            folder: of the results.
+            folder: Results folder.
             uri: `s3://bucket/path`, `gs://bucket/path` or `file:///path`; the folder's own name
                 is added. Credentials are where the storage's own tools look for them.
-            every_seconds: between two rounds.
-            say: hears, once, that the place can't be reached, and that it can again.
+            every_seconds: Time between two rounds, in seconds.
+            say: Receiver of one line when the storage can't be reached, and of one when it can
+                again.
 
         Raises:
             RunError: no such storage.
@@ -60,7 +61,7 @@ class Mirror:
                 f"--mirror {without_secrets(uri)}: not a storage that can be written to "
                 f"({_first_line(error)}); use s3://BUCKET/PATH, gs://BUCKET/PATH or file:///PATH"
             ) from None
-        self._place = f"{root.rstrip('/')}/{folder.name}"
+        self._target = f"{root.rstrip('/')}/{folder.name}"
         self._name = without_secrets(uri)
         self._every_seconds = every_seconds
         self._say = say
@@ -69,14 +70,14 @@ class Mirror:
         self._end = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def fetch(self) -> int:
-        """Copy the place here, if this folder has no ledger yet and the place has one.
+    def fetch_copy(self) -> int:
+        """Copy the storage's files here, if this folder has no ledger yet and the storage has one.
 
         Returns:
-            How many files came.
+            Number of files that were copied.
 
         Raises:
-            RunError: the place can't be read.
+            RunError: the storage can't be read.
         """
         if (self.folder / LEDGER).exists():
             return 0
@@ -86,7 +87,7 @@ class Mirror:
                 return 0
             # The ledger last: without it this folder is not taken for a study's.
             for name in sorted(names, key=lambda name: name == LEDGER):
-                self._bring(name)
+                self._fetch_file(name)
         except OSError as error:
             raise RunError(
                 f"--mirror {self._name}: can't be read ({_first_line(error)}); give access to it, "
@@ -95,26 +96,26 @@ class Mirror:
         return len(names)
 
     def start(self) -> None:
-        """Copy every so often from now on, in the background."""
-        self._thread = threading.Thread(target=self._go_on, name="mirror", daemon=True)
+        """Begin to copy at regular intervals, in a thread."""
+        self._thread = threading.Thread(target=self._copy_regularly, name="mirror", daemon=True)
         self._thread.start()
 
     def close(self) -> bool:
         """Copy what is left, and end.
 
         Returns:
-            Whether the place has everything.
+            Whether the storage has everything.
         """
         self._end.set()
         if self._thread is not None:
             self._thread.join()
-        return self.copy()
+        return self.copy_changes()
 
-    def copy(self) -> bool:
-        """Copy what changed; whether all of it arrived."""
+    def copy_changes(self) -> bool:
+        """Copy what changed; return whether all of it arrived."""
         try:
             for path in self._files_here():
-                self._send(path)
+                self._send_file(path)
         except OSError as error:
             if self._reached:
                 self._say(
@@ -129,12 +130,12 @@ class Mirror:
         self._reached = True
         return True
 
-    def _go_on(self) -> None:
+    def _copy_regularly(self) -> None:
         while not self._end.wait(self._every_seconds):
-            self.copy()
+            self.copy_changes()
 
     def _files_here(self) -> Iterator[Path]:
-        """Everything to be copied; the ledger first, it is what can't be made again."""
+        """Yield the files to be copied, the ledger first: it alone can't be made again."""
         found = [
             path
             for path in self.folder.rglob("*")
@@ -145,7 +146,7 @@ class Mirror:
         ]
         yield from sorted(found, key=lambda path: (path.name != LEDGER, str(path)))
 
-    def _send(self, path: Path) -> None:
+    def _send_file(self, path: Path) -> None:
         """Copy a file if it changed."""
         name = path.relative_to(self.folder).as_posix()
         try:
@@ -157,11 +158,12 @@ class Mirror:
             content = path.read_bytes()
         except FileNotFoundError:  # it was replaced in this moment
             return
-        self._write_whole(f"{self._place}/{name}", content)
+        self._write_whole(f"{self._target}/{name}", content)
         self._copied[name] = state
 
     def _write_whole(self, target: str, content: bytes) -> None:
-        """Object storages show a file when it is complete; others need it moved into place."""
+        """Write a file so that readers find all of it or nothing."""
+        # Object storages show a file only when it is complete; others need a rename.
         self._storage.create_dir(target.rpartition("/")[0], recursive=True)
         if self._storage.type_name != "local":
             with self._storage.open_output_stream(target) as stream:
@@ -175,21 +177,21 @@ class Mirror:
     def _names_there(self) -> Iterator[str]:
         from pyarrow.fs import FileSelector, FileType
 
-        everything = FileSelector(self._place, recursive=True, allow_not_found=True)
+        everything = FileSelector(self._target, recursive=True, allow_not_found=True)
         for info in self._storage.get_file_info(everything):
             if info.type == FileType.File and not info.path.endswith(UNFINISHED):
-                yield info.path[len(self._place) :].lstrip("/")
+                yield info.path[len(self._target) :].lstrip("/")
 
-    def _bring(self, name: str) -> None:
+    def _fetch_file(self, name: str) -> None:
         target = self.folder / name
+        # A storage that others can write to must not place files elsewhere on this machine.
         if not target.resolve().is_relative_to(self.folder.resolve()):
             raise OSError(f"it holds {name!r}, which would leave the results folder")
         target.parent.mkdir(parents=True, exist_ok=True)
-        with self._storage.open_input_stream(f"{self._place}/{name}") as stream:
+        with self._storage.open_input_stream(f"{self._target}/{name}") as stream:
             content: Any = stream.read()
-        unfinished = target.with_name(f"{target.name}{UNFINISHED}")
-        unfinished.write_bytes(content)
-        unfinished.replace(target)
+        with written_atomically(target) as part:
+            part.write_bytes(content)
 
 
 def _first_line(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""What of a study travels to a cluster: its file, its own modules, small feature files."""
+"""The part of a study that is sent to a cluster: its file, its plugins, small feature files."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -22,15 +22,15 @@ class Staged:
     """A study in a folder that a job can start in.
 
     Attributes:
-        study: as read here.
-        arguments: of `triptych run` in that folder.
+        study: The study as read here.
+        arguments: Arguments of `triptych run` in that folder.
     """
 
     study: Study
     arguments: tuple[str, ...]
 
 
-def stage(
+def stage_study(
     name: str,
     folder: Path,
     *,
@@ -41,11 +41,11 @@ def stage(
     """Check a study and put it into a folder with what it needs.
 
     Args:
-        name: a study file, or a shipped study.
-        folder: an empty one.
-        data: feature files of this machine, as given to `--data`.
-        data_there: feature files by their paths on the cluster, as given to `--data-there`.
-        overrides: as given to `--set`.
+        name: Study file, or name of a shipped study.
+        folder: Empty folder.
+        data: Feature files of this machine, values of `--data`.
+        data_there: Feature files by their paths on the cluster, values of `--data-there`.
+        overrides: Values of `--set`.
 
     Raises:
         StudyError: a mistake in the study.
@@ -56,6 +56,7 @@ def stage(
     shutil.copyfile(path, folder / STUDY)
     arguments = [STUDY]
     for override in overrides:
+        # Plugins of `--set` are among the study's, and their paths here are not those there.
         if not override.startswith("plugins="):
             arguments += ["--set", override]
     if study.plugins:
@@ -70,7 +71,7 @@ def stage(
     )
     if both := sorted(here.keys() & there.keys()):
         raise StudyError(
-            f"--data and --data-there both name the data{_of(both[0])}; give one of them"
+            f"--data and --data-there both name the data{_set_suffix(both[0])}; give one of them"
         )
     travelling = {**_own_files(study, {*here, *there}), **{k: Path(v) for k, v in here.items()}}
     _check_sizes(travelling)
@@ -78,27 +79,28 @@ def stage(
         place = Path(DATA) / name / file.name if name else Path(DATA) / file.name
         (folder / place).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, folder / place)
-        arguments += ["--data", _given(name, place.as_posix())]
+        arguments += ["--data", _data_argument(name, place.as_posix())]
     for name, file_there in there.items():
-        arguments += ["--data", _given(name, file_there)]
+        arguments += ["--data", _data_argument(name, file_there)]
     return Staged(study=study, arguments=tuple(arguments))
 
 
 def _own_files(study: Study, given: set[str]) -> Mapping[str, Path]:
-    """The files that the study itself names, of the data sets for which nothing else was given."""
+    """List the files that the study itself names, of data sets for which none was given."""
     files: dict[str, Path] = {}
     for name, source in study.sets.items():
         if source.text_model is not None:
             raise RunError(
-                f"{study.place}: data.text_model{_of(name)} is a folder of this machine, and "
-                "`triptych submit` does not send language models; make the text features first"
+                f"{study.source_name}: data.text_model{_set_suffix(name)} is a folder of this "
+                "machine, and `triptych submit` does not send language models; make the text "
+                "features first"
             )
         if name in given or source.planted is not None:
             continue
         if source.file is None:
             raise StudyError(
-                f"{study.place}: the study names no data{_of(name)}; give a file of this machine "
-                "with --data, or one of the cluster with --data-there"
+                f"{study.source_name}: the study names no data{_set_suffix(name)}; give a file "
+                "of this machine with --data, or one of the cluster with --data-there"
             )
         files[name] = source.file
     return files
@@ -109,7 +111,7 @@ def _check_sizes(files: Mapping[str, Path]) -> None:
         if not file.is_file():
             raise RunError(
                 f"{file}: no such file here; if the cluster has it, name it with "
-                f"--data-there {_given(name, 'FILE')}"
+                f"--data-there {_data_argument(name, 'FILE')}"
             )
     total = sum(file.stat().st_size for file in files.values())
     if total > MOST_BYTES:
@@ -121,9 +123,9 @@ def _check_sizes(files: Mapping[str, Path]) -> None:
         )
 
 
-def _given(name: str, file: str) -> str:
+def _data_argument(name: str, file: str) -> str:
     return f"{name}={file}" if name else file
 
 
-def _of(name: str) -> str:
+def _set_suffix(name: str) -> str:
     return f" of '{name}'" if name else ""

@@ -4,12 +4,12 @@ from search.tracking.background import BackgroundTracking
 from search.tracking.marker import is_synced
 from search.tracking.report import attach_report
 from search.tracking.store import local_store
-from search.tracking.sync import Synced, sync_study
+from search.tracking.sync import SyncResult, sync_study
 from search.tracking.tracker import Tracker
 
 __all__ = [
     "BackgroundTracking",
-    "Synced",
+    "SyncResult",
     "Tracker",
     "attach_report",
     "is_synced",

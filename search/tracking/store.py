@@ -1,10 +1,11 @@
-"""Opening a tracking store: a server, or a file that is made whole or not at all."""
+"""The tracking store: a server, or a database file that is made whole or not at all."""
 
 import logging
 import os
-import secrets
 from pathlib import Path
 from typing import Any
+
+from search.atomic_files import written_atomically
 
 SQLITE = "sqlite:///"
 MLFLOW_ENVIRONMENT = {
@@ -18,12 +19,12 @@ NO_RETRIES = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
 
 
 def local_store(folder: Path) -> str:
-    """The default tracking URI: a SQLite file in the results folder."""
+    """Return the default tracking URI: a SQLite file in the results folder."""
     return f"{SQLITE}{(folder / 'mlflow.db').resolve()}"
 
 
 def open_client(uri: str) -> Any:
-    """An `MlflowClient` that tries everything once and says nothing; retrying is our business."""
+    """Return an `MlflowClient` that tries everything once and prints nothing."""
     for name, value in MLFLOW_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     os.environ.update(NO_RETRIES)
@@ -39,27 +40,11 @@ def open_client(uri: str) -> Any:
 
 
 def _make_store(path: Path) -> None:
-    """A new SQLite store, under its name once it has all of its tables.
-
-    MLflow makes dozens of tables, one after another, and never opens a file again in which it was
-    stopped midway.
-    """
+    """Make a new SQLite store, under its name once it has all of its tables."""
+    # MLflow makes dozens of tables, one after another, and never again opens a file in which it
+    # was stopped midway.
     from mlflow import MlflowClient
 
-    # A name of its own each time: MLflow knows the files that a process has opened by their names.
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
+    # Where another process was quicker its store is as good, and may have been filled since.
+    with written_atomically(path, keep_existing=True) as part:
         MlflowClient(tracking_uri=f"{SQLITE}{part}").search_experiments(max_results=1)
-        _put_in_place(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _put_in_place(part: Path, path: Path) -> None:
-    """Never over a store that another process was quicker to make: that is as good."""
-    try:
-        os.link(part, path)
-    except FileExistsError:
-        return
-    except OSError:  # a file system without hard links
-        part.replace(path)

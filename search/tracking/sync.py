@@ -1,4 +1,4 @@
-"""Bring a tracking server up to date with a results folder: during a run, or afterwards."""
+"""Synchronising a tracking server with a results folder: during a run, or afterwards."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -10,25 +10,32 @@ from search.ledger.errors import LedgerError
 from search.ledger.ledger import read_ledger
 from search.ledger.lock import Lock
 from search.redaction import without_password
-from search.results.folder import Manifest, read_manifest, standing_of
+from search.results.folder import Manifest, measure_completion, read_manifest
 from search.tracking.marker import Marker, plan_digest, read_marker, write_marker
 from search.tracking.report import attach_to_server
 from search.tracking.tracker import Tracker
-from search.tracking.upkeep import PATIENCE, Orders, Source, TrackingError, Upkeep, one_line
+from search.tracking.upkeep import (
+    PATIENCE,
+    DriverView,
+    LedgerSource,
+    SyncLoop,
+    TrackingError,
+    describe_error,
+)
 
 LOCK_FOLDER = "tracking"
-POLL = 0.5  # seconds
+POLL_SECONDS = 0.5  # between two tries to take the lock
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Synced:
+class SyncResult:
     """What `triptych sync` did.
 
     Attributes:
-        tracking_uri: the server.
-        written: cells that it did not have.
-        there: cells that it had.
-        failure: why it is still behind the ledger; empty if it is not.
+        tracking_uri: Address of the server, without a password.
+        written: Number of cells that the server lacked.
+        there: Number of cells that it had.
+        failure: Reason why it is still behind the ledger; empty if it is not.
     """
 
     tracking_uri: str
@@ -43,14 +50,14 @@ def sync_study(
     *,
     progress: Callable[[int], None] = lambda _: None,
     patience: float = PATIENCE,
-) -> Synced:
+) -> SyncResult:
     """Write to a tracking server whatever it lacks of a results folder, and the report.
 
     Args:
-        folder: of the results.
-        tracking_uri: the server; None = the one of the run.
-        progress: hears how many cells are written.
-        patience: seconds without success after which it gives up.
+        folder: Results folder.
+        tracking_uri: Server; None = that of the run.
+        progress: Receiver of the number of cells that are written so far.
+        patience: Time without success after which it gives up, in seconds.
 
     Raises:
         ResultsError: no results there.
@@ -59,50 +66,53 @@ def sync_study(
     manifest = read_manifest(folder)
     if tracking_uri is not None:
         manifest = replace(manifest, tracking_uri=tracking_uri)
-    standing = standing_of(manifest, read_ledger(folder))
-    orders = AtOnce(standing.complete, progress)
+    standing = measure_completion(manifest, read_ledger(folder))
+    driver = EndedDriver(standing.complete, progress)
     failure = ""
     try:
-        write_all(folder, manifest, orders, patience)
+        write_missing_cells(folder, manifest, driver, patience)
         attach_to_server(folder, manifest)
-    except Exception as error:  # a server's, its client's, or that of a full disk
-        failure = one_line(error)
-    return Synced(
+    except Exception as error:  # of a server, its client, or a full disk
+        failure = describe_error(error)
+    return SyncResult(
         tracking_uri=without_password(manifest.tracking_uri),
-        written=orders.written,
-        there=max(0, len(standing.cells) - orders.written),
+        written=driver.written,
+        there=max(0, len(standing.cells) - driver.written),
         failure=failure,
     )
 
 
-def write_all(folder: Path, manifest: Manifest, orders: Orders, patience: float = PATIENCE) -> None:
-    """Write what the server lacks until the orders end it, and remember that it has everything.
+def write_missing_cells(
+    folder: Path, manifest: Manifest, driver: DriverView, patience: float = PATIENCE
+) -> None:
+    """Write what the server lacks until the driver closes, and remember that it has everything.
 
     Args:
-        folder: of the results.
-        manifest: the plan and the server.
-        orders: when to end.
-        patience: seconds without success after which it gives up once it is to end.
+        folder: Results folder.
+        manifest: Manifest with the plan and the server.
+        driver: Driver, which determines when to end.
+        patience: Time without success after which it gives up once the driver closes, in seconds.
 
     Raises:
         TrackingError: the server was away at the end, or refused cells.
     """
-    with _alone(folder, orders):
-        upkeep = Upkeep(
+    with _hold_write_lock(folder, driver):
+        loop = SyncLoop(
             lambda: Tracker(manifest, folder),
-            Source.of(folder, manifest),
-            orders,
+            LedgerSource.from_folder(folder, manifest),
+            driver,
             patience=patience,
         )
-        tracker = upkeep.run()
+        tracker = loop.run()
         if tracker is None:
             return
+        # A new run of the study has no report yet, whatever the one before had.
         known = read_marker(folder, manifest)
         same_run = known is not None and known.study_run == tracker.study_run
         marker = Marker(
             plan=plan_digest(manifest),
-            ledger_bytes=upkeep.ledger_size,
-            complete=orders.complete,
+            ledger_bytes=loop.ledger_size,
+            complete=driver.complete,
             study_run=tracker.study_run,
             artifacts=tracker.artifact_uri(),
             report=known.report if known is not None and same_run else "",
@@ -111,44 +121,46 @@ def write_all(folder: Path, manifest: Manifest, orders: Orders, patience: float 
         write_marker(folder, manifest, marker)
 
 
-class AtOnce:
-    """Orders to write what there is, and no more."""
+class EndedDriver:
+    """A driver that has ended: the tracking writes what there is, and no more."""
 
-    closing, gone = True, False
+    closing, abandoned = True, False
 
-    def __init__(self, complete: bool, heard: Callable[[int], None]) -> None:
+    def __init__(self, complete: bool, progress: Callable[[int], None]) -> None:
         self.complete = complete
         self.written = 0
-        self._heard = heard
+        self._progress = progress
 
-    def rest(self, seconds: float) -> None:
-        """As in `Orders`."""
+    def pause(self, seconds: float) -> None:
+        """Sleep."""
         time.sleep(seconds)
 
-    def wait_for_news(self) -> None:
-        """There is none to come."""
+    def wait_for_cells(self) -> None:
+        """Return at once: no cells will come."""
 
-    def progress(self, written: int) -> None:
-        """As in `Orders`."""
+    def report_progress(self, written: int) -> None:
+        """Keep the number, and pass it on."""
         self.written = written
-        self._heard(written)
+        self._progress(written)
 
 
 @contextmanager
-def _alone(folder: Path, orders: Orders) -> Iterator[None]:
-    """One writer at a time: that of a killed run may still be at its last cell."""
+def _hold_write_lock(folder: Path, driver: DriverView) -> Iterator[None]:
+    """Wait until no other process writes the cells of this folder, and keep others out."""
+    # The writer of a killed run may still be at its last cell. Two at once would both find a cell
+    # missing, and make two runs of it.
     waited = 0.0
     while True:
         try:
             lock = Lock(folder / LOCK_FOLDER)
             break
         except LedgerError as error:
-            if orders.gone or (orders.closing and waited > PATIENCE):
+            if driver.abandoned or (driver.closing and waited > PATIENCE):
                 raise TrackingError(
                     f"another process is writing the cells of {folder} ({error})"
                 ) from None
-            orders.rest(POLL)
-            waited += POLL if orders.closing else 0.0
+            driver.pause(POLL_SECONDS)
+            waited += POLL_SECONDS if driver.closing else 0.0
     try:
         yield
     finally:

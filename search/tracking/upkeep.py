@@ -1,4 +1,4 @@
-"""Keeps a tracking server up to date with a ledger, whatever befalls the server meanwhile."""
+"""The loop that keeps a tracking server up to date with a ledger, whatever fails meanwhile."""
 
 import random
 import re
@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from search.ledger.ledger import LEDGER, read_ledger, read_whole
+from search.ledger.ledger import read_full_records, read_ledger
+from search.ledger.lines import LEDGER
 from search.ledger.record import CellRecord
 from search.redaction import without_secrets
 from search.results.folder import Manifest, select_cells
@@ -17,9 +18,11 @@ from search.tracking.tracker import Tracker, WriteFailed
 
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0  # seconds between attempts while the server is away
 PATIENCE = 20.0  # seconds without success after which a study that has ended waits no longer
-SOONER = 3.0  # seconds: the longest wait then
-REST = 5.0  # times what reading the ledger took, before it is read again
-MOST_MESSAGE = 300
+SOONER = 3.0  # seconds between attempts at most, once a study has ended
+# Before the ledger is read again, so many times what reading it took: of a study with thousands of
+# cells that is seconds of a core on which something trains.
+REST_FACTOR = 5.0
+MOST_MESSAGE = 300  # characters; MLflow puts whole HTML pages into its errors
 HOPELESS = ("INVALID_PARAMETER_VALUE", "UNAUTHENTICATED", "PERMISSION_DENIED")
 NO_ENTRY = re.compile(r"\b40[13]\b|authentication|password")
 UNREACHED = re.compile(r"ConnectionPool\(host='([^']+)', port=(\d+)\)")
@@ -33,97 +36,99 @@ class TrackingError(RuntimeError):
     """MLflow is behind the ledger."""
 
 
-class Orders(Protocol):
-    """What whoever runs the study wants of its tracking."""
+class DriverView(Protocol):
+    """The driver as far as the tracking depends on it."""
 
     @property
     def closing(self) -> bool:
-        """Whether no more cells will come."""
+        """Whether no more cells will come, so that the tracking is to end."""
 
     @property
     def complete(self) -> bool:
-        """Whether the study is; known once `closing`."""
+        """Whether the study is complete; known once `closing`."""
 
     @property
-    def gone(self) -> bool:
-        """Whether nobody waits for an end any more: stop where you are."""
+    def abandoned(self) -> bool:
+        """Whether the driver has gone without waiting for an end: stop at once."""
 
-    def rest(self, seconds: float) -> None:
-        """Return after that time, or as soon as it is closing or gone."""
+    def pause(self, seconds: float) -> None:
+        """Return after some seconds, or as soon as the driver is closing or gone."""
 
-    def wait_for_news(self) -> None:
-        """Return when there are new cells, or it is closing or gone."""
+    def wait_for_cells(self) -> None:
+        """Return when there are new cells, or the driver is closing or gone."""
 
-    def progress(self, written: int) -> None:
-        """Hear how many cells are written."""
+    def report_progress(self, written: int) -> None:
+        """Take the number of cells that are written so far."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Source:
-    """Where the cells come from.
+class LedgerSource:
+    """The source of the cells.
 
     Attributes:
-        planned: the plan's finished cells as the ledger has them now; without curves.
-        whole: the same cells with curves and predictions, of the keys given.
-        size: bytes of the ledger now.
+        read_planned: Reader of the plan's finished cells as they are now, without curves.
+        read_whole_cells: Reader of given cells once more, with curves and predictions.
+        ledger_bytes: Size of the ledger now, in bytes.
     """
 
-    planned: Callable[[], list[CellRecord]]
-    whole: Callable[[list[CellRecord]], Iterator[CellRecord]]
-    size: Callable[[], int]
+    read_planned: Callable[[], list[CellRecord]]
+    read_whole_cells: Callable[[list[CellRecord]], Iterator[CellRecord]]
+    ledger_bytes: Callable[[], int]
 
     @classmethod
-    def of(cls, folder: Path, manifest: Manifest) -> "Source":
-        """The ledger of a results folder."""
+    def from_folder(cls, folder: Path, manifest: Manifest) -> "LedgerSource":
+        """Return the source that reads the ledger of a results folder."""
 
-        def whole(cells: list[CellRecord]) -> Iterator[CellRecord]:
+        def read_whole_cells(cells: list[CellRecord]) -> Iterator[CellRecord]:
             light = {cell.key: cell for cell in cells}
-            for found in read_whole(folder, list(light)):
+            for found in read_full_records(folder, list(light)):
                 yield replace(light[found.key], curve=found.curve, predictions=found.predictions)
 
         path = folder / LEDGER
         return cls(
-            planned=lambda: select_cells(manifest, read_ledger(folder)),
-            whole=whole,
-            size=lambda: path.stat().st_size if path.exists() else 0,
+            read_planned=lambda: select_cells(manifest, read_ledger(folder)),
+            read_whole_cells=read_whole_cells,
+            ledger_bytes=lambda: path.stat().st_size if path.exists() else 0,
         )
 
 
-class Upkeep:
-    """Writes what the server lacks until it is told to close, and waits where it is away.
+class SyncLoop:
+    """The loop that writes what the server lacks until the driver closes, with back-off.
 
-    Whatever failed, it begins again with what the server says it has: so each cell ends up there
-    once, whole, after any sequence of failures.
+    After a failure it begins again with what the server has: so each cell ends up there once,
+    whole, after any sequence of failures.
 
     Attributes:
-        written: cells, so far.
-        planned: cells of the plan, when the ledger was last read.
-        ledger_size: bytes of it, then.
+        written: Number of cells written so far.
+        planned: Number of the plan's finished cells when the ledger was last read.
+        ledger_size: Size of the ledger then, in bytes.
     """
 
     def __init__(
         self,
         make_tracker: Callable[[], Tracker],
-        source: Source,
-        orders: Orders,
+        source: LedgerSource,
+        driver: DriverView,
         *,
         patience: float = PATIENCE,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        """Begin with the first call of `run`.
+        """Create the loop, which begins with `run`.
 
         Args:
-            make_tracker: finds out what the server has.
-            source: the ledger.
-            orders: when to end.
-            patience: seconds without success after which it gives up once it is closing.
-            clock: in seconds.
-            jitter: a number in [0, 1) for each wait, so that many studies do not come at once.
+            make_tracker: Maker of a tracker that knows what the server has.
+            source: Source of the cells.
+            driver: Driver, which determines when to end.
+            patience: Time without success after which it gives up once the driver closes, in
+                seconds.
+            clock: Clock in seconds.
+            jitter: Source of a number in [0, 1) for each wait, so that many studies do not come
+                back to a server at the same moment.
         """
         self._make_tracker = make_tracker
         self._source = source
-        self._orders = orders
+        self._driver = driver
         self._patience = patience
         self._clock = clock
         self._jitter = jitter
@@ -137,28 +142,29 @@ class Upkeep:
         self.ledger_size = 0
 
     def run(self) -> Tracker | None:
-        """Work until it is told to close.
+        """Write until the driver closes.
 
         Returns:
-            The tracker that closed the study's runs; None if nobody waits for that any more.
+            The tracker that closed the study's runs; None if the driver did not wait for that.
 
         Raises:
             TrackingError: the server was away at the end, or refused cells.
         """
         closing_since: float | None = None
-        while not self._orders.gone:
-            closing = self._orders.closing
+        while not self._driver.abandoned:
+            closing = self._driver.closing
             if closing and closing_since is None:
                 closing_since = self._clock()
             try:
                 tracker = self._catch_up(closing)
             except Exception as error:  # whatever a server, its client or a disk raises
+                # What the server has is read anew: a request that failed may have arrived.
                 self._tracker = None
                 since = max(self._last_success or 0.0, closing_since or 0.0)
                 late = self._clock() - since > self._patience or _is_hopeless(error)
                 if closing_since is not None and late:
-                    raise TrackingError(one_line(error)) from error
-                self._rest(closing)
+                    raise TrackingError(describe_error(error)) from error
+                self._back_off(closing)
                 continue
             if tracker is not None:
                 self._check_all_taken()
@@ -166,42 +172,43 @@ class Upkeep:
         return None
 
     def _catch_up(self, closing: bool) -> Tracker | None:
-        """Write what the server lacks; the tracker once all is done, None before."""
+        """Write what the server lacks; return the tracker once all is done, None before."""
         began = self._clock()
-        self.ledger_size = self._source.size()  # before it is read: what comes after is news
-        planned = self._source.planned()
+        # Before the ledger is read: the marker must not count what is appended meanwhile.
+        self.ledger_size = self._source.ledger_bytes()
+        planned = self._source.read_planned()
         took = self._clock() - began
         self.planned = len(planned)
         if self._tracker is None:
             self._tracker = self._make_tracker()
         tracker = self._tracker
-        # Test metrics are shown once the study is finished, all at once.
-        tracker.sealed = not (closing and self._orders.complete)
-        if missing := self._missing(tracker, planned):
-            self._write(tracker, missing)
-            if self._missing(tracker, missing) and not self._orders.gone:
+        # Test metrics become visible once the study is complete, all at once.
+        tracker.embargoed = not (closing and self._driver.complete)
+        if missing := self._missing_cells(tracker, planned):
+            self._write_missing(tracker, missing)
+            if self._missing_cells(tracker, missing) and not self._driver.abandoned:
                 raise TrackingError("the ledger changed while it was read")
             return None
         if closing:
-            tracker.finish(planned, self._orders.complete)
+            tracker.close_runs(planned, self._driver.complete)
             return tracker
-        self._orders.rest(min(LONGEST_WAIT, REST * took))
-        self._orders.wait_for_news()
+        self._driver.pause(min(LONGEST_WAIT, REST_FACTOR * took))
+        self._driver.wait_for_cells()
         return None
 
-    def _missing(self, tracker: Tracker, cells: Iterable[CellRecord]) -> list[CellRecord]:
-        """What the server lacks and may yet take."""
-        return [cell for cell in cells if tracker.lacks(cell) and cell.key not in self._refused]
+    def _missing_cells(self, tracker: Tracker, cells: Iterable[CellRecord]) -> list[CellRecord]:
+        """List the cells that the server lacks and has not refused."""
+        lacking = (cell for cell in cells if tracker.needs_writing(cell))
+        return [cell for cell in lacking if cell.key not in self._refused]
 
-    def _write(self, tracker: Tracker, missing: list[CellRecord]) -> None:
-
-        def goes_on(newly: int) -> bool:
+    def _write_missing(self, tracker: Tracker, missing: list[CellRecord]) -> None:
+        def keep_going(newly: int) -> bool:
             if newly:
                 self.written += newly
                 self._last_success = self._clock()
                 self._wait = FIRST_WAIT
-                self._orders.progress(self.written)
-            return not self._orders.gone
+                self._driver.report_progress(self.written)
+            return not self._driver.abandoned
 
         # What failed comes last, so that a cell that always fails holds up no other.
         by_failures: dict[int, list[CellRecord]] = {}
@@ -209,17 +216,17 @@ class Upkeep:
             by_failures.setdefault(self._failures[cell.key], []).append(cell)
         try:
             for _, cells in sorted(by_failures.items()):
-                tracker.write(self._source.whole(cells), goes_on)
+                tracker.write_cells(self._source.read_whole_cells(cells), keep_going)
         except WriteFailed as error:
             self._failures.update(error.keys)
             raise
         finally:
             self._refused |= tracker.refused
 
-    def _rest(self, closing: bool) -> None:
+    def _back_off(self, closing: bool) -> None:
         seconds = self._wait * (1 + self._jitter()) / 2
         self._wait = min(LONGEST_WAIT, 2 * self._wait)
-        self._orders.rest(min(SOONER, seconds) if closing else seconds)
+        self._driver.pause(min(SOONER, seconds) if closing else seconds)
 
     def _check_all_taken(self) -> None:
         if self._refused:
@@ -228,13 +235,13 @@ class Upkeep:
 
 
 def _is_hopeless(error: Exception) -> bool:
-    """Whether waiting helps nothing: a wrong address or password, or no driver installed."""
+    """Check whether waiting helps nothing: a wrong address or password, or no driver installed."""
     code = getattr(error, "error_code", "")
     return isinstance(error, ImportError) or code in HOPELESS
 
 
-def one_line(error: Exception) -> str:
-    """What went wrong with a server, in one line without secrets."""
+def describe_error(error: Exception) -> str:
+    """Describe an error of a server in one line without secrets."""
     if server := UNREACHED.search(str(error)):
         what = "did not answer in time" if "timed out" in str(error) else "does not answer"
         return f"the tracking server at {server[1]}:{server[2]} {what}"

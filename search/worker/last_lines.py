@@ -1,4 +1,4 @@
-"""The last lines that a worker said: kept for the log of a cell that fails on it."""
+"""The last lines of a worker's output: kept for the log of a cell that fails on it."""
 
 import sys
 import threading
@@ -10,14 +10,14 @@ from typing import Any, TextIO
 from msa_core.training.failures import LOG_LINES, last_lines
 
 BEGINS = ":pack begins"  # among Ray's own marks, which begin like it
-MOST_BESIDES = 20  # so that the lines of a long traceback leave some for what was said
+MOST_BESIDES = 20  # of a traceback, so that some lines of output are left above it
 
 _said: deque[str] = deque(maxlen=LOG_LINES)
 _listening = threading.Event()
 
 
 class _Tee:
-    """A stream that remembers what passes through it."""
+    """A stream that records the lines that pass through it."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -32,24 +32,24 @@ class _Tee:
         return getattr(self._stream, name)
 
 
-def listen() -> None:
-    """Remember from now on what this process says, on either stream."""
+def start_recording() -> None:
+    """Record from now on what this process prints, on either stream."""
     if not _listening.is_set():
         _listening.set()
         sys.stdout, sys.stderr = _Tee(sys.stdout), _Tee(sys.stderr)
 
 
-def forget() -> None:
-    """Forget what was said so far: another pack begins."""
+def clear_recorded() -> None:
+    """Clear what was recorded: another pack begins."""
     if _listening.is_set():
         for stream in (sys.stdout, sys.stderr):
-            stream.write(f"{BEGINS}\n")  # for who reads the log of a process that died
+            stream.write(f"{BEGINS}\n")  # for `log_of_process`, if this process dies
             stream.flush()
     _said.clear()
 
 
-def said_lately(besides: str = "") -> str:
-    """The last lines that this process said, and the last of some more below them."""
+def recent_lines(besides: str = "") -> str:
+    """Return the last lines of this process, and below them the last of some more."""
     if not besides:
         return "\n".join(_said)
     more = besides.rstrip().splitlines()[-MOST_BESIDES:]
@@ -57,11 +57,11 @@ def said_lately(besides: str = "") -> str:
 
 
 def log_of_process(logs: Path, process: int) -> str:
-    """The last lines of a worker process of this machine that is gone, of its last pack.
+    """Read the last lines of a dead worker process of this machine, of its last pack.
 
     Args:
-        logs: folder in which Ray keeps them.
-        process: its number.
+        logs: Folder of Ray's logs.
+        process: Number of the process.
     """
     lines = []
     with suppress(OSError):

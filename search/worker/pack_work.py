@@ -1,4 +1,4 @@
-"""A pack on its way through a worker: trained for some seconds at a time, its cells as they end."""
+"""The work on a pack: trained for some seconds at a time, its cells reported as they end."""
 
 import dataclasses
 import math
@@ -11,29 +11,31 @@ from msa_core.config.paths import replace
 from msa_core.config.schema import Config
 from msa_core.training.evaluation import evaluate
 from msa_core.training.failures import last_lines
+from msa_core.training.outcomes import FailureKind, Status
 from msa_core.training.pack_training import MemberResult, PackTraining
 from msa_core.vectorised.pack_key import Member, PackSize
 from msa_core.vectorised.pack_size import measure_pack_size
 from reports.encoding import encode_floats
 from search.ledger.record import CellRecord
 from search.redaction import without_secrets
-from search.schedule.brackets import EPOCH, RUNGS, VALUE, Bracket, Standing, rungs
+from search.schedule.brackets import EPOCH, RUNGS, VALUE, BestValues, Bracket, rung_epochs
 from search.schedule.pack import Pack, PackCell
 from search.schedule.pack_sizes import UNMEASURED
-from search.worker.last_lines import said_lately
+from search.worker.last_lines import recent_lines
 from search.worker.worker import Worker
-from spaces.plan.plan import CONFIRM
+from spaces.plan.plan import Phase
 from spaces.study_file.study_fields import PARAMETERS
 
-CELLS = "cells"  # where a trial's result carries the cells that ended
-MEASURED = "measured"  # what was measured for them, if anything
-PROGRESS = "progress"  # how far the pack is
+# Keys of a trial's result.
+CELLS = "cells"  # cells that ended
+MEASURED = "measured"  # pack size that was measured for them, if any
+PROGRESS = "progress"  # progress of the pack
 CHECKPOINTS = "checkpoints"  # of the cells that train: key -> bytes
-LEFT = "left"  # whether the pack was left before its end, since the run stops
+LEFT = "left"  # whether the pack was stopped before its end, since the run stops
 
 
 class PackWork:
-    """A pack on its way through a worker."""
+    """The work of a worker on one pack."""
 
     def __init__(
         self, pack: Pack, worker: Worker, resume: Mapping[str, bytes] | None = None
@@ -41,9 +43,9 @@ class PackWork:
         """Start to train.
 
         Args:
-            pack: what to train.
-            worker: where.
-            resume: key of a cell -> checkpoint from which it goes on.
+            pack: Pack to train.
+            worker: Data, device and limits.
+            resume: Checkpoints to resume from, by the keys of their cells.
         """
         self.pack = pack
         self.worker = worker
@@ -51,7 +53,7 @@ class PackWork:
         members = [
             Member(config, cell.seed) for config, cell in zip(configs, pack.cells, strict=True)
         ]
-        self.measured = self._measure(members)
+        self.measured = self._measure_size(members)
         size = self.measured.size if self.measured else pack.size
         found = resume or {}
         self.training = PackTraining(
@@ -66,80 +68,87 @@ class PackWork:
             },
         )
         candidates = [cell.candidate for cell in pack.cells]
-        self.standing = Standing(candidates, pack.metric, pack.higher_is_better)
+        self.best_values = BestValues(candidates, pack.metric, pack.higher_is_better)
         self.epochs = max(config.train.epochs for config in configs)
-        self.bracket = Bracket(self.standing, self.epochs)
-        self._told: set[int] = set()  # places of the cells whose end is told
+        self.bracket = Bracket(self.best_values, self.epochs)
+        self._told: set[int] = set()  # positions of the cells that were reported
         self._saved_at = self.training.seconds
-        self._stopped: dict[str, bytes] = {}  # checkpoints that are not told yet
+        self._stopped: dict[str, bytes] = {}  # their checkpoints, not reported yet
         if pack.scheduler != "none":
-            for epoch in range(1, self.training.epoch + 1):  # that every cell has behind it
-                self._watch(epoch, self.training.seen_after(epoch))
+            # Epochs before an interruption are compared again, from the curves.
+            for epoch in range(1, self.training.epoch + 1):
+                self._compare_cells(epoch, self.training.metrics_after(epoch))
 
     def step(self, seconds: float = math.inf) -> dict[str, Any]:
         """Train for about so many seconds, under ASHA at most to the next rung.
 
         Returns:
-            The trial's result: cells that ended, how far it is, checkpoints if they are due.
+            The trial's result: cells that ended, progress, and checkpoints if they are due.
         """
         at_rung = False
         if self.pack.scheduler == "none" and self.pack.seconds is None:
-            self.training.work(seconds)
+            self.training.train_for(seconds)
         else:
             at_rung = self._train_watched(seconds)
         done = self.training.finished
         whole = done or at_rung
-        result = self._result(done, range(len(self.pack.cells)) if whole else self._ended())
+        result = self._trial_result(
+            done, range(len(self.pack.cells)) if whole else self._ended_members()
+        )
         if self.pack.scheduler == "asha" and whole:
-            value = self.standing.value(self.pack.cells[0].candidate)
+            value = self.best_values.mean_best(self.pack.cells[0].candidate)
             result[VALUE] = math.inf if value is None else value
         if not done and self.training.seconds - self._saved_at >= self.worker.checkpoint_seconds:
-            result[CHECKPOINTS] = [self._checkpoints()]
+            result[CHECKPOINTS] = [self._due_checkpoints()]
         return result
 
-    def leave(self) -> dict[str, Any]:
-        """Stop here; the trial's last result, by which the pack can be gone on with."""
-        return {**self._result(True, self._ended()), LEFT: True, CHECKPOINTS: [self._checkpoints()]}
+    def stop_early(self) -> dict[str, Any]:
+        """Stop the pack; return the trial's last result, from which it can be resumed."""
+        return {
+            **self._trial_result(True, self._ended_members()),
+            LEFT: True,
+            CHECKPOINTS: [self._due_checkpoints()],
+        }
 
     def _train_watched(self, seconds: float) -> bool:
-        """Train, epoch by epoch, what may be stopped; whether ASHA is to judge it now."""
+        """Train, epoch by epoch, what may be stopped; return whether an ASHA rung is reached."""
         until = time.monotonic() + seconds
         limit = math.inf if self.pack.seconds is None else self.pack.seconds
-        pauses = rungs(self.epochs, RUNGS) if self.pack.scheduler == "asha" else ()
+        pauses = rung_epochs(self.epochs, RUNGS) if self.pack.scheduler == "asha" else ()
         while not self.training.finished:
-            epoch, seen = self.training.advance()
-            self._watch(epoch, seen)
+            epoch, seen = self.training.advance_epoch()
+            self._compare_cells(epoch, seen)
             if epoch in pauses:
                 return True
             if self.training.seconds >= limit:
-                self.training.stop(self.training.places)
+                self.training.stop_members(self.training.positions)
             if time.monotonic() >= until:
                 break
         return False
 
-    def _watch(self, epoch: int, seen: Mapping[int, Mapping[str, float]]) -> None:
-        """Compare the cells after an epoch, where they are compared, and stop the worse ones."""
+    def _compare_cells(self, epoch: int, seen: Mapping[int, Mapping[str, float]]) -> None:
+        """Compare the cells after an epoch, where that is asked for, and stop the worse ones."""
         if self.pack.scheduler == "bracket":
             worse = self.bracket(epoch, seen)
             if worse and self.training.seconds >= self.worker.checkpoint_seconds:
-                self._stopped |= self._found(worse)
-            self.training.stop(worse)
+                self._stopped |= self._checkpoints_of(worse)
+            self.training.stop_members(worse)
         elif self.pack.scheduler == "asha":
-            self.standing.take_in(seen)
+            self.best_values.add_epoch(seen)
 
-    def _ended(self) -> Sequence[int]:
-        """Places of the cells that have come to their end, where each ends by itself."""
-        return self.training.ended() if self.pack.scheduler == "none" else ()
+    def _ended_members(self) -> Sequence[int]:
+        """Return the positions of the cells that have ended, where each ends by itself."""
+        return self.training.ended_positions() if self.pack.scheduler == "none" else ()
 
-    def _result(self, done: bool, places: Iterable[int]) -> dict[str, Any]:
-        """The cells at these places, where they are not told yet, and how far the pack is."""
+    def _trial_result(self, done: bool, places: Iterable[int]) -> dict[str, Any]:
+        """Report the cells at these positions, where that is due, and the progress of the pack."""
         new = [place for place in places if place not in self._told]
-        if self.pack.scheduler != "asha":  # which tells at each rung how all of them would end
+        if self.pack.scheduler != "asha":  # which reports all of them at each rung
             self._told.update(new)
         records = [
-            self._record(self.pack.cells[place], self.training.result(place)) for place in new
+            self._make_record(self.pack.cells[place], self.training.result(place)) for place in new
         ]
-        epochs = zip(self.pack.cells, self.training.progress(), strict=True)
+        epochs = zip(self.pack.cells, self.training.epochs_trained(), strict=True)
         # In lists: Tune takes nested dictionaries apart.
         return {
             "done": done,
@@ -155,21 +164,21 @@ class PackWork:
             ],
         }
 
-    def _checkpoints(self) -> dict[str, bytes]:
-        """Of every cell that trains, and of those that were stopped since the last ones.
+    def _due_checkpoints(self) -> dict[str, bytes]:
+        """Take checkpoints of all cells that train, and of those stopped since the last ones.
 
-        A stopped cell goes on from where it was compared, and is stopped there again.
+        A stopped cell resumes where it was compared, and is stopped there again.
         """
         self._saved_at = self.training.seconds
         stopped, self._stopped = self._stopped, {}
-        return stopped | self._found()
+        return stopped | self._checkpoints_of()
 
-    def _found(self, places: Collection[int] | None = None) -> dict[str, bytes]:
-        found = self.training.checkpoints(places)
+    def _checkpoints_of(self, places: Collection[int] | None = None) -> dict[str, bytes]:
+        found = self.training.member_checkpoints(places)
         return {self.pack.cells[place].key: content for place, content in found.items()}
 
-    def _measure(self, members: list[Member]) -> PackSize | None:
-        """Find the pack size, if the pack has room for a choice and nobody knows it."""
+    def _measure_size(self, members: list[Member]) -> PackSize | None:
+        """Measure the pack size, if it is unknown and the pack has enough members to choose one."""
         if not self.pack.pack_key or self.pack.size or len(members) < 3:
             return None
         try:
@@ -177,61 +186,56 @@ class PackWork:
                 members[0],
                 self.worker.prepared,
                 device=self.worker.device,
-                # Not by this pack's own size: what is found is kept for others.
+                # Not up to this pack's own size: larger packs use the result, too.
                 most=max(len(members), UNMEASURED),
-                share=self.worker.share,
+                share=self.worker.memory_share,
             )
-        except Exception:  # what cannot be trained says why as a cell, not as a lost worker
+        except Exception:  # the same error then fails the cells, and not the worker
             return None
         return dataclasses.replace(measured, data=self.worker.data)
 
-    def _record(self, cell: PackCell, result: MemberResult) -> CellRecord:
+    def _make_record(self, cell: PackCell, result: MemberResult) -> CellRecord:
         metrics = {f"valid.{name}": value for name, value in result.valid.items()}
         predictions = ""
-        if self.pack.phase == CONFIRM and result.status == "complete":
+        if self.pack.phase == Phase.CONFIRM and result.status == Status.COMPLETE:
             evaluation = evaluate(result, self.worker.test, device=self.worker.device)
             metrics.update({f"test.{name}": value for name, value in evaluation.metrics.items()})
             predictions = encode_floats(evaluation.predictions)
-        failed = result.status == "failed"
+        failed = result.status == Status.FAILED
         return cell_record(
             self.pack,
             cell,
             status=result.status,
             reason=result.reason,
             kind=result.kind,
-            log=last_lines(said_lately(result.log)) if failed else "",
+            log=last_lines(recent_lines(result.log)) if failed else "",
             epochs=result.epochs,
             best_epoch=result.best_epoch,
-            metrics={**metrics, **_size(result), "seconds": result.seconds},
-            curve={name: _defined(values) for name, values in result.curve.items()},
+            metrics={**metrics, **_count_parameters(result), "seconds": result.seconds},
+            curve={name: _finite_or_none(values) for name, values in result.curve.items()},
             predictions=predictions,
             code=self.worker.code,
         )
 
 
-def train_cells(pack: Pack, worker: Worker) -> list[CellRecord]:
-    """Train a pack here and now, whole."""
-    return cells_of(PackWork(pack, worker).step())
-
-
 def failed_cells(
-    pack: Pack, kind: str, reason: str, log: str = "", besides: Iterable[str] = ()
+    pack: Pack, kind: FailureKind, reason: str, log: str = "", besides: Iterable[str] = ()
 ) -> list[CellRecord]:
-    """The failed cells of a pack that gave no answer of its own.
+    """Make the failed cells of a pack that gave no answer of its own.
 
     Args:
-        pack: that was lost, or refused.
-        kind: one of `search.schedule.failures.KINDS`.
-        reason: why, in a line.
-        log: last lines of its worker.
-        besides: keys of its cells that did end.
+        pack: Pack that was lost, or refused.
+        kind: Kind of the failure.
+        reason: Reason, in a line.
+        log: Last lines of its worker.
+        besides: Keys of its cells that did end.
     """
     done = set(besides)
     return [
         cell_record(
             pack,
             cell,
-            status="failed",
+            status=Status.FAILED,
             reason=reason,
             kind=kind,
             log=log,
@@ -245,17 +249,17 @@ def failed_cells(
 
 
 def cells_of(result: Mapping[str, Any]) -> list[CellRecord]:
-    """The cells that a trial's result carries."""
+    """Return the cells in a trial's result."""
     return [CellRecord(**cell) for cell in result.get(CELLS, ())]
 
 
 def measured_of(result: Mapping[str, Any]) -> PackSize | None:
-    """The measurement that a trial's result carries."""
+    """Return the measured pack size in a trial's result; None if there is none."""
     return PackSize(**result[MEASURED][0]) if result.get(MEASURED) else None
 
 
 def cell_record(pack: Pack, cell: PackCell, **outcome: Any) -> CellRecord:
-    """A cell of a pack, and how it ended."""
+    """Make the record of a pack's cell from its outcome."""
     for name in ("reason", "log"):
         outcome[name] = without_secrets(outcome.get(name, ""))
     return CellRecord(
@@ -272,12 +276,12 @@ def cell_record(pack: Pack, cell: PackCell, **outcome: Any) -> CellRecord:
     )
 
 
-def _size(result: MemberResult) -> dict[str, float]:
-    """How many numbers were trained, of a model that came out."""
+def _count_parameters(result: MemberResult) -> dict[str, float]:
+    """Return the number of trained parameters, if there is a model."""
     if result.trained is None:
         return {}
     return {PARAMETERS: float(sum(tensor.numel() for tensor in result.trained.state.values()))}
 
 
-def _defined(values: Any) -> list[float | None]:
+def _finite_or_none(values: Any) -> list[float | None]:
     return [value if math.isfinite(value) else None for value in values]

@@ -1,4 +1,4 @@
-"""What every worker process of a run has: the data, its device, its share of memory, its limits."""
+"""The equipment of a worker process: data, device, share of memory, limits."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,19 +15,19 @@ from spaces.search_space.domains import Choice
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Worker:
-    """What a worker process has.
+    """The equipment of a worker process.
 
     Attributes:
-        prepared: train and valid.
-        test: read by `evaluate` alone.
-        device: `cpu` or `cuda`.
-        gpu_share: of the memory of its GPU.
-        memory: bytes of main memory that it may use; 0 = unknown.
-        data: fingerprint of the data.
-        code: digest of the training core.
-        plugins: the study's own modules; their text, since their files may not be where it works.
-        epoch_seconds: that an epoch may take before it counts as hung; None = any.
-        checkpoint_seconds: of training between two checkpoints.
+        prepared: Splits train and valid.
+        test: Test split, read by `evaluate` alone.
+        device: Device, `cpu` or `cuda`.
+        gpu_share: Share of the memory of its GPU, 0 to 1.
+        memory: Main memory that it may use, in bytes; 0 = unknown.
+        data: Fingerprint of the data.
+        code: Digest of the training core.
+        plugins: The study's own modules, as text: their files may not be on its machine.
+        epoch_seconds: Seconds after which an epoch counts as hung; None = never.
+        checkpoint_seconds: Seconds of training between two checkpoints.
     """
 
     prepared: PreparedSplits
@@ -42,28 +42,28 @@ class Worker:
     checkpoint_seconds: float = 60.0
 
     @classmethod
-    def of(cls, dataset: Dataset, **has: Any) -> "Worker":
-        """A worker on a data set."""
+    def for_dataset(cls, dataset: Dataset, **has: Any) -> "Worker":
+        """Create the equipment for a data set."""
         prepared = PreparedSplits(dataset.splits)
         return cls(prepared=prepared, test=dataset.test, data=dataset.fingerprint, **has)
 
-    def warm(self, plan: Plan) -> None:
-        """Do to the features, once, what every worker process would have to do."""
+    def warm_features(self, plan: Plan) -> None:
+        """Prepare the features once, for every worker process."""
         for arm in plan.arms:
-            self.prepared.warm(arm.config)
+            self.prepared.prepare_arrays(arm.config)
             for path, domain in arm.space.items():
                 if isinstance(domain, Choice):
                     for option in domain.options:
-                        self.prepared.warm(replace(arm.config, {path: option}))
+                        self.prepared.prepare_arrays(replace(arm.config, {path: option}))
 
     @property
     def identity(self) -> str:
-        """What a checkpoint of this worker's is of, beside the cell: data, code and plugins."""
+        """Identity of its checkpoints beside the cell: data, code and plugins."""
         return " ".join([self.data, self.code, *(plugin.digest for plugin in self.plugins)])
 
     @property
-    def share(self) -> int:
-        """Bytes on its device that it may use; 0 = unknown."""
+    def memory_share(self) -> int:
+        """Memory of its device that it may use, in bytes; 0 = unknown."""
         if self.device != "cuda":
             return self.memory
         total = torch.cuda.get_device_properties(0).total_memory

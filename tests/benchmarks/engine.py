@@ -61,7 +61,7 @@ budget: {{candidates: {candidates}, tune_seeds: 1, confirm_seeds: {confirm_seeds
 class NoTraining(PackTrainable):
     """A worker of a run that takes in packs and gives back results, and trains nothing."""
 
-    def begin(self, pack: Pack, worker: Any, resume: Any) -> Any:
+    def start_work(self, pack: Pack, worker: Any, resume: Any) -> Any:
         """The work on a pack."""
         return NoWork(pack, float(os.environ.get("ENGINE_SECONDS", "0")))
 
@@ -90,8 +90,8 @@ class NoWork:
             PROGRESS: [{"epochs": epochs, "most_epochs": EPOCHS, "seconds": self._spent}],
         }
 
-    def leave(self) -> dict[str, Any]:
-        """As `PackWork.leave`: nothing more of it."""
+    def stop_early(self) -> dict[str, Any]:
+        """As `PackWork.stop_early`: nothing more of it."""
         return {"done": True, CELLS: [], MEASURED: [], PROGRESS: [], "left": True}
 
     def _train(self, cell: PackCell) -> dict[str, Any]:
@@ -150,7 +150,7 @@ def run_one(folder: Path, tracking: str, pack_size: int | None) -> dict[str, flo
 
     import search.engine.run
     from search.engine.options import RunOptions
-    from search.ledger.ledger import LEDGER
+    from search.ledger.lines import LEDGER
     from search.results.history import append_run
     from search.screen.progress import Progress
     from search.screen.run_log import RunLog
@@ -170,9 +170,9 @@ def run_one(folder: Path, tracking: str, pack_size: int | None) -> dict[str, flo
         log,
         trainable=NoTraining,
     )
-    record = log.record("complete")
+    record = log.make_record("complete")
     append_run(opened.folder, record)
-    assert summary.cells == opened.plan.cells() == record.cells
+    assert summary.cells == opened.plan.cell_count() == record.cells
     assert summary.tracking_failure is None, summary.tracking_failure
     return {
         "cells": record.cells,

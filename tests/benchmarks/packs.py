@@ -25,10 +25,10 @@ from msa_core.config.paths import replace
 from msa_core.config.schema import MODALITIES, Config, PlantedConfig
 from msa_core.data.dataset import Dataset
 from msa_core.data.load import load_dataset
-from msa_core.data.planted import planted
+from msa_core.data.planted import generate_planted
 from msa_core.data.prepared import PreparedSplits
 from msa_core.training.pack_training import train_pack
-from msa_core.vectorised.pack_key import Member, in_turn
+from msa_core.vectorised.pack_key import Member, sequential_reason
 from msa_core.vectorised.pack_size import measure_pack_size
 
 UTTERANCES = PlantedConfig(train=1284, valid=229, test=2, steps=1, width=91)
@@ -83,10 +83,12 @@ def main() -> None:
     """Measure and print."""
     options = _options()
     torch.set_num_threads(1)
-    utterances = load_dataset(options.features, "mosi") if options.features else planted(UTTERANCES)
+    utterances = (
+        load_dataset(options.features, "mosi") if options.features else generate_planted(UTTERANCES)
+    )
     cases = [
         *(Case("mean_mlp", width, utterances) for width in options.widths),
-        *(Case("lstm", width, planted(SEQUENCES)) for width in (32, 64)),
+        *(Case("lstm", width, generate_planted(SEQUENCES)) for width in (32, 64)),
     ]
     peak = _peak(options.device)
     print(f"peak {peak / 1e9:.0f} GFLOP/s; {torch.get_num_threads()} thread, {options.device}")
@@ -101,7 +103,7 @@ def _row(case: Case, options: argparse.Namespace, peak: float) -> str:
     tensors = prepare(case.data, case.encoder)
     data = PreparedSplits(case.data.splits)
     config = case.config(epochs)
-    packed = not in_turn(config, options.device)
+    packed = not sequential_reason(config, options.device)
     picked = 1
     if packed:
         picked = measure_pack_size(Member(config, 0), data, device=options.device).size

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from msa_core.data.dataset import Dataset, Split
-from msa_core.metrics import score
+from msa_core.metrics import score_predictions
 
 Metrics = dict[str, float]
 # Called after each epoch with the epoch (from 1) and its validation metrics.
@@ -218,4 +218,4 @@ def stop_early(
 def metrics_on(split: SplitTensors, model: PlainModel, scheme: str) -> Metrics:
     """Every metric of a model on a split."""
     model.eval()
-    return score(scheme, model(split).numpy(), split.labels.numpy())
+    return score_predictions(scheme, model(split).numpy(), split.labels.numpy())

@@ -17,8 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from reports.evidence.comparison import compare
-from reports.evidence.gather import gather
+from reports.evidence.comparison import compare_arms
+from reports.evidence.gather import gather_evidence
 from reports.page.render_html import render_html
 from reports.paper.files import paper_files
 from reports.tables import build_table
@@ -44,8 +44,10 @@ def main() -> None:
         page = report.html.stat().st_size / 1e6
         files = sum(path.stat().st_size for path in report.files.values()) / 1e6
         opening = _opening(report.html)
-    _, comparison = _timed("comparison", lambda: compare(results, METRICS, seed=0), whole)
-    _, evidence = _timed("evidence", lambda: gather(results, comparison, METRICS, seed=0), whole)
+    _, comparison = _timed("comparison", lambda: compare_arms(results, METRICS, seed=0), whole)
+    _, evidence = _timed(
+        "evidence", lambda: gather_evidence(results, comparison, METRICS, seed=0), whole
+    )
     table = build_table(comparison)
     _timed("paper", lambda: paper_files(results, comparison, evidence, table), whole)
     _timed("page", lambda: render_html(results, comparison, evidence, table), whole)

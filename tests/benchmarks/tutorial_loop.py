@@ -21,7 +21,7 @@ from ray.tune.search.repeater import TRIAL_INDEX
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from msa_core.metrics import score
+from msa_core.metrics import score_predictions
 
 Item = tuple[dict[str, Tensor], dict[str, Tensor], Tensor]  # features, lengths, label
 
@@ -112,7 +112,7 @@ def evaluate(split: SplitTensors, model: TutorialModel, scheme: str, batch_size:
         inputs = SplitTensors(*batch)
         predictions.append(model(inputs))
         labels.append(inputs.labels)
-    return score(scheme, torch.cat(predictions).numpy(), torch.cat(labels).numpy())
+    return score_predictions(scheme, torch.cat(predictions).numpy(), torch.cat(labels).numpy())
 
 
 def tune_once(config: dict[str, Any], recipe: Recipe, tensors: Tensors) -> None:

@@ -18,7 +18,7 @@ from search.results.facts import manifest_of
 from search.results.folder import Manifest, read_manifest, select_cells, write_manifest
 from search.schedule.schedule import Schedule
 from search.tracking import BackgroundTracking, is_synced, sync_study
-from search.tracking.cell_run import STATUS, cell_metrics
+from search.tracking.run_contents import STATUS, cell_metrics
 from tests.cases.paths import TRIPTYCH
 from tests.cases.servers.postgres_server import MlflowServer, Postgres, programs_path
 from tests.cases.studies.made_up import make_plan, train
@@ -68,9 +68,9 @@ def test_a_server_and_a_database_that_go_away_cost_nothing(
         total = 2 * (30 * 2 + 4)
         while pack := schedule.next_pack():
             records = train(pack)
-            schedule.receive(records)
+            schedule.add_results(records)
             ledger.append(records)
-            tracking.notify()
+            tracking.notify_new_cells()
             count += len(records)
             time.sleep(max(0.0, began + SECONDS * count / total - time.monotonic()))
         troubles.join()

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from reports.results import StudyFacts
 from search.redaction import without_password, without_secrets
-from search.results.folder import PLAN, Manifest, read_manifest, write_manifest
+from search.results.folder import Manifest, read_manifest, write_manifest
+from search.results.layout import PLAN
 from spaces.plan.planned_arms import Versions
 
 

@@ -11,11 +11,11 @@ from spaces.designs.designs import (
     Component,
     Part,
     add_one_in,
-    canonical,
     factorial,
     fractional,
     leave_one_out,
     path,
+    sort_canonically,
 )
 
 # Values that are no defaults; fields of all parts of the configuration.
@@ -60,7 +60,7 @@ def components(
 
 def on_canonical_path(parts: Sequence[Component]) -> list[Arm]:
     """The path of a mapping, which has no order."""
-    return path(parts, [component.name for component in canonical(parts)])
+    return path(parts, [component.name for component in sort_canonically(parts)])
 
 
 # Of components -> arms; and how many for k of them.

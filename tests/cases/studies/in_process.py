@@ -10,10 +10,16 @@ from search.ledger.record import CellRecord
 from search.provenance import code_version
 from search.results.facts import manifest_of
 from search.results.folder import ledger_results, write_manifest
+from search.schedule.pack import Pack
 from search.schedule.schedule import Schedule
-from search.worker.pack_work import train_cells
+from search.worker.pack_work import PackWork, cells_of
 from search.worker.worker import Worker
 from spaces.plan.plan import Plan
+
+
+def train_cells(pack: Pack, worker: Worker) -> list[CellRecord]:
+    """Train a whole pack in this process."""
+    return cells_of(PackWork(pack, worker).step())
 
 
 def run_here(plan: Plan, dataset: Dataset, folder: Path, packs: int | None = None) -> int:
@@ -31,12 +37,12 @@ def run_here(plan: Plan, dataset: Dataset, folder: Path, packs: int | None = Non
         schedule = Schedule(plan, list(ledger.records.values()))
         while (packs is None or packs > 0) and (pack := schedule.next_pack()):
             packs = None if packs is None else packs - 1
-            records = train_cells(pack, Worker.of(dataset, code=code_version()))
+            records = train_cells(pack, Worker.for_dataset(dataset, code=code_version()))
             assert {record.reason for record in records if record.status == "failed"} == set()
             ledger.append(records)
-            schedule.receive(records)
+            schedule.add_results(records)
             trained += records
-        assert packs is not None or schedule.finished
+        assert packs is not None or schedule.is_finished
     return len(trained)
 
 

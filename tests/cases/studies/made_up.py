@@ -95,7 +95,7 @@ def work(
         place = draw.randrange(len(flying)) if shuffle is not None else 0
         records = train(flying.pop(place))
         trained += records
-        schedule.receive(records)
+        schedule.add_results(records)
 
 
 def table(records: Iterable[CellRecord]) -> list[tuple[object, ...]]:

@@ -14,12 +14,12 @@ from reports.encoding import encode_floats
 from search.ledger.ledger import Ledger, read_ledger
 from search.ledger.record import CellRecord
 from search.results.facts import manifest_of, with_tags
-from search.results.folder import Manifest, standing_of, write_manifest
+from search.results.folder import Manifest, measure_completion, write_manifest
 from search.schedule.schedule import Schedule
 from search.tracking import Tracker, local_store
-from search.tracking.sync import AtOnce
-from search.tracking.upkeep import Source, Upkeep
-from spaces.plan.plan import CONFIRM, Plan, plan_study
+from search.tracking.sync import EndedDriver
+from search.tracking.upkeep import LedgerSource, SyncLoop
+from spaces.plan.plan import Phase, Plan, plan_study
 from spaces.plan.planned_arms import Versions
 from spaces.study_file.load import load_study
 from tests.cases.servers.shaky_server import ShakyServer
@@ -58,13 +58,13 @@ def made_up_cells(plan: Plan, data: Dataset, before: Iterable[CellRecord] = ()) 
     cells: list[CellRecord] = []
     while pack := schedule.next_pack():
         records = [_tested(record, data) for record in train(pack)]
-        schedule.receive(records)
+        schedule.add_results(records)
         cells += records
     return cells
 
 
 def _tested(record: CellRecord, data: Dataset) -> CellRecord:
-    if record.phase != CONFIRM:
+    if record.phase != Phase.CONFIRM:
         return record
     tested = {f"test.{name}": SECRET + record.seed / 7 for name in SCHEMES["mosi"]}
     wrong = np.full(len(data.test.labels), SECRET + record.seed / 7)
@@ -82,10 +82,10 @@ def filled(folder: Path, plan: Plan, data: Dataset, cells: Iterable[CellRecord])
 
 def track(folder: Path, manifest: Manifest, server: ShakyServer) -> None:
     """Bring a server up to date, as `sync_study` does with a real one."""
-    standing = standing_of(manifest, read_ledger(folder))
-    orders = AtOnce(standing.complete, lambda _: None)
-    source = Source.of(folder, manifest)
-    Upkeep(lambda: Tracker(manifest, folder, client=server), source, orders).run()
+    standing = measure_completion(manifest, read_ledger(folder))
+    driver = EndedDriver(standing.complete, lambda _: None)
+    source = LedgerSource.from_folder(folder, manifest)
+    SyncLoop(lambda: Tracker(manifest, folder, client=server), source, driver).run()
 
 
 def unfinished_study(folder: Path, data: Dataset) -> tuple[Path, list[CellRecord]]:

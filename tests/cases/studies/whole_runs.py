@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from search.ledger.ledger import LEDGER
+from search.ledger.lines import LEDGER
 from search.results.events import EVENTS
 from tests.cases.paths import TRIPTYCH
 

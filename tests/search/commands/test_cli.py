@@ -185,7 +185,7 @@ def test_a_study_of_init_is_known_to_an_editor(triptych: Triptych, tmp_path: Pat
     first = study.read_text().splitlines()[0]
     assert first == "# yaml-language-server: $schema=study.schema.json"
     schema = json.loads((tmp_path / "below" / "study.schema.json").read_text())
-    assert Draft7Validator(schema).is_valid(read_document(study).plain())
+    assert Draft7Validator(schema).is_valid(read_document(study).plain_value())
     assert {path.name for path in (tmp_path / "below").iterdir()} == {
         "mine.yaml", "study.schema.json",
     }  # fmt: skip

@@ -12,9 +12,9 @@ from click.testing import CliRunner, Result
 
 from msa_core.data.dataset import Dataset
 from search.cli import main
-from search.compare.compare import told_apart
-from search.compare.settings import shortened, written
-from search.provenance import versions
+from search.compare.compare import distinct_names
+from search.compare.settings import shorten_text, value_text
+from search.provenance import current_versions
 from search.results.folder import keep_study
 from spaces.plan.plan import plan_study
 from spaces.study_file.load import load_study
@@ -51,7 +51,7 @@ def trained(workdir: Path, text: str, dataset: Dataset) -> Path:
     (workdir / "study.yaml").write_text(text, encoding="utf-8")
     study = load_study(workdir / "study.yaml")
     folder = workdir / "runs" / study.name
-    run_here(plan_study(study, versions(dataset)), dataset, folder)
+    run_here(plan_study(study, current_versions(dataset)), dataset, folder)
     keep_study(folder, study)
     return folder
 
@@ -161,7 +161,14 @@ def test_more_than_two_are_only_written_side_by_side(
     result = compare(*three, "--out", tmp_path / "out")
     assert result.exit_code == 0, result.output
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert not any(name.startswith("compare.") for name in names) and names
+    assert names == {f"side-by-side.{kind}" for kind in ("tex", "md", "csv")}
+    with (tmp_path / "out" / "side-by-side.csv").open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["arm"] == "full"]
+    assert len({row["study"] for row in rows}) == 3  # told apart by their folders
+    first, _, third = rows  # the third is the first again: the same numbers
+    assert first | {"study": ""} == third | {"study": ""}
+    refused = compare(*three, three[0], "--out", tmp_path / "out")
+    assert refused.exit_code == 2 and "was given twice" in refused.stderr
 
 
 def test_too_few_or_the_same_folder_twice_are_wrong_input(
@@ -178,11 +185,11 @@ def test_too_few_or_the_same_folder_twice_are_wrong_input(
 
 def test_two_versions_of_a_study_are_told_apart_by_their_folders() -> None:
     folders = [Path("/a/one/runs/small"), Path("/a/two/runs/small")]
-    assert told_apart(folders, ["small", "small"]) == ["one/runs/small", "two/runs/small"]
-    assert told_apart(folders, ["small", "large"]) == ["small", "large"]
+    assert distinct_names(folders, ["small", "small"]) == ["one/runs/small", "two/runs/small"]
+    assert distinct_names(folders, ["small", "large"]) == ["small", "large"]
 
 
 def test_values_are_written_as_a_study_file_has_them() -> None:
-    assert written({"a": [True, None, 1e-3]}) == "{a: [true, -, 0.001]}"
-    assert shortened("ab" * 32) == "ab" * 8
-    assert len(shortened("x " * 90)) == 60
+    assert value_text({"a": [True, None, 1e-3]}) == "{a: [true, -, 0.001]}"
+    assert shorten_text("ab" * 32) == "ab" * 8
+    assert len(shorten_text("x " * 90)) == 60

@@ -4,8 +4,8 @@ import errno
 
 import pytest
 
-from search.engine.durable import TRY_SECONDS, Keeper, is_full
-from search.engine.stopping import Stop
+from search.engine.durable import TRY_SECONDS, DurableWriter, is_full
+from search.engine.stopping import StopRequest
 from search.ledger.errors import LedgerError
 from search.ledger.ledger import NoSpace
 from search.ledger.record import CellRecord
@@ -27,12 +27,12 @@ class FakeLedger:
 
 
 def keeper_on(
-    ledger: FakeLedger, heard: list[Event], stop: Stop | None = None
-) -> tuple[Keeper, list[float]]:
+    ledger: FakeLedger, heard: list[Event], stop: StopRequest | None = None
+) -> tuple[DurableWriter, list[float]]:
     naps: list[float] = []
     events = Events(listeners=[heard.append])
-    waits = Stop() if stop is None else stop
-    return Keeper(ledger, events, waits, sleep=naps.append), naps  # type: ignore[arg-type]
+    waits = StopRequest() if stop is None else stop
+    return DurableWriter(ledger, events, waits, sleep=naps.append), naps  # type: ignore[arg-type]
 
 
 def test_it_waits_for_room_and_says_it_once() -> None:
@@ -54,7 +54,7 @@ def test_another_fault_ends_the_run() -> None:
 
 
 def test_it_waits_no_longer_than_a_stopped_run_may() -> None:
-    stop = Stop()
+    stop = StopRequest()
     stop.until = 0.0
     keep, naps = keeper_on(FakeLedger(NoSpace), [], stop)
     with pytest.raises(NoSpace):

@@ -4,7 +4,7 @@ from typing import Any
 
 from ray.tune.experiment import Trial
 
-from search.engine.ray_patches import MOST_FINISHED, drop_finished, lighten
+from search.engine.ray_patches import MOST_FINISHED, drop_finished, empty_trial
 
 
 def trial_that(status: str) -> Any:
@@ -17,7 +17,7 @@ def trial_that(status: str) -> Any:
 
 def test_a_trial_that_is_over_holds_no_pack_and_no_statistics() -> None:
     trial = trial_that(Trial.RUNNING)
-    lighten(trial)
+    empty_trial(trial)
     trial.set_status(Trial.TERMINATED)
     assert "a pack" not in repr(vars(trial)) + repr(vars(trial.run_metadata))
     assert trial.run_metadata.metric_analysis == {}

@@ -17,25 +17,25 @@ from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.search import Searcher
 
 from msa_core.data.dataset import Dataset
-from msa_core.training.failures import EXCEPTION, OUT_OF_MEMORY, TIMEOUT
+from msa_core.training.outcomes import FailureKind as Kind
 from search.engine.dispatch import Dispatch
-from search.engine.nodes import Node
+from search.engine.nodes import ClusterNode
 from search.engine.ray_patches import WorkerGoneError
-from search.engine.searcher import EndOfRest, PackSearcher
-from search.engine.stopping import Stop
-from search.engine.trainable import RESTING, PackTrainable
-from search.engine.watch import LAST_SECONDS, PATIENCE_SECONDS, Watch
+from search.engine.searcher import IdleStopper, PackSearcher
+from search.engine.stopping import StopRequest
+from search.engine.trainable import IDLE, PackTrainable
+from search.engine.watch import LAST_SECONDS, PATIENCE_SECONDS, WorkerWatch
 from search.ledger.record import CellRecord
 from search.results.events import Event, Events
-from search.schedule.failures import LOST_NODE, LOST_WORKER
 from search.schedule.pack import Pack
 from search.schedule.schedule import Schedule
 from search.worker.last_lines import BEGINS
-from search.worker.pack_work import CELLS, PROGRESS, PackWork, train_cells
+from search.worker.pack_work import CELLS, PROGRESS, PackWork
 from search.worker.worker import Worker
 from spaces.plan.plan import plan_study
 from spaces.plan.planned_arms import Versions
 from spaces.study_file.load import load_study
+from tests.cases.studies.in_process import train_cells
 
 Make = Callable[..., PackSearcher]
 
@@ -51,7 +51,9 @@ def searcher(small_study_text: str, write_study: Callable[[str], Path]) -> Make:
                 kept.extend(cells)
             return cells
 
-        return PackSearcher(Dispatch(**{"schedule": Schedule(plan, []), "keep": keep, **more}))
+        return PackSearcher(
+            Dispatch(**{"schedule": Schedule(plan, []), "write_cells": keep, **more})
+        )
 
     return make
 
@@ -64,7 +66,7 @@ def pack_of(suggested: object) -> Pack:
 
 
 def answer(pack: Pack, dataset: Dataset) -> dict[str, object]:
-    return {CELLS: [asdict(cell) for cell in train_cells(pack, Worker.of(dataset))]}
+    return {CELLS: [asdict(cell) for cell in train_cells(pack, Worker.for_dataset(dataset))]}
 
 
 def test_a_study_is_served_to_its_end(searcher: Make, small_data: Dataset) -> None:
@@ -72,7 +74,7 @@ def test_a_study_is_served_to_its_end(searcher: Make, small_data: Dataset) -> No
     served = searcher(kept)
     while (suggested := served.suggest("trial")) != Searcher.FINISHED:
         served.on_trial_complete("trial", answer(pack_of(suggested), small_data))
-    assert served.failure is None and served.dispatch.schedule.finished
+    assert served.failure is None and served.dispatch.schedule.is_finished
     assert len({cell.key for cell in kept}) == len(kept) == 2 * (3 * 2 + 4)
 
 
@@ -81,11 +83,11 @@ def test_cells_are_kept_as_they_end(searcher: Make, small_data: Dataset) -> None
     kept: list[CellRecord] = []
     served = searcher(kept)
     pack = pack_of(served.suggest("trial"))
-    work = PackWork(pack, Worker.of(small_data))
+    work = PackWork(pack, Worker.for_dataset(small_data))
     result = work.step(0.0)
     while not result["done"]:
         served.on_trial_result("trial", result | {"node_ip": "10.0.0.1", "pid": 7})
-        flight = served.dispatch.flights.get("trial")
+        flight = served.dispatch.in_flight.get("trial")
         assert flight is not None and (flight.node, flight.process) == ("10.0.0.1", 7)
         result = work.step(0.0)
     served.on_trial_complete("trial", result)
@@ -96,7 +98,7 @@ def test_a_ledger_that_cannot_be_written_ends_the_run(searcher: Make, small_data
     def fail(cells: list[CellRecord], measured: object) -> list[CellRecord]:
         raise OSError("no such device")
 
-    served = searcher(keep=fail)
+    served = searcher(write_cells=fail)
     pack = pack_of(served.suggest("trial"))
     served.on_trial_complete("trial", answer(pack, small_data))
     assert isinstance(served.failure, OSError)
@@ -105,8 +107,8 @@ def test_a_ledger_that_cannot_be_written_ends_the_run(searcher: Make, small_data
 
 def test_tune_can_pickle_them(searcher: Make) -> None:
     served = searcher()
-    watch = Watch(served, epoch_seconds=None, read_nodes=list)
-    for one in (served, watch, EndOfRest(served.dispatch)):
+    watch = WorkerWatch(served, epoch_seconds=None, read_nodes=list)
+    for one in (served, watch, IdleStopper(served.dispatch)):
         assert isinstance(pickle.loads(pickle.dumps(one)), type(one))
 
 
@@ -114,16 +116,16 @@ def test_a_worker_without_a_pack_rests_until_results_may_bring_one(
     searcher: Make, small_data: Dataset
 ) -> None:
     served = searcher(workers=9)
-    end_of_rest = EndOfRest(served.dispatch)
+    end_of_rest = IdleStopper(served.dispatch)
     packs: dict[str, Pack] = {}
     trial = "0"
     while (suggested := served.suggest(trial)) and suggested != {
-        "pack": None, "nap_seconds": pytest.approx(9 * 0.05),
+        "pack": None, "idle_seconds": pytest.approx(9 * 0.05),
     }:  # fmt: skip
         packs[trial] = pack_of(suggested)
         trial = str(len(packs))
     assert sum(len(pack.cells) for pack in packs.values()) == 2 * 3 * 2  # all tuning cells
-    resting = {RESTING: True, "done": False}
+    resting = {IDLE: True, "done": False}
     assert not end_of_rest(trial, resting)
     for name, pack in packs.items():
         result = answer(pack, small_data)
@@ -142,12 +144,12 @@ def test_a_resting_worker_trains_nothing_and_makes_room_after_a_while(
     naps: list[float] = []
     monkeypatch.setattr("search.engine.trainable.time.sleep", naps.append)
     actor = PackTrainable.__new__(PackTrainable)
-    actor.setup({"pack": None, "nap_seconds": 4.0}, worker=Worker.of(small_data))
+    actor.setup({"pack": None, "idle_seconds": 4.0}, worker=Worker.for_dataset(small_data))
     for expected in ([False, False, True], [False, False, True]):
         assert [actor.step()["done"] for _ in range(3)] == expected
-        actor.reset_config({"pack": None, "nap_seconds": 4.0})
+        actor.reset_config({"pack": None, "idle_seconds": 4.0})
     assert naps == [4.0] * 6
-    actor.leave()
+    actor.stop_early()
     assert actor.step()["done"]
     assert actor.work is None
 
@@ -160,7 +162,7 @@ class Actor:
 
     def __init__(self, name: str = "") -> None:
         self.left = 0
-        self.leave = SimpleNamespace(remote=self._leave)
+        self.stop_early = SimpleNamespace(remote=self._leave)
         self._actor_id = SimpleNamespace(hex=lambda: name)
 
     def _leave(self) -> None:
@@ -180,7 +182,10 @@ class Trial:
             self.pickled_error_file, self.error_file = f"{error_file}.pkl", f"{error_file}.txt"
 
 
-NODES = [Node(cores=1, name="10.0.0.1", key="a"), Node(cores=1, name="10.0.0.2", key="b")]
+NODES = [
+    ClusterNode(cores=1, name="10.0.0.1", key="a"),
+    ClusterNode(cores=1, name="10.0.0.2", key="b"),
+]
 
 
 def raised(cause: Exception) -> RayTaskError:
@@ -190,14 +195,14 @@ def raised(cause: Exception) -> RayTaskError:
 @pytest.mark.parametrize(
     ("error", "node", "kind", "reason"),
     [
-        (raised(ValueError("no\nmore")), "10.0.0.1", EXCEPTION, "ValueError: no"),
-        (raised(torch.OutOfMemoryError("x")), "10.0.0.1", OUT_OF_MEMORY, "OutOfMemoryError: x"),
-        (WorkerGoneError("OutOfMemoryError", "x"), "10.0.0.1", OUT_OF_MEMORY, "for the memory"),
-        (RayActorError(), "10.0.0.1", LOST_WORKER, "without an answer"),
-        (RayActorError(), "10.0.0.9", LOST_NODE, "10.0.0.9 was lost"),
-        (RayActorError(None, "died\n\tpid: 5\n\tip: 10.0.0.9\n"), "", LOST_NODE, "10.0.0.9"),
-        (RayActorError(None, "died\n\tpid: 5\n\tip: 10.0.0.1\n"), "", LOST_WORKER, "answer"),
-        (None, "", LOST_WORKER, "without an answer"),
+        (raised(ValueError("no\nmore")), "10.0.0.1", Kind.EXCEPTION, "ValueError: no"),
+        (raised(torch.OutOfMemoryError("x")), "10.0.0.1", Kind.OUT_OF_MEMORY, "MemoryError: x"),
+        (WorkerGoneError("OutOfMemoryError", "x"), "10.0.0.1", Kind.OUT_OF_MEMORY, "the memory"),
+        (RayActorError(), "10.0.0.1", Kind.LOST_WORKER, "without an answer"),
+        (RayActorError(), "10.0.0.9", Kind.LOST_NODE, "10.0.0.9 was lost"),
+        (RayActorError(None, "died\n\tpid: 5\n\tip: 10.0.0.9\n"), "", Kind.LOST_NODE, "10.0.0.9"),
+        (RayActorError(None, "died\n\tpid: 5\n\tip: 10.0.0.1\n"), "", Kind.LOST_WORKER, "answer"),
+        (None, "", Kind.LOST_WORKER, "without an answer"),
     ],
 )  # fmt: skip
 def test_the_kind_of_a_loss(
@@ -212,7 +217,7 @@ def test_the_kind_of_a_loss(
     monkeypatch.setattr("search.engine.watch.NODE_SECONDS", 0.0)
     heard: list[Event] = []
     served = searcher(events=Events(listeners=[heard.append]))
-    watch = Watch(served, epoch_seconds=None, read_nodes=lambda: NODES)
+    watch = WorkerWatch(served, epoch_seconds=None, read_nodes=lambda: NODES)
     trial = Trial(error_file=tmp_path / "error")
     if error is not None:
         (tmp_path / "error.pkl").write_bytes(pickle.dumps(error))
@@ -233,7 +238,7 @@ def test_a_worker_is_missed_before_its_node(searcher: Make, known: str) -> None:
     heard: list[Event] = []
     nodes = list(NODES)
     served = searcher(events=Events(listeners=[heard.append]))
-    watch = Watch(served, epoch_seconds=None, read_nodes=lambda: nodes)
+    watch = WorkerWatch(served, epoch_seconds=None, read_nodes=lambda: nodes)
     trial = Trial()
     served.suggest(trial.trial_id)
     served.on_trial_result(trial.trial_id, {PROGRESS: [{}], "node_ip": known, "pid": 1})
@@ -241,10 +246,10 @@ def test_a_worker_is_missed_before_its_node(searcher: Make, known: str) -> None:
     watch.on_step_begin(0, [])
     assert heard[-1].what == "pack started"  # it may be the worker alone
     nodes[0] = dataclasses.replace(nodes[0], alive=False)
-    watch._looked = 0.0
+    watch._polled = 0.0
     watch.on_step_begin(0, [])
     assert [event.what for event in heard[-2:]] == ["node lost", "pack again"]
-    assert heard[-1].details["kind"] == LOST_NODE
+    assert heard[-1].details["kind"] == Kind.LOST_NODE
 
 
 ENDED = """\
@@ -258,10 +263,10 @@ def test_of_two_workers_ended_at_once_each_has_its_own_log(
     searcher: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served = searcher(workers=2)
-    watch = Watch(served, epoch_seconds=None, read_nodes=lambda: NODES, logs=tmp_path)
+    watch = WorkerWatch(served, epoch_seconds=None, read_nodes=lambda: NODES, logs=tmp_path)
     logs: dict[str, str] = {}
     monkeypatch.setattr(
-        served.dispatch, "lost", lambda trial, kind, reason, log: logs.update({trial: log})
+        served.dispatch, "handle_loss", lambda trial, kind, reason, log: logs.update({trial: log})
     )
     (tmp_path / "error.txt").write_text(ENDED)
     (tmp_path / "error.pkl").write_bytes(pickle.dumps(WorkerGoneError("OutOfMemoryError", ENDED)))
@@ -279,10 +284,10 @@ def test_of_two_workers_ended_at_once_each_has_its_own_log(
 
 def test_a_rest_that_is_lost_costs_nothing(searcher: Make) -> None:
     served = searcher()
-    watch = Watch(served, epoch_seconds=None, read_nodes=list)
+    watch = WorkerWatch(served, epoch_seconds=None, read_nodes=list)
     served.on_trial_complete("rest", None, error=True)
     watch.on_trial_error(0, [], Trial("rest"))
-    assert (served.failure, served.dispatch.has_news) == (None, False)
+    assert (served.failure, served.dispatch.has_new_results) == (None, False)
 
 
 def test_a_worker_that_says_nothing_for_too_long_is_ended(
@@ -292,26 +297,26 @@ def test_a_worker_that_says_nothing_for_too_long_is_ended(
     monkeypatch.setattr("search.engine.watch.ray.kill", ended.append)
     heard: list[Event] = []
     served = searcher(events=Events(listeners=[heard.append]))
-    watch = Watch(served, epoch_seconds=8.0, read_nodes=list)
+    watch = WorkerWatch(served, epoch_seconds=8.0, read_nodes=list)
     trial = Trial()
     served.suggest(trial.trial_id)
     watch.on_step_begin(0, [trial])
     assert not ended
-    flight = served.dispatch.flights.get(trial.trial_id)
+    flight = served.dispatch.in_flight.get(trial.trial_id)
     assert flight is not None
-    flight.heard = time.monotonic() - 10.0 - PATIENCE_SECONDS
-    watch._looked = 0.0
+    flight.last_report = time.monotonic() - 10.0 - PATIENCE_SECONDS
+    watch._polled = 0.0
     watch.on_step_begin(1, [trial])
     assert ended == [trial.temporary_state.ray_actor]
     watch.on_trial_error(0, [trial], trial)
     assert [event.what for event in heard] == ["pack started", "worker hangs", "pack again"]
-    assert heard[-1].details["kind"] == TIMEOUT
+    assert heard[-1].details["kind"] == Kind.TIMEOUT
 
 
 def test_when_told_to_stop_only_what_is_nearly_done_is_waited_for(searcher: Make) -> None:
-    stop = Stop()
+    stop = StopRequest()
     served = searcher(stop=stop, workers=2)
-    watch = Watch(served, epoch_seconds=None, read_nodes=list)
+    watch = WorkerWatch(served, epoch_seconds=None, read_nodes=list)
     near, far = Trial("near"), Trial("far")
     for trial, seconds in ((near, 1.0), (far, 1000.0)):
         pack = pack_of(served.suggest(trial.trial_id))
@@ -332,7 +337,7 @@ def test_when_told_to_stop_only_what_is_nearly_done_is_waited_for(searcher: Make
 
 def test_what_was_taken_in_is_forgotten(searcher: Make, tmp_path: Path) -> None:
     """Tune remembers every trial, and all of its last result; ten thousand would not fit."""
-    watch = Watch(searcher(), epoch_seconds=None, read_nodes=list)
+    watch = WorkerWatch(searcher(), epoch_seconds=None, read_nodes=list)
     storage = StorageContext(str(tmp_path), "study", trial_dir_name="trial")
     trial = TuneTrial(
         "__fake", config={"pack": b"large", "resume": [3]}, stub=True, storage=storage

@@ -6,13 +6,13 @@ import time
 
 import pytest
 
-from search.engine.stopping import GRACE_SECONDS, Stop
+from search.engine.stopping import GRACE_SECONDS, StopRequest
 
 
 @pytest.mark.parametrize("number", list(GRACE_SECONDS))
 def test_once_is_gentle_and_twice_is_at_once(number: signal.Signals) -> None:
     said: list[str] = []
-    stop = Stop(said.append)
+    stop = StopRequest(said.append)
     with stop.on_signals():
         assert not stop and stop.until == float("inf")
         os.kill(os.getpid(), number)
@@ -24,13 +24,13 @@ def test_once_is_gentle_and_twice_is_at_once(number: signal.Signals) -> None:
 
 
 def test_the_grace_can_be_given() -> None:
-    stop = Stop(grace_seconds=2.0)
-    stop.ask(signal.SIGTERM)
+    stop = StopRequest(grace_seconds=2.0)
+    stop.handle_signal(signal.SIGTERM)
     assert 0 < stop.until - time.monotonic() <= 2.0
 
 
 def test_afterwards_signals_are_what_they_were() -> None:
     before = [signal.getsignal(number) for number in GRACE_SECONDS]
-    with Stop().on_signals():
+    with StopRequest().on_signals():
         pass
     assert [signal.getsignal(number) for number in GRACE_SECONDS] == before

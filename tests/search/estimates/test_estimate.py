@@ -12,12 +12,17 @@ import pytest
 from msa_core.config.paths import replace as with_values
 from msa_core.config.schema import Config
 from search.estimates.arm_cost import ArmCost, ledger_costs, seed_sd
-from search.estimates.cost import ArmWork, CellCost, course, proxy
-from search.estimates.estimate import CURVES, TAGS, Estimate, Machine, Measurement, estimate
-from search.estimates.measure import estimate_json, estimate_lines, kept, smallest_difference
-from search.estimates.remaining import identity, remaining
+from search.estimates.cost import ArmWork, CellCost, relative_cost, simulate_run
+from search.estimates.estimate import CURVES, TAGS, Machine, Measurement, RunEstimate, estimate_run
+from search.estimates.measure import (
+    estimate_json,
+    estimate_lines,
+    estimate_to_keep,
+    smallest_difference,
+)
+from search.estimates.remaining import find_remaining, work_identity
 from search.ledger.record import CellRecord
-from spaces.plan.plan import CONFIRM, TUNE, Plan, plan_study
+from spaces.plan.plan import Phase, Plan, plan_study
 from spaces.plan.planned_arms import PlannedArm, Versions
 from spaces.study_file.load import load_study
 
@@ -57,7 +62,7 @@ def a_cell(plan: Plan, arm: PlannedArm, phase: str, candidate: int, seed: int) -
         status="complete",
         epochs=10,
         best_epoch=5,
-        metrics={"valid.mae": 1 + candidate, "seconds": 0.5 if phase == TUNE else 0.8},
+        metrics={"valid.mae": 1 + candidate, "seconds": 0.5 if phase == Phase.TUNE else 0.8},
         curve={"valid.mae": [1.0] * 10},
     )
 
@@ -67,8 +72,8 @@ def cells_of(plan: Plan, arms: Iterable[PlannedArm], candidates: int) -> list[Ce
     cells = []
     for arm in arms:
         for number in range(candidates):
-            cells += [a_cell(plan, arm, TUNE, number, seed) for seed in plan.tune_seeds]
-        cells += [a_cell(plan, arm, CONFIRM, 0, seed) for seed in plan.confirm_seeds]
+            cells += [a_cell(plan, arm, Phase.TUNE, number, seed) for seed in plan.tune_seeds]
+        cells += [a_cell(plan, arm, Phase.CONFIRM, 0, seed) for seed in plan.confirm_seeds]
     return cells
 
 
@@ -96,10 +101,10 @@ def estimated(
     records: Sequence[CellRecord] = (),
     machine: Machine = HERE,
     measurement: Measurement | None = None,
-) -> Estimate:
-    left = remaining(plan, records)
+) -> RunEstimate:
+    left = find_remaining(plan, records)
     measurement = measurement or made_up(plan)
-    return estimate(plan, left, identity(plan, left), measurement, machine, test_rows=100)
+    return estimate_run(plan, left, work_identity(plan, left), measurement, machine, test_rows=100)
 
 
 def test_what_the_ledger_holds_costs_nothing(plan_of: Callable[..., Plan]) -> None:
@@ -125,7 +130,7 @@ def test_an_arm_that_is_finished_costs_nothing_and_the_others_what_they_did(
 def test_the_device_seconds_are_those_of_the_cells(plan_of: Callable[..., Plan]) -> None:
     plan = plan_of()
     found = estimated(plan)
-    assert found.cells == plan.cells() == 3 * (60 + 10)
+    assert found.cells == plan.cell_count() == 3 * (60 + 10)
     assert found.device_seconds == pytest.approx(3 * (60 * 0.5 + 10 * 0.8))
     assert found.low < found.wall_seconds < found.high
 
@@ -141,7 +146,7 @@ def test_a_raised_budget_costs_the_new_candidates_and_the_chance_of_another_winn
     plan_of: Callable[..., Plan],
 ) -> None:
     plan = plan_of("budget.candidates=40")
-    left = remaining(plan, cells_of(plan, plan.arms, 20))
+    left = find_remaining(plan, cells_of(plan, plan.arms, 20))
     assert [one.tune for one in left] == [(30, 30)] * 3
     assert [one.confirm for one in left] == [5] * 3  # half of the candidates are new
 
@@ -163,8 +168,8 @@ def test_generations_wait_for_one_another_and_random_candidates_do_not(
     plan_of: Callable[..., Plan],
 ) -> None:
     plan, free = plan_of(), plan_of("sampler=random")
-    assert [one.tune for one in remaining(plan, ())] == [(30, 30)] * 3
-    assert [one.tune for one in remaining(free, ())] == [(60,)] * 3
+    assert [one.tune for one in find_remaining(plan, ())] == [(30, 30)] * 3
+    assert [one.tune for one in find_remaining(free, ())] == [(60,)] * 3
     many = replace(HERE, workers=60)
     walls = [estimated(p, (), many, made_up(p, 20.0)).wall_seconds for p in (free, plan)]
     assert walls[0] < walls[1] - 20
@@ -177,18 +182,18 @@ def test_a_course_has_the_length_that_one_counts_by_hand() -> None:
         tune_cost=CellCost(fixed=1.0, each=0.1, extra=0.01),
         confirm_cost=CellCost(each=0.2),
         pack=32,
-        whole=3,
+        group_cells=3,
         measuring=0.5,
     )
-    alone = course([arm], workers=1)
+    alone = simulate_run([arm], workers=1)
     assert alone.packs == 3
     assert list(alone.device_seconds) == pytest.approx([4.0 + 4.0 + 2.0])
     assert alone.wall_seconds == pytest.approx(10.0 + 0.6 + 0.5)
     # Shared by two, of three seeds a candidate: 15 and 15, again, then 5 and 5.
-    both = course([arm], workers=2)
+    both = simulate_run([arm], workers=2)
     assert both.packs == 6
     assert both.wall_seconds == pytest.approx(2 * (1.0 + 1.5 + 0.15) + 0.5 + 1.0)
-    two = course([arm, arm], workers=2)
+    two = simulate_run([arm, arm], workers=2)
     assert two.wall_seconds == pytest.approx(alone.wall_seconds)
 
 
@@ -203,7 +208,7 @@ def test_a_frozen_arm_waits_for_the_one_that_is_tuned_for_it(
 
 
 def test_brackets_train_less(plan_of: Callable[..., Plan]) -> None:
-    left = remaining(plan_of("budget.scheduler=bracket"), ())
+    left = find_remaining(plan_of("budget.scheduler=bracket"), ())
     assert [one.tune for one in left] == [(54, 6)] * 3  # whole brackets of nine
 
 
@@ -230,20 +235,22 @@ def test_what_earlier_runs_took_to_start_is_believed(plan_of: Callable[..., Plan
 def test_from_the_ledger_an_arm_costs_what_its_cells_did(plan_of: Callable[..., Plan]) -> None:
     plan = plan_of("budget.candidates=40")
     records = cells_of(plan, plan.arms[:2], 20)
-    left = remaining(plan, records)
+    left = find_remaining(plan, records)
     costs = ledger_costs(plan, left, {})
     first, second, third = (costs[arm.key] for arm in plan.arms)
     assert first.tune.each == second.tune.each == pytest.approx(0.5)
     assert first.confirm.each == pytest.approx(0.8)
     assert 0.25 < third.tune.each < 1.0  # no cell of its own: by its configuration
-    assert ledger_costs(plan, remaining(plan, ()), {}) == {}
+    assert ledger_costs(plan, find_remaining(plan, ()), {}) == {}
 
 
 def test_an_estimate_is_of_one_plan_and_of_what_is_left_of_it(
     plan_of: Callable[..., Plan],
 ) -> None:
     plan = plan_of()
-    assert estimated(plan).plan == estimated(plan_of()).plan == kept(estimated(plan)).plan
+    assert (
+        estimated(plan).plan == estimated(plan_of()).plan == estimate_to_keep(estimated(plan)).plan
+    )
     others = [
         estimated(plan_of("budget.candidates=21")),
         estimated(plan_of(text=STUDY.replace("learning_rate", "weight_decay"))),
@@ -255,8 +262,8 @@ def test_an_estimate_is_of_one_plan_and_of_what_is_left_of_it(
 def test_rows_are_counted_as_tracking_writes_them(plan_of: Callable[..., Plan]) -> None:
     plan = plan_of()
     found = estimated(plan)
-    assert found.mlflow_runs == plan.cells() + len(plan.arms) + 1
-    assert found.mlflow_rows == plan.cells() * (20 + 10 + TAGS + CURVES * 10)
+    assert found.mlflow_runs == plan.cell_count() + len(plan.arms) + 1
+    assert found.mlflow_rows == plan.cell_count() * (20 + 10 + TAGS + CURVES * 10)
 
 
 def test_dearer_configurations_have_a_larger_proxy() -> None:
@@ -270,7 +277,9 @@ def test_dearer_configurations_have_a_larger_proxy() -> None:
         ({"train.batch_size": 128}, {}),
         (aligned, {"loss.contrast.rbc.use": True}),
     ):
-        assert proxy(with_values(Config(), less)) < proxy(with_values(Config(), more))
+        assert relative_cost(with_values(Config(), less)) < relative_cost(
+            with_values(Config(), more)
+        )
 
 
 def test_the_scatter_over_seeds_is_that_within_candidates() -> None:
@@ -307,13 +316,13 @@ def test_micro_runs_of_a_small_study_leave_nothing_and_import_no_torch(
     code = """
 import json, sys
 from pathlib import Path
-from search.estimates.measure import estimate_for, estimate_json
+from search.estimates.measure import measure_study, estimate_json
 from search.study.open import open_study
 
 (opened,) = open_study("study.yaml", [], [], Path(), need_data=True)
 arguments = opened.plan, opened.dataset, opened.folder
-assert estimate_for(*arguments, probe_first=False) is None
-found = estimate_for(*arguments, workers=2, seconds=1.0)
+assert measure_study(*arguments, probe_first=False) is None
+found = measure_study(*arguments, workers=2, seconds=1.0)
 print(json.dumps([estimate_json(found, opened.plan), "torch" in sys.modules]))
 """
     done = subprocess.run(

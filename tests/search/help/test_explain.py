@@ -8,7 +8,7 @@ import pytest
 from msa_core.config.paths import fields_of
 from msa_core.config.rules import is_active
 from msa_core.config.schema import Config
-from msa_core.reference.docstring_sources import declared_in, sources_of
+from msa_core.reference.sources import declared_in, sources_of
 from search.help.explain import needed_for, packing_lines, show_field, show_fields
 from spaces.designs.parse import DESIGNS
 from spaces.errors import StudyError
@@ -17,8 +17,8 @@ from spaces.help.topics import (
     DOMAIN_EXAMPLES,
     SAMPLERS,
     STUDY_EXAMPLES,
+    find_topics,
     topic_names,
-    topics_called,
 )
 from spaces.help.values import study_fields
 from spaces.plan.plan import plan_study
@@ -105,7 +105,7 @@ def test_everything_that_has_a_name_in_a_study_is_explained(
 ) -> None:
     show_field(name)
     said = capsys.readouterr().out
-    for topic in topics_called(name):
+    for topic in find_topics(name):
         assert f"{name}, a {topic.what}: {topic.meaning}\n" in said
         for line in topic.example.splitlines():
             assert line in said
@@ -116,7 +116,7 @@ def test_topics_are_named_once_and_all_have_an_example() -> None:
     assert tuple(DESIGN_EXAMPLES) == DESIGNS
     assert tuple(DOMAIN_EXAMPLES) == DOMAINS
     assert list(SAMPLERS) == study_fields()["sampler"].schema["enum"]
-    assert [topic.what for topic in topics_called("grid")] == ["design", "sampler"]
+    assert [topic.what for topic in find_topics("grid")] == ["design", "sampler"]
     assert not set(topic_names()) & set(fields_of(Config))
 
 

@@ -9,7 +9,7 @@ from msa_core.data.dataset import Dataset
 from msa_core.data.load import load_dataset
 from search.results.folder import ledger_results
 from spaces.designs.parse import DESIGNS
-from spaces.help.reference import filled
+from spaces.help.reference import fill_page
 from spaces.help.topics import SAMPLERS
 from spaces.plan.plan import Plan, plan_study
 from spaces.plan.planned_arms import Versions
@@ -35,13 +35,13 @@ def planned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Dataset]:
 
 
 def test_the_generated_parts_are_what_the_command_writes() -> None:
-    assert filled(PAGE) == PAGE, "run `make docs`"
+    assert fill_page(PAGE) == PAGE, "run `make docs`"
 
 
 def test_a_page_without_a_part_or_with_one_twice_is_refused() -> None:
     for page in (PAGE.replace("generated: claims", "generated: clams"), PAGE + PAGE):
         with pytest.raises(ValueError, match="belongs there"):
-            filled(page)
+            fill_page(page)
 
 
 def test_everything_that_has_a_name_is_on_the_page() -> None:
@@ -56,7 +56,7 @@ def test_the_plan_of_the_example_is_the_one_described(planned: tuple[Plan, Datas
     names = ["plain", "alignment", "anchors", "alignment + anchors", "without text"]
     assert [arm.name for arm in plan.arms] == names
     assert "It trains 90 cells: five arms, five candidates" in PAGE
-    assert plan.cells() == 90
+    assert plan.cell_count() == 90
     searched = {arm.name: set(arm.space) for arm in plan.arms}
     assert "loss.contrast.anchor.weight" not in searched["alignment"]
     assert "loss.contrast.anchor.weight" in searched["anchors"]
@@ -66,7 +66,7 @@ def test_the_example_runs_and_answers_as_described(
     planned: tuple[Plan, Dataset], tmp_path: Path
 ) -> None:
     plan, dataset = planned
-    assert run_here(plan, dataset, tmp_path) == plan.cells()
+    assert run_here(plan, dataset, tmp_path) == plan.cell_count()
     cells = ledger_results(tmp_path).cells
     decayed = cells["param.train.weight_decay"] > 0  # 0 where it is not searched
     assert 0 < decayed.sum() < len(cells)

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from msa_core.vectorised.pack_key import PackSize
 from search.ledger.errors import LedgerError
-from search.ledger.ledger import LEDGER, Ledger, NoSpace, read_ledger, read_pack_sizes, read_whole
-from search.ledger.record import line_of, parsed, sealed
+from search.ledger.ledger import Ledger, NoSpace, read_full_records, read_ledger, read_pack_sizes
+from search.ledger.lines import LEDGER
+from search.ledger.record import add_checksum, encode_record, parse_record
 from tests.cases.ledger_cases import record
 
 SIZE = PackSize(
@@ -29,9 +30,9 @@ def test_what_is_appended_is_read_back_whole_and_to_the_last_digit(tmp_path: Pat
     cells = [record("a", predictions="AACAPw=="), record("b", status="failed", reason="why")]
     with Ledger(tmp_path) as ledger:
         ledger.append(cells)
-        assert list(ledger.whole(["b", "a"])) == cells[::-1]
-    assert list(read_whole(tmp_path)) == cells
-    assert list(read_whole(tmp_path, ["b", "not there"])) == cells[1:]
+        assert list(ledger.full_records(["b", "a"])) == cells[::-1]
+    assert list(read_full_records(tmp_path)) == cells
+    assert list(read_full_records(tmp_path, ["b", "not there"])) == cells[1:]
 
 
 def test_in_memory_are_the_records_without_what_is_large(tmp_path: Path) -> None:
@@ -81,14 +82,14 @@ def test_the_curves_that_a_sampler_sees_are_the_same_before_and_after_a_restart(
 )
 def test_a_line_gives_the_record_back(curve: Any, metrics: Any, config: Any, log: str) -> None:
     cell = record("k", curve=curve, metrics=metrics, config=config, log=log.replace("\0", ""))
-    line = sealed(line_of(cell), more=True)
-    assert parsed(line[:-1], light=False) == (cell, True)
+    line = add_checksum(encode_record(cell), more=True)
+    assert parse_record(line[:-1], light=False) == (cell, True)
     assert line.count(b"\n") == 1
 
 
 def test_what_no_store_takes_is_left_out_of_a_log() -> None:
     cell = record("k", log="a\0b\udc80c", reason="\ud800")
-    found, _ = parsed(line_of(cell), light=False)
+    found, _ = parse_record(encode_record(cell), light=False)
     assert found == record("k", log="ab?c", reason="?")
 
 
@@ -109,13 +110,13 @@ def test_each_line_is_an_object_that_ends_with_its_checksum(tmp_path: Path) -> N
 
 
 def test_lines_without_a_checksum_of_older_versions_are_read(tmp_path: Path) -> None:
-    line = json.loads(line_of(record("a", status="pruned", curve={})))
+    line = json.loads(encode_record(record("a", status="pruned", curve={})))
     line["curve"] = {"valid.mae": [0.1, None]}
     for name in ("kind", "log", "attempts"):
         del line[name]
     (tmp_path / LEDGER).write_text(json.dumps(line) + "\n")
     cell = record("a", status="pruned", curve={"valid.mae": [0.1, None]})
-    assert list(read_whole(tmp_path)) == [cell]
+    assert list(read_full_records(tmp_path)) == [cell]
     assert read_ledger(tmp_path) == {"a": cell}
 
 
@@ -139,9 +140,9 @@ def test_a_failed_cell_trained_again_stands_with_its_last_record(tmp_path: Path)
     with Ledger(tmp_path) as ledger:
         ledger.append([record("a", status="failed")])
         ledger.append([record("a")])
-        assert [cell.status for cell in ledger.whole(["a"])] == ["complete"]
+        assert [cell.status for cell in ledger.full_records(["a"])] == ["complete"]
     assert read_ledger(tmp_path)["a"].status == "complete"
-    assert [cell.status for cell in read_whole(tmp_path)] == ["complete"]
+    assert [cell.status for cell in read_full_records(tmp_path)] == ["complete"]
 
 
 @pytest.mark.parametrize(
@@ -223,7 +224,7 @@ def test_a_full_disk_is_said_and_nothing_is_lost_or_doubled(
         assert set(ledger.records) == {"a"}
         assert set(read_ledger(tmp_path)) >= {"a"}
         ledger.append([record("b"), record("c")])
-    assert [cell.key for cell in read_whole(tmp_path)] == ["a", "b", "c"]
+    assert [cell.key for cell in read_full_records(tmp_path)] == ["a", "b", "c"]
 
 
 def test_an_interrupted_append_is_undone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,11 +15,11 @@ from click.testing import CliRunner
 from search.cli import main
 from search.ledger import lines as ledger_lines
 from search.ledger.errors import LedgerError
-from search.ledger.ledger import LEDGER, Ledger, ledger_faults, read_ledger, read_whole
-from search.ledger.lines import QUARANTINE
+from search.ledger.ledger import Ledger, ledger_faults, read_full_records, read_ledger
+from search.ledger.lines import LEDGER, QUARANTINE
 from search.ledger.lock import LOCK
-from search.ledger.record import line_of, sealed
-from search.report.ledger_export import export
+from search.ledger.record import add_checksum, encode_record
+from search.report.ledger_export import export_cells
 from search.results.history import read_runs
 from tests.cases.ledger_cases import record
 
@@ -49,7 +49,7 @@ def resealed(**changes: object) -> Callable[[bytes], bytes]:
     def damage(line: bytes) -> bytes:
         content = {**json.loads(line), **changes}
         del content["crc"]
-        return sealed(json.dumps(content, separators=(",", ":")).encode(), False)[:-1]
+        return add_checksum(json.dumps(content, separators=(",", ":")).encode(), False)[:-1]
 
     return damage
 
@@ -104,7 +104,7 @@ def test_one_damaged_line_is_put_aside_and_its_cell_is_trained_again(
     line = change(folder, number, damage)
     others = set(KEYS) - {KEYS[number]}
     assert set(read_ledger(folder)) == others
-    assert {cell.key for cell in read_whole(folder)} == others
+    assert {cell.key for cell in read_full_records(folder)} == others
     (fault,) = ledger_faults(folder)
     assert fault.line == number + 1
     with Ledger(folder) as ledger:
@@ -117,7 +117,9 @@ def test_one_damaged_line_is_put_aside_and_its_cell_is_trained_again(
     assert (aside["line"], aside["reason"]) == (number + 1, fault.reason)
     if "content" in aside:
         assert aside["content"].encode() == line
-    assert {cell.key: cell for cell in read_whole(folder)} == {key: record(key) for key in KEYS}
+    assert {cell.key: cell for cell in read_full_records(folder)} == {
+        key: record(key) for key in KEYS
+    }
     assert ledger_faults(folder) == []
 
 
@@ -172,7 +174,7 @@ NO_LEDGERS = {
     "one line of text": b"dear diary\n",
     "another JSON": b"[\n1,\n2\n]\n",
     "many records of something else": b'{"a": 1}\n' * 9,
-    "mostly damaged": sealed(line_of(record("a")), False) + b'{"key":\n' * 4,
+    "mostly damaged": add_checksum(encode_record(record("a")), False) + b'{"key":\n' * 4,
 }
 
 
@@ -306,8 +308,8 @@ def test_an_export_is_written_whole_or_not_at_all(
     out.write_text("before")
     monkeypatch.setattr(csv.DictWriter, "writerows", lambda *_: (_ for _ in ()).throw(OSError(28)))
     with pytest.raises(LedgerError, match=r"cells\.csv: cannot be written"):
-        export(folder, "csv", out, sys.stdout)
+        export_cells(folder, "csv", out, sys.stdout)
     assert out.read_text() == "before"
     assert not list(tmp_path.glob("*.part"))
     with pytest.raises(LedgerError, match="cannot be written"):
-        export(folder, "csv", tmp_path / "none" / "cells.csv", sys.stdout)
+        export_cells(folder, "csv", tmp_path / "none" / "cells.csv", sys.stdout)

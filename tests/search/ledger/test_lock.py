@@ -15,8 +15,16 @@ import pytest
 
 from search.ledger import lock as module
 from search.ledger.errors import LedgerError
-from search.ledger.ledger import Ledger, is_locked, read_ledger
-from search.ledger.lock import CLOSED, LOCK, OPEN, Lock, last_sign, lock_holder
+from search.ledger.ledger import Ledger, read_ledger
+from search.ledger.lock import (
+    CLOSED,
+    LOCK,
+    OPEN,
+    Lock,
+    is_locked,
+    lock_holder,
+    seconds_since_heartbeat,
+)
 from search.results.history import read_runs, record_killed
 from tests.cases.ledger_cases import record
 
@@ -67,7 +75,7 @@ def test_a_second_driver_is_refused_and_says_who_the_first_is(tmp_path: Path) ->
         assert is_locked(tmp_path)
         holder = lock_holder(tmp_path)
         assert holder is not None and holder.pid == os.getpid()
-        assert 0 <= last_sign(tmp_path) < 60
+        assert 0 <= seconds_since_heartbeat(tmp_path) < 60
         with pytest.raises(LedgerError, match=GOES_ON):
             Ledger(tmp_path)
         ledger.append([record("a")])
@@ -217,20 +225,22 @@ def test_of_two_that_take_it_at_once_the_later_one_holds_it(
 def test_the_holder_gives_signs_of_life_until_it_is_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "BEAT_SECONDS", 0.01)
+    monkeypatch.setattr(module, "HEARTBEAT_SECONDS", 0.01)
     path = tmp_path / LOCK
     lock = Lock(tmp_path)
 
     def is_touched() -> bool:
         os.utime(path, (1, 1))
         deadline = time.monotonic() + 10
-        while path.stat().st_mtime == 1 and time.monotonic() < deadline and lock._beat.is_alive():
+        while (
+            path.stat().st_mtime == 1 and time.monotonic() < deadline and lock._heartbeat.is_alive()
+        ):
             time.sleep(0.01)
         return path.stat().st_mtime != 1
 
     assert is_touched()
     path.write_text(json.dumps({**json.loads(path.read_text()), "token": "other"}))
-    lock._beat.join(10)
+    lock._heartbeat.join(10)
     assert not is_touched()
     lock.release()
 
@@ -281,6 +291,21 @@ def test_a_lock_that_cannot_be_written_is_one_message(tmp_path: Path) -> None:
     (tmp_path / LOCK).mkdir()
     with pytest.raises(LedgerError, match="cannot be written"):
         Ledger(tmp_path)
+
+
+def test_windows_gets_one_line_when_a_folder_is_to_be_locked(tmp_path: Path) -> None:
+    code = (
+        "import sys, pathlib; sys.modules['fcntl'] = None\n"
+        "from search.ledger.lock import Lock, LedgerError, lock_holder\n"
+        "for use in (Lock, lock_holder):\n"
+        "    try: use(pathlib.Path(sys.argv[1]))\n"
+        "    except LedgerError as error: print(error)\n"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], check=True, capture_output=True, text=True
+    )
+    assert told.stdout.count("runs on Linux and macOS") == 2
+    assert told.stdout.count("on Windows use WSL") == 2
 
 
 def test_a_folder_that_is_not_there_is_not_locked(tmp_path: Path) -> None:

@@ -17,10 +17,10 @@ from msa_core.data.dataset import Dataset
 from reports.encoding import encode_floats
 from search.errors import is_for_the_user
 from search.ledger.errors import LedgerError
-from search.ledger.ledger import LEDGER, Ledger, ledger_faults, read_ledger, read_whole
-from search.ledger.lines import QUARANTINE
-from search.ledger.record import sealed
-from search.report.ledger_export import check
+from search.ledger.ledger import Ledger, ledger_faults, read_full_records, read_ledger
+from search.ledger.lines import LEDGER, QUARANTINE
+from search.ledger.record import add_checksum
+from search.report.ledger_export import check_ledger
 from search.results.facts import manifest_of
 from search.results.folder import ledger_results, write_manifest
 from search.schedule.schedule import Schedule
@@ -145,7 +145,7 @@ def edit(draw: random.Random, raw: bytes) -> bytes:
     if how != "wrong":
         content.pop("crc", None)
     text = json.dumps(content, separators=(",", ":")).encode()
-    lines[place] = sealed(text, draw.random() < 0.1) if how == "sealed" else text + b"\n"
+    lines[place] = add_checksum(text, draw.random() < 0.1) if how == "sealed" else text + b"\n"
     return b"".join(lines)
 
 
@@ -198,14 +198,14 @@ def test_a_changed_ledger_is_refused_or_repaired_and_nothing_later_fails(
     event("repaired" if faults else "harmless")
     lost = {json.loads(line)["key"] for line in untouched} - set(seen)
     assert not lost
-    assert {cell.key for cell in read_whole(folder)} == set(seen)
-    said, is_sound = check(folder)
+    assert {cell.key for cell in read_full_records(folder)} == set(seen)
+    said, is_sound = check_ledger(folder)
     assert is_sound == (not faults) and said
     everything_that_uses_it(folder, plan)
     with Ledger(folder) as ledger:
         assert ledger.records == seen
         assert len(ledger.quarantined) == len(faults)
-        assert len(list(ledger.whole(seen))) == len(seen)
+        assert len(list(ledger.full_records(seen))) == len(seen)
         schedule = Schedule(plan, ledger.records.values())
         for record in [one for one in work(schedule) if one.key not in ledger.records]:
             ledger.append([record])

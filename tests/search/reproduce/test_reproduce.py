@@ -17,21 +17,22 @@ from msa_core.data.load import load_dataset
 from msa_core.plugins import use_plugins
 from reports.encoding import decode_floats, encode_floats
 from search.cli import main
-from search.ledger.ledger import LEDGER, Ledger, read_ledger, read_whole
+from search.ledger.ledger import Ledger, read_full_records, read_ledger
+from search.ledger.lines import LEDGER
 from search.ledger.record import CellRecord
-from search.provenance import versions
+from search.provenance import current_versions
 from search.reproduce.judging import (
     INSIDE,
     NOT,
     SAME,
-    differences,
     judge_cell,
     judge_row,
     prediction_interval,
+    record_differences,
 )
-from search.reproduce.retrain import train_again
+from search.reproduce.retrain import retrain_cells
 from search.results.folder import keep_plugins, keep_study, ledger_results
-from search.results.history import RunRecord, append_run, now
+from search.results.history import RunRecord, append_run, utc_timestamp
 from spaces.plan.plan import plan_study
 from spaces.study_file.load import load_study
 from tests.cases.ledger_cases import record
@@ -54,7 +55,7 @@ def trained(workdir: Path, text: str, dataset: Dataset, packs: int | None = None
     path.write_text(text, encoding="utf-8")
     study = load_study(path)
     folder = workdir / "runs" / study.name
-    run_here(plan_study(study, versions(dataset)), dataset, folder, packs)
+    run_here(plan_study(study, current_versions(dataset)), dataset, folder, packs)
     keep_study(folder, study)
     return folder
 
@@ -83,7 +84,7 @@ def cells(folder: Path, phase: str, arm: str = ARM) -> list[CellRecord]:
 
 def rewrite(folder: Path, change: Callable[[CellRecord], CellRecord]) -> None:
     """Write the ledger of a folder again, with its cells changed."""
-    whole = list(read_whole(folder))
+    whole = list(read_full_records(folder))
     (folder / LEDGER).unlink()
     with Ledger(folder) as ledger:
         ledger.append(map(change, whole))
@@ -228,7 +229,7 @@ def test_a_gpu_that_is_not_there_is_wrong_input(finished: Path) -> None:
 def test_the_file_of_the_last_run_is_remembered(copied: Path, tmp_path: Path) -> None:
     use_data(copied, "data: {labels: mosi}\n")
     run = RunRecord(
-        started=now(), wall_seconds=1.0, startup_seconds=0.0, device_seconds=0.0, cells=0,
+        started=utc_timestamp(), wall_seconds=1.0, startup_seconds=0.0, device_seconds=0.0, cells=0,
         workers=1, ended="complete", data=str(tmp_path / "given.pkl"),
     )  # fmt: skip
     append_run(copied, run)
@@ -253,11 +254,11 @@ def test_an_unfinished_study_shows_no_test_value(
 ) -> None:
     whole = trained(tmp_path, small_study_text, small_data)
     last = cells(whole, "confirm", BASELINE)[-1]
-    kept = [cell for cell in read_whole(whole) if cell.key != last.key]
+    kept = [cell for cell in read_full_records(whole) if cell.key != last.key]
     (whole / LEDGER).unlink()
     with Ledger(whole) as ledger:
         ledger.append(kept)
-    assert ledger_results(whole).sealed
+    assert ledger_results(whole).embargoed
     hidden = {repr(cell.metrics["test.mae"]) for cell in kept if "test.mae" in cell.metrics}
     for form in ((), ("--json",)):
         result = reproduce(whole, ARM, *form)
@@ -270,13 +271,13 @@ def test_an_unfinished_study_shows_no_test_value(
 def test_a_failed_cell_that_fails_alike_is_the_same(small_data: Dataset, finished: Path) -> None:
     one = cells(finished, "confirm", BASELINE)[0]
     deaf = without_audio(small_data)  # so that its training raises
-    ((then,),) = train_again([one], deaf, metric="mae", device="cpu", test=True)
+    ((then,),) = retrain_cells([one], deaf, metric="mae", device="cpu", test=True)
     assert then.status == "failed"
-    ((now,),) = train_again([then], deaf, metric="mae", device="cpu", test=True)
-    outcome = judge_cell(then, now, [], primary="mae", sealed=False)
+    ((now,),) = retrain_cells([then], deaf, metric="mae", device="cpu", test=True)
+    outcome = judge_cell(then, now, [], primary="mae", embargoed=False)
     assert outcome.verdict == SAME and outcome.fails == f"{then.kind}: {then.reason}"
     others = cells(finished, "confirm", BASELINE)
-    changed = judge_cell(one, now, others, primary="mae", sealed=False)
+    changed = judge_cell(one, now, others, primary="mae", embargoed=False)
     assert changed.verdict == NOT and "status 'complete', now 'failed'" in changed.differences
 
 
@@ -294,13 +295,13 @@ def without_audio(dataset: Dataset) -> Dataset:
 def test_a_cell_that_was_stopped_early_is_stopped_there_again(
     small_data: Dataset, finished: Path
 ) -> None:
-    one = next(iter(read_whole(finished, [cells(finished, "tune")[0].key])))
+    one = next(iter(read_full_records(finished, [cells(finished, "tune")[0].key])))
     stopped = replace(one, status="pruned", epochs=2)
-    ((then,),) = train_again([stopped], small_data, metric="mae", device="cpu", test=True)
+    ((then,),) = retrain_cells([stopped], small_data, metric="mae", device="cpu", test=True)
     assert (then.status, then.epochs, then.reason) == ("pruned", 2, "stopped after epoch 2")
     assert then.curve["valid.mae"] == pytest.approx(one.curve["valid.mae"][:2], rel=1e-6)
-    ((now,),) = train_again([then], small_data, metric="mae", device="cpu", test=True)
-    assert differences(then, now, tested=False) == []
+    ((now,),) = retrain_cells([then], small_data, metric="mae", device="cpu", test=True)
+    assert record_differences(then, now, tested=False) == []
 
 
 def test_a_new_seed_is_expected_where_students_t_says() -> None:
@@ -314,7 +315,9 @@ def test_a_difference_of_one_bit_anywhere_is_a_difference() -> None:
     then = record("k", phase="confirm", predictions=encode_floats(np.array([0.5, -0.0])),
                   metrics={"valid.mae": 0.3, "test.mae": 0.4, "seconds": 3.0})  # fmt: skip
     assert (
-        differences(then, replace(then, metrics={**then.metrics, "seconds": 9.0}), tested=True)
+        record_differences(
+            then, replace(then, metrics={**then.metrics, "seconds": 9.0}), tested=True
+        )
         == []
     )
     one_bit = np.nextafter(0.3, 1)
@@ -326,17 +329,17 @@ def test_a_difference_of_one_bit_anywhere_is_a_difference() -> None:
         replace(then, best_epoch=1),
         replace(then, status="failed"),
     ]
-    assert all(len(differences(then, now, tested=True)) == 1 for now in unlike)
+    assert all(len(record_differences(then, now, tested=True)) == 1 for now in unlike)
     # What the ledger does not keep is no difference: its curves are float32.
     rounder = replace(then, curve={"valid.mae": [1.0, None, 0.5 + 1e-12]})
-    assert differences(then, rounder, tested=True) == []
+    assert record_differences(then, rounder, tested=True) == []
 
 
 def test_a_row_is_judged_by_its_difference_from_the_baseline() -> None:
     then = [record(f"k{seed}", phase="confirm", seed=seed, metrics={"test.mae": 1.0 + seed / 10})
             for seed in range(4)]  # fmt: skip
     now = [replace(cell, metrics={"test.mae": cell.metrics["test.mae"] + 0.05}) for cell in then]
-    outcomes = [judge_cell(old, new, then, primary="mae", sealed=False)
+    outcomes = [judge_cell(old, new, then, primary="mae", embargoed=False)
                 for old, new in zip(then, now, strict=True)]  # fmt: skip
 
     def row(interval: tuple[float, float] | None) -> str:

@@ -14,28 +14,28 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from msa_core.data.dataset import Dataset
-from msa_core.data.planted import planted
+from msa_core.data.planted import generate_planted
 from reports.mlflow_source import read_mlflow
 from search.cli import main
 from search.ledger.ledger import Ledger, read_ledger
 from search.ledger.record import CellRecord
-from search.report.ledger_export import FORMATS, export
-from search.report.write_and_print import report_on
-from search.results.embargo import is_sealed
+from search.report.ledger_export import FORMATS, export_cells
+from search.report.write_and_print import write_and_print_report
+from search.results.embargo import is_embargoed
 from search.results.folder import (
     Manifest,
     ledger_results,
+    measure_completion,
     read_manifest,
     select_cells,
-    standing_of,
     write_manifest,
 )
-from search.results.unblinding_log import OPENINGS
+from search.results.unblinding_log import UNBLINDING_LOG
 from search.schedule.schedule import Schedule
 from search.screen.status import StatusOptions, show_status
 from search.tracking import Tracker, local_store, sync_study
-from search.tracking.cell_run import SEALED
-from spaces.plan.plan import CONFIRM
+from search.tracking.run_contents import SEALED
+from spaces.plan.plan import Phase
 from tests.cases.servers.shaky_server import ShakyServer
 from tests.cases.studies.made_up import train
 from tests.cases.studies.sealed_studies import (
@@ -54,7 +54,7 @@ def everything_shown(folder: Path, manifest: Manifest) -> dict[str, str]:
     """What each way to look at a study says."""
     said = io.StringIO()
     console = Console(file=said, width=200)
-    report_on(ledger_results(folder), folder, console)
+    write_and_print_report(ledger_results(folder), folder, console)
     shown = {"terminal": said.getvalue()}
     for file in (folder / "report").rglob("*"):
         if file.is_file():
@@ -66,7 +66,7 @@ def everything_shown(folder: Path, manifest: Manifest) -> dict[str, str]:
     for form in FORMATS:
         if form != "parquet":
             out = io.StringIO()
-            export(folder, form, None, out, sealed=is_sealed(folder))
+            export_cells(folder, form, None, out, sealed=is_embargoed(folder))
             shown[f"export {form}"] = out.getvalue()
     shown["tracked"] = _tracked(folder, manifest)
     return shown
@@ -90,7 +90,7 @@ def _tracked(folder: Path, manifest: Manifest) -> str:
 def test_no_test_value_is_shown_unless_every_cell_is_there(
     left_out: set[int],
 ) -> None:
-    data = planted(DATA)
+    data = generate_planted(DATA)
     with TemporaryDirectory() as name:
         folder = Path(name)
         plan = plan_of(folder)
@@ -99,7 +99,7 @@ def test_no_test_value_is_shown_unless_every_cell_is_there(
         there = [cell for place, cell in enumerate(cells) if place not in left_out]
         manifest = filled(folder, plan, data, there)
         results = ledger_results(folder)
-        assert results.sealed == bool(left_out) == is_sealed(folder)
+        assert results.embargoed == bool(left_out) == is_embargoed(folder)
         shown = everything_shown(folder, manifest)
         predictions = [cell.predictions for cell in cells if cell.predictions]
         for where, text in shown.items():
@@ -113,7 +113,7 @@ def test_no_test_value_is_shown_unless_every_cell_is_there(
 
 @pytest.fixture
 def data() -> Dataset:
-    return planted(DATA)
+    return generate_planted(DATA)
 
 
 @pytest.fixture
@@ -131,11 +131,11 @@ def test_a_study_of_failed_cells_is_finished(tmp_path: Path, data: Dataset) -> N
             replace(record, reason="out of luck", kind="exception")
             for record in train(pack, "failed")
         ]
-        schedule.receive(failed)
+        schedule.add_results(failed)
         cells += failed
     filled(tmp_path, plan, data, cells)
     results = ledger_results(tmp_path)
-    assert not results.sealed
+    assert not results.embargoed
     assert len(results.cells) == 2 * 3 * 2  # nothing could be confirmed
     assert results.labels is None
 
@@ -148,9 +148,9 @@ def test_a_smaller_space_than_the_budget_is_finished_when_a_run_said_so(
     cells = made_up_cells(plan, data)
     assert len(cells) == 2 * (2 * 2 + 4)
     manifest = filled(tmp_path, plan, data, cells)
-    assert is_sealed(tmp_path)
+    assert is_embargoed(tmp_path)
     write_manifest(tmp_path, replace(manifest, finished=True))
-    assert not is_sealed(tmp_path)
+    assert not is_embargoed(tmp_path)
 
 
 @pytest.mark.parametrize("lost", [0, -1])
@@ -165,14 +165,14 @@ def test_what_was_finished_and_lost_cells_is_sealed_again(
     cells = made_up_cells(plan, data)
     manifest = replace(filled(tmp_path, plan, data, cells), finished=True)
     write_manifest(tmp_path, manifest)
-    assert not is_sealed(tmp_path)
-    confirmed = [cell for cell in cells if cell.phase == CONFIRM]
+    assert not is_embargoed(tmp_path)
+    confirmed = [cell for cell in cells if cell.phase == Phase.CONFIRM]
     (tmp_path / "ledger.jsonl").unlink()
     with Ledger(tmp_path) as ledger:
         ledger.append(cell for cell in cells if cell.key != confirmed[lost].key)
-    assert is_sealed(tmp_path)
+    assert is_embargoed(tmp_path)
     (tmp_path / "ledger.jsonl").unlink()
-    assert is_sealed(tmp_path)
+    assert is_embargoed(tmp_path)
 
 
 def test_the_front_door_says_what_is_sealed_and_what_opens_it(
@@ -187,13 +187,13 @@ def test_the_front_door_says_what_is_sealed_and_what_opens_it(
     said = door.invoke(main, ["ledger", "export", str(folder)])
     assert said.exit_code == 0 and not SECRETS.search(said.output)
     assert "sealed and left out" in said.stderr
-    assert not (folder / OPENINGS).exists()
+    assert not (folder / UNBLINDING_LOG).exists()
     said = door.invoke(main, ["report", str(folder), "--unseal"])
     assert said.exit_code == 0 and "opened early" in said.output
     assert SECRETS.search(said.output)
     said = door.invoke(main, ["ledger", "export", str(folder), "--unseal"])
     assert SECRETS.search(said.output)
-    assert len((folder / OPENINGS).read_text().splitlines()) == 2
+    assert len((folder / UNBLINDING_LOG).read_text().splitlines()) == 2
     said = door.invoke(main, ["report", str(folder), "--unseal", "--from", "mlflow"])
     assert said.exit_code == 2 and "leave out --from mlflow" in said.output
 
@@ -237,7 +237,7 @@ def test_what_is_open_stays_so_while_a_failed_cell_is_trained_again(
     track(tmp_path, manifest, server)
     before = len(server.runs)
     tracker = Tracker(manifest, tmp_path, client=server)
-    tracker.write(cells)  # as while a run goes on
+    tracker.write_cells(cells)  # as while a run goes on
     again = {run.data.tags["triptych.key"]: run for run in server.active("cell")}
     assert len(server.runs) == before + 1
     assert again[cells[-1].key].data.tags[SEALED] == "1"
@@ -249,10 +249,10 @@ def test_a_server_that_was_told_more_is_read_sealed(
 ) -> None:
     """As runs of before the lock were: test metrics are there, and the study is not finished."""
     folder, _ = unfinished
-    monkeypatch.setattr("search.tracking.cell_run.without_test", dict)
+    monkeypatch.setattr("search.tracking.run_contents.without_test", dict)
     assert sync_study(folder).failure == ""
     read = read_mlflow(local_store(folder), "small")
-    assert read.sealed and not [name for name in read.cells if "test" in name]
+    assert read.embargoed and not [name for name in read.cells if "test" in name]
     assert json.loads((folder / "tracking.json").read_text()).popitem()[1]["complete"] is False
 
 
@@ -261,7 +261,7 @@ def test_select_cells_is_what_the_standing_has(
 ) -> None:
     folder, _ = unfinished
     records = read_ledger(folder)
-    standing = standing_of(read_manifest(folder), records)
+    standing = measure_completion(read_manifest(folder), records)
     assert select_cells(read_manifest(folder), records) == standing.cells
     assert (standing.confirm_done, standing.confirm_planned) == (7, 8)
 
@@ -271,4 +271,4 @@ def test_a_ledger_without_a_plan_is_not_sealed(
 ) -> None:
     folder, _ = unfinished
     (folder / "plan.json").unlink()
-    assert not is_sealed(folder)
+    assert not is_embargoed(folder)

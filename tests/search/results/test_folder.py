@@ -10,13 +10,14 @@ from reports.results import ResultsError
 from search.engine.run import manifest_of
 from search.ledger.ledger import Ledger, read_ledger
 from search.ledger.record import CellRecord
-from search.results.folder import PLAN, ledger_results, read_manifest, select_cells, write_manifest
+from search.results.folder import ledger_results, read_manifest, select_cells, write_manifest
+from search.results.layout import PLAN
 from search.schedule.schedule import Schedule
-from search.worker.pack_work import train_cells
 from search.worker.worker import Worker
 from spaces.plan.plan import Plan, plan_study
 from spaces.plan.planned_arms import Versions
 from spaces.study_file.load import load_study
+from tests.cases.studies.in_process import train_cells
 
 
 @pytest.fixture
@@ -32,9 +33,9 @@ def finish(plan: Plan, data: Dataset, folder: Path) -> list[CellRecord]:
         write_manifest(folder, manifest_of(plan, data, tracking_uri="uri"))
         schedule = Schedule(plan, ledger.records.values())
         while pack := schedule.next_pack():
-            records = train_cells(pack, Worker.of(data))
+            records = train_cells(pack, Worker.for_dataset(data))
             ledger.append(records)
-            schedule.receive(records)
+            schedule.add_results(records)
             trained += records
     return trained
 
@@ -64,7 +65,7 @@ def test_a_smaller_budget_leaves_the_extra_cells_out(
     smaller = make_plan("budget.candidates=1", "budget.confirm_seeds=2")
     finish(smaller, small_data, tmp_path)
     cells = ledger_results(tmp_path).cells
-    assert len(cells) == smaller.cells() == 2 * (1 * 2 + 2)
+    assert len(cells) == smaller.cell_count() == 2 * (1 * 2 + 2)
     assert set(cells["candidate"]) == {0}
 
 
@@ -76,7 +77,7 @@ def test_a_larger_budget_keeps_confirm_cells_of_the_new_best_only(
     second = finish(larger, small_data, tmp_path)
     assert not {cell.key for cell in first} & {cell.key for cell in second}
     cells = ledger_results(tmp_path).cells
-    assert len(cells) == larger.cells()
+    assert len(cells) == larger.cell_count()
     for arm, own in cells[cells["phase"] == "confirm"].groupby("arm"):
         assert len(set(own["candidate"])) == 1
         assert len(own) == 4, arm

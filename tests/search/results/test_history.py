@@ -10,18 +10,18 @@ import pytest
 
 from search.results.history import (
     ESTIMATE_FILE,
-    RUNS_FILE,
+    RUN_HISTORY,
     KeptEstimate,
     RunRecord,
     append_run,
-    duration,
+    estimate_check_line,
+    format_duration,
     keep_estimate,
     last_startups,
-    now,
     overhead_line,
     read_estimate,
     read_runs,
-    truth_line,
+    utc_timestamp,
 )
 
 RUN = RunRecord(
@@ -56,9 +56,9 @@ def test_a_torn_last_line_is_passed_over_and_does_not_harm_the_next(
     tmp_path: Path, keep: int
 ) -> None:
     append_run(tmp_path, RUN)
-    whole = (tmp_path / RUNS_FILE).read_bytes()
+    whole = (tmp_path / RUN_HISTORY).read_bytes()
     append_run(tmp_path, RUN)
-    (tmp_path / RUNS_FILE).write_bytes(whole + whole[:keep])
+    (tmp_path / RUN_HISTORY).write_bytes(whole + whole[:keep])
     torn = [RUN, RUN] if keep == -1 else [RUN]  # only the newline is missing
     assert read_runs(tmp_path) == torn
     append_run(tmp_path, replace(RUN, cells=1))
@@ -66,14 +66,14 @@ def test_a_torn_last_line_is_passed_over_and_does_not_harm_the_next(
 
 
 def test_what_is_no_record_is_passed_over(tmp_path: Path) -> None:
-    (tmp_path / RUNS_FILE).write_bytes(b'[1]\n"x"\n{"cells": 3}\n\xff\xfe\n\n')
+    (tmp_path / RUN_HISTORY).write_bytes(b'[1]\n"x"\n{"cells": 3}\n\xff\xfe\n\n')
     append_run(tmp_path, RUN)
     assert read_runs(tmp_path) == [RUN]
 
 
 def test_fields_of_a_later_version_are_passed_over(tmp_path: Path) -> None:
     append_run(tmp_path, RUN)
-    path = tmp_path / RUNS_FILE
+    path = tmp_path / RUN_HISTORY
     path.write_text(path.read_text().replace('{"started"', '{"colour":"red","started"'))
     assert read_runs(tmp_path) == [RUN]
 
@@ -97,11 +97,11 @@ def test_a_damaged_estimate_is_none(tmp_path: Path) -> None:
 
 
 def test_the_truth_is_one_line() -> None:
-    assert truth_line(ESTIMATE, RUN) == "planned 1:32, took 1:25 (estimate 8 % too high)"
+    assert estimate_check_line(ESTIMATE, RUN) == "planned 1:32, took 1:25 (estimate 8 % too high)"
     low = replace(ESTIMATE, wall_seconds=68.0)
-    assert truth_line(low, RUN) == "planned 1:08, took 1:25 (estimate 20 % too low)"
+    assert estimate_check_line(low, RUN) == "planned 1:08, took 1:25 (estimate 20 % too low)"
     right = replace(ESTIMATE, wall_seconds=85.1)
-    assert truth_line(right, RUN) == "planned 1:25, took 1:25 (estimate right)"
+    assert estimate_check_line(right, RUN) == "planned 1:25, took 1:25 (estimate right)"
 
 
 def test_overhead_is_the_workers_time_by_what_the_cells_took() -> None:
@@ -114,10 +114,10 @@ def test_overhead_is_the_workers_time_by_what_the_cells_took() -> None:
 
 
 def test_what_cannot_be_compared_is_not() -> None:
-    assert truth_line(None, RUN) == ""
-    assert truth_line(ESTIMATE, replace(RUN, ended="interrupted")) == ""
-    assert truth_line(ESTIMATE, replace(RUN, workers=4)) == ""
-    assert truth_line(ESTIMATE, replace(RUN, cells=0)) == ""
+    assert estimate_check_line(None, RUN) == ""
+    assert estimate_check_line(ESTIMATE, replace(RUN, ended="interrupted")) == ""
+    assert estimate_check_line(ESTIMATE, replace(RUN, workers=4)) == ""
+    assert estimate_check_line(ESTIMATE, replace(RUN, cells=0)) == ""
 
 
 @pytest.mark.parametrize(
@@ -126,11 +126,11 @@ def test_what_cannot_be_compared_is_not() -> None:
      (36 * 3600, "36:00 h"), (60 * 3600, "2.5 days")],
 )  # fmt: skip
 def test_durations(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
+    assert format_duration(seconds) == text
 
 
 def test_the_time_has_its_zone() -> None:
-    assert datetime.fromisoformat(now()).tzinfo is not None
+    assert datetime.fromisoformat(utc_timestamp()).tzinfo is not None
 
 
 def test_history_imports_nothing_heavy() -> None:

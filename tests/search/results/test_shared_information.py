@@ -12,16 +12,16 @@ import pytest
 from msa_core.config.schema import PlantedConfig
 from msa_core.data.dataset import Dataset, Split
 from msa_core.data.load import load_dataset
-from msa_core.data.planted import planted
+from msa_core.data.planted import generate_planted
 from reports.results import SharedInformation
 from search.results import shared_information as modalities
 from search.results.facts import manifest_of, with_tags
 from search.results.shared_information import (
     MODALITIES,
-    Estimation,
+    InformationEstimation,
+    estimate_shared_information,
     keep_information,
     read_information,
-    shared_information,
 )
 from spaces.plan.plan import plan_study
 from spaces.plan.planned_arms import Versions
@@ -31,7 +31,7 @@ from spaces.study_file.load import find_study, load_study
 @pytest.fixture(scope="module")
 def copied() -> Dataset:
     """Text tells the label, audio is a copy of it, vision is noise."""
-    made = planted(PlantedConfig(train=300, valid=64, test=64, steps=2, width=3))
+    made = generate_planted(PlantedConfig(train=300, valid=64, test=64, steps=2, width=3))
     rng = np.random.default_rng(5)
 
     def told(split: Split) -> Split:
@@ -48,7 +48,7 @@ def copied() -> Dataset:
 
 @pytest.fixture(scope="module")
 def found(copied: Dataset) -> dict[tuple[str, str], SharedInformation]:
-    return {(pair.first, pair.second): pair for pair in shared_information(copied)}
+    return {(pair.first, pair.second): pair for pair in estimate_shared_information(copied)}
 
 
 def test_a_copy_is_redundant_and_noise_says_nothing(
@@ -78,25 +78,25 @@ def test_parts_add_up_to_the_total(found: dict[tuple[str, str], SharedInformatio
 def test_same_data_same_digits_and_other_modalities_change_none(
     copied: Dataset, found: dict[tuple[str, str], SharedInformation]
 ) -> None:
-    assert shared_information(copied) == tuple(found.values())
+    assert estimate_shared_information(copied) == tuple(found.values())
     train = copied.splits.train
     two = {name: train.features[name] for name in ("text", "vision")}
     fewer = replace(copied.splits, train=replace(train, features=two))
-    assert shared_information(replace(copied, splits=fewer)) == (found["text", "vision"],)
+    assert estimate_shared_information(replace(copied, splits=fewer)) == (found["text", "vision"],)
 
 
 def test_the_test_split_changes_nothing(
     copied: Dataset, found: dict[tuple[str, str], SharedInformation]
 ) -> None:
     test = replace(copied.test, labels=np.zeros_like(copied.test.labels))
-    assert shared_information(replace(copied, test=test)) == tuple(found.values())
+    assert estimate_shared_information(replace(copied, test=test)) == tuple(found.values())
 
 
 def test_of_many_utterances_some_are_looked_at(
     copied: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(modalities, "MOST_UTTERANCES", 100)
-    assert shared_information(copied)[0].utterances == 100
+    assert estimate_shared_information(copied)[0].utterances == 100
 
 
 def test_frames_beyond_an_utterance_and_features_that_never_vary_do_not_count(
@@ -109,7 +109,7 @@ def test_frames_beyond_an_utterance_and_features_that_never_vary_do_not_count(
         constant = np.full((*wider.shape[:2], 1), 5.0)
         padded[name] = np.concatenate([wider, constant], axis=2).astype(np.float32)
     splits = replace(copied.splits, train=replace(train, features=padded))
-    again = shared_information(replace(copied, splits=splits))
+    again = estimate_shared_information(replace(copied, splits=splits))
     assert [pair.total.value for pair in again] == [pair.total.value for pair in found.values()]
 
 
@@ -120,7 +120,7 @@ def test_it_is_made_once_for_each_data_set(
     keep_information(tmp_path, copied)
     kept = read_information(tmp_path, "copied")
     assert len(kept) == 3
-    monkeypatch.setattr(modalities, "shared_information", lambda dataset: ())
+    monkeypatch.setattr(modalities, "estimate_shared_information", lambda dataset: ())
     keep_information(tmp_path, copied)
     assert read_information(tmp_path, "copied") == kept
     assert read_information(tmp_path, "other data") == ()
@@ -141,7 +141,7 @@ def test_a_damaged_file_says_nothing_and_is_made_again(
 def test_a_failure_is_a_note(copied: Dataset, tmp_path: Path) -> None:
     (tmp_path / MODALITIES).mkdir()  # nothing can be written there
     said: list[str] = []
-    Estimation(tmp_path, copied, said.append).wait()
+    InformationEstimation(tmp_path, copied, said.append).wait()
     (line,) = said
     assert line.startswith("note: what the modalities share is not estimated: ")
 
@@ -150,8 +150,10 @@ def test_nobody_waits_longer_than_wanted(
     copied: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done = threading.Event()
-    monkeypatch.setattr(modalities, "shared_information", lambda dataset: done.wait(30) and ())
-    estimation = Estimation(tmp_path, copied, print)
+    monkeypatch.setattr(
+        modalities, "estimate_shared_information", lambda dataset: done.wait(30) and ()
+    )
+    estimation = InformationEstimation(tmp_path, copied, print)
     estimation.wait(0.05)
     assert not (tmp_path / MODALITIES).exists()
     done.set()
@@ -162,7 +164,7 @@ def test_nobody_waits_longer_than_wanted(
 def test_one_modality_has_no_pair(copied: Dataset) -> None:
     train = copied.splits.train
     splits = replace(copied.splits, train=replace(train, features={"text": train.features["text"]}))
-    assert shared_information(replace(copied, splits=splits)) == ()
+    assert estimate_shared_information(replace(copied, splits=splits)) == ()
 
 
 def test_test_utterances_are_told_apart_where_they_differ(
@@ -185,6 +187,6 @@ def test_test_utterances_are_told_apart_where_they_differ(
 
 def test_mosi_is_estimated(shared_data: Callable[[str], Path]) -> None:
     data = load_dataset(shared_data("mosi_utterance.pkl"), "mosi")
-    pairs = shared_information(data)
+    pairs = estimate_shared_information(data)
     assert len(pairs) == 3 and all(pair.utterances == 1447 for pair in pairs)
     assert pairs[0].total.p == pytest.approx(1 / 200)  # text tells something of the label

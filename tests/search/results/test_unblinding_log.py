@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from msa_core.data.dataset import Dataset
-from msa_core.data.planted import planted
+from msa_core.data.planted import generate_planted
 from msa_core.metrics import SCHEMES
 from reports.mlflow_source import read_mlflow
 from reports.results import ResultsError
@@ -15,13 +15,13 @@ from search.engine.options import RunOptions
 from search.engine.run import manifest_for
 from search.ledger.ledger import Ledger
 from search.ledger.record import CellRecord
-from search.results.embargo import unseal
+from search.results.embargo import lift_embargo
 from search.results.folder import (
     ledger_results,
     read_manifest,
     write_manifest,
 )
-from search.results.unblinding_log import OPENINGS, note_seen, opening_sentences
+from search.results.unblinding_log import UNBLINDING_LOG, record_seen_plan, unblinding_sentences
 from search.tracking import local_store, sync_study
 from tests.cases.studies.sealed_studies import (
     DATA,
@@ -36,7 +36,7 @@ from tests.cases.studies.sealed_studies import (
 
 @pytest.fixture
 def data() -> Dataset:
-    return planted(DATA)
+    return generate_planted(DATA)
 
 
 @pytest.fixture
@@ -49,31 +49,31 @@ def test_an_early_opening_is_in_every_later_report(
     unfinished: tuple[Path, list[CellRecord]],
 ) -> None:
     folder, cells = unfinished
-    assert ledger_results(folder).openings == ()
-    assert unseal(folder)
+    assert ledger_results(folder).unblindings == ()
+    assert lift_embargo(folder)
     early = ledger_results(folder, unseal=True)
-    assert not early.sealed
+    assert not early.embargoed
     assert early.cells["metric.test.mae"].max() > SECRET - 1
     assert len(early.predictions) == 7
-    (sentence,) = early.openings
+    (sentence,) = early.unblindings
     assert re.fullmatch(
         r"Test metrics were opened early, on \d{4}-\d\d-\d\d at \d\d:\d\d UTC, when 7 of 8 confirm "
         r"cells were done\.",
         sentence,
     )
     sealed = ledger_results(folder)
-    assert sealed.sealed  # it was opened once, not for good
-    assert sealed.openings == (sentence,)
-    unseal(folder)
+    assert sealed.embargoed  # it was opened once, not for good
+    assert sealed.unblindings == (sentence,)
+    lift_embargo(folder)
     with Ledger(folder) as ledger:
         ledger.append(cells[-1:])
-    assert not unseal(folder)  # there is nothing to open any more
+    assert not lift_embargo(folder)  # there is nothing to open any more
     final = ledger_results(folder)
-    assert len(final.openings) == 2 and final.openings[0] == sentence
+    assert len(final.unblindings) == 2 and final.unblindings[0] == sentence
     report = write_report(final, SCHEMES["mosi"], folder / "report")
     assert "opened early" in report.html.read_text(encoding="utf-8")
     assert sync_study(folder).failure == ""
-    assert read_mlflow(local_store(folder), "small").openings == final.openings
+    assert read_mlflow(local_store(folder), "small").unblindings == final.unblindings
 
 
 def test_before_the_first_confirm_cell_there_is_nothing_to_open(
@@ -84,27 +84,29 @@ def test_before_the_first_confirm_cell_there_is_nothing_to_open(
     folder.mkdir(parents=True)
     tuned = [cell for cell in made_up_cells(plan, data) if cell.phase == "tune"]
     filled(folder, plan, data, tuned)
-    assert not unseal(folder)
-    assert not (folder / OPENINGS).exists()
-    assert ledger_results(folder).sealed
+    assert not lift_embargo(folder)
+    assert not (folder / UNBLINDING_LOG).exists()
+    assert ledger_results(folder).embargoed
 
 
 def test_an_opening_that_cannot_be_written_down_shows_nothing(
     unfinished: tuple[Path, list[CellRecord]],
 ) -> None:
-    (unfinished[0] / OPENINGS).mkdir()
+    (unfinished[0] / UNBLINDING_LOG).mkdir()
     with pytest.raises(ResultsError, match="shown only if that is written down"):
-        unseal(unfinished[0])
+        lift_embargo(unfinished[0])
 
 
 def test_what_is_no_record_of_an_opening_is_passed_over(
     unfinished: tuple[Path, list[CellRecord]],
 ) -> None:
     folder, _ = unfinished
-    (folder / OPENINGS).write_text('{\n[]\n{"what": "early"}\n{"what": "seen"}\n{"x": 1}', "utf-8")
-    assert ledger_results(folder).openings == ()
-    unseal(folder)
-    assert len(ledger_results(folder).openings) == 1
+    (folder / UNBLINDING_LOG).write_text(
+        '{\n[]\n{"what": "early"}\n{"what": "seen"}\n{"x": 1}', "utf-8"
+    )
+    assert ledger_results(folder).unblindings == ()
+    lift_embargo(folder)
+    assert len(ledger_results(folder).unblindings) == 1
 
 
 @pytest.mark.parametrize(
@@ -131,7 +133,7 @@ def test_growth_after_a_look_is_said(
             manifest = manifest_for(again, data, ledger, RunOptions())
             write_manifest(tmp_path, manifest)
     wanted = (f"Test metrics had been seen {sentence}",) if sentence else ()
-    assert ledger_results(tmp_path).openings == wanted
+    assert ledger_results(tmp_path).unblindings == wanted
     assert read_manifest(tmp_path).finished is False
 
 
@@ -142,13 +144,13 @@ def test_an_unfinished_plan_was_not_seen(
     larger = plan_of(tmp_path, STUDY, "budget.confirm_seeds=6")
     with Ledger(folder) as ledger:
         assert not manifest_for(larger, data, ledger, RunOptions()).finished
-    assert not (folder / OPENINGS).exists()
+    assert not (folder / UNBLINDING_LOG).exists()
 
 
 def test_a_plan_is_noted_once(unfinished: tuple[Path, list[CellRecord]]) -> None:
     folder, _ = unfinished
     size = read_manifest(folder).size
     for _ in range(2):
-        note_seen(folder, size)
-    assert len((folder / OPENINGS).read_text().splitlines()) == 1
-    assert opening_sentences(folder, size) == ()
+        record_seen_plan(folder, size)
+    assert len((folder / UNBLINDING_LOG).read_text().splitlines()) == 1
+    assert unblinding_sentences(folder, size) == ()

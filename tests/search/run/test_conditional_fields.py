@@ -85,7 +85,7 @@ def test_optuna_knows_no_other_field(finished: tuple[Plan, Path]) -> None:
     plan, folder = finished
     schedule = Schedule(plan, read_ledger(folder).values())
     for arm in schedule.arms.values():
-        for trial in arm.proposals.optuna.trials if arm.arm.space else ():
+        for trial in arm.proposals.optuna_study.trials if arm.arm.space else ():
             kind = str(trial.params.get("model.fusion.kind", "sum"))
             mode = "private" if "private" in arm.arm.name else "off"
             if not {"repeats", "violates"} & trial.user_attrs.keys():

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from search.ledger.ledger import LEDGER, read_ledger, read_pack_sizes, read_whole
+from search.ledger.ledger import read_full_records, read_ledger, read_pack_sizes
+from search.ledger.lines import LEDGER
 from search.results.folder import ledger_results, read_manifest
 from tests.cases.paths import TRIPTYCH
 from tests.cases.studies.whole_runs import wait_for
@@ -101,19 +102,19 @@ def test_the_report_from_mlflow_equals_the_ledgers(finished: Path) -> None:
 
 def test_a_run_leaves_what_a_report_wants_beside_the_cells(finished: Path) -> None:
     results = ledger_results(finished / "runs" / "small")
-    assert not results.sealed and results.planned_confirm == 8
+    assert not results.embargoed and results.planned_confirm == 8
     assert results.curves.keys() == set(results.cells["key"])
     assert [(pair.first, pair.second) for pair in results.information] == [
         ("text", "audio"), ("text", "vision"), ("audio", "vision"),
     ]  # fmt: skip
     assert results.tags.keys() >= {"sentiment strength", "text length", "text conflict"}
-    assert results.openings == ()
+    assert results.unblindings == ()
     assert read_manifest(finished / "runs" / "small").finished
 
 
 def test_what_is_said_while_it_runs_has_nothing_of_the_test_split(finished: Path) -> None:
     folder = finished / "runs" / "small"
-    cells = [cell for cell in read_whole(folder) if cell.phase == "confirm"]
+    cells = [cell for cell in read_full_records(folder) if cell.phase == "confirm"]
     values = {str(cell.metrics["test.mae"]) for cell in cells}
     assert len(values) > 1
     for name in ("events.jsonl", "live.json", "optuna.journal", "runs.jsonl"):

@@ -10,24 +10,25 @@ from pathlib import Path
 import pytest
 
 from search.engine.options import RunOptions
-from search.ledger.ledger import LEDGER
+from search.ledger.lines import LEDGER
 from search.results.facts import manifest_of
-from search.results.folder import JOURNAL, REPORT, keep_study, read_manifest, write_manifest
+from search.results.folder import keep_study, read_manifest, write_manifest
+from search.results.layout import JOURNAL, REPORT
 from search.results.shared_information import MODALITIES
-from search.results.unblinding_log import note_seen, open_early
+from search.results.unblinding_log import record_early_unblinding, record_seen_plan
 from search.run import unchanged
 from search.run.unchanged import (
     FINISHED,
     Finished,
-    made_from,
+    digest_inputs,
     nothing_to_do,
-    remember,
-    say_nothing_to_do,
+    print_nothing_to_do,
+    write_finished,
 )
-from search.study.open import RERUN, OpenedStudy, open_study
+from search.study.open import OpenedStudy, StaleAnswer, open_study
 from search.tracking.marker import MARKER, Marker, plan_digest, write_marker
+from search.tracking.run_contents import digest_files, late_files
 from search.tracking.store import local_store
-from search.tracking.study_files import digest_of, late_files
 
 WriteStudy = Callable[[str], Path]
 REPORT_FILES = ("report.html", "table.tex", "cells.csv", "paper/bars.svg")
@@ -36,7 +37,13 @@ REPORT_FILES = ("report.html", "table.tex", "cells.csv", "paper/bars.svg")
 def opened_from(path: Path, *overrides: str) -> OpenedStudy:
     """A study, in a work folder beside its file."""
     (opened,) = open_study(
-        str(path), (), overrides, path.parent, need_data=True, old=RERUN, fetch=lambda folder: None
+        str(path),
+        (),
+        overrides,
+        path.parent,
+        need_data=True,
+        stale_answer=StaleAnswer.RERUN,
+        fetch=lambda folder: None,
     )
     return opened
 
@@ -63,13 +70,13 @@ def path(write_study: WriteStudy, small_study_text: str) -> Path:
         complete=True,
         study_run="1",
         artifacts="",
-        files=digest_of(late_files(folder, manifest)),
+        files=digest_files(late_files(folder, manifest)),
     )
     write_marker(folder, manifest, marker)
-    name = made_from(opened, RunOptions())
+    name = digest_inputs(opened, RunOptions())
     for file in REPORT_FILES:
         (folder / REPORT / file).write_text("made up")
-    remember(folder, name, cells=20, failed=0, ended="complete", said=["Text matters."])
+    write_finished(folder, name, cells=20, failed=0, ended="complete", said=["Text matters."])
     return path
 
 
@@ -84,13 +91,13 @@ def test_nothing_is_to_be_done_and_it_says_what_came_out(path: Path) -> None:
     assert (kept.cells, kept.failed, kept.ended) == (20, 0, "complete")
     said: list[str] = []
     folder = opened_from(path).folder
-    say_nothing_to_do(kept, folder, said.append)
+    print_nothing_to_do(kept, folder, said.append)
     assert said == [
         "nothing to do: 20 cells are finished",
         "Text matters.",
         f"report: {folder / 'report' / 'report.html'}",
     ]
-    say_nothing_to_do(dataclasses.replace(kept, failed=2), folder, said.append)
+    print_nothing_to_do(dataclasses.replace(kept, failed=2), folder, said.append)
     assert said[3] == "nothing to do: 20 cells are finished (2 of them failed)"
 
 
@@ -118,9 +125,9 @@ def test_a_new_file_in_the_report_is_looked_at(path: Path) -> None:
 def test_another_look_at_test_metrics_is_to_be_reported(path: Path) -> None:
     opened = opened_from(path)
     size = read_manifest(opened.folder).size
-    note_seen(opened.folder, size)  # of this very plan, which did not grow
+    record_seen_plan(opened.folder, size)  # of this very plan, which did not grow
     assert found(path) is not None
-    open_early(opened.folder, size, 1, 8)
+    record_early_unblinding(opened.folder, size, 1, 8)
     assert found(path) is None
 
 
@@ -143,7 +150,7 @@ def test_a_new_claim_is_to_be_judged(path: Path) -> None:
 
 
 def test_other_code_may_write_another_report(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unchanged, "_code", lambda: "other code")
+    monkeypatch.setattr(unchanged, "_code_digest", lambda: "other code")
     assert found(path) is None
 
 
@@ -155,13 +162,13 @@ def test_the_digest_of_the_code_is_of_every_file(
         (tmp_path / package).mkdir()
     page = tmp_path / "reports" / "page.html.j2"
     page.write_text("a report")
-    before = unchanged._code.__wrapped__()
+    before = unchanged._code_digest.__wrapped__()
     page.write_text("another one")
-    assert unchanged._code.__wrapped__() != before
+    assert unchanged._code_digest.__wrapped__() != before
     page.write_text("a report")
-    assert unchanged._code.__wrapped__() == before
+    assert unchanged._code_digest.__wrapped__() == before
     page.rename(tmp_path / "reports" / "other.html.j2")
-    assert unchanged._code.__wrapped__() != before
+    assert unchanged._code_digest.__wrapped__() != before
 
 
 def test_another_tracking_server_has_nothing_of_it(path: Path) -> None:
@@ -170,8 +177,8 @@ def test_another_tracking_server_has_nothing_of_it(path: Path) -> None:
 
 def test_failed_cells_can_be_tried_again(path: Path) -> None:
     opened = opened_from(path)
-    name = made_from(opened, RunOptions())
-    remember(opened.folder, name, cells=20, failed=1, ended="incomplete", said=[])
+    name = digest_inputs(opened, RunOptions())
+    write_finished(opened.folder, name, cells=20, failed=1, ended="incomplete", said=[])
     kept = found(path)
     assert kept is not None
     assert kept.ended == "incomplete"

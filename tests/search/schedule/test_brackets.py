@@ -13,14 +13,15 @@ from msa_core.data.dataset import Dataset
 from msa_core.training.pack_training import train_pack
 from msa_core.vectorised.pack_key import Member
 from search.ledger.record import CellRecord
-from search.schedule.brackets import Bracket, Standing, rungs
+from search.schedule.brackets import BestValues, Bracket, rung_epochs
 from search.schedule.pack import Pack
 from search.schedule.schedule import Schedule
-from search.worker.pack_work import CHECKPOINTS, PackWork, cells_of, train_cells
+from search.worker.pack_work import CHECKPOINTS, PackWork, cells_of
 from search.worker.worker import Worker
 from spaces.plan.plan import Plan, plan_study
 from spaces.plan.planned_arms import Versions
 from spaces.study_file.load import load_study
+from tests.cases.studies.in_process import train_cells
 
 
 @pytest.mark.parametrize(
@@ -36,25 +37,25 @@ from spaces.study_file.load import load_study
     ],
 )
 def test_the_rungs_are_known(epochs: int, candidates: int, expected: tuple[int, ...]) -> None:
-    assert rungs(epochs, candidates) == expected
+    assert rung_epochs(epochs, candidates) == expected
 
 
-def standing(candidates: list[int], higher_is_better: bool = False) -> Standing:
-    return Standing(candidates, "mae", higher_is_better)
+def standing(candidates: list[int], higher_is_better: bool = False) -> BestValues:
+    return BestValues(candidates, "mae", higher_is_better)
 
 
 def test_a_candidate_counts_by_the_mean_of_its_seeds_best_values() -> None:
     known = standing([0, 0, 1, 1])
-    known.take_in({place: {"mae": value} for place, value in enumerate([4.0, 2.0, 1.0, 9.0])})
-    known.take_in({0: {"mae": 8.0}, 1: {"mae": 1.0}, 2: {}, 3: {"mae": 5.0}})
-    assert known.value(0) == (4.0 + 1.0) / 2
-    assert known.value(1) == (1.0 + 5.0) / 2
+    known.add_epoch({place: {"mae": value} for place, value in enumerate([4.0, 2.0, 1.0, 9.0])})
+    known.add_epoch({0: {"mae": 8.0}, 1: {"mae": 1.0}, 2: {}, 3: {"mae": 5.0}})
+    assert known.mean_best(0) == (4.0 + 1.0) / 2
+    assert known.mean_best(1) == (1.0 + 5.0) / 2
 
 
 def test_a_candidate_with_a_seed_without_a_value_has_none() -> None:
     known = standing([0, 0])
-    known.take_in({0: {"mae": 1.0}, 1: {"corr": 1.0}})
-    assert known.value(0) is None
+    known.add_epoch({0: {"mae": 1.0}, 1: {"corr": 1.0}})
+    assert known.mean_best(0) is None
 
 
 @pytest.mark.parametrize("higher_is_better", [False, True])
@@ -102,13 +103,13 @@ budget: {candidates: 10, tune_seeds: 2, confirm_seeds: 2, generation: 4,
 
 def run(plan: Plan, data: Dataset, idle: int) -> tuple[Schedule, list[CellRecord]]:
     schedule = Schedule(plan, [])
-    worker, trained = Worker.of(data), []
+    worker, trained = Worker.for_dataset(data), []
     while packs := [pack for _ in range(idle) if (pack := schedule.next_pack(idle))]:
         for pack in reversed(packs):
             records = train_cells(pack, worker)
             trained += records
-            schedule.receive(records)
-    assert schedule.finished
+            schedule.add_results(records)
+    assert schedule.is_finished
     return schedule, trained
 
 
@@ -142,7 +143,9 @@ def test_a_bracket_is_one_pack_and_stops_its_worse_candidates(
     assert {c.epochs for c in tuned if c.status == "pruned"} == {3}
     assert {c.reason for c in tuned if c.status == "pruned"} == {"stopped after epoch 3"}
     (arm,) = schedule.arms.values()
-    pruned = [trial for trial in arm.proposals.optuna.trials if trial.state == TrialState.PRUNED]
+    pruned = [
+        trial for trial in arm.proposals.optuna_study.trials if trial.state == TrialState.PRUNED
+    ]
     assert pruned
     assert all(sorted(trial.intermediate_values) == [1, 2, 3] for trial in pruned)
 
@@ -200,7 +203,7 @@ def _watched(plan: Plan, scheduler: str, patience: int) -> Pack:
 
 
 def _quick(data: Dataset) -> Worker:
-    return dataclasses.replace(Worker.of(data), checkpoint_seconds=0.0)
+    return dataclasses.replace(Worker.for_dataset(data), checkpoint_seconds=0.0)
 
 
 def _to_the_end(work: PackWork) -> dict[str, Any]:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from search.engine.dispatch import CEILING, Dispatch
+from search.engine.dispatch import Dispatch
 from search.ledger.record import CellRecord
+from search.results.history import RunEnd
 from search.schedule.schedule import Schedule
-from search.schedule.study_limit import Ceiling
+from search.schedule.study_limit import StudyLimit
 from spaces.plan.plan import Plan
 from tests.cases.studies.made_up import STUDY, make_plan, stopped_at, table, train, work
 
@@ -44,7 +45,7 @@ def test_every_arm_is_tuned_for_the_same_seconds(
     plan = make_plan(write_study(SECONDS), f"budget.scheduler={scheduler}")
     schedule = Schedule(plan, [])
     trained = work(schedule, workers=workers, shuffle=workers)
-    assert schedule.finished
+    assert schedule.is_finished
     seconds = spent(trained)
     assert set(seconds) == {"full", "without text"}
     assert all(57 <= value <= 63 for value in seconds.values()), seconds
@@ -69,7 +70,7 @@ def test_an_interrupted_tuning_goes_on_with_the_seconds_that_are_left(
     rest = work(Schedule(plan, kept), workers=2)
     assert not {cell.key for cell in kept} & {cell.key for cell in rest}
     assert all(57 <= value <= 63 for value in spent([*kept, *rest]).values())
-    assert Schedule(plan, [*kept, *rest]).finished
+    assert Schedule(plan, [*kept, *rest]).is_finished
 
 
 def test_more_seconds_only_add(write_study: WriteStudy) -> None:
@@ -85,10 +86,10 @@ def test_arms_of_which_no_candidate_ever_has_a_value_end(write_study: WriteStudy
     schedule = Schedule(make_plan(write_study(SECONDS)), [])
     trained = 0
     while pack := schedule.next_pack():
-        schedule.receive(train(pack, "failed" if pack.arm == "full" else "complete"))
+        schedule.add_results(train(pack, "failed" if pack.arm == "full" else "complete"))
         trained += len(pack.cells)
         assert trained < 2000
-    assert schedule.finished
+    assert schedule.is_finished
 
 
 def test_a_limited_pack_is_stopped_at_its_limit(write_study: WriteStudy) -> None:
@@ -115,8 +116,8 @@ def test_frozen_arms_take_the_values_of_the_best_candidate_of_the_baseline(
     for name, value in best["full"].params.items():
         assert best["without text"].config[name] == value
     assert best["nothing to tune"].params == {}  # it fixes both fields itself
-    assert Schedule(plan, trained).finished
-    assert len(trained) == 14 * 2 + 3 * 7 == plan.cells()
+    assert Schedule(plan, trained).is_finished
+    assert len(trained) == 14 * 2 + 3 * 7 == plan.cell_count()
 
 
 def test_both_ways_stand_side_by_side(write_study: WriteStudy) -> None:
@@ -180,8 +181,8 @@ def test_of_candidates_within_the_margin_the_smallest_is_confirmed(
 def dispatch_of(plan: Plan, done: list[CellRecord], earlier: float = 0.0) -> Dispatch:
     return Dispatch(
         schedule=Schedule(plan, done),
-        keep=lambda cells, measured: cells,
-        ceiling=Ceiling(plan.study.budget, earlier, done),
+        write_cells=lambda cells, measured: cells,
+        study_limit=StudyLimit(plan.study.budget, earlier, done),
     )
 
 
@@ -190,24 +191,25 @@ def test_a_study_stops_at_its_device_hours_and_goes_on_with_more(write_study: Wr
     plan = make_plan(path, "budget.max_device_hours=0.005")  # 18 seconds
     dispatch = dispatch_of(plan, [])
     trained: list[CellRecord] = []
-    while not dispatch.over:
-        handout = dispatch.next("trial")
+    while not dispatch.is_over:
+        handout = dispatch.next_pack("trial")
         assert handout is not None
         records = train(handout.pack)
-        dispatch.take_in("trial", records)
-        dispatch.end("trial")
+        dispatch.add_cells("trial", records)
+        dispatch.end_trial("trial")
         trained += records
-    assert dispatch.ended == CEILING and "budget.max_device_hours: 0.005 is reached" in dispatch.why
+    assert dispatch.ended == RunEnd.BUDGET_LIMIT
+    assert "budget.max_device_hours: 0.005 is reached" in dispatch.why
     assert 18 <= sum(cell.metrics["seconds"] for cell in trained) < 60
-    assert not dispatch.schedule.finished
+    assert not dispatch.schedule.is_finished
     # The ledger counts: the next run stops at once, and a higher ceiling goes on.
-    assert dispatch_of(plan, trained).over
-    assert not dispatch_of(make_plan(path, "budget.max_device_hours=1"), trained).over
+    assert dispatch_of(plan, trained).is_over
+    assert not dispatch_of(make_plan(path, "budget.max_device_hours=1"), trained).is_over
 
 
 def test_wall_hours_count_over_all_runs(write_study: WriteStudy) -> None:
     plan = make_plan(write_study(STUDY), "budget.max_wall_hours=1")
-    assert not dispatch_of(plan, [], earlier=3500).over
+    assert not dispatch_of(plan, [], earlier=3500).is_over
     stopped = dispatch_of(plan, [], earlier=3600)
-    assert stopped.over
+    assert stopped.is_over
     assert "--set budget.max_wall_hours=2, goes on" in stopped.why

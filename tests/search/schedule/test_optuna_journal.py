@@ -14,9 +14,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 import search.schedule.optuna_journal
 from search.ledger.record import CellRecord
-from search.results.folder import JOURNAL
+from search.results.layout import JOURNAL
 from search.results.selection import candidate_value
-from search.schedule.optuna_journal import Journal, is_behind
+from search.schedule.optuna_journal import OptunaJournal, is_behind
 from search.schedule.pack import Pack
 from search.schedule.schedule import Schedule
 from spaces.plan.plan import Plan
@@ -46,7 +46,7 @@ def finished_in(schedule: Schedule) -> dict[str, list[int]]:
         f"small/{arm.arm.name}": [
             number
             for number in range(arm.budget)
-            if not arm.cells.missing("tune", number, arm.plan.tune_seeds)
+            if not arm.cells.missing_seeds("tune", number, arm.plan.tune_seeds)
         ]
         for arm in schedule.arms.values()
         if arm.arm.space
@@ -94,7 +94,7 @@ def test_however_often_a_run_is_killed_every_finished_candidate_is_one_finished_
         patch.setattr(search.schedule.optuna_journal, "WRITE_SECONDS", 0.0)
         for packs, ends_in_order, torn in runs:
             schedule = Schedule(plans(sampler), ledger)
-            journal = Journal(folder, schedule)
+            journal = OptunaJournal(folder, schedule)
             check(folder, schedule)
             flying: list[Pack] = []
             for step in range(packs):
@@ -104,8 +104,8 @@ def test_however_often_a_run_is_killed_every_finished_candidate_is_one_finished_
                     break
                 records = train(flying.pop(step % len(flying)), statuses[step % len(statuses)])
                 ledger += records
-                schedule.receive(records)
-                journal.take_in(records)
+                schedule.add_results(records)
+                journal.add_cells(records)
             if ends_in_order:
                 journal.close()
                 check(folder, schedule)
@@ -118,21 +118,21 @@ def test_a_trial_is_what_the_ledger_says_of_its_candidate(
     tmp_path: Path, plans: Callable[[str], Plan]
 ) -> None:
     schedule = Schedule(plans("random"), [])
-    journal = Journal(tmp_path, schedule)
+    journal = OptunaJournal(tmp_path, schedule)
     failed = 0
     while pack := schedule.next_pack():
         status = "failed" if pack.phase == "tune" and not failed else "complete"
         failed += status == "failed"
         records = train(pack, status)
-        schedule.receive(records)
-        journal.take_in(records)
+        schedule.add_results(records)
+        journal.add_cells(records)
     journal.close()
     found = trials_of(tmp_path)
     assert list(found) == ["small/full", "small/without text"]  # the others tune nothing
     for arm in schedule.arms.values():
         for trial in found.get(f"small/{arm.arm.name}", []):
             number = trial.user_attrs["candidate"]
-            cells = arm.cells.finished("tune", number, arm.plan.tune_seeds)
+            cells = arm.cells.finished_cells("tune", number, arm.plan.tune_seeds)
             assert trial.params == arm.candidates[number]
             assert trial.values == (
                 None if (value := candidate_value(cells, "mae", len(cells))) is None else [value]
@@ -145,15 +145,15 @@ def test_a_stopped_candidate_is_pruned_with_its_curve(
     tmp_path: Path, plans: Callable[[str], Plan]
 ) -> None:
     schedule = Schedule(plans("random"), [])
-    journal = Journal(tmp_path, schedule)
+    journal = OptunaJournal(tmp_path, schedule)
     pack = schedule.next_pack()
     assert pack is not None
     records = [
         CellRecord(**{**{name: getattr(cell, name) for name in cell.__slots__}, "status": "pruned"})
         for cell in train(pack)
     ]
-    schedule.receive(records)
-    journal.take_in(records)
+    schedule.add_results(records)
+    journal.add_cells(records)
     journal.close()
     trials = [trial for trials in trials_of(tmp_path).values() for trial in trials]
     assert {trial.state for trial in trials} == {TrialState.PRUNED}
@@ -165,7 +165,7 @@ def test_a_full_disk_delays_it_and_tears_nothing(
 ) -> None:
     monkeypatch.setattr(search.schedule.optuna_journal, "WRITE_SECONDS", 0.0)
     schedule = Schedule(plans("random"), [])
-    journal = Journal(tmp_path, schedule)
+    journal = OptunaJournal(tmp_path, schedule)
     real = Path.open
 
     def full(path: Path, *args: object, **more: object) -> object:
@@ -177,11 +177,11 @@ def test_a_full_disk_delays_it_and_tears_nothing(
         pack = schedule.next_pack()
         assert pack is not None
         records = train(pack)
-        schedule.receive(records)
+        schedule.add_results(records)
         with monkeypatch.context() as patch:
             if broken:
                 patch.setattr(Path, "open", full)
-            journal.take_in(records)
+            journal.add_cells(records)
     check(tmp_path, schedule)
 
 
@@ -190,7 +190,7 @@ def test_it_knows_that_a_driver_was_killed_before_it_could_write(
 ) -> None:
     assert is_behind(tmp_path)
     (tmp_path / "ledger.jsonl").write_text("")
-    Journal(tmp_path, Schedule(plans("random"), [])).close()
+    OptunaJournal(tmp_path, Schedule(plans("random"), [])).close()
     assert not is_behind(tmp_path)
 
 
@@ -198,7 +198,7 @@ def test_what_was_proposed_and_never_trained_says_why(
     tmp_path: Path, plans: Callable[[str], Plan]
 ) -> None:
     schedule = Schedule(plans("random"), [])
-    journal = Journal(tmp_path, schedule)
+    journal = OptunaJournal(tmp_path, schedule)
     pack = schedule.next_pack()
     assert pack is not None
     params = pack.cells[0].params

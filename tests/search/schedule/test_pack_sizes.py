@@ -8,17 +8,18 @@ import pytest
 
 from msa_core.config.schema import PlantedConfig
 from msa_core.data.dataset import Dataset
-from msa_core.data.planted import planted
+from msa_core.data.planted import generate_planted
 from msa_core.vectorised.pack_key import PackSize
 from search.ledger.ledger import Ledger, read_ledger, read_pack_sizes
 from search.schedule.pack import Pack
 from search.schedule.pack_sizes import UNMEASURED, PackSizes
 from search.schedule.schedule import Schedule
-from search.worker.pack_work import MEASURED, PackWork, measured_of, train_cells
+from search.worker.pack_work import MEASURED, PackWork, measured_of
 from search.worker.worker import Worker
 from spaces.plan.plan import plan_study
 from spaces.plan.planned_arms import Versions
 from spaces.study_file.load import load_study
+from tests.cases.studies.in_process import train_cells
 
 WriteStudy = Callable[[str], Path]
 
@@ -90,16 +91,16 @@ def test_what_trains_in_turn_is_given_out_by_the_candidate(
 
 def test_the_user_s_own_size_goes_before_any_measurement() -> None:
     sizes = PackSizes([size("a", 8)], data="d", fixed=1)
-    assert (sizes.size("a"), sizes.size("new"), sizes.most("new")) == (1, 1, 1)
+    assert (sizes.size_for("a"), sizes.size_for("new"), sizes.most_cells("new")) == (1, 1, 1)
 
 
 def test_a_measurement_holds_for_its_data_and_kind_of_device() -> None:
     measured = [size("a", 8), size("b", 9, data="other"), size("c", 99, device="H200"),
                 size("a", 4)]  # fmt: skip
     here = PackSizes(measured, data="d")
-    assert [here.size(key) for key in "abc"] == [8, None, None]
-    assert here.most("b") == UNMEASURED
-    assert PackSizes(measured, device="cuda", data="d").size("c") == 99
+    assert [here.size_for(key) for key in "abc"] == [8, None, None]
+    assert here.most_cells("b") == UNMEASURED
+    assert PackSizes(measured, device="cuda", data="d").size_for("c") == 99
 
 
 def test_the_ledger_keeps_what_was_measured_and_serves_it_to_the_next_run(tmp_path: Path) -> None:
@@ -118,7 +119,7 @@ def test_a_worker_measures_what_nobody_knows_and_says_it(
     schedule = schedule_of(write_study, small_study_text)
     pack = schedule.next_pack()
     assert pack is not None and pack.size is None
-    worker = Worker.of(small_data, memory=2**30)
+    worker = Worker.for_dataset(small_data, memory=2**30)
     result = PackWork(pack, worker).step()
     measured = measured_of(result)
     assert measured is not None
@@ -126,8 +127,8 @@ def test_a_worker_measures_what_nobody_knows_and_says_it(
     assert measured.data == small_data.fingerprint
     assert 2 <= measured.size <= UNMEASURED
     assert result[MEASURED] == [asdict(measured)]
-    schedule.receive(train_cells(pack, worker), measured)
-    assert schedule.sizes.size(pack.pack_key) == measured.size
+    schedule.add_results(train_cells(pack, worker), measured)
+    assert schedule.sizes.size_for(pack.pack_key) == measured.size
 
 
 def test_data_of_a_single_step_can_be_measured(
@@ -136,8 +137,8 @@ def test_data_of_a_single_step_can_be_measured(
     schedule = schedule_of(write_study, small_study_text)
     pack = schedule.next_pack()
     assert pack is not None
-    few = planted(PlantedConfig(train=8, valid=8, test=8, steps=3, width=6))
-    measured = measured_of(PackWork(pack, Worker.of(few)).step())
+    few = generate_planted(PlantedConfig(train=8, valid=8, test=8, steps=3, width=6))
+    measured = measured_of(PackWork(pack, Worker.for_dataset(few)).step())
     assert measured is not None
     assert all(0 < seconds < 60 for seconds in measured.seconds.values())
 
@@ -154,7 +155,7 @@ def test_a_pack_that_cannot_be_measured_is_trained_all_the_same(
     monkeypatch.setattr("search.worker.pack_work.measure_pack_size", fail)
     pack = schedule_of(write_study, small_study_text).next_pack()
     assert pack is not None
-    result = PackWork(pack, Worker.of(small_data)).step()
+    result = PackWork(pack, Worker.for_dataset(small_data)).step()
     assert measured_of(result) is None
     assert {cell["status"] for cell in result["cells"]} == {"complete"}
 
@@ -167,9 +168,9 @@ def test_cells_are_the_same_in_packs_and_without(
         schedule = schedule_of(write_study, small_study_text, **sizes)
         cells = []
         while pack := schedule.next_pack():
-            records = train_cells(pack, Worker.of(small_data))
+            records = train_cells(pack, Worker.for_dataset(small_data))
             cells += records
-            schedule.receive(records)
+            schedule.add_results(records)
         return sorted((c.key, c.status, c.epochs, c.predictions,
                        tuple(c.curve["valid.mae"])) for c in cells)  # fmt: skip
 

@@ -112,7 +112,7 @@ def run(proposals: Proposals, known: Mapping[int, Params], count: int) -> list[P
             proposals.tell(earlier, result(earlier, candidates[earlier]), 1)
         told = max(told, first_open)
         if number in known:
-            proposals.restore(known[number])
+            proposals.restore_candidate(known[number])
             candidates.append(known[number])
         elif (asked := proposals.ask()) is not None:
             candidates.append(asked)
@@ -187,7 +187,7 @@ def test_rejected_proposals_are_told_why() -> None:
     arm = make_arm(NUMBERS, f"{RATE} < 0.0005")
     proposals = make(arm, "tpe")
     run(proposals, {}, 5)
-    failed = [t for t in proposals.optuna.trials if t.state == TrialState.FAIL]
+    failed = [t for t in proposals.optuna_study.trials if t.state == TrialState.FAIL]
     assert failed
     assert all(trial.user_attrs == {"violates": f"{RATE} < 0.0005"} for trial in failed)
 
@@ -266,7 +266,7 @@ def test_two_objectives_are_told_or_neither(sampler: str) -> None:
     (lacking,) = result(0, params[7])
     metrics = {"valid.mae": lacking.metrics["valid.mae"]}
     proposals.tell(7, [CellRecord(**{**as_dict(lacking), "metrics": metrics})], 1)
-    trials = [t for t in proposals.optuna.trials if not t.user_attrs]
+    trials = [t for t in proposals.optuna_study.trials if not t.user_attrs]
     assert trials[0].values == list(result(0, params[0])[0].metrics.values())
     states = [trial.state for trial in trials]
     assert states[4] == TrialState.PRUNED

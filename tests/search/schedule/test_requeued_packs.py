@@ -10,9 +10,9 @@ import pytest
 from search.ledger.record import CellRecord
 from search.schedule.arm import ArmSchedule
 from search.schedule.pack import Pack
-from search.schedule.remaining_budget import Allowance
+from search.schedule.remaining_budget import RemainingBudget
 from search.schedule.schedule import Schedule
-from spaces.plan.plan import CONFIRM, TUNE
+from spaces.plan.plan import Phase
 from tests.cases.studies.made_up import STUDY, make_plan, table, train, work
 
 WriteStudy = Callable[[str], Path]
@@ -53,10 +53,10 @@ def work_with_losses(
         if draw.random() < 0.15:
             finished = {cell.key for cell in pack.cells} - {record.key for record in left}
             parts = halves(pack, finished) if draw.random() < 0.7 else []
-            schedule.give_back(pack, parts)
-            assert not schedule.finished
+            schedule.requeue(pack, parts)
+            assert not schedule.is_finished
             continue
-        schedule.receive(left[:1])
+        schedule.add_results(left[:1])
         if left[1:]:
             flying.append((pack, left[1:]))
         yield left[0], {place_of(record) for _, records in flying for record in records}
@@ -70,17 +70,19 @@ def place_of(record: CellRecord) -> Place:
 def expected_of(arm: ArmSchedule, flying: set[Place]) -> tuple[int | None, list[tuple[int, int]]]:
     """The best candidate and the cells that wait, from all cells of an arm."""
     seeds = arm.plan.tune_seeds
-    best = arm.objective.best(arm.cells, len(arm.candidates), seeds) if arm.arm.space else 0
-    phase, candidates = TUNE, list(range(len(arm.candidates)))
-    if arm.tuned:
-        phase, candidates = CONFIRM, [] if best is None else [best]
+    best = (
+        arm.objective.best_candidate(arm.cells, len(arm.candidates), seeds) if arm.arm.space else 0
+    )
+    phase, candidates = Phase.TUNE, list(range(len(arm.candidates)))
+    if arm.is_tuned:
+        phase, candidates = Phase.CONFIRM, [] if best is None else [best]
         seeds = arm.plan.confirm_seeds
-    elif arm.allowance is not None and not arm.allowance.open:
+    elif arm.remaining_budget is not None and not arm.remaining_budget.has_room:
         candidates = []
     return best, [
         (candidate, seed)
         for candidate in candidates
-        for seed in arm.cells.missing(phase, candidate, seeds)
+        for seed in arm.cells.missing_seeds(phase, candidate, seeds)
         if (arm.arm.key, phase, candidate, seed) not in flying
     ]
 
@@ -97,13 +99,13 @@ def test_what_is_counted_from_cell_to_cell_is_what_all_cells_say(
     for _, flying in work_with_losses(schedule, seed):
         lost = {
             (part.arm_key, part.phase, cell.candidate, cell.seed)
-            for part in schedule._again
+            for part in schedule._requeued
             for cell in part.cells
         }
         for arm in schedule.arms.values():
-            waiting = [(cell.candidate, cell.seed) for cell in arm.waiting()]
-            assert (arm.best, waiting) == expected_of(arm, flying | lost)
-    assert schedule.finished
+            waiting = [(cell.candidate, cell.seed) for cell in arm.waiting_cells()]
+            assert (arm.best_candidate, waiting) == expected_of(arm, flying | lost)
+    assert schedule.is_finished
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -121,12 +123,12 @@ def test_losses_change_no_cell(text: str, seed: int, write_study: WriteStudy) ->
             break
         pack = flying.pop(draw.randrange(len(flying)))
         some = train(pack)[: draw.randrange(len(pack.cells) + 1)]
-        schedule.receive(some)
+        schedule.add_results(some)
         trained += some
         finished = {record.key for record in some}
         if len(some) < len(pack.cells):
-            schedule.give_back(pack, halves(pack, finished) if draw.random() < 0.5 else ())
-    assert schedule.finished
+            schedule.requeue(pack, halves(pack, finished) if draw.random() < 0.5 else ())
+    assert schedule.is_finished
     assert table(trained) == table(work(Schedule(plan, [])))
 
 
@@ -134,8 +136,8 @@ def test_parts_go_first_and_as_they_are(write_study: WriteStudy) -> None:
     schedule = Schedule(make_plan(write_study(STUDY)), [])
     pack = next(pack for _ in range(9) if (pack := schedule.next_pack()) and len(pack.cells) > 2)
     parts = halves(pack, set())
-    schedule.give_back(pack, parts)
-    assert not schedule.finished
+    schedule.requeue(pack, parts)
+    assert not schedule.is_finished
     assert [schedule.next_pack(), schedule.next_pack()] == parts
     handed = schedule.next_pack()
     assert handed is not None
@@ -145,12 +147,14 @@ def test_parts_go_first_and_as_they_are(write_study: WriteStudy) -> None:
 def test_without_parts_the_cells_wait_at_their_place(write_study: WriteStudy) -> None:
     schedule = Schedule(make_plan(write_study(STUDY)), [])
     (arm, *_) = schedule.arms.values()
-    first = arm.next_pack(arm.waiting(), fair=2)
-    before = [cell.key for cell in (*first.cells, *arm.waiting())]
+    first = arm.next_pack(arm.waiting_cells(), fair=2)
+    before = [cell.key for cell in (*first.cells, *arm.waiting_cells())]
     one = train(first)[:1]
-    arm.receive(one)
-    assert arm.give_back(first) == []
-    assert [cell.key for cell in arm.waiting()] == [key for key in before if key != one[0].key]
+    arm.add_results(one)
+    assert arm.requeue(first) == []
+    assert [cell.key for cell in arm.waiting_cells()] == [
+        key for key in before if key != one[0].key
+    ]
 
 
 def test_a_part_whose_cells_came_in_late_is_not_trained_again(write_study: WriteStudy) -> None:
@@ -158,8 +162,8 @@ def test_a_part_whose_cells_came_in_late_is_not_trained_again(write_study: Write
     pack = schedule.next_pack()
     assert pack is not None
     whole, late = halves(pack, set()), train(pack)
-    schedule.give_back(pack, whole)
-    schedule.receive(late[: len(whole[0].cells)])
+    schedule.requeue(pack, whole)
+    schedule.add_results(late[: len(whole[0].cells)])
     again = schedule.next_pack()
     assert again is not None
     assert again.cells == whole[1].cells
@@ -168,33 +172,35 @@ def test_a_part_whose_cells_came_in_late_is_not_trained_again(write_study: Write
 def test_a_promise_is_kept_until_the_last_cell_of_its_pack(write_study: WriteStudy) -> None:
     schedule = Schedule(make_plan(write_study(SECONDS)), [])
     (arm, *_) = schedule.arms.values()
-    allowance = arm.allowance
+    allowance = arm.remaining_budget
     assert allowance is not None
-    pack = arm.next_pack(arm.waiting(), fair=2, share=0.5)
-    assert pack.seconds == allowance.left == 30
+    pack = arm.next_pack(arm.waiting_cells(), fair=2, share=0.5)
+    assert pack.seconds == allowance.seconds_left == 30
     first, *rest = train(pack)
     assert rest
-    arm.receive([first])
+    arm.add_results([first])
     assert not allowance.used_up
-    assert allowance.left == 30  # what it took is of the pack's own
-    arm.receive(rest)
-    assert allowance.left == pytest.approx(60 - sum(r.metrics["seconds"] for r in [first, *rest]))
+    assert allowance.seconds_left == 30  # what it took is of the pack's own
+    arm.add_results(rest)
+    assert allowance.seconds_left == pytest.approx(
+        60 - sum(r.metrics["seconds"] for r in [first, *rest])
+    )
 
 
 def test_seconds_of_a_lost_pack_go_to_its_parts_or_are_free(write_study: WriteStudy) -> None:
     schedule = Schedule(make_plan(write_study(SECONDS)), [])
     (arm, *_) = schedule.arms.values()
-    allowance = arm.allowance
+    allowance = arm.remaining_budget
     assert allowance is not None
-    pack = arm.next_pack(arm.waiting(), fair=2, share=0.5)
+    pack = arm.next_pack(arm.waiting_cells(), fair=2, share=0.5)
     first, *_ = train(pack)
-    arm.receive([first])
+    arm.add_results([first])
     left = 30 - first.metrics["seconds"]
-    (part,) = arm.give_back(pack, [replace(pack, cells=pack.cells[1:])])
+    (part,) = arm.requeue(pack, [replace(pack, cells=pack.cells[1:])])
     assert part.seconds == pytest.approx(left)
-    assert allowance.left == 30
-    assert arm.give_back(part) == []
-    assert allowance.left == 60 - first.metrics["seconds"]
+    assert allowance.seconds_left == 30
+    assert arm.requeue(part) == []
+    assert allowance.seconds_left == 60 - first.metrics["seconds"]
     assert not allowance.used_up
 
 
@@ -206,7 +212,7 @@ def test_arms_get_the_same_seconds_whatever_is_lost(
     plan = make_plan(write_study(SECONDS), f"budget.scheduler={scheduler}")
     schedule = Schedule(plan, [])
     trained = [record for record, _ in work_with_losses(schedule, seed)]
-    assert schedule.finished
+    assert schedule.is_finished
     assert len({cell.key for cell in trained}) == len(trained)
     for arm in ("full", "without text"):
         tuned = [cell for cell in trained if (cell.arm, cell.phase) == (arm, "tune")]
@@ -214,4 +220,4 @@ def test_arms_get_the_same_seconds_whatever_is_lost(
 
 
 def test_an_allowance_of_cells_that_take_no_time_knows_no_price() -> None:
-    assert Allowance(10.0, []).affordable(5.0) is None
+    assert RemainingBudget(10.0, []).affordable_cells(5.0) is None

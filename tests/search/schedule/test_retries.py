@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from msa_core.training.failures import EXCEPTION, OUT_OF_MEMORY, TIMEOUT
-from search.schedule.failures import KINDS, LOST_NODE, LOST_WORKER
+from msa_core.training.outcomes import FailureKind
 from search.schedule.pack import Pack, PackCell
-from search.schedule.retries import LOSSES_ALONE, NODE_LOSSES, parts_after
+from search.schedule.retries import LOSSES_ALONE, NODE_LOSSES, packs_to_retry
 
 
 def pack_of(cells: int, **more: object) -> Pack:
@@ -47,9 +46,17 @@ def all_keys(packs: list[Pack]) -> list[str]:
     return sorted(key for of_one in keys(packs) for key in of_one)
 
 
-@pytest.mark.parametrize("kind", [LOST_WORKER, OUT_OF_MEMORY, TIMEOUT, EXCEPTION])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        FailureKind.LOST_WORKER,
+        FailureKind.OUT_OF_MEMORY,
+        FailureKind.TIMEOUT,
+        FailureKind.EXCEPTION,
+    ],
+)
 def test_what_a_cell_may_have_done_is_found_by_halving(kind: str) -> None:
-    parts = parts_after(pack_of(5), kind, {"k1"})
+    parts = packs_to_retry(pack_of(5), kind, {"k1"})
     assert keys(parts) == [["k0", "k2"], ["k3", "k4"]]
     assert {part.attempts for part in parts} == {2}
     assert {part.size for part in parts} == {2}
@@ -57,7 +64,7 @@ def test_what_a_cell_may_have_done_is_found_by_halving(kind: str) -> None:
 
 def test_a_lost_node_is_no_fault_of_the_pack() -> None:
     pack, times = pack_of(4), 0
-    while parts := parts_after(pack, LOST_NODE, set()):
+    while parts := packs_to_retry(pack, FailureKind.LOST_NODE, set()):
         (pack,), times = parts, times + 1
         assert len(pack.cells) == 4
         assert pack.attempts == times + 1
@@ -66,7 +73,7 @@ def test_a_lost_node_is_no_fault_of_the_pack() -> None:
 
 def test_candidates_that_are_compared_stay_together_in_smaller_steps() -> None:
     pack, sizes = pack_of(9, scheduler="bracket"), []
-    while parts := parts_after(pack, OUT_OF_MEMORY, set()):
+    while parts := packs_to_retry(pack, FailureKind.OUT_OF_MEMORY, set()):
         (pack,) = parts
         assert len(pack.cells) == 9
         sizes.append(pack.size)
@@ -74,11 +81,13 @@ def test_candidates_that_are_compared_stay_together_in_smaller_steps() -> None:
 
 
 def test_the_halves_share_the_seconds_of_the_pack() -> None:
-    parts = parts_after(pack_of(3, seconds=30.0), LOST_WORKER, set())
+    parts = packs_to_retry(pack_of(3, seconds=30.0), FailureKind.LOST_WORKER, set())
     assert [part.seconds for part in parts] == [20.0, 10.0]
 
 
-@given(st.integers(1, 40), st.sampled_from(KINDS), st.sampled_from(["none", "bracket", "asha"]))
+@given(
+    st.integers(1, 40), st.sampled_from(FailureKind), st.sampled_from(["none", "bracket", "asha"])
+)
 def test_it_comes_to_an_end_and_forgets_no_cell(cells: int, kind: str, scheduler: str) -> None:
     """However often it fails: every cell is given up in the end, and none before its turn."""
     given_up: list[str] = []
@@ -86,7 +95,7 @@ def test_it_comes_to_an_end_and_forgets_no_cell(cells: int, kind: str, scheduler
     while waiting:
         pack = waiting.pop()
         handed_out += 1
-        parts = parts_after(pack, kind, set())
+        parts = packs_to_retry(pack, kind, set())
         assert all_keys(parts) in ([], all_keys([pack]))
         waiting += parts
         given_up += [] if parts else [cell.key for cell in pack.cells]
@@ -98,5 +107,5 @@ def test_it_comes_to_an_end_and_forgets_no_cell(cells: int, kind: str, scheduler
 def test_what_is_finished_is_not_trained_again(cells: int, data: st.DataObject) -> None:
     pack = pack_of(cells)
     finished = data.draw(st.sets(st.sampled_from([cell.key for cell in pack.cells])))
-    for kind in KINDS:
-        assert not finished & set(all_keys(parts_after(pack, kind, finished)))
+    for kind in FailureKind:
+        assert not finished & set(all_keys(packs_to_retry(pack, kind, finished)))

@@ -17,7 +17,7 @@ WriteStudy = Callable[[str], Path]
 def packs_of(arm: ArmSchedule) -> list[Pack]:
     """Everything that an arm would give out now, one candidate a pack."""
     packs = []
-    while waiting := arm.waiting():
+    while waiting := arm.waiting_cells():
         packs.append(arm.next_pack(waiting, fair=2))
     return packs
 
@@ -26,7 +26,7 @@ def test_every_arm_gets_its_budget_and_then_its_fresh_seeds(write_study: WriteSt
     plan = make_plan(write_study(STUDY))
     schedule = Schedule(plan, [])
     trained = work(schedule, workers=4)
-    assert schedule.finished
+    assert schedule.is_finished
     assert len(trained) == len({cell.key for cell in trained}) == 2 * (14 * 2 + 7) + 7
     for arm in plan.arms:
         own = [cell for cell in trained if cell.arm == arm.name]
@@ -90,7 +90,7 @@ def test_a_finished_study_is_known_to_be_finished(write_study: WriteStudy) -> No
     plan = make_plan(write_study(STUDY))
     done = work(Schedule(plan, []))
     again = Schedule(plan, done)
-    assert again.finished
+    assert again.is_finished
     assert again.next_pack() is None
 
 
@@ -111,14 +111,14 @@ def test_a_space_smaller_than_the_budget_is_tried_once_each(write_study: WriteSt
                        .replace("train.learning_rate: 0.01, ", ""))  # fmt: skip
     schedule = Schedule(make_plan(path), [])
     trained = work(schedule, workers=3)
-    assert schedule.finished
+    assert schedule.is_finished
     kinds = [
         cell.params["model.fusion.kind"]
         for cell in trained
         if cell.arm == "full" and cell.phase == "tune"
     ]
     assert sorted(kinds) == ["concat", "concat", "sum", "sum"]
-    assert Schedule(make_plan(path), trained).finished
+    assert Schedule(make_plan(path), trained).is_finished
 
 
 def test_optuna_is_told_the_truth(write_study: WriteStudy) -> None:
@@ -127,9 +127,9 @@ def test_optuna_is_told_the_truth(write_study: WriteStudy) -> None:
     packs = packs_of(arm)
     assert len(packs) == 3
     for pack, status in zip(packs, ("complete", "pruned", "failed"), strict=True):
-        arm.receive(train(pack, status))
+        arm.add_results(train(pack, status))
     assert len(packs_of(arm)) == 3  # the questions that make the first results be told
-    complete, pruned, failed = arm.proposals.optuna.trials[:3]
+    complete, pruned, failed = arm.proposals.optuna_study.trials[:3]
     assert (complete.state, pruned.state, failed.state) == (
         TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL,
     )  # fmt: skip
@@ -152,10 +152,10 @@ def test_a_result_is_told_only_when_its_turn_comes(write_study: WriteStudy) -> N
     schedule = Schedule(make_plan(write_study(STUDY)), [])
     (arm, *_) = schedule.arms.values()
     first, second, third = packs_of(arm)
-    arm.receive(train(second))
-    arm.receive(train(third))
+    arm.add_results(train(second))
+    arm.add_results(train(third))
     assert packs_of(arm) == []  # the second generation may know of the whole first one
-    arm.receive(train(first))
+    arm.add_results(train(first))
     assert [pack.cells[0].candidate for pack in packs_of(arm)] == [3, 4, 5]
 
 
@@ -166,10 +166,10 @@ def test_an_arm_whose_candidates_all_failed_ends_without_confirmation(
     phases = set()
     while pack := schedule.next_pack():
         failed = pack.arm == "full"
-        schedule.receive(train(pack, "failed" if failed else "complete"))
+        schedule.add_results(train(pack, "failed" if failed else "complete"))
         if failed:
             phases.add(pack.phase)
-    assert schedule.finished
+    assert schedule.is_finished
     assert phases == {"tune"}
 
 

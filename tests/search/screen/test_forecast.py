@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.schedule.in_flight import Flight, Flights
+from search.schedule.in_flight import InFlightPack, InFlightPacks
 from search.schedule.schedule import Schedule
 from search.screen.forecast import seconds_left
 from search.screen.meter import Meter
@@ -38,11 +38,11 @@ def tallies(schedule: Schedule) -> dict[str, ArmTally]:
     return {key: ArmTally(arm) for key, arm in schedule.arms.items()}
 
 
-def half_way(schedule: Schedule, seconds_a_cell: float) -> Flight:
+def half_way(schedule: Schedule, seconds_a_cell: float) -> InFlightPack:
     """A pack that has trained half of its epochs, and of which no cell is finished."""
     pack = schedule.next_pack()
     assert pack is not None
-    flight = Flights().start("trial", pack)
+    flight = InFlightPacks().add_pack("trial", pack)
     flight.epochs = {cell.key: 5 for cell in pack.cells}
     flight.most_epochs, flight.seconds = 10, seconds_a_cell * len(pack.cells) / 2
     return flight
@@ -86,7 +86,7 @@ def test_an_arm_goes_by_its_own_cells_and_one_without_any_by_those_of_others(
     pack = schedule.next_pack()
     assert pack is not None
     records = train(pack)
-    schedule.receive(records)
+    schedule.add_results(records)
     arms = tallies(schedule)
     mean = sum(cell.metrics["seconds"] for cell in records) / len(records)
     left = seconds_left(arms, [], 1, None)
@@ -95,7 +95,7 @@ def test_an_arm_goes_by_its_own_cells_and_one_without_any_by_those_of_others(
 
 def test_a_finished_study_needs_no_time(schedule: Schedule) -> None:
     while pack := schedule.next_pack():
-        schedule.receive(train(pack))
+        schedule.add_results(train(pack))
     assert seconds_left(tallies(schedule), [], 2, 0.9) == 0.0
 
 
@@ -106,7 +106,7 @@ def test_device_seconds_left_are_what_is_left_of_a_budget_of_seconds(tmp_path: P
     pack = schedule.next_pack()
     assert pack is not None
     records = train(pack)
-    schedule.receive(records)
+    schedule.add_results(records)
     arms = tallies(schedule)
     spent = sum(cell.metrics["seconds"] for cell in records)
     mean = spent / len(records)
@@ -117,29 +117,29 @@ def test_device_seconds_left_are_what_is_left_of_a_budget_of_seconds(tmp_path: P
 
 def test_a_meter_counts_the_cells_of_the_last_minutes() -> None:
     meter = Meter()
-    assert meter.cells_a_minute is None and meter.share is None
-    schedule_free: list[Flight] = []
-    meter.look(0.0, schedule_free, 2, 0.0)
-    assert meter.cells_a_minute is None  # before the first pack the clock stands
+    assert meter.cells_per_minute is None and meter.share is None
+    schedule_free: list[InFlightPack] = []
+    meter.refresh(0.0, schedule_free, 2, 0.0)
+    assert meter.cells_per_minute is None  # before the first pack the clock stands
 
 
 @given(steps=st.lists(st.floats(0.1, 60.0), min_size=2, max_size=30), pace=st.floats(0.01, 2.0))
 def test_a_meter_finds_a_constant_pace_whether_cells_land_or_not(
     steps: list[float], pace: float
 ) -> None:
-    meter, flights = Meter(), Flights()
-    flight = flights.start("trial", None)  # type: ignore[arg-type]
+    meter, flights = Meter(), InFlightPacks()
+    flight = flights.add_pack("trial", None)  # type: ignore[arg-type]
     now = flight.started
     behind = 0.0
-    meter.look(now, [flight], 1, behind)
+    meter.refresh(now, [flight], 1, behind)
     for step in steps:
         now += step
         behind += pace * step
         flight.seconds += step
-        flight.heard = now
-        meter.look(now, [flight], 1, behind)
-    if meter.cells_a_minute is not None:
-        assert meter.cells_a_minute == pytest.approx(60 * pace)
+        flight.last_report = now
+        meter.refresh(now, [flight], 1, behind)
+    if meter.cells_per_minute is not None:
+        assert meter.cells_per_minute == pytest.approx(60 * pace)
     if meter.share is not None:
         assert meter.share == pytest.approx(1.0)
     assert meter.device_seconds == pytest.approx(sum(steps))
@@ -150,11 +150,11 @@ def test_seconds_are_counted_once_when_a_cell_of_a_pack_lands_before_the_others(
 ) -> None:
     meter = Meter()
     flight = half_way(schedule, 4.0)
-    flight.heard = flight.started
-    meter.look(flight.heard, [flight], 1, 0.0)
+    flight.last_report = flight.started
+    meter.refresh(flight.last_report, [flight], 1, 0.0)
     assert meter.device_seconds == pytest.approx(flight.seconds)
     first = train(flight.pack)[:1]
-    meter.take_in(first)
+    meter.add_cells(first)
     flight.finished.add(first[0].key)
-    meter.look(flight.heard, [flight], 1, 0.0)
+    meter.refresh(flight.last_report, [flight], 1, 0.0)
     assert meter.device_seconds == pytest.approx(flight.seconds)

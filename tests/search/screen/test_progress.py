@@ -14,24 +14,22 @@ from rich.console import Console
 
 from search.console import JSON, PLAIN
 from search.ledger.record import CellRecord
-from search.results.events import KINDS, Event, Events, read_events, sentence
+from search.results.events import KINDS, Event, Events, event_sentence
 from search.results.snapshot import (
-    DONE,
-    ENDED,
-    TUNING,
-    WAITING,
+    ArmPhase,
     ArmSnapshot,
-    Best,
+    BestValue,
     FailureCount,
     FlightSnapshot,
+    RunState,
     Snapshot,
     read_live,
     write_live,
 )
 from search.schedule.arm import ArmSchedule
-from search.schedule.in_flight import Flights
+from search.schedule.in_flight import InFlightPacks
 from search.schedule.schedule import Schedule
-from search.screen.live_table import draw
+from search.screen.live_table import draw_snapshot
 from search.screen.progress import Progress
 from spaces.plan.plan import Plan
 from tests.cases.studies.made_up import STUDY, make_plan, train
@@ -55,20 +53,20 @@ class Run:
 
     def __init__(self, plan: Plan, records: list[CellRecord], progress: Progress) -> None:
         self.schedule = Schedule(plan, records)
-        self.flights = Flights()
+        self.flights = InFlightPacks()
         self.progress = progress
         progress.start(self.schedule, self.flights, workers=2)
 
     def fill(self, workers: int = 2) -> None:
         while len(self.flights) < workers and (pack := self.schedule.next_pack()):
-            self.flights.start(f"trial {id(pack)}", pack)
+            self.flights.add_pack(f"trial {id(pack)}", pack)
 
     def land(self, place: int, status: str = "complete") -> list[CellRecord]:
         trial = list(self.flights._of_trial)[place % len(self.flights)]
-        flight = self.flights.end(trial)
+        flight = self.flights.remove_pack(trial)
         assert flight is not None
         records = train(flight.pack, status)
-        self.schedule.receive(records)
+        self.schedule.add_results(records)
         self.progress.update(records)
         return records
 
@@ -82,11 +80,11 @@ def counted(arm: ArmSchedule) -> tuple[int, int, int, float]:
     seeds, confirm = arm.plan.tune_seeds, arm.plan.confirm_seeds
     tuned = [
         cell
-        for number in range(arm.budget or arm.cells.tried())
-        for cell in arm.cells.finished("tune", number, seeds)
+        for number in range(arm.budget or arm.cells.count_tried())
+        for cell in arm.cells.finished_cells("tune", number, seeds)
     ]
-    best = arm.best if arm.tuned else None
-    confirmed = [] if best is None else arm.cells.finished("confirm", best, confirm)
+    best = arm.best_candidate if arm.is_tuned else None
+    confirmed = [] if best is None else arm.cells.finished_cells("confirm", best, confirm)
     failed = sum(cell.status == "failed" for cell in (*tuned, *confirmed))
     return len(tuned), len(confirmed), failed, sum(cell.metrics["seconds"] for cell in tuned)
 
@@ -115,15 +113,19 @@ def test_counters_are_what_a_count_of_all_cells_gives_at_any_moment(
         ledger += run.land(place, "failed" if fails and place < 3 else "complete")
         if step == restart:
             run = Run(plan, ledger, quiet())
-        run.progress._looked = float("-inf")  # as if two seconds had gone by
-        run.progress.look()
-        found = run.progress.snapshot()
+        run.progress._refreshed_at = float("-inf")  # as if two seconds had gone by
+        run.progress.refresh()
+        found = run.progress.take_snapshot()
         for arm, shown in zip(run.schedule.arms.values(), found.arms, strict=True):
             tuned, confirmed, failed, seconds = counted(arm)
             assert (shown.tune_done, shown.confirm_done, shown.failed) == (tuned, confirmed, failed)
             assert shown.tune_seconds == pytest.approx(seconds)
-            assert (shown.phase == DONE) == arm.finished
-            best = arm.values().get(arm.best) if arm.best is not None and arm.arm.space else None
+            assert (shown.phase == ArmPhase.DONE) == arm.is_finished
+            best = (
+                arm.candidate_values().get(arm.best_candidate)
+                if arm.best_candidate is not None and arm.arm.space
+                else None
+            )
             if shown.best is not None and not shown.best.confirmed:
                 assert shown.best.mean == pytest.approx(best)
         assert sum(one.count for one in found.failures) == found.failed
@@ -147,11 +149,11 @@ def test_a_snapshot_asks_the_schedule_nothing_and_costs_the_same_after_any_numbe
             raise AssertionError("the schedule belongs to the driver's thread")
 
         with monkeypatch.context() as patch:
-            for name in ("tuned", "best", "finished"):
+            for name in ("is_tuned", "best_candidate", "is_finished"):
                 patch.setattr(ArmSchedule, name, property(never))
             sys.setprofile(tick)
             try:
-                run.progress.snapshot()
+                run.progress.take_snapshot()
             finally:
                 sys.setprofile(None)
         return count
@@ -161,8 +163,9 @@ def test_a_snapshot_asks_the_schedule_nothing_and_costs_the_same_after_any_numbe
 
 def an_arm(name: str, **differs: object) -> ArmSnapshot:
     has: dict[str, object] = {
-        "phase": TUNING, "tune_done": 12, "tune_total": 48, "confirm_done": 0, "confirm_total": 10,
-        "best": Best(mean=0.91234, sd=0.01234, seeds=3, confirmed=False),
+        "phase": ArmPhase.TUNING, "tune_done": 12, "tune_total": 48,
+        "confirm_done": 0, "confirm_total": 10,
+        "best": BestValue(mean=0.91234, sd=0.01234, seeds=3, confirmed=False),
     }  # fmt: skip
     return ArmSnapshot(name=name, **{**has, **differs})  # type: ignore[arg-type]
 
@@ -187,7 +190,7 @@ def a_snapshot(arms: list[ArmSnapshot], **differs: object) -> Snapshot:
 
 def drawn(snapshot: Snapshot, width: int = 100, height: int | None = None) -> list[str]:
     console = Console(file=io.StringIO(), width=width, height=height or 40)
-    console.print(draw(snapshot, height))
+    console.print(draw_snapshot(snapshot, height))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue().splitlines()
 
@@ -196,9 +199,11 @@ def test_the_picture_says_what_a_person_asks() -> None:
     lines = drawn(
         a_snapshot(
             [
-                an_arm("full", phase=DONE, tune_done=48, confirm_done=10, running=0),
+                an_arm("full", phase=ArmPhase.DONE, tune_done=48, confirm_done=10, running=0),
                 an_arm("without text", running=16, failed=2),
-                an_arm("frozen one", phase=WAITING, frozen="full", tune_total=0, best=None),
+                an_arm(
+                    "frozen one", phase=ArmPhase.WAITING, frozen="full", tune_total=0, best=None
+                ),
             ]
         )
     )
@@ -258,13 +263,13 @@ def test_in_json_mode_a_program_reads_every_line_and_a_person_reads_elsewhere(
     capsys: pytest.CaptureFixture[str], plans: Callable[..., Plan], tmp_path: Path
 ) -> None:
     progress = Progress(Console(stderr=True), JSON)
-    events = Events(tmp_path, [progress.hear])
-    progress.say("starting Ray")
+    events = Events(tmp_path, [progress.on_event])
+    progress.print_line("starting Ray")
     run = Run(plans(), [], progress)
     run.fill()
-    events.tell("node lost", node="10.0.0.9")
+    events.emit("node lost", node="10.0.0.9")
     run.land(0, "failed")
-    events.tell("run ended", ended="complete", trained=1, failed=0, seconds=2)
+    events.emit("run ended", ended="complete", trained=1, failed=0, seconds=2)
     progress.stop()
     out, err = capsys.readouterr()
     assert [json.loads(line)["event"] for line in out.splitlines()] == ["node lost", "run ended"]
@@ -307,22 +312,22 @@ def test_only_the_first_failures_are_said_one_by_one(plans: Callable[..., Plan])
         run.land(0, "failed")
     assert isinstance(progress.console.file, io.StringIO)
     assert progress.console.file.getvalue().count("failed: ") == 3
-    assert progress.snapshot().failures[0].count > 3
+    assert progress.take_snapshot().failures[0].count > 3
 
 
 def test_live_json_is_the_snapshot_and_says_when_the_run_has_ended(
     tmp_path: Path, plans: Callable[..., Plan]
 ) -> None:
     schedule, progress = Schedule(plans(), []), quiet()
-    progress.start(schedule, Flights(), 2, tmp_path)
+    progress.start(schedule, InFlightPacks(), 2, tmp_path)
     before = read_live(tmp_path)
     assert before is not None and before.state == "running" and before.study == "small"
-    progress.hear(Event(time=0.0, what="paused", details={"reason": "the disk is full"}))
+    progress.on_event(Event(time=0.0, what="paused", details={"reason": "the disk is full"}))
     paused = read_live(tmp_path)
     assert paused is not None and (paused.state, paused.reason) == ("paused", "the disk is full")
     progress.stop()
     after = read_live(tmp_path)
-    assert after is not None and after.state == ENDED
+    assert after is not None and after.state == RunState.ENDED
     full = a_snapshot([an_arm("full"), an_arm("other", best=None)])
     write_live(tmp_path, full)
     assert read_live(tmp_path) == full
@@ -341,37 +346,41 @@ def test_a_folder_that_cannot_be_written_stops_nothing(
     tmp_path: Path, plans: Callable[..., Plan]
 ) -> None:
     progress = quiet()
-    progress.start(Schedule(plans(), []), Flights(), 2, tmp_path / "gone")
+    progress.start(Schedule(plans(), []), InFlightPacks(), 2, tmp_path / "gone")
     progress.stop()
 
 
 def test_every_kind_of_event_is_a_line_of_json_and_some_are_a_sentence(tmp_path: Path) -> None:
     values: dict[str, object] = {"seconds": 61.2, "parts": 2, "cells": 8, "pack": 3}
     heard: list[Event] = []
-    events = Events(tmp_path)
-    events.listen(heard.append)
+    events = Events(tmp_path, [heard.append])
     for kind, names in KINDS.items():
-        events.tell(kind, **{name: values.get(name, f"<{name}>") for name in names})
-    assert [event.what for event in read_events(tmp_path)] == list(KINDS)
-    assert [event.details for event in read_events(tmp_path)] == [one.details for one in heard]
-    said = {event.what for event in heard if sentence(event)}
+        events.emit(kind, **{name: values.get(name, f"<{name}>") for name in names})
+    lines = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
+    assert [line["event"] for line in lines] == list(KINDS)
+    assert all(
+        event.details.items() <= line.items() for event, line in zip(heard, lines, strict=True)
+    )
+    said = {event.what for event in heard if event_sentence(event)}
     assert said == {
         "ray ready", "pack again", "no checkpoint", "node lost", "node joined", "worker hangs",
         "paused", "went on", "stopping",
     }  # fmt: skip
-    assert all(len(sentence(event).splitlines()) <= 1 for event in heard)
+    assert all(len(event_sentence(event).splitlines()) <= 1 for event in heard)
 
 
 def test_a_torn_event_costs_only_itself(tmp_path: Path) -> None:
-    Events(tmp_path).tell("node lost", node="a")
+    Events(tmp_path).emit("node lost", node="a")
     path = tmp_path / "events.jsonl"
     path.write_text(path.read_text() + '{"time": "2026-')
-    Events(tmp_path).tell("node lost", node="b")
-    assert [event.details["node"] for event in read_events(tmp_path)] == ["a", "b"]
+    Events(tmp_path).emit("node lost", node="b")
+    first, torn, second = path.read_text().splitlines()
+    assert torn == '{"time": "2026-'
+    assert [json.loads(line)["node"] for line in (first, second)] == ["a", "b"]
 
 
 def test_a_secret_is_not_told(tmp_path: Path) -> None:
     heard: list[Event] = []
     events = Events(tmp_path, [heard.append])
-    events.tell("paused", reason="no answer from http://me:hush-hush@host:5000")
+    events.emit("paused", reason="no answer from http://me:hush-hush@host:5000")
     assert "hush" not in (tmp_path / "events.jsonl").read_text() + str(heard)

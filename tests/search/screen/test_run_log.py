@@ -38,8 +38,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def hand_out(log: RunLog, trial: str, pack: Pack, clock: Clock) -> None:
     """A pack goes to a worker at this moment."""
-    flight = log.flights.start(trial, pack)
-    flight.started = flight.heard = clock.now
+    flight = log.flights.add_pack(trial, pack)
+    flight.started = flight.last_report = clock.now
 
 
 def test_training_begins_with_the_first_worker_and_ends_with_the_last_cell(
@@ -54,13 +54,13 @@ def test_training_begins_with_the_first_worker_and_ends_with_the_last_cell(
         hand_out(log, trial, pack, clock)
     first, second = (flight.pack for flight in log.flights)
     clock.now += 20  # worker a is started after 8 of these, worker b is not
-    log.flights.hear("a", {"seconds": 12.0})
-    log.take_in(train(first)[:1])
+    log.flights.update_progress("a", {"seconds": 12.0})
+    log.add_cells(train(first)[:1])
     clock.now += 10
-    log.flights.hear("b", {"seconds": 7.0})
-    log.take_in(train(second))
+    log.flights.update_progress("b", {"seconds": 7.0})
+    log.add_cells(train(second))
     clock.now += 100  # the report
-    record = log.record("complete")
+    record = log.make_record("complete")
     assert record.training_seconds == pytest.approx(12 + 10)
     assert record.overhead == pytest.approx(22 * 2 / record.device_seconds)
 
@@ -74,12 +74,12 @@ def test_what_a_pack_had_trained_before_it_was_interrupted_is_no_part_of_it(
     log = RunLog()
     hand_out(log, "a", pack, clock)
     clock.now += 5
-    log.flights.hear("a", {"seconds": 3600.0})
-    log.take_in(train(pack))
-    assert log.record("complete").training_seconds == 5
+    log.flights.update_progress("a", {"seconds": 3600.0})
+    log.add_cells(train(pack))
+    assert log.make_record("complete").training_seconds == 5
 
 
 def test_a_run_without_a_cell_knows_no_overhead() -> None:
-    record = RunLog().record("complete")
+    record = RunLog().make_record("complete")
     assert record.training_seconds == 0
     assert record.overhead is None

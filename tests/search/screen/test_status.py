@@ -16,9 +16,14 @@ from search.ledger.ledger import Ledger, read_ledger
 from search.ledger.record import CellRecord
 from search.results.facts import manifest_of
 from search.results.folder import read_manifest, select_cells, write_manifest
-from search.results.snapshot import ENDED, Snapshot, read_live, write_live
+from search.results.snapshot import (
+    RunState,
+    Snapshot,
+    read_live,
+    write_live,
+)
 from search.schedule.schedule import Schedule
-from search.screen.status import KILLED, NOT_RUNNING, ledger_snapshot, status_of
+from search.screen.status import DriverState, ledger_snapshot, status_of
 from spaces.plan.plan import Plan
 from tests.cases.studies.made_up import STUDY, make_plan, train
 
@@ -55,7 +60,7 @@ def begun(tmp_path: Path, plan: Plan, small_data: Dataset) -> Callable[..., Path
                 if number == fail:
                     records = [_failed(record) for record in records]
                 ledger.append(records)
-                schedule.receive(records)
+                schedule.add_results(records)
         return folder
 
     return run
@@ -95,7 +100,7 @@ def test_without_a_driver_it_says_so_and_shows_the_ledger(begun: Callable[..., P
     folder = begun()
     output = status(folder.parents[1]).output
     assert "not running" in output and "77/77 cells" in output and "so far" not in output
-    assert status_of(folder).state == NOT_RUNNING
+    assert status_of(folder).state == DriverState.NOT_RUNNING
 
 
 def test_a_driver_at_work_shows_its_own_picture_and_its_last_sign_of_life(
@@ -114,7 +119,7 @@ def test_a_driver_that_starts_shows_the_ledger(begun: Callable[..., Path]) -> No
     alive(folder, process=1)  # an earlier run's
     with Ledger(folder):
         assert "running, starting" in status(folder.parents[1], NAME).output
-        alive(folder, state=ENDED)
+        alive(folder, state=RunState.ENDED)
         assert "running, finishing" in status(folder.parents[1], NAME).output
 
 
@@ -126,15 +131,15 @@ def test_a_killed_driver_is_said_to_be_and_when_it_last_lived(begun: Callable[..
     assert status_of(folder).snapshot.done == ledger_snapshot(folder).done
     live = read_live(folder)
     assert live is not None
-    write_live(folder, replace(live, state=ENDED))
-    assert status_of(folder).state == NOT_RUNNING
+    write_live(folder, replace(live, state=RunState.ENDED))
+    assert status_of(folder).state == DriverState.NOT_RUNNING
 
 
 def test_json_is_one_line_that_a_program_reads(begun: Callable[..., Path]) -> None:
     folder = begun(packs=3, fail=1)
     (line,) = status(folder.parents[1], NAME, "--json", "--failed").stdout.splitlines()
     said = json.loads(line)
-    assert said["state"] == NOT_RUNNING
+    assert said["state"] == DriverState.NOT_RUNNING
     assert said["snapshot"]["failed"] == len(said["failed"]) > 0
     assert said["failed"][0]["log"].endswith("the very last line")
 
@@ -163,15 +168,15 @@ def test_watching_ends_with_the_run(
         ledger.close()
         live = read_live(folder)
         assert live is not None
-        write_live(folder, replace(live, state=ENDED))
+        write_live(folder, replace(live, state=RunState.ENDED))
 
     monkeypatch.setattr("search.screen.status.time.sleep", sleep)
     lines = status(folder.parents[1], NAME, "--json", "--watch").stdout.splitlines()
-    assert [json.loads(line)["state"] for line in lines] == ["running", NOT_RUNNING]
+    assert [json.loads(line)["state"] for line in lines] == ["running", DriverState.NOT_RUNNING]
 
 
 def test_a_damaged_sign_of_life_is_passed_over(begun: Callable[..., Path]) -> None:
     folder = begun(packs=3)
     (folder / "live.json").write_text('{"arms": [{"best": 3}], "flights": 1}')
     assert "not running" in status(folder.parents[1], NAME).output
-    assert status_of(folder).state != KILLED
+    assert status_of(folder).state != DriverState.KILLED

@@ -10,28 +10,26 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from email.message import Message
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 from msa_core.data.dataset import Dataset
-from search.ledger.ledger import LEDGER, Ledger, read_whole
-from search.provenance import versions
+from search.ledger.ledger import Ledger, read_full_records
+from search.ledger.lines import LEDGER
+from search.provenance import current_versions
 from search.results.folder import keep_study
-from search.serve.refresh import REST, Refresher
+from search.serve.refresh import REST_FACTOR, Refresher
 from search.serve.server import ReportServer
-from search.serve.side_servers import (
-    BROKEN,
-    Elsewhere,
-    Neighbour,
-)
+from search.serve.side_servers import BROKEN, CompanionServer
 from spaces.plan.plan import plan_study
 from spaces.study_file.load import load_study
 from tests.cases.studies.in_process import run_here
 from tests.cases.studies.whole_runs import TRIPTYCH, wait_for
 
-Answer = tuple[int, dict[str, str], bytes]
+Answer = tuple[int, Message, bytes]
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +41,7 @@ def finished(
     (workdir / "study.yaml").write_text(small_study_text, encoding="utf-8")
     study = load_study(workdir / "study.yaml")
     folder = workdir / "runs" / study.name
-    run_here(plan_study(study, versions(small_data)), small_data, folder)
+    run_here(plan_study(study, current_versions(small_data)), small_data, folder)
     keep_study(folder, study)
     return folder
 
@@ -55,7 +53,7 @@ def copied(finished: Path, tmp_path: Path) -> Path:
 
 def cut(folder: Path, cells: int) -> list[str]:
     """Leave a folder with so many cells; the lines of the others."""
-    whole = list(read_whole(folder))
+    whole = list(read_full_records(folder))
     (folder / LEDGER).unlink()
     with Ledger(folder) as ledger:
         ledger.append(whole[:cells])
@@ -70,17 +68,16 @@ def cut(folder: Path, cells: int) -> list[str]:
 class Served:
     """A server of a folder, in threads of this process."""
 
-    def __init__(self, folder: Path, **beside: Neighbour | Elsewhere) -> None:
-        self.refresher = Refresher(folder, look_seconds=0.02, least_seconds=0.02)
-        self.server = ReportServer(self.refresher, beside)
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,))
+    def __init__(self, folder: Path, **companions: CompanionServer) -> None:
+        self.refresher = Refresher(folder, poll_seconds=0.02, least_seconds=0.02)
+        self.server = ReportServer(self.refresher, companions)
+        self.thread = threading.Thread(target=self.server.run)
         self.refresher.start()
         self.thread.start()
 
     def close(self) -> None:
-        self.server.shutdown()
+        self.server.should_exit = True
         self.thread.join()
-        self.server.server_close()
         self.refresher.stop()
 
     def ask(self, path: str, method: str = "GET", **headers: str) -> Answer:
@@ -92,7 +89,7 @@ class Served:
                 connection.putheader(name.replace("_", "-"), value)
             connection.endheaders()
             answer = connection.getresponse()
-            return answer.status, dict(answer.getheaders()), answer.read()
+            return answer.status, answer.headers, answer.read()
         finally:
             connection.close()
 
@@ -117,8 +114,8 @@ def served(finished: Path) -> Iterator[Served]:
 def serve() -> Iterator[Callable[..., Served]]:
     opened: list[Served] = []
 
-    def begin(folder: Path, **beside: Neighbour | Elsewhere) -> Served:
-        opened.append(Served(folder, **beside))
+    def begin(folder: Path, **companions: CompanionServer) -> Served:
+        opened.append(Served(folder, **companions))
         return opened[-1]
 
     yield begin
@@ -249,14 +246,14 @@ def test_a_report_rests_for_longer_the_longer_it_takes(
         made.append(moments[0])
         moments[0] += 10.0  # that it takes
 
-    monkeypatch.setattr(Refresher, "_make", make)
+    monkeypatch.setattr(Refresher, "_make_report", make)
     refresher = Refresher(copied, least_seconds=3.0, clock=lambda: moments[0])
     for _ in range(200):
         with (copied / "openings.jsonl").open("a") as file:
             file.write("\n")
-        refresher.look()
+        refresher.poll_folder()
         moments[0] += 1.0
-    assert made[:3] == [0.0, 10 + REST * 10, 2 * (10 + REST * 10)]
+    assert made[:3] == [0.0, 10 + REST_FACTOR * 10, 2 * (10 + REST_FACTOR * 10)]
 
 
 def test_a_page_beside_is_started_once_and_ended_with_what_it_started(
@@ -269,7 +266,7 @@ def test_a_page_beside_is_started_once_and_ended_with_what_it_started(
         "address = ('127.0.0.1', int(sys.argv[1]))\n"
         "http.server.HTTPServer(address, http.server.SimpleHTTPRequestHandler).serve_forever()\n"
     )
-    page = Neighbour("MLflow", lambda port: [sys.executable, "-c", code, str(port)])
+    page = CompanionServer("MLflow", lambda: lambda port: [sys.executable, "-c", code, str(port)])
     served = serve(finished, mlflow=page)
     try:
         assert not (tmp_path / "pids").exists()  # nobody has asked
@@ -282,7 +279,7 @@ def test_a_page_beside_is_started_once_and_ended_with_what_it_started(
         page.close()
     (line,) = (tmp_path / "pids").read_text().splitlines()
     wait_for(lambda: not any(is_alive(int(number)) for number in line.split()), 20, "their end")
-    assert page.ask()[0] == BROKEN
+    assert page.poll_page()[0] == BROKEN
 
 
 def is_alive(process: int) -> bool:
@@ -297,8 +294,10 @@ def is_alive(process: int) -> bool:
 def test_a_page_that_can_not_be_started_says_so(
     finished: Path, serve: Callable[..., Served]
 ) -> None:
-    ends = Neighbour("MLflow", lambda port: [sys.executable, "-c", "raise SystemExit(3)"])
-    absent = Neighbour("Optuna", lambda port: ["/nowhere/at/all"])
+    ends = CompanionServer(
+        "MLflow", lambda: lambda port: [sys.executable, "-c", "raise SystemExit(3)"]
+    )
+    absent = CompanionServer("Optuna", lambda: lambda port: ["/nowhere/at/all"])
     served = serve(finished, mlflow=ends, optuna=absent)
     wait_for(lambda: served.ask("/mlflow")[0] == 503, 20, "its end")
     status, _, page = served.ask("/optuna")
@@ -369,8 +368,8 @@ def test_an_open_page_renews_itself_and_keeps_its_place(
         assert page.locator("#sealed").is_hidden()
         assert page.frames[-1].evaluate("scrollY") == place
         assert page.locator("#sentence").inner_text() == "finished"
-        served.server.shutdown()
-        served.server.server_close()
+        served.server.should_exit = True
+        served.thread.join()
         ended = page.get_by_text("the server has ended")
         ended.wait_for(timeout=30_000)
         browser.close()

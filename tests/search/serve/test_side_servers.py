@@ -1,6 +1,7 @@
 """The pages beside the report: where they are, without passwords, and how to get them."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -8,20 +9,29 @@ from search.serve.side_servers import (
     BROKEN,
     INSTALL,
     READY,
+    find_mlflow_page,
+    find_optuna_page,
     free_port,
-    mlflow_page,
-    optuna_page,
     without_user,
 )
 
 
-def test_addresses_of_servers_are_told_without_passwords(tmp_path: Path) -> None:
-    assert mlflow_page(tmp_path, "https://me:secret@host:5000/a@b").ask() == (
-        READY, "https://host:5000/a@b"
-    )  # fmt: skip
+@pytest.mark.parametrize(
+    ("uri", "state", "shown"),
+    [
+        ("https://me:secret@host:5000/a@b", READY, "https://host:5000/a@b"),
+        ("postgresql://me:secret@host/db", BROKEN, "host/db"),
+    ],
+)
+def test_addresses_of_servers_are_shown_without_passwords(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uri: str, state: str, shown: str
+) -> None:
+    manifest = SimpleNamespace(tracking_uri=uri)
+    monkeypatch.setattr("search.serve.side_servers.read_manifest", lambda folder: manifest)
+    found = find_mlflow_page(tmp_path)
+    assert isinstance(found, tuple) and found[0] == state
+    assert shown in found[1] and "secret" not in found[1]
     assert without_user("http://host/x") == "http://host/x"
-    how, said = mlflow_page(tmp_path, "postgresql://me:secret@host/db").ask()
-    assert how == BROKEN and "secret" not in said and "host/db" in said
 
 
 def test_without_optuna_dashboard_the_page_says_how_to_get_it(
@@ -29,7 +39,7 @@ def test_without_optuna_dashboard_the_page_says_how_to_get_it(
 ) -> None:
     monkeypatch.setattr("search.serve.side_servers.shutil.which", lambda name: None)
     monkeypatch.setattr("search.serve.side_servers.sys.executable", str(tmp_path / "python"))
-    assert optuna_page(tmp_path).ask() == (BROKEN, INSTALL)
+    assert find_optuna_page(tmp_path) == (BROKEN, INSTALL)
 
 
 def test_a_free_port_is_one() -> None:

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from search import provenance
-from search.ledger.ledger import LEDGER, read_ledger
+from search.ledger.ledger import read_ledger
+from search.ledger.lines import LEDGER
 from search.results.folder import ledger_results
-from search.study.open import KEEP, OpenedStudy, open_study
+from search.study.open import OpenedStudy, StaleAnswer, open_study
 from spaces.errors import StudyError
 from tests.cases.paths import TRIPTYCH
 from tests.cases.studies import in_process
@@ -57,8 +58,10 @@ def write(folder: Path, text: str) -> str:
     return str(path)
 
 
-def opened(folder: Path, text: str, old: str = "ask") -> OpenedStudy:
-    (one,) = open_study(write(folder, text), [], [], folder, need_data=True, old=old)
+def opened(folder: Path, text: str, stale_answer: StaleAnswer = StaleAnswer.ASK) -> OpenedStudy:
+    (one,) = open_study(
+        write(folder, text), [], [], folder, need_data=True, stale_answer=stale_answer
+    )
     return one
 
 
@@ -131,13 +134,13 @@ def test_a_change_of_the_code_is_noticed_and_needs_an_answer(
     asked = opened(tmp_path, FIRST)
     assert asked.stale is not None
     assert asked.stale.changed == ["code"]
-    assert asked.stale.question() == (
+    assert asked.stale.rerun_question() == (
         f"the training core changed (first co to second c) since 12 cells of {asked.folder} were "
         "trained: --rerun trains them again (the old ones stay in the ledger), --keep lets them "
         "count and trains only what is missing"
     )
     # Kept, they count, and what is new says what trained it.
-    kept = opened(tmp_path, GROWN, old=KEEP)
+    kept = opened(tmp_path, GROWN, stale_answer=StaleAnswer.KEEP)
     assert run(kept) == 5 * 9 - 12
     facts = ledger_results(kept.folder).facts
     assert facts.provenance["training core"] == "first code"
@@ -161,10 +164,10 @@ def test_a_change_of_the_data_is_noticed_and_other_test_labels_are_never_mixed(
     asked = opened(tmp_path, other)
     assert asked.stale is not None
     assert asked.stale.changed == ["data"]
-    assert "name both under 'data: {sets: ...}'" in asked.stale.question()
+    assert "name both under 'data: {sets: ...}'" in asked.stale.rerun_question()
     with pytest.raises(StudyError, match="its test labels are others"):
-        opened(tmp_path, other, old=KEEP)
-    assert run(opened(tmp_path, other, old="rerun")) == 12
+        opened(tmp_path, other, stale_answer=StaleAnswer.KEEP)
+    assert run(opened(tmp_path, other, stale_answer=StaleAnswer.RERUN)) == 12
 
 
 SETS = FIRST.replace(

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from msa_core.config.kinds import kinds
+from msa_core.config.kinds import kinds_of
 from msa_core.config.schema import MODALITIES
 from msa_core.data.dataset import Dataset
 from msa_core.plugins import Plugin, use_plugins
 from search.cli import main
 from search.engine.trainable import PackTrainable
-from search.ledger.ledger import read_ledger, read_whole
+from search.ledger.ledger import read_full_records, read_ledger
 from search.ledger.record import CellRecord
 from search.results.folder import ledger_results
 from search.schedule.schedule import Schedule
@@ -100,9 +100,9 @@ def test_loading_another_study_takes_them_back_and_planning_brings_them_again(
     own = load_study(own_study)
     before = keys(own)
     load_study(write_study(small_study_text, "other.yaml"))
-    assert "soft_max" not in kinds("fusion")
+    assert "soft_max" not in kinds_of("fusion")
     assert keys(own) == before
-    assert "soft_max" in kinds("fusion")
+    assert "soft_max" in kinds_of("fusion")
 
 
 def test_a_study_without_plugins_does_not_know_their_fields(own_study: Path) -> None:
@@ -202,7 +202,7 @@ def answer_of_a_worker(study: Study, dataset: Dataset, plugin: Plugin) -> list[C
     pack = schedule.next_pack()
     use_plugins([])
     actor = PackTrainable.__new__(PackTrainable)
-    actor.setup({"pack": pack}, worker=Worker.of(dataset, plugins=(plugin,)))
+    actor.setup({"pack": pack}, worker=Worker.for_dataset(dataset, plugins=(plugin,)))
     return cells_of(actor.step())
 
 
@@ -244,7 +244,7 @@ def test_a_study_with_a_plugin_runs_reports_and_trains_again_only_what_an_edit_c
                                                 folder=folder)  # fmt: skip
     first = read_ledger(results)
     assert {cell.status for cell in first.values()} == {"complete"}
-    for cell in read_whole(results):
+    for cell in read_full_records(results):
         assert (SHARPNESS in cell.config) == (cell.arm == "soft")
         assert ("train.fusion.spread" in cell.curve) == (cell.arm == "soft")
     kept = list((results / "plugins").iterdir())

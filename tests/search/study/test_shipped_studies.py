@@ -20,8 +20,8 @@ SMALL = (
 
 
 def run_all(plan: Plan, dataset: Dataset, folder: Path) -> None:
-    assert run_here(plan, dataset, folder) == plan.cells()
-    assert len(ledger_results(folder).cells) == plan.cells()
+    assert run_here(plan, dataset, folder) == plan.cell_count()
+    assert len(ledger_results(folder).cells) == plan.cell_count()
     assert report_of(folder).html.stat().st_size > 1000
 
 

@@ -12,11 +12,11 @@ from click.testing import CliRunner
 from msa_core.plugins import use_plugins
 from search.cli import main
 from search.commands.shared import AUTO_SHARE, GpuShare
-from search.commands.submit import said_again
+from search.commands.submit import repeat_options
 from search.errors import RunError
 from search.submit import staging
-from search.submit.jobs import _command, _packages
-from search.submit.staging import stage
+from search.submit.jobs import _head_command, _package_environment
+from search.submit.staging import stage_study
 from spaces.errors import StudyError
 from spaces.study_file.load import load_study
 from tests.cases.paths import DOCS
@@ -52,7 +52,7 @@ def test_a_study_on_generated_data_travels_alone(
     write_study: Callable[[str], Path], small_study_text: str, empty: Path
 ) -> None:
     path = write_study(small_study_text)
-    staged = stage(str(path), empty, overrides=["budget.candidates=2"])
+    staged = stage_study(str(path), empty, overrides=["budget.candidates=2"])
     assert staged.arguments == ("study.yaml", "--set", "budget.candidates=2")
     assert [file.name for file in empty.iterdir()] == ["study.yaml"]
     assert load_study(empty / "study.yaml").name == staged.study.name == "small"
@@ -64,9 +64,9 @@ def test_feature_files_travel_or_are_there(
     features = tmp_path / "mosi.pkl"
     features.write_bytes(b"features")
     path = write_study(small_study_text.replace(DATA, "  file: mosi.pkl\n"))
-    assert stage(str(path), empty).arguments == ("study.yaml", "--data", "data/mosi.pkl")
+    assert stage_study(str(path), empty).arguments == ("study.yaml", "--data", "data/mosi.pkl")
     assert (empty / "data" / "mosi.pkl").read_bytes() == b"features"
-    there = stage(str(path), empty, data_there=["/mnt/mosi.pkl"])
+    there = stage_study(str(path), empty, data_there=["/mnt/mosi.pkl"])
     assert there.arguments == ("study.yaml", "--data", "/mnt/mosi.pkl")
 
 
@@ -78,7 +78,7 @@ def test_files_of_several_data_sets_keep_their_names(
         (tmp_path / name / "data.pkl").write_text(name)
     sets = "  sets: {one: one/data.pkl, two: two/data.pkl}\n"
     path = write_study(small_study_text.replace(DATA, sets))
-    staged = stage(str(path), empty, data_there=["two=/mnt/two.pkl"])
+    staged = stage_study(str(path), empty, data_there=["two=/mnt/two.pkl"])
     assert staged.arguments[1:] == ("--data", "one=data/one/data.pkl", "--data", "two=/mnt/two.pkl")
     assert (empty / "data" / "one" / "data.pkl").read_text() == "one"
 
@@ -107,14 +107,14 @@ def test_what_cannot_travel_is_refused_with_the_way_out(
     monkeypatch.setattr(staging, "MOST_BYTES", 2)
     Path("big.pkl").write_text("big")
     with pytest.raises(error, match=message):
-        stage(str(path), empty, **arguments)  # type: ignore[arg-type]
+        stage_study(str(path), empty, **arguments)  # type: ignore[arg-type]
 
 
 def test_modules_of_the_users_own_travel_as_they_were_read(empty: Path, tmp_path: Path) -> None:
     (tmp_path / "modules").mkdir()
     (tmp_path / "modules" / "soft_max.py").write_text(SOFT_MAX, encoding="utf-8")
     (tmp_path / "own.yaml").write_text(STUDY, encoding="utf-8")
-    staged = stage(str(tmp_path / "own.yaml"), empty)
+    staged = stage_study(str(tmp_path / "own.yaml"), empty)
     assert staged.arguments == ("study.yaml", "--set", "plugins=[plugins/soft_max.py]")
     there = load_study(empty / "study.yaml", [staged.arguments[-1]])
     assert there == staged.study
@@ -127,21 +127,21 @@ def test_a_study_without_data_needs_some(
 ) -> None:
     path = write_study(small_study_text.replace(DATA, "  labels: mosi\n"))
     with pytest.raises(StudyError, match=r"names no data.*--data-there"):
-        stage(str(path), empty)
+        stage_study(str(path), empty)
 
 
 def test_the_command_is_one_word_an_argument_whatever_is_in_it() -> None:
-    command = _command("run", "study.yaml", "--set", "a=b; rm -rf /", workdir="~/my runs")
+    command = _head_command("run", "study.yaml", "--set", "a=b; rm -rf /", workdir="~/my runs")
     assert shlex.split(command) == [
         "exec", "python", "-m", "search.cli", "run", "study.yaml", "--set", "a=b; rm -rf /",
         "--workdir", "~/my runs",
     ]  # fmt: skip
     assert command.endswith("~/'my runs'")  # the head's home, not a folder of that name
-    assert _command("status", workdir="/x y").endswith("--workdir '/x y'")
+    assert _head_command("status", workdir="/x y").endswith("--workdir '/x y'")
 
 
 def test_all_four_packages_travel_with_what_is_in_them() -> None:
-    folders = [Path(folder) for folder in _packages()["py_modules"]]
+    folders = [Path(folder) for folder in _package_environment()["py_modules"]]
     assert [folder.name for folder in folders] == ["msa_core", "spaces", "search", "reports"]
     assert (folders[1] / "studies" / "planted-quick.yaml").exists()
     assert (folders[3] / "page" / "templates" / "page.html.j2").exists()
@@ -172,7 +172,7 @@ def test_what_a_user_said_is_said_again_and_nothing_else() -> None:
     @click.option("--name", multiple=True)
     @click.pass_context
     def command(context: click.Context, /, **options: object) -> None:
-        again.extend(said_again(context, context.command.params))
+        again.extend(repeat_options(context, context.command.params))
 
     given = [
         "--workers", "2", "--gpus-a-worker", AUTO_SHARE, "--keep", "--no-probe",

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from search.errors import RunError
-from search.ledger.ledger import LEDGER
+from search.ledger.lines import LEDGER
 from search.submit import mirror
 from search.submit.mirror import Mirror
 
@@ -36,31 +36,31 @@ def files(folder: Path) -> dict[str, str]:
 
 
 def test_everything_arrives_and_comes_back_on_another_machine(folder: Path, place: Path) -> None:
-    assert Mirror(folder, place.as_uri()).copy()
+    assert Mirror(folder, place.as_uri()).copy_changes()
     assert files(place / "small") == files(folder)
     other = folder.parent.parent / "other" / "small"
-    assert Mirror(other, place.as_uri()).fetch() == 3
+    assert Mirror(other, place.as_uri()).fetch_copy() == 3
     assert files(other) == files(folder)
 
 
 def test_a_folder_with_a_ledger_is_not_overwritten(folder: Path, place: Path) -> None:
-    Mirror(folder, place.as_uri()).copy()
+    Mirror(folder, place.as_uri()).copy_changes()
     (folder / LEDGER).write_text("one\ntwo\n")
-    assert Mirror(folder, place.as_uri()).fetch() == 0
+    assert Mirror(folder, place.as_uri()).fetch_copy() == 0
     assert (folder / LEDGER).read_text() == "one\ntwo\n"
 
 
 def test_an_empty_place_gives_nothing(folder: Path, place: Path) -> None:
     (folder / LEDGER).unlink()
-    assert Mirror(folder, place.as_uri()).fetch() == 0
+    assert Mirror(folder, place.as_uri()).fetch_copy() == 0
 
 
 def test_only_what_changed_is_written_again(folder: Path, place: Path) -> None:
     copy = Mirror(folder, place.as_uri())
-    copy.copy()
+    copy.copy_changes()
     (place / "small" / "plan.json").write_text("theirs")
     (folder / LEDGER).write_text("one\ntwo\n")
-    copy.copy()
+    copy.copy_changes()
     assert files(place / "small") == {**files(folder), "plan.json": "theirs"}
 
 
@@ -69,7 +69,7 @@ def test_locks_checkpoints_and_unfinished_files_stay_here(folder: Path, place: P
         (folder / name).write_text("x")
     (folder / "checkpoints").mkdir()
     (folder / "checkpoints" / "key.pt").write_text("x")
-    Mirror(folder, place.as_uri()).copy()
+    Mirror(folder, place.as_uri()).copy_changes()
     assert set(files(place / "small")) == {LEDGER, "plan.json", "report/report.html"}
 
 
@@ -77,7 +77,7 @@ def test_large_files_stay_here_but_the_ledger_never(
     folder: Path, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mirror, "MOST_BYTES", 2)
-    Mirror(folder, place.as_uri()).copy()
+    Mirror(folder, place.as_uri()).copy_changes()
     assert set(files(place / "small")) == {LEDGER, "plan.json"}
 
 
@@ -94,10 +94,10 @@ def test_a_place_that_is_away_is_said_once_and_when_it_is_back(folder: Path, pla
     place.write_text("a file where the folder should be")
     said: list[str] = []
     copy = Mirror(folder, place.as_uri(), say=said.append)
-    assert not copy.copy()
-    assert not copy.copy()
+    assert not copy.copy_changes()
+    assert not copy.copy_changes()
     place.unlink()
-    assert copy.copy()
+    assert copy.copy_changes()
     assert files(place / "small") == files(folder)
     assert [line.split(" ")[0] for line in said] == ["warning:", place.as_uri()]
 

@@ -22,7 +22,8 @@ from reports.mlflow_source import read_mlflow
 from search.ledger.ledger import Ledger
 from search.ledger.record import CellRecord
 from search.results.facts import manifest_of, with_tags
-from search.results.folder import REPORT, Manifest, ledger_results, write_manifest
+from search.results.folder import Manifest, ledger_results, write_manifest
+from search.results.layout import REPORT
 from search.schedule.schedule import Schedule
 from search.tracking import (
     BackgroundTracking,
@@ -32,10 +33,10 @@ from search.tracking import (
     local_store,
     sync_study,
 )
-from search.tracking.cell_run import cell_metrics, cell_tags, stamp
 from search.tracking.marker import MARKER
-from search.tracking.upkeep import LONGEST_WAIT, Source, TrackingError, Upkeep
-from spaces.plan.plan import CONFIRM, plan_study
+from search.tracking.run_contents import cell_metrics, cell_tags, training_stamp
+from search.tracking.upkeep import LONGEST_WAIT, LedgerSource, SyncLoop, TrackingError
+from spaces.plan.plan import Phase, plan_study
 from spaces.plan.planned_arms import Versions
 from spaces.study_file.load import load_study
 from tests.cases.servers.shaky_server import AFTER, BEFORE, LATER, ShakyServer
@@ -62,7 +63,7 @@ def study(
     cells: list[CellRecord] = []
     while pack := schedule.next_pack():
         records = [_whole(record, small_data) for record in train(pack)]
-        schedule.receive(records)
+        schedule.add_results(records)
         cells += records
     manifest = with_tags(manifest_of(plan, small_data, local_store(folder)), small_data)
     write_manifest(folder, manifest)
@@ -71,7 +72,7 @@ def study(
 
 def _whole(record: CellRecord, data: Dataset) -> CellRecord:
     """With what a real cell has besides."""
-    if record.phase != CONFIRM:
+    if record.phase != Phase.CONFIRM:
         return record
     predictions = np.full(len(data.test.labels), record.seed / 7)
     return replace(
@@ -87,44 +88,46 @@ def _failed(cell: CellRecord, **what: object) -> CellRecord:
     return replace(lost, metrics={"seconds": 0.5}, **what)  # type: ignore[arg-type]
 
 
-def _source(cells: list[CellRecord]) -> Source:
+def _source(cells: list[CellRecord]) -> LedgerSource:
     def whole(wanted: list[CellRecord]) -> Iterator[CellRecord]:
         keys = {cell.key for cell in wanted}
         return (cell for cell in list(cells) if cell.key in keys)
 
-    return Source(planned=lambda: list(cells), whole=whole, size=lambda: len(cells))
+    return LedgerSource(
+        read_planned=lambda: list(cells), read_whole_cells=whole, ledger_bytes=lambda: len(cells)
+    )
 
 
 class Script:
-    """Orders of a study that gives its cells one by one and then ends; time passes in `rest`."""
+    """The driver of a study that ends after its cells; time passes in `pause`."""
 
     def __init__(self, to_come: list[CellRecord]) -> None:
         self.cells: list[CellRecord] = []
-        self.complete, self.gone = True, False
+        self.complete, self.abandoned = True, False
         self.time = 0.0
-        self.rests: list[float] = []
+        self.pauses: list[float] = []
         self._to_come = list(to_come)
 
     @property
     def closing(self) -> bool:
         return not self._to_come
 
-    def rest(self, seconds: float) -> None:
-        self.rests.append(seconds)
+    def pause(self, seconds: float) -> None:
+        self.pauses.append(seconds)
         self.time += seconds
 
-    def wait_for_news(self) -> None:
+    def wait_for_cells(self) -> None:
         self.cells += self._to_come[:3]
         del self._to_come[:3]
 
-    def progress(self, written: int) -> None:
+    def report_progress(self, written: int) -> None:
         pass
 
 
-def _upkeep(
+def _sync_loop(
     script: Script, manifest: Manifest, folder: Path, server: ShakyServer, patience: float = 1e9
-) -> Upkeep:
-    return Upkeep(
+) -> SyncLoop:
+    return SyncLoop(
         lambda: Tracker(manifest, folder, client=server),
         _source(script.cells),
         script,
@@ -168,10 +171,10 @@ def test_after_any_failures_there_is_one_whole_run_a_cell(
         manifest = replace(manifest, tracking_uri="http://somewhere")
     left = list(troubles)
     server = ShakyServer(lambda: left.pop() if left else None)
-    assert _upkeep(Script(cells), manifest, folder, server).run() is not None
+    assert _sync_loop(Script(cells), manifest, folder, server).run() is not None
     # What the server did long after it was asked, another look puts right.
     server.settle()
-    assert _upkeep(Script(cells), manifest, folder, server).run() is not None
+    assert _sync_loop(Script(cells), manifest, folder, server).run() is not None
     _check_all_once(server, manifest, cells)
 
 
@@ -180,12 +183,12 @@ def test_waits_grow_to_a_minute_and_start_small_again(study: Study, folder: Path
     script = Script(cells)
 
     def trouble() -> str | None:
-        waits = sum(seconds > 0 for seconds in script.rests)
+        waits = sum(seconds > 0 for seconds in script.pauses)
         return BEFORE if waits < 9 or (waits < 11 and len(server.active("cell")) > 3) else None
 
     server = ShakyServer(trouble)
-    assert _upkeep(script, manifest, folder, server).run() is not None
-    waits = [seconds for seconds in script.rests if seconds]
+    assert _sync_loop(script, manifest, folder, server).run() is not None
+    waits = [seconds for seconds in script.pauses if seconds]
     assert waits == [1, 2, 4, 8, 16, 32, *[LONGEST_WAIT] * 3, 1, 2]
     _check_all_once(server, manifest, cells)
 
@@ -193,7 +196,7 @@ def test_waits_grow_to_a_minute_and_start_small_again(study: Study, folder: Path
 def test_a_server_that_stays_away_ends_the_wait(study: Study, folder: Path) -> None:
     manifest, _ = study
     script = Script([])
-    upkeep = _upkeep(script, manifest, folder, ShakyServer(lambda: BEFORE), patience=20.0)
+    upkeep = _sync_loop(script, manifest, folder, ShakyServer(lambda: BEFORE), patience=20.0)
     with pytest.raises(TrackingError, match="away"):
         upkeep.run()
     assert 20 < script.time < 30
@@ -213,7 +216,7 @@ def test_a_cell_that_always_fails_holds_up_no_other(study: Study, folder: Path) 
     script = Script([])
     script.cells += cells
     with pytest.raises(TrackingError, match="never this one"):
-        _upkeep(script, manifest, folder, server, patience=20.0).run()
+        _sync_loop(script, manifest, folder, server, patience=20.0).run()
     assert len(server.active("cell")) == len(cells) - 1
 
 
@@ -223,10 +226,10 @@ def test_nobody_who_waits_ends_it_at_once(study: Study, folder: Path) -> None:
     script = Script(cells)
 
     def stop(written: int) -> None:
-        script.gone = written >= 2
+        script.abandoned = written >= 2
 
-    script.progress = stop  # type: ignore[method-assign]
-    assert _upkeep(script, manifest, folder, server).run() is None
+    script.report_progress = stop  # type: ignore[method-assign]
+    assert _sync_loop(script, manifest, folder, server).run() is None
     assert len(server.active("cell")) == 2
 
 
@@ -235,9 +238,9 @@ def test_a_cell_trained_again_replaces_its_failure(study: Study, folder: Path) -
     server = ShakyServer()
     failed = _failed(cells[0])
     for again in (failed, _failed(cells[0], attempts=2, reason="other"), cells[0]):
-        assert _upkeep(Script([again]), manifest, folder, server).run() is not None
+        assert _sync_loop(Script([again]), manifest, folder, server).run() is not None
         (run,) = server.active("cell")
-        assert stamp(again).items() <= run.data.tags.items()
+        assert training_stamp(again).items() <= run.data.tags.items()
     assert "triptych.reason" not in run.data.tags
 
 
@@ -245,7 +248,7 @@ def test_what_the_plan_no_longer_holds_is_taken_out(study: Study, folder: Path) 
     manifest, cells = study
     server = ShakyServer()
     for planned in (cells, cells[:-1]):
-        assert _upkeep(Script(planned), manifest, folder, server).run() is not None
+        assert _sync_loop(Script(planned), manifest, folder, server).run() is not None
         _check_all_once(server, manifest, planned)
 
 
@@ -262,12 +265,12 @@ def test_what_a_database_refuses_or_nobody_may_see_is_not_sent(
 
 def test_the_local_store_has_what_the_ledger_has(study: Study, folder: Path) -> None:
     manifest, cells = study
-    lost = next(place for place, cell in enumerate(cells) if cell.phase == CONFIRM)
+    lost = next(place for place, cell in enumerate(cells) if cell.phase == Phase.CONFIRM)
     cells[lost] = _failed(cells[lost], log="line 1\nline 2", attempts=3)
     with Ledger(folder) as ledger:
         ledger.append(cells[:7])
         tracking = BackgroundTracking(manifest, folder)
-        tracking.notify()
+        tracking.notify_new_cells()
         ledger.append(cells[7:])
         tracking.close(complete=True)
     assert tracking.failure is None
@@ -279,7 +282,7 @@ def test_the_local_store_has_what_the_ledger_has(study: Study, folder: Path) -> 
     assert read.logs == own.logs == {cells[lost].key: "line 1\nline 2"}
     assert read.reasons == own.reasons
     assert read.predictions.keys() == own.predictions.keys() != set()
-    assert not read.sealed and not own.sealed
+    assert not read.embargoed and not own.embargoed
     assert read.tags == own.tags != {}
     assert read.curves.keys() == own.curves.keys() == {cell.key for cell in cells}
     assert all(read.curves[key].tolist() == own.curves[key].tolist() for key in own.curves)
@@ -364,7 +367,7 @@ def test_a_tracking_process_that_is_killed_costs_a_warning_and_no_cell(
     with Ledger(folder) as ledger:
         ledger.append(cells)
     tracking = BackgroundTracking(manifest, folder)
-    tracking.notify()
+    tracking.notify_new_cells()
     assert tracking.process_id is not None
     time.sleep(random.Random(0).uniform(3, 6))
     os.kill(tracking.process_id, signal.SIGKILL)

@@ -1,0 +1,8 @@
+"""Names of the files of a results folder. Imports nothing, so completion may import it too."""
+
+RUNS = "runs"  # in the work folder, with a results folder per study
+PLAN = "plan.json"
+PLUGINS = "plugins"
+STUDY = "study.yaml"
+REPORT = "report"
+JOURNAL = "optuna.journal"
