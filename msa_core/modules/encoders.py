@@ -35,7 +35,6 @@ class MeanMlp(Encoder):
     a valid frame is the zero vector's encoding.
 
     Formula: relu(W2 relu(W1 mean_t x_t + b1) + b2).
-    Source: the subnet of late-fusion DNNs, e.g. the public MMSA framework's LF-DNN.
     """
 
     def __init__(self, features: int, width: int, dropout: float, options: Any = None) -> None:
@@ -124,7 +123,6 @@ class Lstm(Recurrent):
     """The state of a one-layer LSTM after the last valid frame; see `Recurrent`.
 
     Formula: c' = s(f) c + s(i) tanh(g), h' = s(o) tanh(c'); (i, f, g, o) = W x + b + U h + b'.
-    Source: Hochreiter & Schmidhuber 1997.
     """
 
     carried = 2
@@ -156,7 +154,6 @@ class Gru(Recurrent):
     """The state of a one-layer GRU after the last valid frame; see `Recurrent`.
 
     Formula: h' = (1 - s(z)) n + s(z) h, n = tanh(a_n + s(r) u_n); a = W x + b, u = U h + b'.
-    Source: Cho et al. 2014, with PyTorch's reset gate after the product.
     """
 
     def __init__(self, features: int, width: int, dropout: float, options: Any = None) -> None:
@@ -192,7 +189,6 @@ class Conv(Encoder):
     an utterance sees no more than what is there. An utterance without a valid frame gives zeros.
 
     Formula: mean_t h_t, h_t = relu(sum_j W_j x_(t + j - floor((k - 1) / 2)) + b), j = 0..k-1.
-    Source: the temporal convolutions before cross-modal attention, Tsai et al. 2019 eq. 1.
     """
 
     def __init__(self, features: int, width: int, dropout: float, options: Any) -> None:
@@ -228,7 +224,6 @@ class Transformer(Encoder):
     [B, T, D] and lengths [B] -> [B, W]. An utterance without a valid frame gives zeros.
 
     Formula: mean_t norm(L_n(...L_1(W x_t + b + position_t))), L = `AttentionLayer`.
-    Source: Vaswani et al. 2017, normalised before each part as in Xiong et al. 2020.
     """
 
     def __init__(self, features: int, width: int, dropout: float, options: Any) -> None:

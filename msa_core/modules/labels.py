@@ -49,8 +49,6 @@ class LabelGenerator:
     trainings whose epochs visit every row.
 
     Formula: Y_s <- ((n - 1) Y_s + 2 clamp(0.5 (d_s / d_M) y + 0.5 (y + d_s - d_M))) / (n + 1).
-    Source: Yu et al. 2021 (Self-MM), as in the public MMSA code; gradients are not accumulated
-        over four batches as there.
     """
 
     def __init__(

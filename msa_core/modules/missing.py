@@ -21,8 +21,6 @@ class FrameMask(StochasticModule):
     frames shrinks with the share of missing ones.
 
     Formula: x~[t] = k[t] x[t], with k[t] = 1 with probability 1 - rate, else 0.
-    Source: the random masks of TFR-Net (Yuan et al. 2021) on audio and vision, without its
-        generator loss; here text frames are zeroed too, not replaced by an unknown word.
 
     Attributes:
         steps: Number of frames T of train; set once the data are known.
@@ -68,7 +66,6 @@ class ModalityDropout(StochasticModule):
     each is missing with probability p - p^M / M.
 
     Formula: mu~_m = mu_m [u_m >= min(p, max_j mu_j u_j)], u uniform in [0, 1).
-    Source: modality dropout (ModDrop, Neverova et al. 2016), there of inputs and not of vectors.
     """
 
     stream = "missing"
@@ -111,9 +108,6 @@ def present_where_modalities_never_meet(rows_N: Tensor, modalities: list[str]) -
     Args:
         rows_N: Row numbers in train.
         modalities: Modalities of the model.
-
-    Source: after the protocol of Zhang et al. 2023 (unseen modality interaction), whose training
-        sees disjoint sets of modalities and whose test has all.
     """
     # By row number and not at random: the split is the same for every seed and arm.
     even_N = (rows_N % 2 == 0).float()

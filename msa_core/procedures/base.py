@@ -72,7 +72,6 @@ class Procedure:
     Also the base of the other procedures.
 
     Formula: theta <- Adam(theta, d/dtheta sum_k w_k L_k).
-    Source: common practice.
     """
 
     def __init__(self, config: Config, labels_N: Tensor, bound: float) -> None:

@@ -32,8 +32,6 @@ class Mla(Procedure):
     entropies there is one more term, `bins`: the cross-entropy of binned sentiment.
 
     Formula: W <- Adam(W, (dL_m/dW) P), P <- P - k k^T / (alpha + h^T k), k = P h, h = mean_b z_m.
-    Source: Zhang et al. 2024 (MLA) and its public code, where the projection never takes effect
-        and Adam is SGD; weights of predictions: `msa_core.modules.contrast.inference`.
     """
 
     def __init__(self, config: Config, labels_N: Tensor, bound: float) -> None:

@@ -37,7 +37,6 @@ class Stream(Procedure):
 
     Formula: L + w_r L(replayed) + w_c sum_h r_h mean_i (yhat_h,i - stored_h*(i),i)^2, h*(i) =
         argmin_h |yhat_h,i - y_i|, r = 1 for the multimodal head, else the weight of its loss.
-    Source: Sarfraz et al. 2024 (SAMM), after its public code; its confidence is on the true class.
     """
 
     def __init__(self, config: Config, labels_N: Tensor, bound: float) -> None:

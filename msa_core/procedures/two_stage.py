@@ -19,7 +19,6 @@ class TwoStage(Procedure):
     them. Every block has an optimiser of its own, as in the released code.
 
     Formula: phi <- Adam(phi, d/dphi w L_bound) over train; theta <- Adam(theta, d/dtheta L).
-    Source: Han et al. 2021 (MMIM), the two stages of its public code.
     """
 
     def block_of(self, parameter: str) -> str:

@@ -48,8 +48,6 @@ def covariance_alignment(
 
     Raises:
         ValueError: fewer than two utterances, or two widths.
-    Source: Sun & Saenko 2016 (Deep CORAL) eq. 1; on modality pairs after arXiv:2305.08473, whose
-        full text was not at hand.
     """
     require_pair("covariance_alignment", first_BD, second_BD)
     return covariance_distance(covariance_matrix(first_BD), covariance_matrix(second_BD))
@@ -140,7 +138,6 @@ def paired_covariance(first_BD: Tensor, second_BD: Tensor, numbers: Numbers) -> 
 
     Raises:
         ValueError: fewer than two utterances, or two widths.
-    Source: the form of Zbontar et al. 2021 (Barlow Twins) eq. 1, here between modalities.
     """
     require_pair("paired_covariance", first_BD, second_BD)
     utterances, width = first_BD.shape
@@ -171,7 +168,6 @@ def central_moment_discrepancy(
 
     Raises:
         ValueError: fewer than two utterances, or two widths.
-    Source: Zellinger et al. 2017, without the range factors, as in the public MISA code.
     """
     require_pair("central_moment_discrepancy", first_BD, second_BD)
     first_1D, second_1D = (rows.mean(dim=0, keepdim=True) for rows in (first_BD, second_BD))
@@ -206,7 +202,6 @@ def mean_discrepancy(first_BD: Tensor, second_BD: Tensor, numbers: Numbers) -> T
 
     Raises:
         ValueError: fewer than two utterances, or two widths.
-    Source: Gretton et al. 2012 eq. 5.
     """
     require_pair("mean_discrepancy", first_BD, second_BD)
     utterances = len(first_BD)
@@ -241,7 +236,6 @@ def relational_distance(
 
     Raises:
         ValueError: fewer than two utterances, or two widths.
-    Source: Park et al. 2019 (RKD), distance term; between modalities as in the public SAMM code.
     """
     require_pair("relational_distance", first_BD, second_BD)
     forth = directed_relational_distance(first_BD, second_BD)
@@ -272,7 +266,6 @@ def contrastive_alignment(first_BD: Tensor, second_BD: Tensor, numbers: Numbers)
     Formula: (CE(S, I) + CE(S^T, I)) / 2, S = cosines of p and q / temperature.
 
     Equal sides do not make it 0: that would need other utterances infinitely far away.
-    Source: van den Oord et al. 2018 (InfoNCE), both ways as in Radford et al. 2021 (CLIP).
     """
     return info_nce(first_BD, second_BD, numbers["temperature"])
 
@@ -301,7 +294,6 @@ def canonical_distance(
 
     Raises:
         ValueError: fewer than two utterances, two widths, or k out of range.
-    Source: Andrew et al. 2013 (deep CCA), section 3.
     """
     require_pair("canonical_distance", first_BD, second_BD)
     utterances, width = first_BD.shape

@@ -24,7 +24,6 @@ class Bound(Contrast):
     go far below 0. The procedure `two_stage` first fits the predictions alone.
 
     Formula: -mean_m [E log N(z_m; mu(z_text), var(z_text)) + H(z_m)], m = audio, vision.
-    Source: Han et al. 2021 (MMIM), as in its public code, which has the sum and no ridge.
     """
 
     def __init__(self, options: Any, sizes: Sizes) -> None:
@@ -90,7 +89,6 @@ class Cpc(Contrast):
     """The fused vector finds the utterance in every modality.
 
     Formula: mean_m CE(S_m, I), S_m = cosines of z_m and P_m(f), no temperature.
-    Source: Han et al. 2021 (MMIM), as in its public code, which has the sum.
     """
 
     def __init__(self, options: Any, sizes: Sizes) -> None:

@@ -44,7 +44,6 @@ class Rbc(Contrast):
     from another row of the batch.
 
     Formula: E [-gamma log p(x) + mean_m log sum_c p(x with x_m of row c)], c = own row and others.
-    Source: Shi et al. 2021 (arXiv:2007.01179), after its description; on vectors, not on raw data.
     """
 
     def __init__(self, options: Any, sizes: Sizes) -> None:

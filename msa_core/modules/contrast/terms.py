@@ -34,8 +34,6 @@ class Anchor(Contrast):
     of each modality's own: no parameter is in it. Utterances of equal labels push each other away.
 
     Formula: mean_m InfoNCE(W_m z_m, stopgrad c_m), c_m = mean frame of the text, or of m.
-    Source: after the public CLFA code (2024), whose anchors are frozen CLIP embeddings of the same
-        modality; one modality's features for all is our choice.
     """
 
     def __init__(self, options: Any, sizes: Sizes) -> None:
@@ -80,7 +78,6 @@ class Views(Contrast):
     in all frames. Both views go through the modality's own encoder, with the same dropout there.
 
     Formula: mean_m InfoNCE(z_m(view 1), z_m(view 2)), view = features kept / (1 - p) + s noise.
-    Source: after arXiv:2210.14556 (MMCL), whose full text was not at hand.
     """
 
     def __init__(self, options: Any, sizes: Sizes) -> None:
@@ -140,7 +137,6 @@ class Instance(Contrast):
     """Each modality predicts every other of its utterance.
 
     Formula: mean over p != q of InfoNCE(P_pq(z_p), stopgrad z_q).
-    Source: after arXiv:2210.14556 (MMCL), whose full text was not at hand.
     """
 
     def __init__(self, options: Any, sizes: Sizes) -> None:
@@ -171,8 +167,6 @@ class Sentiment(Contrast):
     """Utterances of one sentiment are alike, in whatever modality.
 
     Formula: SupCon over the M B vectors, bin = round(clip(3 y / bound, -3, 3)), 7 bins.
-    Source: Khosla et al. 2020 eq. 2; on sentiment after arXiv:2210.14556 (MMCL), whose full text
-        was not at hand.
     """
 
     def forward(self, seen: EncodedBatch, numbers: Numbers) -> Tensor:
@@ -239,7 +233,6 @@ class Icl(PairedContrast):
     Of two or three utterances there is one pair, nothing to tell it from, and the term is 0.
 
     Formula: sum_m exp(-s_m) ICL_m + s_m, or mean_m ICL_m; ICL: partner among 2 N - 1 candidates.
-    Source: Lin et al. 2022 (MCLEA), as in its public code; partners by sentiment are our choice.
     """
 
     def forward(self, seen: EncodedBatch, numbers: Numbers) -> Tensor:
@@ -264,7 +257,6 @@ class Ial(PairedContrast):
     come with the joint's own ICL.
 
     Formula: sum_m exp(-s_m) KL_m + s_m, or mean_m KL_m; + ICL(joint) if shares are learned.
-    Source: Lin et al. 2022 (MCLEA), as in its public code; partners by sentiment are our choice.
     """
 
     def __init__(self, options: Any, sizes: Sizes) -> None:

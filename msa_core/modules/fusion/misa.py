@@ -27,7 +27,6 @@ class Misa(Fusion):
     The encoder of the shared codes is one for all modalities.
 
     Formula: f = vec(attend([S z_m; P_m z_m for m])), S and P_m = sigmoid(W z + b).
-    Source: Hazarika et al. 2020 (MISA); its layer of attention here normalises before its parts.
     """
 
     def __init__(self, modalities: Sequence[str], width: int, options: Any) -> None:

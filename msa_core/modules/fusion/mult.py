@@ -23,7 +23,6 @@ class CrossModal(Fusion):
 
     Formula: f = [last_t S_p([C_qp(X_p, X_q) for q != p]) for p]; C, S = stacks of cross- and
     self-attention, softmax(Q_p K_q^T / sqrt(E)) V_q in each layer.
-    Source: Tsai et al. 2019 (Multimodal Transformer), eq. 3 to 6.
     """
 
     def __init__(self, modalities: Sequence[str], width: int, options: Any) -> None:

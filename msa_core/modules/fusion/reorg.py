@@ -26,8 +26,6 @@ class ReorganisedSum(Fusion):
     reads them is attention between the slots and a learned token, which becomes the fused vector.
 
     Formula: f = token of attend([tokens; V sum_m mu_m O_m^T X_m + b]), O = softmax(W attend(X)).
-    Source: after Zhang et al. 2023 (unseen modality interaction) and its public code; labels are
-        numbers here, so the class vectors become a curve.
     """
 
     def __init__(self, modalities: Sequence[str], width: int, options: Any) -> None:

@@ -28,7 +28,6 @@ class Concat(Fusion):
     """The M vectors side by side.
 
     Formula: f = [z_1; ...; z_M].
-    Source: common practice (late fusion).
     """
 
     def forward(self, seen: EncodedBatch) -> tuple[Tensor, Terms]:
@@ -43,7 +42,6 @@ class Average(Fusion):
     head's input when one is left out.
 
     Formula: f = sum_m mu_m z_m / sum_m mu_m.
-    Source: common practice (late fusion).
     """
 
     def forward(self, seen: EncodedBatch) -> tuple[Tensor, Terms]:
@@ -56,7 +54,6 @@ class Gated(Fusion):
 
     Formula: f = sum_m g_m U_m z_m, g = softmax(W [z_1; ...; z_M] + b) or its sigmoid.
     A softmax is over the modalities that are there. Equal gates of a softmax give the mean.
-    Source: after Arevalo et al. 2017 (gated multimodal units), with one gate a modality.
     """
 
     def __init__(self, modalities: Sequence[str], width: int, options: Any) -> None:
@@ -85,7 +82,6 @@ class TensorProduct(Fusion):
     Each vector gets a leading 1, so the products of fewer modalities are in it too.
 
     Formula: f = vec([1; z_1] x ... x [1; z_M]); z = (1), (2), (3) gives {1, 1, 2, 2, 3, 3, 6, 6}.
-    Source: Zadeh et al. 2017 (Tensor Fusion Network), eq. 5.
     """
 
     def forward(self, seen: EncodedBatch) -> tuple[Tensor, Terms]:
@@ -105,8 +101,6 @@ class LowRank(Fusion):
     It equals `TensorProduct` times the matrix sum_r w_r F_1^r x ... x F_M^r, which is never built.
 
     Formula: f = sum_r w_r prod_m (F_m^r [1; z_m]).
-    Source: Liu et al. 2018 (Low-rank Multimodal Fusion), eq. 6, with the public code's w; its
-        bias is the next layer's.
     """
 
     def __init__(self, modalities: Sequence[str], width: int, options: Any) -> None:
