@@ -44,8 +44,8 @@ calibrate: .venv/ready-dev
 	$(BIN)/python -m tests.calibration.calibrate --out docs/calibration.md
 
 docs: .venv/ready
-	$(BIN)/python -m msa_core.reference.page docs/modules.md
-	$(BIN)/python -m spaces.help.reference docs/studies.md
+	$(BIN)/python -m msa_core.reference.modules_page docs/modules.md
+	$(BIN)/python -m spaces.help.studies_page docs/studies.md
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -19,17 +19,17 @@ from msa_core.config.schema import PAIRS, Config
 from msa_core.config.unimodal import unimodal_heads
 from msa_core.data.batching import Batch
 from msa_core.modules.alignment.pairs import PairAlignment
+from msa_core.modules.contrast.contrasts import CONTRASTS
 from msa_core.modules.contrast.inference import INFERENCES
-from msa_core.modules.contrast.terms import CONTRASTS
 from msa_core.modules.encoders import ENCODERS
-from msa_core.modules.fusion.simple import FUSIONS
-from msa_core.modules.labels import MULTIMODAL
+from msa_core.modules.fusion.vector_fusions import FUSIONS
 from msa_core.modules.missing import FrameMask, ModalityDropout
 from msa_core.modules.parts.dropout import Dropout
 from msa_core.modules.parts.inputs import EncodedBatch, Numbers, Sizes, numbers_below
 from msa_core.modules.parts.linear import Linear
 from msa_core.modules.parts.stateful import StatefulModule
 from msa_core.modules.parts.stochastic import StochasticModule
+from msa_core.modules.unimodal_labels import MULTIMODAL
 from msa_core.tensors.random_streams import Streams
 
 

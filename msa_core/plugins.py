@@ -55,9 +55,9 @@ Module = TypeVar("Module", bound=Callable[..., Any])
 # they are functions). Names, not imports: those import PyTorch.
 _REGISTRIES = {
     "encoder": ("msa_core.modules.encoders", "ENCODERS", "Encoder"),
-    "fusion": ("msa_core.modules.fusion.simple", "FUSIONS", "Fusion"),
+    "fusion": ("msa_core.modules.fusion.vector_fusions", "FUSIONS", "Fusion"),
     "alignment": ("msa_core.modules.alignment.pairs", "MEASURES", ""),
-    "contrast": ("msa_core.modules.contrast.terms", "CONTRASTS", "Contrast"),
+    "contrast": ("msa_core.modules.contrast.contrasts", "CONTRASTS", "Contrast"),
     "procedure": ("msa_core.procedures.registry", "PROCEDURES", "Procedure"),
 }
 # Modules that plugins of version 0.1 import -> where they are now.
@@ -140,7 +140,7 @@ def encoder(name: str, options: type[EncoderOptions]) -> Callable[[Module], Modu
 
 
 def fusion(name: str, options: type[FusionOptions]) -> Callable[[Module], Module]:
-    """Declare a class derived from `msa_core.modules.fusion.simple.Fusion` as a kind of fusion.
+    """Declare a class derived from `Fusion` of `msa_core.modules.fusion.base` as a kind.
 
     Args:
         name: Value of `model.fusion.kind`.

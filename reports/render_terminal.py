@@ -3,7 +3,7 @@
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from reports.evidence.outcomes import Verdict
+from reports.evidence.verdicts import Verdict
 from reports.numerals import format_interval, format_number, format_p
 from reports.tables import Heading, Table, TableCell
 

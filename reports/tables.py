@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from reports.evidence.arm_estimates import Estimate
 from reports.evidence.claims.answers import ClaimAnswer
 from reports.evidence.comparison import Comparison
-from reports.evidence.estimates import Estimate
 from reports.evidence.statistics.paired import EXACT_UP_TO
 from reports.numerals import (
     choose_decimals,

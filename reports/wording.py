@@ -2,10 +2,10 @@
 
 import shlex
 
+from reports.evidence.arm_estimates import Estimate
 from reports.evidence.comparison import Comparison
-from reports.evidence.estimates import Estimate
-from reports.evidence.outcomes import Verdict
 from reports.evidence.statistics.paired import ALPHA
+from reports.evidence.verdicts import Verdict
 from reports.numerals import choose_decimals, format_count, format_number, format_p
 from reports.results import CellPhase, CellStatus, Results, select_complete
 

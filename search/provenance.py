@@ -8,8 +8,8 @@ from pathlib import Path
 
 import msa_core
 from msa_core.data.dataset import Dataset
+from spaces.plan.arms_on_data import Versions
 from spaces.plan.plan import Plan
-from spaces.plan.planned_arms import Versions
 
 DISTRIBUTIONS = ("triptych", "torch", "numpy", "ray", "optuna", "mlflow", "scipy", "statsmodels")
 

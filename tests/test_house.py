@@ -84,7 +84,7 @@ PLANTED = [
     ("search/screen/tally.py", "import optuna"),
     ("search/worker/pack_work.py", "import reports.page.contents"),
     ("search/ledger/lines.py", "import search.schedule.pack"),
-    ("spaces/syntax/document.py", "import spaces.designs.designs"),
+    ("spaces/syntax/document.py", "import spaces.designs.make_arms"),
     ("reports/evidence/values.py", "import search.errors"),
     ("msa_core/metrics.py", "import pandas"),
     ("search/new_room/__init__.py", '"""A room that nobody placed."""'),

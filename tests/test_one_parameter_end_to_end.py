@@ -22,13 +22,13 @@ from msa_core.vectorised.pack_key import free_numbers
 from reports.mlflow_source import read_mlflow
 from reports.write import write_report
 from search.engine.options import RunOptions
-from search.engine.run import run_study
+from search.engine.run_study import run_study
 from search.ledger.ledger import read_ledger
 from search.results.folder import ledger_results, read_manifest
 from search.schedule.proposals import Proposals
 from search.screen.progress import Progress
+from spaces.plan.arms_on_data import Versions
 from spaces.plan.plan import plan_study
-from spaces.plan.planned_arms import Versions
 from spaces.search_space.domains import LogUniform
 from spaces.study_file.load import load_study
 

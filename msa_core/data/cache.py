@@ -28,7 +28,6 @@ from pathlib import Path
 from typing import Any
 
 from msa_core.config.schema import LABEL_SCHEMES, MODALITIES
-from msa_core.data.arrays import ids_as_text, texts_from
 from msa_core.data.dataset import DataError, Dataset, Split, Splits
 from msa_core.data.layout import (
     ID_KEY,
@@ -38,6 +37,7 @@ from msa_core.data.layout import (
     UNIMODAL_KEYS,
     named_arrays,
 )
+from msa_core.data.npz_and_safetensors import ids_as_text, texts_from
 from msa_core.data.tensor_file import TensorFile, open_tensors, write_tensors
 
 VARIABLE = "TRIPTYCH_CACHE"

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from msa_core.config.paths import did_you_mean
 from msa_core.config.schema import PlantedConfig
-from msa_core.data.arrays import read_npz, read_safetensors
 from msa_core.data.cache import load_cached
 from msa_core.data.dataset import DataError, Dataset
 from msa_core.data.layout import KEYS, TEXT_KEYS, SplitValues, to_dataset
 from msa_core.data.mmsa import read_mmsa
+from msa_core.data.npz_and_safetensors import read_npz, read_safetensors
 from msa_core.data.planted import SCHEME, generate_planted
 
 READERS: dict[str, Callable[[Path, Collection[str]], SplitValues]] = {

@@ -12,7 +12,7 @@ from torch import Tensor
 from msa_core.config.rules import head_width
 from msa_core.config.schema import Config
 from msa_core.data.batching import Batch, take_rows
-from msa_core.modules.labels import MULTIMODAL, LabelGenerator
+from msa_core.modules.unimodal_labels import MULTIMODAL, LabelGenerator
 from msa_core.tensors.pytrees import Tree, map_tensors, stack_trees
 from msa_core.tensors.random_streams import Streams
 from msa_core.vectorised.network import over_members

@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from reports.evidence.arm_estimates import Estimate, MetricFacts, estimate_arm, judge_arms
 from reports.evidence.caveats import (
     FailedCell,
     Fairness,
@@ -19,7 +20,6 @@ from reports.evidence.caveats import (
     list_failures,
 )
 from reports.evidence.claims.answers import ClaimAnswer, Pair, answer_claims, claimed_pairs
-from reports.evidence.estimates import Estimate, MetricFacts, estimate_arm, judge_arms
 from reports.evidence.statistics.pareto import FrontPoint, pareto_fronts
 from reports.evidence.statistics.resampling import DRAWS, Interval, PairedCells, two_level_intervals
 from reports.results import (

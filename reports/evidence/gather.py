@@ -9,15 +9,15 @@ from reports.evidence.factorial.effects import factorial_effects
 from reports.evidence.factorial.factors import find_two_level_design
 from reports.evidence.factorial.matrices import factor_matrices
 from reports.evidence.factorial.shapley import shapley_values
-from reports.evidence.outcomes import Declined
 from reports.evidence.slices import slice_estimates
 from reports.evidence.statistics.datasets import compare_over_datasets
 from reports.evidence.tuning.anytime import anytime_curves, expected_curves
 from reports.evidence.tuning.candidates import collect_candidates, tuning_points
-from reports.evidence.tuning.frozen import frozen_pairs
+from reports.evidence.tuning.frozen_pairs import frozen_pairs
 from reports.evidence.tuning.importance import estimate_importances
 from reports.evidence.tuning.learning_curves import learning_curves
 from reports.evidence.values import Evidence, FactorialEffects, PathStep, ShapleyValue
+from reports.evidence.verdicts import Declined
 from reports.results import MetricDefinition, Results
 
 

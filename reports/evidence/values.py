@@ -7,7 +7,7 @@ quantity is None, never 0 and never NaN.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from reports.evidence.outcomes import Verdict
+from reports.evidence.verdicts import Verdict
 
 Number = float | None
 

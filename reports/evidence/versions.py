@@ -19,11 +19,11 @@ from enum import StrEnum
 import numpy as np
 from scipy import stats
 
+from reports.evidence.arm_estimates import Estimate, MetricFacts, estimate_arm
 from reports.evidence.comparison import Comparison, compare_arms, confirmed_cells
-from reports.evidence.estimates import Estimate, MetricFacts, estimate_arm
-from reports.evidence.outcomes import Verdict
 from reports.evidence.statistics.paired import ALPHA, holm_correction
 from reports.evidence.statistics.resampling import DRAWS, Interval, PairedCells, two_level_intervals
+from reports.evidence.verdicts import Verdict
 from reports.numerals import name_some
 from reports.results import FloatArray, MetricDefinition, Results, ResultsError
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from reports.evidence.comparison import Comparison
-from reports.evidence.outcomes import Verdict
 from reports.evidence.values import Evidence, LearningCurve
+from reports.evidence.verdicts import Verdict
 
 BetterSide = Literal["left", "right"]
 

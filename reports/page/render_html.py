@@ -19,8 +19,7 @@ from reports.page.assets import (
 )
 from reports.page.cell_archive import cell_archive
 from reports.page.contents import list_sections
-from reports.page.figures.plots import TUNING, make_plots, plots_as_json
-from reports.page.figures.rows import (
+from reports.page.drawn_rows import (
     PARTS,
     frozen_rows,
     interaction_rows,
@@ -29,6 +28,7 @@ from reports.page.figures.rows import (
     shapley_rows,
     shared_rows,
 )
+from reports.page.figures.plots import TUNING, make_plots, plots_as_json
 from reports.page.heat_tables import interaction_table, matrix_tables, slice_table
 from reports.page.verdict_table import link_to_arm, verdict_table
 from reports.results import Results

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
+from reports.evidence.arm_estimates import Estimate
 from reports.evidence.comparison import Comparison
-from reports.evidence.estimates import Estimate
-from reports.evidence.outcomes import Verdict
+from reports.evidence.verdicts import Verdict
 from reports.field_names import changes_from_baseline
 from reports.numerals import format_interval, format_number, format_p
 from reports.page.marks import Scale, draw_interval, scale_of

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from reports.paper.drawings import Drawing
+from reports.paper.figure_list import Drawing
 from reports.paper.latex_text import escape_latex
 from reports.results import StudyFacts
 

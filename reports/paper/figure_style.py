@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from reports.evidence.outcomes import Verdict
+from reports.evidence.verdicts import Verdict
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,7 +5,7 @@ from reports.evidence.values import Evidence
 from reports.paper.bibliography import citable_entries, render_bib
 from reports.paper.design_tables import effects_decimals, render_effects, render_modules
 from reports.paper.document import render_document
-from reports.paper.drawings import figure_files, list_drawings
+from reports.paper.figure_list import figure_files, list_drawings
 from reports.paper.methods import methods_paragraphs
 from reports.paper.prose import cited_keys, prose_latex, prose_markdown
 from reports.paper.render_latex import render_latex

@@ -7,7 +7,7 @@ floats.
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from reports.evidence.outcomes import Verdict
+from reports.evidence.verdicts import Verdict
 from reports.numerals import MISSING, format_interval, format_number, format_p
 from reports.paper.latex_text import escape_latex, number_latex, tabular_lines
 from reports.tables import SPREAD, Heading, Row, Table, TableCell

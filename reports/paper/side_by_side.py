@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from reports.evidence.arm_estimates import Estimate
 from reports.evidence.comparison import Comparison
-from reports.evidence.estimates import Estimate
-from reports.evidence.outcomes import Declined, Verdict
 from reports.evidence.statistics.datasets import DatasetTest, compare_over_datasets
+from reports.evidence.verdicts import Declined, Verdict
 from reports.tables import Heading, Rank, Table
 
 

@@ -17,7 +17,7 @@ def sync(study: str, workdir: Path, tracking_uri: str | None) -> None:
     STUDY is a name, a file or a results folder. Exit code 0: the server has every cell. 1: it is
     away, or refuses some; what it lacks is in the ledger. 2: wrong input.
     """
-    from search.report.sync import sync_and_print
+    from search.report.sync_and_print import sync_and_print
 
     with report_errors(resumable=True):
         is_complete = sync_and_print(study, workdir, tracking_uri)

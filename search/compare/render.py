@@ -7,7 +7,7 @@ from typing import Any
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from reports.evidence.estimates import NO_RESULT
+from reports.evidence.arm_estimates import NO_RESULT
 from reports.evidence.versions import ArmAcrossVersions, ArmInVersion, VersionComparison
 from reports.numerals import (
     MISSING,

@@ -9,8 +9,8 @@ from typing import Any
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
 
 from search.schedule.brackets import EPOCH, REDUCTION, RUNGS, VALUE, rung_epochs
+from spaces.plan.arms_on_data import PlannedArm
 from spaces.plan.plan import Plan
-from spaces.plan.planned_arms import PlannedArm
 from spaces.search_space.domains import Choice, Int
 
 

@@ -14,7 +14,7 @@ from search.ledger.record import CellRecord
 from search.results.checkpoints import Checkpoints
 from search.results.events import Events
 from search.results.history import RunEnd
-from search.schedule.failures import FirstFailures
+from search.schedule.first_failures import FirstFailures
 from search.schedule.in_flight import InFlightPack, InFlightPacks
 from search.schedule.pack import Pack
 from search.schedule.retries import packs_to_retry

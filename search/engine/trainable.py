@@ -13,8 +13,8 @@ from msa_core.plugins import PluginError, use_plugins
 from msa_core.training.outcomes import FailureKind
 from search.schedule.brackets import EPOCH, VALUE
 from search.schedule.pack import Pack
-from search.worker.last_lines import clear_recorded, start_recording
 from search.worker.pack_work import CELLS, PackWork, failed_cells
+from search.worker.recorded_output import clear_recorded, start_recording
 from search.worker.worker import Worker
 
 IDLE = "idle"  # key of an idle worker's results

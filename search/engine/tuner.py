@@ -19,7 +19,7 @@ from search.provenance import code_version
 from search.results.checkpoints import Checkpoints
 from search.results.events import Events
 from search.results.history import RunEnd, read_runs
-from search.schedule.failures import FirstFailures
+from search.schedule.first_failures import FirstFailures
 from search.schedule.optuna_journal import OptunaJournal, is_behind
 from search.schedule.pack_sizes import PackSizes
 from search.schedule.schedule import Schedule

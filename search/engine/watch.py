@@ -18,7 +18,7 @@ from search.engine.nodes import ClusterNode, NodeWatch, ray_nodes
 from search.engine.ray_patches import drop_finished, empty_trial
 from search.engine.searcher import BULK, PackSearcher
 from search.schedule.in_flight import InFlightPack
-from search.worker.last_lines import log_of_process
+from search.worker.recorded_output import log_of_process
 
 POLL_SECONDS = 2.0  # between two polls of nodes and workers
 # A worker hangs if it reports nothing for an epoch, a quarter more, and these: first the alarm in

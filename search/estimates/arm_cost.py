@@ -11,8 +11,8 @@ from search.estimates.probe import EpochTiming, ProbedPack, ProbeResults
 from search.estimates.remaining import Remaining
 from search.ledger.record import CellRecord
 from search.schedule.brackets import REDUCTION, rung_epochs
+from spaces.plan.arms_on_data import PlannedArm
 from spaces.plan.plan import Phase, Plan
-from spaces.plan.planned_arms import PlannedArm
 
 GOOD = 1 / 3  # share of the candidates that later generations and the winner resemble
 CURVE_BYTES = 16 / 3  # bytes per value: float32 as base64

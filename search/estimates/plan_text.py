@@ -14,13 +14,13 @@ from search.console import print_line
 from search.help.explain import packing_lines
 from search.ledger.ledger import read_ledger
 from search.ledger.record import CellRecord
-from search.results.facts import manifest_of
 from search.results.folder import select_cells
+from search.results.plan_facts import manifest_of
 from search.study.open import OpenedStudy
-from spaces.designs.designs import level_text
+from spaces.designs.make_arms import level_text
 from spaces.help.values import value_text
+from spaces.plan.arms_on_data import PlannedArm
 from spaces.plan.plan import Phase, Plan
-from spaces.plan.planned_arms import PlannedArm
 from spaces.plan.power import detectable_effect, p_floor, seeds_needed
 from spaces.search_space.domains import describe_domain
 from spaces.study_file.load import Study

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from search.ledger.record import CellRecord
 from search.results.selection import ArmCells, Objective, seconds_of
 from search.schedule.samplers import LEARNING
+from spaces.plan.arms_on_data import PlannedArm
 from spaces.plan.plan import Phase, Plan
-from spaces.plan.planned_arms import PlannedArm
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

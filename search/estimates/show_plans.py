@@ -11,14 +11,14 @@ from rich.console import Console
 from search.console import print_line
 from search.engine.nodes import at_hand
 from search.errors import RunError
-from search.estimates.estimate import RunEstimate
-from search.estimates.measure import (
+from search.estimates.measure_study import (
     estimate_json,
     estimate_lines,
     estimate_to_keep,
     measure_study,
 )
 from search.estimates.plan_text import plan_json, show_plan
+from search.estimates.run_estimate import RunEstimate
 from search.results.history import keep_estimate
 from search.study.open import OpenedStudy
 

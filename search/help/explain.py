@@ -14,7 +14,7 @@ from msa_core.config.schema import Config
 from msa_core.reference.sources import declared_in, sources_of
 from msa_core.vectorised.pack_key import sequential_kind_reason, sequential_reason
 from search.console import print_line
-from spaces.designs.parse import DESIGNS
+from spaces.designs.parse_designs import DESIGNS
 from spaces.errors import StudyError
 from spaces.help.topics import SAMPLERS, Topic, find_topics, topic_names
 from spaces.help.values import (

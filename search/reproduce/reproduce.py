@@ -20,7 +20,8 @@ from reports.results import METRIC, Results
 from search.console import print_line
 from search.ledger.ledger import read_full_records, read_ledger, read_pack_sizes
 from search.ledger.record import CellRecord
-from search.reproduce.judging import (
+from search.reproduce.origin import OriginChange, find_changes, find_data, load_kept_study
+from search.reproduce.outcomes import (
     INSIDE,
     NOT,
     SAME,
@@ -30,7 +31,6 @@ from search.reproduce.judging import (
     judge_cell,
     judge_row,
 )
-from search.reproduce.origin import OriginChange, find_changes, find_data, load_kept_study
 from search.reproduce.retrain import choose_device, retrain_cells
 from search.reproduce.targets import Targets, find_targets
 from search.results.events import EVENTS

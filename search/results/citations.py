@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from msa_core.config.paths import Value, replace
 from msa_core.config.schema import Config, ConfigError
 from msa_core.reference.citations import ANALYSES, TRAINING, cited_by, read_references
+from spaces.plan.arms_on_data import PlannedArm
 from spaces.plan.plan import Plan
-from spaces.plan.planned_arms import PlannedArm
 from spaces.search_space.domains import Choice, Domain, value_at_share
 
 TOOLS = ("akiba2019optuna", "liaw2018tune")

@@ -32,8 +32,8 @@ from search.results.layout import PLAN, PLUGINS, RUNS, STUDY
 from search.results.selection import ArmCells, Objective, paid_candidates, planned_cells
 from search.results.shared_information import read_information
 from search.results.unblinding_log import PlanSize, unblinding_sentences
+from spaces.plan.arms_on_data import Versions
 from spaces.plan.plan import Phase
-from spaces.plan.planned_arms import Versions
 from spaces.study_file.load import Study, find_study, load_study
 from spaces.study_file.writing import write_study
 

@@ -8,7 +8,7 @@ from msa_core.config.schema import METRICS_LOWER_IS_BETTER
 from msa_core.training.outcomes import Status
 from search.ledger.record import CellRecord
 from spaces.plan.plan import Phase
-from spaces.study_file.study_fields import PARAMETERS
+from spaces.study_file.file_shape import PARAMETERS
 
 # Share of its device-seconds by which an arm may overspend: packs are stopped between two epochs,
 # so the last one can end an epoch late.

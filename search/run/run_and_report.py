@@ -10,9 +10,9 @@ from rich.console import Console
 from search.console import AUTO, console_of, print_line
 from search.engine.durable import is_full
 from search.engine.options import RunOptions
-from search.engine.run import RunSummary, run_study
+from search.engine.run_study import RunSummary, run_study
 from search.errors import RESUME_NOTE
-from search.estimates.measure import plan_identity
+from search.estimates.measure_study import plan_identity
 from search.estimates.plan_text import budget_sentence, print_heading
 from search.results.folder import ledger_results
 from search.results.history import (

@@ -18,9 +18,9 @@ from typing import Any
 from search.atomic_files import write_text_atomically
 from search.engine.options import RunOptions
 from search.ledger.lines import LEDGER
-from search.results.facts import manifest_of
 from search.results.folder import Manifest, manifest_text
 from search.results.layout import JOURNAL, PLAN, REPORT, STUDY
+from search.results.plan_facts import manifest_of
 from search.results.shared_information import MODALITIES
 from search.results.unblinding_log import unblinding_sentences
 from search.study.open import OpenedStudy

@@ -31,7 +31,7 @@ from search.ledger.record import CellRecord
 from search.redaction import without_secrets
 from search.results.layout import JOURNAL
 from search.results.selection import seconds_of
-from search.schedule.arm import ArmSchedule
+from search.schedule.arm_schedule import ArmSchedule
 from search.schedule.proposals import Params, TrialOutcome, trial_outcome
 from search.schedule.samplers import optuna_distribution
 from search.schedule.schedule import Schedule

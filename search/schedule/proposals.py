@@ -30,7 +30,7 @@ from search.schedule.samplers import (
     single_threaded,
     suggest_value,
 )
-from spaces.plan.planned_arms import PlannedArm
+from spaces.plan.arms_on_data import PlannedArm
 from spaces.search_space.candidates import ArmSpace, grid_points, grid_size
 from spaces.search_space.domains import domain_contains, size_of, value_at_share
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from search.ledger.record import CellRecord
 from search.results.selection import seconds_of
-from spaces.study_file.study_fields import Budget
+from spaces.study_file.file_shape import Budget
 
 HOUR = 3600.0
 

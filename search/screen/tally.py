@@ -17,7 +17,7 @@ from search.results.snapshot import (
     BestValue,
     FailureCount,
 )
-from search.schedule.arm import ArmSchedule
+from search.schedule.arm_schedule import ArmSchedule
 from spaces.plan.plan import Phase
 
 UNKNOWN_KIND = "failed"  # of a record that was written before failures had kinds

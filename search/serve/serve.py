@@ -12,9 +12,9 @@ from rich.console import Console
 from search.console import print_line
 from search.errors import RunError
 from search.results.folder import results_folder
+from search.serve.companion_servers import CompanionServer, find_mlflow_page, find_optuna_page
 from search.serve.refresh import Refresher
 from search.serve.server import ReportServer
-from search.serve.side_servers import CompanionServer, find_mlflow_page, find_optuna_page
 
 END_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

@@ -12,9 +12,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from search.serve.frame import message_page, outer_page, read_own_file
+from search.serve.companion_servers import LOOPBACK, READY, STARTING, CompanionServer
+from search.serve.pages import message_page, outer_page, read_own_file
 from search.serve.refresh import Refresher
-from search.serve.side_servers import LOOPBACK, READY, STARTING, CompanionServer
 
 HTML = "text/html; charset=utf-8"
 KINDS = {

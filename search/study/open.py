@@ -14,8 +14,8 @@ from search.results.layout import PLAN, RUNS
 from search.study.given_files import files_by_set
 from search.study.stale import StaleCells, check_kept, find_stale_cells
 from spaces.errors import StudyError
+from spaces.plan.arms_on_data import Versions
 from spaces.plan.plan import Plan, plan_study
-from spaces.plan.planned_arms import Versions
 from spaces.study_file.load import Study, find_study, load_study
 
 

@@ -10,7 +10,7 @@ from search.ledger.ledger import read_ledger
 from search.results.folder import read_manifest, select_cells
 from search.results.layout import PLAN
 from spaces.errors import StudyError
-from spaces.plan.planned_arms import Versions
+from spaces.plan.arms_on_data import Versions
 
 WHAT = {"data": "the data", "code": "the training core"}
 

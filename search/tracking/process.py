@@ -20,7 +20,7 @@ from typing import Any, TextIO
 from search.results.folder import read_manifest
 from search.tracking.report import attach_to_server
 from search.tracking.sync import write_missing_cells
-from search.tracking.upkeep import describe_error
+from search.tracking.sync_loop import describe_error
 
 NICE = 5  # training goes first
 CLOSE = "close"

@@ -12,7 +12,7 @@ from search.results.layout import REPORT
 from search.tracking.background import attach_in_process
 from search.tracking.marker import mark_report, read_marker
 from search.tracking.store import open_client
-from search.tracking.upkeep import TrackingError, describe_error
+from search.tracking.sync_loop import TrackingError, describe_error
 
 MOST_SECONDS = 60.0  # for attaching a report at the end of a run
 

@@ -13,8 +13,7 @@ from search.redaction import without_password
 from search.results.folder import Manifest, measure_completion, read_manifest
 from search.tracking.marker import Marker, plan_digest, read_marker, write_marker
 from search.tracking.report import attach_to_server
-from search.tracking.tracker import Tracker
-from search.tracking.upkeep import (
+from search.tracking.sync_loop import (
     PATIENCE,
     DriverView,
     LedgerSource,
@@ -22,6 +21,7 @@ from search.tracking.upkeep import (
     TrackingError,
     describe_error,
 )
+from search.tracking.tracker import Tracker
 
 LOCK_FOLDER = "tracking"
 POLL_SECONDS = 0.5  # between two tries to take the lock

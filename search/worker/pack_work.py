@@ -21,10 +21,10 @@ from search.redaction import without_secrets
 from search.schedule.brackets import EPOCH, RUNGS, VALUE, BestValues, Bracket, rung_epochs
 from search.schedule.pack import Pack, PackCell
 from search.schedule.pack_sizes import UNMEASURED
-from search.worker.last_lines import recent_lines
+from search.worker.recorded_output import recent_lines
 from search.worker.worker import Worker
 from spaces.plan.plan import Phase
-from spaces.study_file.study_fields import PARAMETERS
+from spaces.study_file.file_shape import PARAMETERS
 
 # Keys of a trial's result.
 CELLS = "cells"  # cells that ended

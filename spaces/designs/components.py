@@ -5,9 +5,9 @@ from dataclasses import replace
 
 from msa_core.config.paths import check_value, did_you_mean, fields_of
 from msa_core.config.schema import Config
-from spaces.designs.designs import Component, Factor, Part, level_text
+from spaces.designs.make_arms import Component, Factor, Part, level_text
 from spaces.errors import check_at, error_at
-from spaces.search_space.config_fields import changed_fields
+from spaces.search_space.parse_fields import changed_fields
 from spaces.syntax.document import Node
 
 Components = Mapping[str, Component]

@@ -14,8 +14,8 @@ from typing import Any
 from msa_core.config.paths import fields_of, flatten, value_at
 from msa_core.config.planted import WORLDS
 from msa_core.config.schema import LABEL_SCHEMES, Config, PlantedConfig
-from spaces.designs import designs
-from spaces.designs.parse import DESIGN_OPTIONS, DESIGNS, RESOLUTIONS, pair_options
+from spaces.designs import make_arms as designs
+from spaces.designs.parse_designs import DESIGN_OPTIONS, DESIGNS, RESOLUTIONS, pair_options
 from spaces.help.values import (
     METRICS,
     Schema,
@@ -26,7 +26,7 @@ from spaces.help.values import (
     value_schema,
 )
 from spaces.search_space import domains
-from spaces.search_space.config_fields import SEARCH
+from spaces.search_space.parse_fields import SEARCH
 from spaces.study_file.claims import FORMS, RELATIONS
 from spaces.study_file.data_source import NAME
 from spaces.syntax.constraints import LONGEST

@@ -8,8 +8,14 @@ from dataclasses import dataclass
 
 from msa_core.config import paths as config_paths
 from msa_core.config.schema import Config
-from spaces.designs.designs import Arm
-from spaces.designs.parse import DEFAULT_REFERENCES, DESIGN_OPTIONS, DESIGNS, Excluded, parse_arms
+from spaces.designs.make_arms import Arm
+from spaces.designs.parse_designs import (
+    DEFAULT_REFERENCES,
+    DESIGN_OPTIONS,
+    DESIGNS,
+    Excluded,
+    parse_arms,
+)
 from spaces.help.schema import DOMAIN_CLASSES, first_line, meaning_of_design, options_of_domain
 from spaces.help.values import allowed_values, study_fields
 from spaces.search_space.domains import DOMAINS

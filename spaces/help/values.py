@@ -7,7 +7,7 @@ from typing import Any
 from msa_core.config.paths import Value, fields_of, value_at
 from msa_core.config.schema import LABEL_SCHEMES, Config, FieldInfo
 from spaces.study_file.data_source import NAME
-from spaces.study_file.study_fields import PARAMETERS, StudyFields
+from spaces.study_file.file_shape import PARAMETERS, StudyFields
 
 Schema = dict[str, Any]
 METRICS = list(dict.fromkeys(name for scheme in LABEL_SCHEMES.values() for name in scheme.metrics))

@@ -7,7 +7,7 @@ from enum import StrEnum
 from msa_core.config.paths import Value
 from msa_core.config.schema import MODALITIES, ConfigError
 from msa_core.plugins import use_plugins
-from spaces.plan.planned_arms import (
+from spaces.plan.arms_on_data import (
     PlannedArm,
     Versions,
     apply_retune,

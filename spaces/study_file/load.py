@@ -10,24 +10,22 @@ from msa_core.config.paths import Value, did_you_mean
 from msa_core.config.schema import LABEL_SCHEMES, Config
 from msa_core.plugins import Plugin
 from spaces.designs.components import parse_study_components
-from spaces.designs.designs import Arm
 from spaces.designs.fraction import MOST_ARMS
-from spaces.designs.parse import Excluded, parse_arms
+from spaces.designs.make_arms import Arm
+from spaces.designs.parse_designs import Excluded, parse_arms
 from spaces.designs.resolution import combinations_per_arm, find_refusal
 from spaces.errors import StudyError, check_at, error_at
 from spaces.search_space.candidates import pick_order
-from spaces.search_space.config_fields import (
+from spaces.search_space.domains import Domain, values_of
+from spaces.search_space.parse_fields import (
     fixed_fields,
     parse_conditions,
     searched_fields,
     start_points,
 )
-from spaces.search_space.domains import Domain, values_of
 from spaces.study_file.claims import Claim, parse_claim
 from spaces.study_file.data_source import NAME, DataSource, data_sources
-from spaces.study_file.overrides import apply_overrides
-from spaces.study_file.plugin_files import study_plugins
-from spaces.study_file.study_fields import (
+from spaces.study_file.file_shape import (
     PARAMETERS,
     STUDY_FIELDS,
     TWO_OBJECTIVES,
@@ -35,6 +33,8 @@ from spaces.study_file.study_fields import (
     StudyFields,
     check_shape,
 )
+from spaces.study_file.overrides import apply_overrides
+from spaces.study_file.plugin_files import study_plugins
 from spaces.syntax.constraints import Condition
 from spaces.syntax.document import Node, read_document
 

@@ -8,9 +8,9 @@ from ruamel.yaml import YAML
 
 from msa_core.config.paths import Value, flatten
 from msa_core.config.schema import Config, PlantedConfig
-from spaces.designs.designs import Arm
-from spaces.search_space.config_fields import SEARCH
+from spaces.designs.make_arms import Arm
 from spaces.search_space.domains import Domain, write_domain
+from spaces.search_space.parse_fields import SEARCH
 from spaces.study_file.data_source import DataSource
 from spaces.study_file.load import Study
 

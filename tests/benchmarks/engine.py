@@ -148,7 +148,7 @@ def run_one(folder: Path, tracking: str, pack_size: int | None) -> dict[str, flo
     """Run the study of a folder in this process."""
     from rich.console import Console
 
-    import search.engine.run
+    import search.engine.run_study
     from search.engine.options import RunOptions
     from search.ledger.lines import LEDGER
     from search.results.history import append_run
@@ -157,11 +157,11 @@ def run_one(folder: Path, tracking: str, pack_size: int | None) -> dict[str, flo
     from search.study.open import open_study
 
     if tracking == "off":
-        search.engine.run.BackgroundTracking = NoTracking  # type: ignore[assignment,misc]
+        search.engine.run_study.BackgroundTracking = NoTracking  # type: ignore[assignment,misc]
     (opened,) = open_study(str(folder / "study.yaml"), (), (), folder, need_data=True)
     assert opened.dataset is not None
     log = RunLog()
-    summary = search.engine.run.run_study(
+    summary = search.engine.run_study.run_study(
         opened.plan,
         opened.dataset,
         opened.folder,

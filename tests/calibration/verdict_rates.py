@@ -13,8 +13,8 @@ from scipy import stats
 
 from msa_core.metrics import SCHEMES
 from reports.encoding import cells_from_rows
+from reports.evidence.arm_estimates import Estimate
 from reports.evidence.comparison import compare_arms
-from reports.evidence.estimates import Estimate
 from reports.results import Results, StudyFacts
 from tests.calibration.placebo_trainings import REFERENCE, World
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from msa_core.data.arrays import ids_as_text
 from msa_core.data.dataset import Dataset
 from msa_core.data.layout import ID_KEY, KEYS, named_arrays, to_dataset
 from msa_core.data.load import READERS
+from msa_core.data.npz_and_safetensors import ids_as_text
 from msa_core.data.tensor_file import write_tensors
 
 

@@ -14,8 +14,8 @@ import pytest
 from msa_core.data.dataset import Dataset
 from search.ledger.ledger import Ledger, read_ledger
 from search.ledger.record import CellRecord
-from search.results.facts import manifest_of
 from search.results.folder import Manifest, read_manifest, select_cells, write_manifest
+from search.results.plan_facts import manifest_of
 from search.schedule.schedule import Schedule
 from search.tracking import BackgroundTracking, is_synced, sync_study
 from search.tracking.run_contents import STATUS, cell_metrics

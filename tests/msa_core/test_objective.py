@@ -17,7 +17,7 @@ from msa_core.model import ModelOutput
 from msa_core.modules.alignment import measures as alignment
 from msa_core.modules.alignment import pairs
 from msa_core.modules.alignment.pairs import PairAlignment
-from msa_core.modules.labels import MULTIMODAL, LabelGenerator
+from msa_core.modules.unimodal_labels import MULTIMODAL, LabelGenerator
 from msa_core.objective import Term, loss_terms, total_loss, weighted_value
 from msa_core.vectorised.pack_key import free_numbers
 

@@ -11,9 +11,9 @@ from msa_core.config.schema import MODALITIES, Config, ConfigError, PlantedConfi
 from msa_core.data.planted import generate_planted
 from msa_core.data.prepared import PreparedSplits
 from msa_core.modules.alignment.pairs import MEASURES
-from msa_core.modules.contrast.terms import CONTRASTS
+from msa_core.modules.contrast.contrasts import CONTRASTS
 from msa_core.modules.encoders import ENCODERS
-from msa_core.modules.fusion.simple import FUSIONS
+from msa_core.modules.fusion.vector_fusions import FUSIONS
 from msa_core.plugins import Plugin, PluginError, kinds_added_by, read_plugin, use_plugins
 from msa_core.procedures.registry import PROCEDURES
 from msa_core.training import groups
@@ -57,7 +57,7 @@ SMALL = {
 HEAD = """
 from dataclasses import dataclass
 import torch
-from msa_core.modules.fusion.simple import Fusion
+from msa_core.modules.fusion.vector_fusions import Fusion
 from msa_core.plugins import *
 """
 FUSION = (

@@ -12,7 +12,7 @@ from reports.results import StudyFacts
 from search.redaction import without_password, without_secrets
 from search.results.folder import Manifest, read_manifest, write_manifest
 from search.results.layout import PLAN
-from spaces.plan.planned_arms import Versions
+from spaces.plan.arms_on_data import Versions
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from msa_core.modules.contrast.contrasts import SENTIMENTS, sentiment_bins
 from msa_core.modules.contrast.estimators import entropy_weights, softmax_entropy
-from msa_core.modules.contrast.terms import SENTIMENTS, sentiment_bins
 from msa_core.modules.parts.inputs import EncodedBatch
 from msa_core.modules.parts.linear import Linear
 

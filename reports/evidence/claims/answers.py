@@ -16,13 +16,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reports.evidence.claims.evidence import ClaimEvidence, weigh_claim
-from reports.evidence.claims.seeds_needed import seeds_to_decide
-from reports.evidence.claims.wording import refused_sentence, weighed_sentence
-from reports.evidence.estimates import Estimate, MetricFacts
-from reports.evidence.outcomes import ClaimVerdict, Declined
+from reports.evidence.arm_estimates import Estimate, MetricFacts
+from reports.evidence.claims.claim_evidence import ClaimEvidence, weigh_claim
+from reports.evidence.claims.claim_sentences import refused_sentence, weighed_sentence
+from reports.evidence.claims.seeds_to_decide import seeds_to_decide
 from reports.evidence.statistics.paired import holm_correction
 from reports.evidence.statistics.resampling import Interval
+from reports.evidence.verdicts import ClaimVerdict, Declined
 from reports.numerals import choose_decimals
 from reports.results import StatedClaim
 

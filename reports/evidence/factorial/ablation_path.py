@@ -3,9 +3,9 @@
 import numpy as np
 
 from reports.evidence.factorial.factors import TwoLevelDesign
-from reports.evidence.outcomes import Declined
 from reports.evidence.statistics.paired import ALPHA, bca_interval, holm_correction, sign_flip_p
 from reports.evidence.values import PathStep
+from reports.evidence.verdicts import Declined
 from reports.results import FloatArray
 
 

@@ -12,9 +12,9 @@ import numpy as np
 from statsmodels.regression.linear_model import OLS
 
 from reports.evidence.factorial.factors import TwoLevelDesign
-from reports.evidence.outcomes import Declined
 from reports.evidence.statistics.paired import ALPHA, holm_correction
 from reports.evidence.values import Effect, FactorialEffects
+from reports.evidence.verdicts import Declined
 from reports.results import FloatArray
 
 TIMES = " \N{MULTIPLICATION SIGN} "

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reports.evidence.outcomes import Declined
+from reports.evidence.verdicts import Declined
 from reports.results import FloatArray, StudyFacts
 
 ON, OFF = "on", "off"  # levels of a factor that is a component

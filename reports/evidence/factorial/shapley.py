@@ -6,9 +6,9 @@ from math import factorial
 import numpy as np
 
 from reports.evidence.factorial.factors import TwoLevelDesign
-from reports.evidence.outcomes import Declined
 from reports.evidence.statistics.paired import bca_interval
 from reports.evidence.values import ShapleyValue
+from reports.evidence.verdicts import Declined
 from reports.results import FloatArray
 
 MOST_FACTORS = 6  # 64 arms

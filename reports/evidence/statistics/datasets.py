@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from reports.evidence.outcomes import Declined
 from reports.evidence.statistics.paired import ALPHA
+from reports.evidence.verdicts import Declined
 
 FEWEST = 6  # data sets; with fewer the test has next to no power
 

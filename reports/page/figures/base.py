@@ -10,7 +10,7 @@ import textwrap
 from dataclasses import dataclass
 from typing import Any
 
-from reports.evidence.outcomes import Verdict
+from reports.evidence.verdicts import Verdict
 
 Figure = dict[str, Any]  # {"data": [traces], "layout": {...}, "config": {...}}
 

@@ -1,10 +1,10 @@
 """Figures of arms against the baseline, as plotly's JSON.
 
-The paper has the same figures in `reports/paper/figures.py`, drawn by matplotlib: a paper is then
-made without a browser, which plotly needs to write a PDF.
+The paper has the same figures in `reports/paper/draw_figures.py`, drawn by matplotlib: a paper is
+then made without a browser, which plotly needs to write a PDF.
 """
 
-from reports.evidence.outcomes import Verdict
+from reports.evidence.verdicts import Verdict
 from reports.figures.arm_data import BetterSide, DeltaData, LearningData, SeedsData
 from reports.page.figures.base import (
     DASHES,

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from reports.evidence.claims.evidence import ClaimEvidence, weigh_claim
+from reports.evidence.claims.claim_evidence import ClaimEvidence, weigh_claim
 from reports.evidence.statistics.resampling import Interval
 from reports.results import StatedClaim
 

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from reports.encoding import cells_from_rows
-from reports.evidence.outcomes import Verdict
 from reports.evidence.values import (
     AnytimeCurve,
     Effect,
@@ -23,6 +22,7 @@ from reports.evidence.values import (
     SliceEstimate,
     TuningPoint,
 )
+from reports.evidence.verdicts import Verdict
 from reports.results import Amount, FieldFacts, Results, SharedInformation, StatedClaim, StudyFacts
 
 NASTY = 'arm 50% _x_ & "q" </script><script>alert(1)</script><!-- %{x}'

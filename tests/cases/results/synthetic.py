@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from reports.encoding import cells_from_rows
+from reports.evidence.arm_estimates import Estimate, MetricFacts
 from reports.evidence.caveats import FailedCell, Fairness, Limits
 from reports.evidence.comparison import Comparison
-from reports.evidence.estimates import Estimate, MetricFacts
 from reports.evidence.values import Evidence
 from reports.page.render_html import render_html
 from reports.results import Results, StudyFacts

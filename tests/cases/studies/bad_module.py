@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 
 import torch
-from msa_core.modules.fusion.simple import Fusion
+from msa_core.modules.fusion.vector_fusions import Fusion
 from msa_core.plugins import FusionOptions, count, fusion
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from msa_core.config.paths import Value
-from spaces.designs.designs import (
+from spaces.designs.make_arms import (
     Arm,
     Component,
     Part,

@@ -8,8 +8,8 @@ from reports.write import Report, write_report
 from search.ledger.ledger import Ledger
 from search.ledger.record import CellRecord
 from search.provenance import code_version
-from search.results.facts import manifest_of
 from search.results.folder import ledger_results, write_manifest
+from search.results.plan_facts import manifest_of
 from search.schedule.pack import Pack
 from search.schedule.schedule import Schedule
 from search.worker.pack_work import PackWork, cells_of

@@ -7,8 +7,8 @@ from pathlib import Path
 from search.ledger.record import CellRecord
 from search.schedule.pack import Pack, PackCell
 from search.schedule.schedule import Schedule
+from spaces.plan.arms_on_data import Versions
 from spaces.plan.plan import Plan, plan_study
-from spaces.plan.planned_arms import Versions
 from spaces.study_file.load import load_study
 
 STUDY = """\

@@ -13,14 +13,14 @@ from msa_core.metrics import SCHEMES
 from reports.encoding import encode_floats
 from search.ledger.ledger import Ledger, read_ledger
 from search.ledger.record import CellRecord
-from search.results.facts import manifest_of, with_tags
 from search.results.folder import Manifest, measure_completion, write_manifest
+from search.results.plan_facts import manifest_of, with_tags
 from search.schedule.schedule import Schedule
 from search.tracking import Tracker, local_store
 from search.tracking.sync import EndedDriver
-from search.tracking.upkeep import LedgerSource, SyncLoop
+from search.tracking.sync_loop import LedgerSource, SyncLoop
+from spaces.plan.arms_on_data import Versions
 from spaces.plan.plan import Phase, Plan, plan_study
-from spaces.plan.planned_arms import Versions
 from spaces.study_file.load import load_study
 from tests.cases.servers.shaky_server import ShakyServer
 from tests.cases.studies.made_up import train

@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from msa_core.config.schema import LABEL_SCHEMES, PlantedConfig
-from msa_core.data import arrays as array_formats
+from msa_core.data import npz_and_safetensors as array_formats
 from msa_core.data.dataset import DataError
 from msa_core.data.load import load_dataset
 from msa_core.data.planted import generate_planted

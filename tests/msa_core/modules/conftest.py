@@ -9,7 +9,7 @@ from msa_core.config.contrast import ContrastConfig
 from msa_core.config.paths import replace
 from msa_core.config.schema import MODALITIES, Config
 from msa_core.model import fresh_parameters
-from msa_core.modules.contrast.terms import CONTRASTS
+from msa_core.modules.contrast.contrasts import CONTRASTS
 from msa_core.modules.parts.inputs import EncodedBatch, Sizes, numbers_below
 from msa_core.modules.parts.stateful import StatefulModule
 from msa_core.modules.parts.stochastic import StochasticModule

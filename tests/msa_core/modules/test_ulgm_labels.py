@@ -11,7 +11,7 @@ import torch
 
 from msa_core.config.schema import MODALITIES, PlantedConfig
 from msa_core.data.planted import generate_planted
-from msa_core.modules.labels import (
+from msa_core.modules.unimodal_labels import (
     MULTIMODAL,
     LabelGenerator,
     moving_average,

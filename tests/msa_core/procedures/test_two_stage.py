@@ -14,7 +14,7 @@ from msa_core.data.planted import generate_planted
 from msa_core.data.prepared import PreparedSplits
 from msa_core.model import build_model, fresh_parameters
 from msa_core.modules.contrast.base import Contrast
-from msa_core.modules.contrast.terms import CONTRASTS
+from msa_core.modules.contrast.contrasts import CONTRASTS
 from msa_core.modules.parts.stateful import StatefulModule
 from msa_core.procedures import registry as procedures
 from msa_core.procedures.two_stage import TwoStage

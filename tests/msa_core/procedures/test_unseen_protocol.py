@@ -16,7 +16,7 @@ from msa_core.config.schema import MODALITIES, Config, ConfigError, PlantedConfi
 from msa_core.data.planted import generate_planted
 from msa_core.data.prepared import PreparedSplits
 from msa_core.model import build_model, fresh_parameters
-from msa_core.modules.fusion.simple import FUSIONS
+from msa_core.modules.fusion.vector_fusions import FUSIONS
 from msa_core.tensors.random_streams import Streams
 from msa_core.training.pack_training import train_pack
 from msa_core.vectorised.pack_key import Member, free_numbers

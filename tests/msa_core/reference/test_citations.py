@@ -23,10 +23,10 @@ from msa_core.reference.citations import (
 from reports.paper import bibliography
 from reports.paper.bibliography import is_entry
 from search.results.citations import OF_SAMPLERS, OF_SCHEDULERS, TOOLS, collect_citations
+from spaces.plan.arms_on_data import Versions
 from spaces.plan.plan import plan_study
-from spaces.plan.planned_arms import Versions
+from spaces.study_file.file_shape import StudyFields
 from spaces.study_file.load import load_study
-from spaces.study_file.study_fields import StudyFields
 from tests.cases.paths import REPOSITORY
 
 STUDIES = REPOSITORY / "spaces" / "studies"

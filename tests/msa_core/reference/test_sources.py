@@ -10,7 +10,7 @@ from msa_core.config.paths import fields_of, replace
 from msa_core.config.schema import Config, ConfigError
 from msa_core.plugins import Plugin, PluginError, use_plugins
 from msa_core.reference.citations import cited_by
-from msa_core.reference.page import PAGES, SWITCHES
+from msa_core.reference.modules_page import PAGES, SWITCHES
 from msa_core.reference.sources import (
     declared_in,
     documented_paragraph,
@@ -24,7 +24,7 @@ SHOUTING = """\
 from dataclasses import dataclass
 from typing import ClassVar
 from msa_core.config.fusion import MisaOptions
-from msa_core.modules.fusion.simple import Fusion
+from msa_core.modules.fusion.vector_fusions import Fusion
 from msa_core.plugins import FusionOptions, field, fusion
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,9 +14,9 @@ from msa_core.data.planted import expected_r2, generate_planted
 from msa_core.metrics import SCHEMES
 from msa_core.model import build_model, fresh_parameters
 from msa_core.modules.encoders import ENCODERS
-from msa_core.modules.fusion.simple import FUSIONS
-from msa_core.modules.labels import LabelGenerator
+from msa_core.modules.fusion.vector_fusions import FUSIONS
 from msa_core.modules.parts.dropout import Dropout
+from msa_core.modules.unimodal_labels import LabelGenerator
 from msa_core.tensors.random_streams import Streams
 from msa_core.training import groups
 from msa_core.training import member_run as runs

@@ -10,7 +10,7 @@ import pytest
 from reports.evidence.comparison import compare_arms
 from reports.evidence.values import Evidence
 from reports.figures.shown_arms import farthest_arms
-from reports.paper.drawings import figure_files, list_drawings
+from reports.paper.figure_list import figure_files, list_drawings
 from reports.paper.figure_style import (
     COLOURS,
     DASHES,

@@ -20,7 +20,7 @@ Triptych = Callable[..., Result]
 
 LOUD = """\
 from dataclasses import dataclass
-from msa_core.modules.fusion.simple import Fusion
+from msa_core.modules.fusion.vector_fusions import Fusion
 from msa_core.plugins import FusionOptions, field, fusion
 
 @dataclass(frozen=True, kw_only=True, slots=True)

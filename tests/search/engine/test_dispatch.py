@@ -16,13 +16,13 @@ from search.ledger.record import CellRecord
 from search.results.checkpoints import Checkpoints
 from search.results.events import Event, Events
 from search.results.history import RunEnd
-from search.schedule.failures import FirstFailures
+from search.schedule.first_failures import FirstFailures
 from search.schedule.pack import Pack
 from search.schedule.schedule import Schedule
 from search.worker.pack_work import failed_cells
 from search.worker.worker import Worker
+from spaces.plan.arms_on_data import Versions
 from spaces.plan.plan import Plan, plan_study
-from spaces.plan.planned_arms import Versions
 from spaces.study_file.load import load_study
 from tests.cases.studies.in_process import train_cells
 

@@ -29,11 +29,11 @@ from search.ledger.record import CellRecord
 from search.results.events import Event, Events
 from search.schedule.pack import Pack
 from search.schedule.schedule import Schedule
-from search.worker.last_lines import BEGINS
 from search.worker.pack_work import CELLS, PROGRESS, PackWork
+from search.worker.recorded_output import BEGINS
 from search.worker.worker import Worker
+from spaces.plan.arms_on_data import Versions
 from spaces.plan.plan import plan_study
-from spaces.plan.planned_arms import Versions
 from spaces.study_file.load import load_study
 from tests.cases.studies.in_process import train_cells
 

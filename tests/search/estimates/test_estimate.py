@@ -13,17 +13,24 @@ from msa_core.config.paths import replace as with_values
 from msa_core.config.schema import Config
 from search.estimates.arm_cost import ArmCost, ledger_costs, seed_sd
 from search.estimates.cost import ArmWork, CellCost, relative_cost, simulate_run
-from search.estimates.estimate import CURVES, TAGS, Machine, Measurement, RunEstimate, estimate_run
-from search.estimates.measure import (
+from search.estimates.measure_study import (
     estimate_json,
     estimate_lines,
     estimate_to_keep,
     smallest_difference,
 )
 from search.estimates.remaining import find_remaining, work_identity
+from search.estimates.run_estimate import (
+    CURVES,
+    TAGS,
+    Machine,
+    Measurement,
+    RunEstimate,
+    estimate_run,
+)
 from search.ledger.record import CellRecord
+from spaces.plan.arms_on_data import PlannedArm, Versions
 from spaces.plan.plan import Phase, Plan, plan_study
-from spaces.plan.planned_arms import PlannedArm, Versions
 from spaces.study_file.load import load_study
 
 WriteStudy = Callable[[str], Path]
@@ -316,7 +323,7 @@ def test_micro_runs_of_a_small_study_leave_nothing_and_import_no_torch(
     code = """
 import json, sys
 from pathlib import Path
-from search.estimates.measure import measure_study, estimate_json
+from search.estimates.measure_study import measure_study, estimate_json
 from search.study.open import open_study
 
 (opened,) = open_study("study.yaml", [], [], Path(), need_data=True)

@@ -10,7 +10,7 @@ from msa_core.config.rules import is_active
 from msa_core.config.schema import Config
 from msa_core.reference.sources import declared_in, sources_of
 from search.help.explain import needed_for, packing_lines, show_field, show_fields
-from spaces.designs.parse import DESIGNS
+from spaces.designs.parse_designs import DESIGNS
 from spaces.errors import StudyError
 from spaces.help.topics import (
     DESIGN_EXAMPLES,
@@ -21,11 +21,11 @@ from spaces.help.topics import (
     topic_names,
 )
 from spaces.help.values import study_fields
+from spaces.plan.arms_on_data import Versions
 from spaces.plan.plan import plan_study
-from spaces.plan.planned_arms import Versions
 from spaces.search_space.domains import DOMAINS
+from spaces.study_file.file_shape import Budget
 from spaces.study_file.load import load_study
-from spaces.study_file.study_fields import Budget
 
 
 def test_every_field_is_listed(capsys: pytest.CaptureFixture[str]) -> None:

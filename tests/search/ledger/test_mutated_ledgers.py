@@ -21,8 +21,8 @@ from search.ledger.ledger import Ledger, ledger_faults, read_full_records, read_
 from search.ledger.lines import LEDGER, QUARANTINE
 from search.ledger.record import add_checksum
 from search.report.ledger_export import check_ledger
-from search.results.facts import manifest_of
 from search.results.folder import ledger_results, write_manifest
+from search.results.plan_facts import manifest_of
 from search.schedule.schedule import Schedule
 from spaces.plan.plan import Plan
 from tests.cases.studies.made_up import STUDY, make_plan, work

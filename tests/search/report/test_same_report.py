@@ -15,15 +15,15 @@ from reports.write import write_report
 from search.ledger.ledger import Ledger
 from search.ledger.record import CellRecord
 from search.results.embargo import lift_embargo
-from search.results.facts import manifest_of, with_tags
 from search.results.folder import ledger_results, write_manifest
+from search.results.plan_facts import manifest_of, with_tags
 from search.results.shared_information import keep_information
 from search.results.unblinding_log import record_seen_plan
 from search.schedule.schedule import Schedule
 from search.tracking import local_store, sync_study
 from search.worker.worker import Worker
+from spaces.plan.arms_on_data import Versions
 from spaces.plan.plan import Phase, plan_study
-from spaces.plan.planned_arms import Versions
 from spaces.study_file.load import load_study
 from tests.cases.studies.in_process import train_cells
 

@@ -21,7 +21,7 @@ from search.ledger.ledger import Ledger, read_full_records, read_ledger
 from search.ledger.lines import LEDGER
 from search.ledger.record import CellRecord
 from search.provenance import current_versions
-from search.reproduce.judging import (
+from search.reproduce.outcomes import (
     INSIDE,
     NOT,
     SAME,

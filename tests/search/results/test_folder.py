@@ -7,15 +7,15 @@ import pytest
 
 from msa_core.data.dataset import Dataset
 from reports.results import ResultsError
-from search.engine.run import manifest_of
+from search.engine.run_study import manifest_of
 from search.ledger.ledger import Ledger, read_ledger
 from search.ledger.record import CellRecord
 from search.results.folder import ledger_results, read_manifest, select_cells, write_manifest
 from search.results.layout import PLAN
 from search.schedule.schedule import Schedule
 from search.worker.worker import Worker
+from spaces.plan.arms_on_data import Versions
 from spaces.plan.plan import Plan, plan_study
-from spaces.plan.planned_arms import Versions
 from spaces.study_file.load import load_study
 from tests.cases.studies.in_process import train_cells
 

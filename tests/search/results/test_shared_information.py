@@ -15,7 +15,7 @@ from msa_core.data.load import load_dataset
 from msa_core.data.planted import generate_planted
 from reports.results import SharedInformation
 from search.results import shared_information as modalities
-from search.results.facts import manifest_of, with_tags
+from search.results.plan_facts import manifest_of, with_tags
 from search.results.shared_information import (
     MODALITIES,
     InformationEstimation,
@@ -23,8 +23,8 @@ from search.results.shared_information import (
     keep_information,
     read_information,
 )
+from spaces.plan.arms_on_data import Versions
 from spaces.plan.plan import plan_study
-from spaces.plan.planned_arms import Versions
 from spaces.study_file.load import find_study, load_study
 
 

@@ -12,7 +12,7 @@ from reports.mlflow_source import read_mlflow
 from reports.results import ResultsError
 from reports.write import write_report
 from search.engine.options import RunOptions
-from search.engine.run import manifest_for
+from search.engine.run_study import manifest_for
 from search.ledger.ledger import Ledger
 from search.ledger.record import CellRecord
 from search.results.embargo import lift_embargo

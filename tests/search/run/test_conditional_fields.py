@@ -11,13 +11,13 @@ from msa_core.metrics import SCHEMES
 from reports.mlflow_source import read_mlflow
 from reports.write import write_report
 from search.engine.options import RunOptions
-from search.engine.run import run_study
+from search.engine.run_study import run_study
 from search.ledger.ledger import read_ledger
 from search.results.folder import ledger_results, read_manifest
 from search.schedule.schedule import Schedule
 from search.screen.progress import Progress
+from spaces.plan.arms_on_data import Versions
 from spaces.plan.plan import Plan, plan_study
-from spaces.plan.planned_arms import Versions
 from spaces.study_file.load import load_study
 
 RANK, MARGIN = "model.fusion.lmf.rank", "loss.alignment.text_audio.margin"

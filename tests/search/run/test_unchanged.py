@@ -11,9 +11,9 @@ import pytest
 
 from search.engine.options import RunOptions
 from search.ledger.lines import LEDGER
-from search.results.facts import manifest_of
 from search.results.folder import keep_study, read_manifest, write_manifest
 from search.results.layout import JOURNAL, REPORT
+from search.results.plan_facts import manifest_of
 from search.results.shared_information import MODALITIES
 from search.results.unblinding_log import record_early_unblinding, record_seen_plan
 from search.run import unchanged

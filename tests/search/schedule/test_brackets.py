@@ -18,8 +18,8 @@ from search.schedule.pack import Pack
 from search.schedule.schedule import Schedule
 from search.worker.pack_work import CHECKPOINTS, PackWork, cells_of
 from search.worker.worker import Worker
+from spaces.plan.arms_on_data import Versions
 from spaces.plan.plan import Plan, plan_study
-from spaces.plan.planned_arms import Versions
 from spaces.study_file.load import load_study
 from tests.cases.studies.in_process import train_cells
 

@@ -12,10 +12,10 @@ from msa_core.config.schema import Config
 from search.ledger.record import CellRecord
 from search.schedule.proposals import Params, Proposals
 from search.schedule.samplers import LEARNING
-from spaces.plan.planned_arms import PlannedArm
+from spaces.plan.arms_on_data import PlannedArm
 from spaces.search_space.candidates import grid_size
 from spaces.search_space.domains import Choice, Domain, Int, LogUniform, Uniform
-from spaces.study_file.study_fields import TWO_OBJECTIVES
+from spaces.study_file.file_shape import TWO_OBJECTIVES
 from spaces.syntax.constraints import parse_condition
 
 SAMPLERS = (*LEARNING, "random", "qmc", "grid")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from search.ledger.record import CellRecord
-from search.schedule.arm import ArmSchedule
+from search.schedule.arm_schedule import ArmSchedule
 from search.schedule.pack import Pack
 from search.schedule.remaining_budget import RemainingBudget
 from search.schedule.schedule import Schedule

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
-from search.schedule.arm import ArmSchedule
+from search.schedule.arm_schedule import ArmSchedule
 from search.schedule.pack import Pack
 from search.schedule.schedule import Schedule
 from tests.cases.studies.made_up import STUDY, make_plan, table, train, work

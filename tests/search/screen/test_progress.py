@@ -26,7 +26,7 @@ from search.results.snapshot import (
     read_live,
     write_live,
 )
-from search.schedule.arm import ArmSchedule
+from search.schedule.arm_schedule import ArmSchedule
 from search.schedule.in_flight import InFlightPacks
 from search.schedule.schedule import Schedule
 from search.screen.live_table import draw_snapshot

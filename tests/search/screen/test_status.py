@@ -14,8 +14,8 @@ from msa_core.data.dataset import Dataset
 from search.cli import main
 from search.ledger.ledger import Ledger, read_ledger
 from search.ledger.record import CellRecord
-from search.results.facts import manifest_of
 from search.results.folder import read_manifest, select_cells, write_manifest
+from search.results.plan_facts import manifest_of
 from search.results.snapshot import (
     RunState,
     Snapshot,

@@ -21,9 +21,9 @@ from search.ledger.ledger import Ledger, read_full_records
 from search.ledger.lines import LEDGER
 from search.provenance import current_versions
 from search.results.folder import keep_study
+from search.serve.companion_servers import BROKEN, CompanionServer
 from search.serve.refresh import REST_FACTOR, Refresher
 from search.serve.server import ReportServer
-from search.serve.side_servers import BROKEN, CompanionServer
 from spaces.plan.plan import plan_study
 from spaces.study_file.load import load_study
 from tests.cases.studies.in_process import run_here

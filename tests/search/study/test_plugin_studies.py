@@ -26,8 +26,8 @@ from search.schedule.schedule import Schedule
 from search.worker.pack_work import cells_of
 from search.worker.worker import Worker
 from spaces.errors import StudyError
+from spaces.plan.arms_on_data import Versions
 from spaces.plan.plan import plan_study
-from spaces.plan.planned_arms import Versions
 from spaces.search_space.domains import LogUniform
 from spaces.study_file.load import Study, load_study
 from tests.cases.paths import DOCS, TRIPTYCH

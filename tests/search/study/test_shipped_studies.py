@@ -8,8 +8,8 @@ import pytest
 from msa_core.data.dataset import Dataset
 from msa_core.data.load import load_dataset
 from search.results.folder import ledger_results
+from spaces.plan.arms_on_data import Versions
 from spaces.plan.plan import Plan, plan_study
-from spaces.plan.planned_arms import Versions
 from spaces.study_file.load import SHIPPED, find_study, load_study
 from tests.cases.studies.in_process import report_of, run_here
 

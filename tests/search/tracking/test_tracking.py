@@ -21,9 +21,9 @@ from reports.encoding import encode_floats
 from reports.mlflow_source import read_mlflow
 from search.ledger.ledger import Ledger
 from search.ledger.record import CellRecord
-from search.results.facts import manifest_of, with_tags
 from search.results.folder import Manifest, ledger_results, write_manifest
 from search.results.layout import REPORT
+from search.results.plan_facts import manifest_of, with_tags
 from search.schedule.schedule import Schedule
 from search.tracking import (
     BackgroundTracking,
@@ -35,9 +35,9 @@ from search.tracking import (
 )
 from search.tracking.marker import MARKER
 from search.tracking.run_contents import cell_metrics, cell_tags, training_stamp
-from search.tracking.upkeep import LONGEST_WAIT, LedgerSource, SyncLoop, TrackingError
+from search.tracking.sync_loop import LONGEST_WAIT, LedgerSource, SyncLoop, TrackingError
+from spaces.plan.arms_on_data import Versions
 from spaces.plan.plan import Phase, plan_study
-from spaces.plan.planned_arms import Versions
 from spaces.study_file.load import load_study
 from tests.cases.servers.shaky_server import AFTER, BEFORE, LATER, ShakyServer
 from tests.cases.studies.made_up import train

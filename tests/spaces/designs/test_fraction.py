@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from msa_core.config.schema import ConfigError
-from spaces.designs.designs import Component, Part, fractional
 from spaces.designs.fraction import fraction_generators
+from spaces.designs.make_arms import Component, Part, fractional
 
 
 def parts(number: int) -> list[Component]:

@@ -15,13 +15,13 @@ from jsonschema import Draft7Validator
 from msa_core.config.paths import Value, fields_of, value_at
 from msa_core.config.schema import Config
 from msa_core.plugins import Plugin, use_plugins
-from spaces.designs.parse import DESIGNS
+from spaces.designs.parse_designs import DESIGNS
 from spaces.errors import StudyError
 from spaces.help.schema import study_schema
 from spaces.help.topics import DOMAIN_EXAMPLES, STUDY_EXAMPLES, example_entry
 from spaces.search_space.domains import DOMAINS
+from spaces.study_file.file_shape import Budget, StudyFields
 from spaces.study_file.load import SHIPPED, load_study
-from spaces.study_file.study_fields import Budget, StudyFields
 from spaces.syntax.document import parse_yaml, read_document
 from tests.cases.paths import DOCS
 
@@ -293,7 +293,7 @@ def test_what_is_a_mistake_by_itself_is_found(
 def test_the_fields_of_plugins_are_in_it() -> None:
     text = (
         "from dataclasses import dataclass\n"
-        "from msa_core.modules.fusion.simple import Fusion\n"
+        "from msa_core.modules.fusion.vector_fusions import Fusion\n"
         "from msa_core.plugins import FusionOptions, field, fusion\n\n"
         "@dataclass(frozen=True, kw_only=True, slots=True)\n"
         "class LoudOptions(FusionOptions):\n"

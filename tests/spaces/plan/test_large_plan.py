@@ -41,7 +41,7 @@ from pathlib import Path
 
 from tests.cases.paths import TRIPTYCH
 from spaces.plan.plan import plan_study
-from spaces.plan.planned_arms import Versions
+from spaces.plan.arms_on_data import Versions
 from spaces.study_file.load import load_study
 started = time.process_time()
 plan = plan_study(load_study(Path(sys.argv[1])), Versions(data="", code=""))

@@ -8,8 +8,8 @@ import pytest
 from msa_core.config.rules import resolve_fields
 from msa_core.config.schema import ConfigError
 from reports.evidence.statistics import paired
+from spaces.plan.arms_on_data import Versions
 from spaces.plan.plan import Plan, cell_key, plan_study
-from spaces.plan.planned_arms import Versions
 from spaces.plan.power import p_floor, seeds_needed
 from spaces.study_file.load import load_study
 

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from msa_core.config.schema import ConfigError
 from spaces.errors import StudyError
+from spaces.plan.arms_on_data import Versions
 from spaces.plan.plan import plan_study
-from spaces.plan.planned_arms import Versions
 from spaces.study_file.load import SHIPPED, load_study
 from tests.cases.damage import damaged, texts_of
 from tests.cases.studies.study_cases import STUDIES

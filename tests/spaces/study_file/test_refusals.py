@@ -8,8 +8,8 @@ import pytest
 
 from msa_core.config.schema import ConfigError
 from spaces.errors import StudyError
+from spaces.plan.arms_on_data import Versions
 from spaces.plan.plan import plan_study
-from spaces.plan.planned_arms import Versions
 from spaces.study_file.load import load_study
 
 WriteStudy = Callable[[str], Path]

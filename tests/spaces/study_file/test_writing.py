@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spaces.errors import StudyError
+from spaces.plan.arms_on_data import Versions
 from spaces.plan.plan import plan_study
-from spaces.plan.planned_arms import Versions
 from spaces.study_file.load import SHIPPED, Study, load_study
 from spaces.study_file.writing import write_study
 from tests.cases.studies.study_cases import STUDIES

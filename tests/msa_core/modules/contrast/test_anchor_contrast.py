@@ -8,7 +8,7 @@ import math
 import pytest
 import torch
 
-from msa_core.modules.contrast.terms import mean_frame
+from msa_core.modules.contrast.contrasts import mean_frame
 from msa_core.modules.parts.similarity import anchored_contrast
 
 SEED = 4  # of `draw`

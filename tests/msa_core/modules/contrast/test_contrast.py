@@ -11,7 +11,7 @@ from msa_core.config.rules import check_config
 from msa_core.config.schema import MODALITIES, Config, ConfigError, PlantedConfig
 from msa_core.data.planted import generate_planted
 from msa_core.data.prepared import PreparedSplits
-from msa_core.modules.contrast.terms import CONTRASTS
+from msa_core.modules.contrast.contrasts import CONTRASTS
 from msa_core.training.pack_training import train_pack
 from msa_core.vectorised.pack_key import Member
 from tests.cases.comparing import same_training as same

@@ -9,7 +9,7 @@ import torch
 # Imported for what it sets: MKL gives a member the same bits wherever it lies in memory.
 import msa_core.vectorised.stack  # noqa: F401
 from msa_core.config.schema import MODALITIES
-from msa_core.modules.contrast.terms import CONTRASTS
+from msa_core.modules.contrast.contrasts import CONTRASTS
 from msa_core.tensors.recorded_ops import Recordings
 
 SEED = 5  # of `draw`

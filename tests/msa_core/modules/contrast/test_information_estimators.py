@@ -17,7 +17,7 @@ from msa_core.modules.contrast.estimators import (
     difference_loss,
     gaussian_log_likelihood,
 )
-from msa_core.modules.fusion.simple import FUSIONS
+from msa_core.modules.fusion.vector_fusions import FUSIONS
 from msa_core.modules.parts.inputs import EncodedBatch
 
 SEED = 12  # of `draw`

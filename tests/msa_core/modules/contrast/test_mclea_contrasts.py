@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from msa_core.config.schema import MODALITIES
-from msa_core.modules.contrast.terms import pair_neighbours
+from msa_core.modules.contrast.contrasts import pair_neighbours
 from msa_core.modules.parts.similarity import ial, icl, unit_rows
 
 SEED = 9  # of `draw`

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from msa_core.config.schema import MODALITIES
-from msa_core.modules.contrast.terms import sentiment_bins
+from msa_core.modules.contrast.contrasts import sentiment_bins
 from msa_core.modules.parts.similarity import info_nce, supervised_contrast
 
 SEED = 8  # of `draw`

@@ -12,7 +12,7 @@ from msa_core.config.fields import WeightedTerm
 from msa_core.config.paths import fields_of, replace
 from msa_core.config.rules import fused_entries
 from msa_core.config.schema import MODALITIES, Config, FusionConfig
-from msa_core.modules.fusion.simple import FUSIONS
+from msa_core.modules.fusion.vector_fusions import FUSIONS
 from msa_core.modules.parts.dropout import Dropout
 from msa_core.modules.parts.inputs import EncodedBatch
 from msa_core.tensors.recorded_ops import Recordings

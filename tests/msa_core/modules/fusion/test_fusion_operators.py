@@ -13,7 +13,7 @@ from msa_core.config.paths import replace
 from msa_core.config.schema import MODALITIES, FusionConfig
 from msa_core.modules.alignment.measures import central_moment_discrepancy
 from msa_core.modules.contrast.estimators import difference_loss
-from msa_core.modules.fusion.simple import FUSIONS
+from msa_core.modules.fusion.vector_fusions import FUSIONS
 from msa_core.modules.parts.attention import Attention, AttentionLayer
 from msa_core.modules.parts.inputs import EncodedBatch
 

@@ -11,7 +11,7 @@ from msa_core.config.rules import check_config
 from msa_core.config.schema import MODALITIES, Config, ConfigError, FusionConfig
 from msa_core.modules.fusion.base import present_lengths
 from msa_core.modules.fusion.reorg import curve_at
-from msa_core.modules.fusion.simple import FUSIONS
+from msa_core.modules.fusion.vector_fusions import FUSIONS
 from msa_core.modules.parts.frames import masked_mean
 from msa_core.modules.parts.inputs import EncodedBatch
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from reports.evidence.claims.evidence import ClaimEvidence
-from reports.evidence.claims.seeds_needed import seeds_to_decide
+from reports.evidence.claims.claim_evidence import ClaimEvidence
+from reports.evidence.claims.seeds_to_decide import seeds_to_decide
 from reports.evidence.statistics.paired import detectable_effect
 from reports.evidence.statistics.resampling import PairedCells, two_level_intervals
 from tests.cases.results.claim_cases import claim_that, weigh_normal

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from reports.encoding import facts_from_json, facts_to_json
+from reports.evidence.arm_estimates import MetricFacts
 from reports.evidence.claims.answers import ClaimAnswer, answer_claims
-from reports.evidence.claims.evidence import weigh_claim
+from reports.evidence.claims.claim_evidence import weigh_claim
 from reports.evidence.comparison import compare_arms
-from reports.evidence.estimates import MetricFacts
 from reports.evidence.statistics.resampling import Interval
 from reports.paper.latex_text import escape_latex
 from reports.paper.render_latex import render_latex

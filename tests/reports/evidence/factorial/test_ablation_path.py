@@ -5,10 +5,10 @@ import pytest
 
 from reports.evidence.factorial.ablation_path import ablation_path, race_arms
 from reports.evidence.factorial.factors import find_two_level_design
-from reports.evidence.outcomes import Declined
 from reports.evidence.statistics.paired import bca_interval
 from reports.evidence.values import PathStep
-from spaces.designs.designs import Component, Part, leave_one_out, path
+from reports.evidence.verdicts import Declined
+from spaces.designs.make_arms import Component, Part, leave_one_out, path
 
 WEIGHTS = {"A": 0.2, "B": 0.5, "C": -0.1}
 

@@ -7,10 +7,10 @@ from scipy import stats
 
 from reports.evidence.factorial.effects import TIMES, factorial_effects
 from reports.evidence.factorial.factors import arms_of_design, find_two_level_design
-from reports.evidence.outcomes import Declined
 from reports.evidence.statistics.paired import holm_correction
 from reports.evidence.values import FactorialEffects
-from spaces.designs.designs import (
+from reports.evidence.verdicts import Declined
+from spaces.designs.make_arms import (
     Arm,
     Component,
     Factor,

@@ -5,7 +5,7 @@ import pytest
 
 from reports.evidence.factorial.matrices import factor_matrices
 from reports.evidence.values import Matrix
-from spaces.designs.designs import Arm, Component, Factor, Part, add_one_in, grid, pairs, product
+from spaces.designs.make_arms import Arm, Component, Factor, Part, add_one_in, grid, pairs, product
 
 FUSIONS = ("concat", "sum", "tfn", "lmf")
 

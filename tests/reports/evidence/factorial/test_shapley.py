@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from reports.evidence.factorial.factors import find_two_level_design
 from reports.evidence.factorial.shapley import shapley_values
-from reports.evidence.outcomes import Declined
 from reports.evidence.statistics.paired import bca_interval
 from reports.evidence.values import ShapleyValue
+from reports.evidence.verdicts import Declined
 
 QUICK = settings(
     max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

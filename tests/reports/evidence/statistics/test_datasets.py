@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from reports.evidence.outcomes import Declined
 from reports.evidence.statistics.datasets import DatasetTest, compare_over_datasets
+from reports.evidence.verdicts import Declined
 
 
 def _means(values: np.ndarray) -> dict[str, dict[str, float]]:

@@ -3,10 +3,10 @@ from typing import Any
 
 import numpy as np
 
-from reports.evidence.estimates import Estimate
-from reports.evidence.outcomes import Verdict
-from reports.evidence.tuning.frozen import frozen_pairs
+from reports.evidence.arm_estimates import Estimate
+from reports.evidence.tuning.frozen_pairs import frozen_pairs
 from reports.evidence.tuning.learning_curves import learning_curves
+from reports.evidence.verdicts import Verdict
 from reports.results import Results
 
 

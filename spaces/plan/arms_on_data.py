@@ -11,7 +11,7 @@ from msa_core.config.paths import Value, flatten, replace, value_at
 from msa_core.config.rules import resolve_fields, restrict_to
 from msa_core.config.schema import MODALITIES, Config, ConfigError
 from msa_core.plugins import kinds_added_by
-from spaces.designs.designs import Arm
+from spaces.designs.make_arms import Arm
 from spaces.designs.resolution import (
     arm_signature,
     combinations_per_arm,
@@ -56,7 +56,7 @@ class PlannedArm:
         inherits: Fields whose value it takes from that arm's best candidate.
         key: Digest of all that decides which candidates it is given and how they train. Cells
             of another key are another arm's, even under the same name.
-        levels: Factor -> its level in this arm, see `spaces.designs.designs.Arm`.
+        levels: Factor -> its level in this arm, see `spaces.designs.make_arms.Arm`.
     """
 
     name: str

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from msa_core.config.unimodal import UlgmConfig
-from msa_core.modules.labels import MULTIMODAL, LabelGenerator
+from msa_core.modules.unimodal_labels import MULTIMODAL, LabelGenerator
 
 BOUND = 3.0
 

@@ -7,7 +7,7 @@ import pytest
 from msa_core.config.kinds import FAMILIES, kind_of_path, kinds_of
 from msa_core.config.paths import fields_of
 from msa_core.config.schema import Config
-from msa_core.reference.page import PAGES, SWITCHES, render_page, summarise_docstring
+from msa_core.reference.modules_page import PAGES, SWITCHES, render_page, summarise_docstring
 from msa_core.reference.sources import documented_paragraph, source_of_kind
 from tests.cases.paths import DOCS, REPOSITORY
 

@@ -8,14 +8,14 @@ import pytest
 from msa_core.data.dataset import Dataset
 from msa_core.data.load import load_dataset
 from search.results.folder import ledger_results
-from spaces.designs.parse import DESIGNS
-from spaces.help.reference import fill_page
+from spaces.designs.parse_designs import DESIGNS
+from spaces.help.studies_page import fill_page
 from spaces.help.topics import SAMPLERS
+from spaces.plan.arms_on_data import Versions
 from spaces.plan.plan import Plan, plan_study
-from spaces.plan.planned_arms import Versions
 from spaces.search_space.domains import DOMAINS
+from spaces.study_file.file_shape import StudyFields
 from spaces.study_file.load import load_study
-from spaces.study_file.study_fields import StudyFields
 from tests.cases.paths import DOCS
 from tests.cases.studies.in_process import report_of, run_here
 

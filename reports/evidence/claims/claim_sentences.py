@@ -1,8 +1,8 @@
 """Sentences for the paper that answer claims."""
 
-from reports.evidence.claims.evidence import ClaimEvidence
-from reports.evidence.outcomes import ClaimVerdict
+from reports.evidence.claims.claim_evidence import ClaimEvidence
 from reports.evidence.statistics.paired import EXACT_UP_TO
+from reports.evidence.verdicts import ClaimVerdict
 from reports.numerals import format_count, format_number, format_p
 from reports.results import StatedClaim
 

@@ -1,6 +1,6 @@
 """The generated parts of the page `docs/studies.md`, between marks that name them.
 
-`python -m spaces.help.reference docs/studies.md` writes them anew; without a file name it prints
+`python -m spaces.help.studies_page docs/studies.md` writes them anew; without a file name it prints
 them. The rest of the page is written by hand, in the page itself.
 """
 
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from spaces.designs.parse import DEFAULT_REFERENCES, DESIGN_OPTIONS, DESIGNS
+from spaces.designs.parse_designs import DEFAULT_REFERENCES, DESIGN_OPTIONS, DESIGNS
 from spaces.help.schema import DOMAIN_CLASSES, first_line, meaning_of_design, options_of_domain
 from spaces.help.topics import DOMAIN_EXAMPLES, SAMPLERS, example_arms, example_entry
 from spaces.help.values import default_text, in_words, study_fields

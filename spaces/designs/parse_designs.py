@@ -8,7 +8,7 @@ from msa_core.config.kinds import kinds_of
 from msa_core.config.paths import did_you_mean
 from msa_core.config.schema import Config
 from spaces.designs.components import Components, parse_components, parse_factors, parse_part
-from spaces.designs.designs import (
+from spaces.designs.make_arms import (
     Arm,
     Component,
     Part,
@@ -26,7 +26,7 @@ from spaces.designs.designs import (
     sort_canonically,
 )
 from spaces.errors import check_at, error_at
-from spaces.search_space.config_fields import changed_fields, parse_conditions
+from spaces.search_space.parse_fields import changed_fields, parse_conditions
 from spaces.syntax.constraints import Condition
 from spaces.syntax.document import Node
 

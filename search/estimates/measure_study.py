@@ -12,9 +12,15 @@ from msa_core.data.dataset import Dataset
 from msa_core.vectorised.pack_key import pack_key
 from search.estimates.arm_cost import busy_factor, ledger_costs, probed_costs, seed_sd
 from search.estimates.cost import relative_cost
-from search.estimates.estimate import TO_FIRST_PACK, Machine, Measurement, RunEstimate, estimate_run
 from search.estimates.probe import TRAIN_SECONDS, OpenStudyTask, ProbeResults, run_probes
 from search.estimates.remaining import Remaining, find_remaining, work_identity
+from search.estimates.run_estimate import (
+    TO_FIRST_PACK,
+    Machine,
+    Measurement,
+    RunEstimate,
+    estimate_run,
+)
 from search.ledger.ledger import read_ledger, read_pack_sizes
 from search.ledger.record import CellRecord
 from search.results.history import KeptEstimate, format_duration, last_startups, read_runs

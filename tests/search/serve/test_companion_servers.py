@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from search.serve.side_servers import (
+from search.serve.companion_servers import (
     BROKEN,
     INSTALL,
     READY,
@@ -27,7 +27,7 @@ def test_addresses_of_servers_are_shown_without_passwords(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uri: str, state: str, shown: str
 ) -> None:
     manifest = SimpleNamespace(tracking_uri=uri)
-    monkeypatch.setattr("search.serve.side_servers.read_manifest", lambda folder: manifest)
+    monkeypatch.setattr("search.serve.companion_servers.read_manifest", lambda folder: manifest)
     found = find_mlflow_page(tmp_path)
     assert isinstance(found, tuple) and found[0] == state
     assert shown in found[1] and "secret" not in found[1]
@@ -37,8 +37,8 @@ def test_addresses_of_servers_are_shown_without_passwords(
 def test_without_optuna_dashboard_the_page_says_how_to_get_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("search.serve.side_servers.shutil.which", lambda name: None)
-    monkeypatch.setattr("search.serve.side_servers.sys.executable", str(tmp_path / "python"))
+    monkeypatch.setattr("search.serve.companion_servers.shutil.which", lambda name: None)
+    monkeypatch.setattr("search.serve.companion_servers.sys.executable", str(tmp_path / "python"))
     assert find_optuna_page(tmp_path) == (BROKEN, INSTALL)
 
 

@@ -11,10 +11,10 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from spaces.designs.designs import Arm
+from spaces.designs.make_arms import Arm
 from spaces.errors import StudyError
+from spaces.plan.arms_on_data import Versions
 from spaces.plan.plan import Plan, plan_study
-from spaces.plan.planned_arms import Versions
 from spaces.search_space.domains import Int
 from spaces.study_file.load import SHIPPED, Study, load_study
 from tests.cases.studies.study_cases import STUDIES

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from reports.evidence.estimates import Estimate
-from reports.evidence.outcomes import Verdict
+from reports.evidence.arm_estimates import Estimate
 from reports.evidence.values import FrozenPair
+from reports.evidence.verdicts import Verdict
 from reports.results import StudyFacts
 
 ENDING = ", frozen"  # end of a frozen arm's name where the re-tuned one is there too

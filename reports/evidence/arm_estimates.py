@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from reports.evidence.outcomes import Verdict
 from reports.evidence.statistics.paired import (
     ALPHA,
     bca_interval,
@@ -19,6 +18,7 @@ from reports.evidence.statistics.paired import (
     sign_flip_p,
 )
 from reports.evidence.statistics.resampling import Interval
+from reports.evidence.verdicts import Verdict
 
 NO_RESULT = "no result"  # in place of a verdict
 

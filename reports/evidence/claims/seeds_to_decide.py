@@ -4,7 +4,7 @@ import math
 
 from scipy import optimize, stats
 
-from reports.evidence.claims.evidence import ClaimEvidence
+from reports.evidence.claims.claim_evidence import ClaimEvidence
 from reports.evidence.statistics.paired import ALPHA, POWER, seeds_needed
 from reports.numerals import format_count
 

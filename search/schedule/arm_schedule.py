@@ -13,8 +13,8 @@ from search.schedule.pack_sizes import PackSizes
 from search.schedule.proposals import Proposals
 from search.schedule.remaining_budget import RemainingBudget
 from search.schedule.samplers import LEARNING
+from spaces.plan.arms_on_data import PlannedArm
 from spaces.plan.plan import Phase, Plan, cell_key
-from spaces.plan.planned_arms import PlannedArm
 
 AHEAD = 256  # waiting cells of an arm, beyond which no candidate is asked for
 HOPELESS = 30  # candidates without a single value, after which no device-seconds are spent

@@ -1,6 +1,6 @@
 """The page `docs/modules.md`: every switch of the training core, from fields and docstrings.
 
-`python -m msa_core.reference.page` prints it, with a file name it writes it.
+`python -m msa_core.reference.modules_page` prints it, with a file name it writes it.
 """
 
 import inspect
@@ -14,15 +14,15 @@ from msa_core.config.kinds import FAMILIES, kinds_of, options_class
 from msa_core.config.paths import fields_of, value_at
 from msa_core.config.schema import Config, FieldInfo
 from msa_core.modules.alignment.pairs import MEASURES
-from msa_core.modules.contrast.terms import CONTRASTS
+from msa_core.modules.contrast.contrasts import CONTRASTS
 from msa_core.modules.encoders import ENCODERS
-from msa_core.modules.fusion.simple import FUSIONS
-from msa_core.modules.labels import LabelGenerator
+from msa_core.modules.fusion.vector_fusions import FUSIONS
 from msa_core.modules.missing import (
     FrameMask,
     ModalityDropout,
     present_where_modalities_never_meet,
 )
+from msa_core.modules.unimodal_labels import LabelGenerator
 from msa_core.procedures.registry import PROCEDURES
 from msa_core.reference.sources import documented_paragraph, source_of_kind
 

@@ -13,7 +13,6 @@ from search.engine.tuner import Engine
 from search.ledger.ledger import Ledger
 from search.ledger.record import CellRecord
 from search.results.events import Events
-from search.results.facts import manifest_of, with_tags
 from search.results.folder import (
     Manifest,
     keep_plugins,
@@ -24,6 +23,7 @@ from search.results.folder import (
     write_manifest,
 )
 from search.results.history import RunEnd, record_killed
+from search.results.plan_facts import manifest_of, with_tags
 from search.results.shared_information import InformationEstimation
 from search.results.unblinding_log import record_seen_plan
 from search.screen.progress import Progress

@@ -6,9 +6,9 @@ measured difference points to one; its test and its interval decide whether it i
 
 from dataclasses import dataclass, replace
 
-from reports.evidence.outcomes import ClaimVerdict
 from reports.evidence.statistics.paired import ALPHA, equivalence_p, sign_flip_p
 from reports.evidence.statistics.resampling import Interval
+from reports.evidence.verdicts import ClaimVerdict
 from reports.numerals import MINUS
 from reports.results import FloatArray, StatedClaim
 

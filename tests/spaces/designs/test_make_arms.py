@@ -11,7 +11,7 @@ from msa_core.config.fields import PAIRS
 from msa_core.config.kinds import kinds_of
 from msa_core.config.paths import fields_of
 from msa_core.config.schema import Config, ConfigError
-from spaces.designs.designs import (
+from spaces.designs.make_arms import (
     Component,
     Factor,
     Part,

@@ -10,8 +10,7 @@ from reports.figures.arm_data import delta_data, learning_data, seeds_data
 from reports.figures.shown_arms import farthest_arms
 from reports.figures.tuning_data import importance_data
 from reports.numerals import format_count
-from reports.paper.figure_style import as_bytes, paper_style
-from reports.paper.figures import (
+from reports.paper.draw_figures import (
     draw_delta,
     draw_effects,
     draw_importance,
@@ -21,6 +20,7 @@ from reports.paper.figures import (
     draw_seeds,
     draw_shapley,
 )
+from reports.paper.figure_style import as_bytes, paper_style
 from reports.tables import Table
 
 if TYPE_CHECKING:
