@@ -169,7 +169,7 @@ def test_only_the_readers_of_data_and_the_evaluation_name_the_test_split():
             tree = ast.parse(path.read_text(encoding="utf-8"))
             assert list(mentions_of_test(tree)) == [], path
             assert "msa_core.training.evaluation" not in imports_of(tree), path
-    tree = ast.parse((PACKAGE / "data" / "arrays.py").read_text(encoding="utf-8"))
+    tree = ast.parse((PACKAGE / "data" / "npz_and_safetensors.py").read_text(encoding="utf-8"))
     assert list(mentions_of_test(tree))  # The search finds what it looks for.
 
 

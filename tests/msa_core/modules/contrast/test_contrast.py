@@ -54,9 +54,8 @@ def test_the_contrasts_are_the_kinds_of_the_configuration():
     assert set(CONTRASTS) == set(kinds_of("contrast"))
 
 
-def test_every_contrast_says_its_formula_and_its_source(kind):
+def test_every_contrast_states_its_formula(kind):
     assert "Formula: " in CONTRASTS[kind].__doc__
-    assert "Source: " in CONTRASTS[kind].__doc__
 
 
 def test_every_contrast_is_a_switch_whose_weight_0_is_its_absence_after_3_steps(
