@@ -73,8 +73,8 @@ def test_one_field_has_one_name_from_its_declaration_to_the_report(
     proposals = Proposals(full, sampler="tpe", seed=0, metric="mae", higher_is_better=False)
     params = proposals.ask()
     assert params is not None
-    (distribution,) = proposals.optuna.trials[0].distributions.values()
-    assert set(params) == set(proposals.optuna.trials[0].distributions) == {FIELD}
+    (distribution,) = proposals.optuna_study.trials[0].distributions.values()
+    assert set(params) == set(proposals.optuna_study.trials[0].distributions) == {FIELD}
     assert (distribution.low, distribution.high, distribution.log) == (1, 100, True)
 
     # Put into the configuration of a worker, and multiplied once in the loss.
