@@ -16,8 +16,8 @@ from spaces.study_file.load import SHIPPED, load_study
 from tests.cases.damage import damaged, texts_of
 from tests.cases.studies.study_cases import STUDIES
 
-# Of processor time, for any study. It catches what never ends; the slowest study takes 2 s on a slow
-# machine, so a tighter limit would measure the machine.
+# Of processor time, for any study. It catches what never ends; the slowest study takes 2 s on a
+# slow machine, so a tighter limit would measure the machine.
 SECONDS = 10
 TEXTS = [*texts_of(SHIPPED), *STUDIES.values()]
 
