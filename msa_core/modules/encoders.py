@@ -135,6 +135,11 @@ class Lstm(Recurrent):
         return self.lstm
 
     def _run_fused(self, frames_BTD: Tensor, start_1BW: Tensor, weights: list[Tensor]) -> Tensor:
+        # Under autocast PyTorch would choose oneDNN's kernel by the float32 frames, and that has no
+        # bfloat16 on a CPU without AVX-512. By bfloat16 frames it takes what the CPU can compute.
+        if frames_BTD.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
+            frames_BTD, start_1BW = frames_BTD.bfloat16(), start_1BW.bfloat16()
+            weights = [weight.bfloat16() for weight in weights]
         states_BTW: Tensor = torch.lstm(
             frames_BTD, (start_1BW, start_1BW), weights, True, 1, 0.0, self.training, False, True
         )[0]

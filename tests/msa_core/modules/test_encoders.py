@@ -282,6 +282,16 @@ def test_a_recurrent_encoder_gives_the_state_after_the_last_valid_frame(frames, 
 
 
 @pytest.mark.parametrize("kind", RECURRENT)
+def test_a_fused_kernel_computes_in_bfloat16_on_every_cpu(frames, kind):
+    encoder = built(kind)
+    exact = vector(encoder, frames)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = vector(encoder, frames)
+    assert not torch.equal(rounded.float(), exact)
+    torch.testing.assert_close(rounded.float(), exact, rtol=0, atol=0.02)
+
+
+@pytest.mark.parametrize("kind", RECURRENT)
 def test_a_recurrence_written_out_step_by_step_is_the_fused_kernel(frames, kind):
     encoders = [built(kind), built(kind, stepwise=True)]
     inputs = [frames.clone().requires_grad_() for _ in encoders]
