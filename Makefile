@@ -16,8 +16,8 @@ test: .venv/ready-dev
 test-slow: .venv/ready-dev
 	$(BIN)/pytest $(TEST_PROCESSES) -m slow
 
-# The engine against lost workers, drivers, nodes and servers, and at scale: minutes a test, one after
-# the other. Those with several hosts need root, for network namespaces.
+# The engine against lost workers, drivers, nodes and servers, and at scale: minutes per test, in
+# sequence. Those with several hosts need root, for network namespaces.
 test-cluster: .venv/ready-dev
 	$(BIN)/pytest -m cluster --timeout 900 tests/cluster
 

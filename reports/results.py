@@ -299,7 +299,7 @@ def _check_tags(results: Results) -> None:
     for dimension, tags in results.tags.items():
         # Without labels nothing is sliced, so tags of an unfinished study are not compared.
         if results.labels is not None and len(tags) != len(results.labels):
-            raise ResultsError(f"dimension '{dimension}': not one tag a test utterance")
+            raise ResultsError(f"dimension '{dimension}': not one tag per test utterance")
 
 
 def _check_embargo(results: Results) -> None:

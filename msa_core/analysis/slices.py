@@ -180,7 +180,7 @@ def _tagged_slices(
         if given.shape != (utterances,) or dimension == EVERYTHING:
             raise ValueError(
                 f"dimension '{dimension}' has tags of shape {given.shape}, but ({utterances},) is "
-                f"needed, one tag an utterance; '{EVERYTHING}' is taken by the whole set"
+                f"needed, one tag per utterance; '{EVERYTHING}' is taken by the whole set"
             )
         slices += [(dimension, str(tag), np.flatnonzero(given == tag)) for tag in np.unique(given)]
     return slices

@@ -82,7 +82,7 @@ class GatedOptions(FusionOptions):
     """A weighted sum whose weights depend on the vectors."""
 
     source: ClassVar[str] = (
-        "after Arevalo et al. 2017 (gated multimodal units), with one gate a modality"
+        "after Arevalo et al. 2017 (gated multimodal units), with one gate per modality"
     )
     cites: ClassVar[tuple[str, ...]] = ("arevalo2017gated",)
     cost: ClassVar[float] = 0.05

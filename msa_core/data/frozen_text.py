@@ -215,7 +215,7 @@ def _check_texts(where: str, value: object) -> list[str]:
     if array.ndim != 1 or array.dtype.kind != "U":
         raise DataError(
             f"{where}, key '{RAW_TEXT_KEY}': {array.dtype} values of shape {array.shape}, "
-            "but one text an utterance is needed, [N]"
+            "but one text per utterance is needed, [N]"
         )
     return [str(text) for text in array.tolist()]
 

@@ -167,7 +167,8 @@ def _read_column(where: str, key: str, value: object, rows: int | None = None) -
     array = _to_float32(where, key, value)
     if array.ndim == 0 or array.size != len(array):
         raise DataError(
-            f"{where}, key '{key}': shape {array.shape}, but [N] is needed, one number an utterance"
+            f"{where}, key '{key}': shape {array.shape}, but [N] is needed, "
+            "one number per utterance"
         )
     if rows is not None:
         _check_rows(where, key, len(array), rows)

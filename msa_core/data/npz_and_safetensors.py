@@ -104,7 +104,7 @@ def texts_from(source: str, name: str, text: str) -> list[str]:
         texts = None
     if not isinstance(texts, list) or not all(isinstance(item, str) for item in texts):
         raise DataError(
-            f"{source}: metadata '{name}' must be a JSON list of texts, one an utterance, but is "
+            f"{source}: metadata '{name}' must be a JSON list of texts, one per utterance, but is "
             f"{text[:40]!r}; write it with json.dumps([...])"
         )
     return texts

@@ -188,7 +188,7 @@ def confirmed_cells(results: Results) -> Confirmed:
         if seed in confirmed[arm]:
             raise ResultsError(
                 f"arm '{arm}': seed {seed} was confirmed by two cells, {confirmed[arm][seed]} and "
-                f"{key}; results hold the confirm cells of one candidate an arm"
+                f"{key}; results hold the confirm cells of one candidate per arm"
             )
         confirmed[arm][seed] = key
     return confirmed

@@ -51,7 +51,7 @@ def check(study: str, workdir: Path, repair: bool) -> None:
     help="With the test metrics of an unfinished study. Every later report says so.",
 )
 def export(study: str, workdir: Path, form: str, out: Path | None, unseal: bool) -> None:
-    """Write every finished cell for other tools, one row a cell.
+    """Write every finished cell for other tools, one row per cell.
 
     STUDY is a name, a file or a results folder.
 

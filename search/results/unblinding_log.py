@@ -104,7 +104,7 @@ def _growth_sentence(found: Mapping[str, Any], size: PlanSize) -> str:
     before, after = [], []
     for name, unit in (
         ("confirm_seeds", "confirm seeds"),
-        ("candidates", "candidates an arm"),
+        ("candidates", "candidates per arm"),
         ("device_seconds", "device-seconds an arm"),
     ):
         old, new = found[name], getattr(size, name)

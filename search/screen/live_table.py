@@ -170,7 +170,7 @@ def _progress_parts(snapshot: Snapshot) -> list[str]:
     if snapshot.seconds_left is not None and snapshot.done < snapshot.total:
         parts.append(f"about {format_duration(snapshot.seconds_left)} to go")
     if snapshot.cells_a_minute is not None:
-        parts.append(f"{_format_rate(snapshot.cells_a_minute)} cells a minute")
+        parts.append(f"{_format_rate(snapshot.cells_a_minute)} cells per minute")
     return parts
 
 

@@ -11,7 +11,7 @@ its end, imports and Ray's start included:
   none and one thread. They need `--mmsa-python`, the interpreter of an environment with MMSA.
 
 A cell is one training. Ways stop at different epochs and MMSA skips draws, so the ratio is that of
-cells an hour; the epochs are in the table too. Exit code 1 if a way failed.
+cells per hour; the epochs are in the table too. Exit code 1 if a way failed.
 """
 
 import argparse
@@ -128,7 +128,7 @@ def count(name: str, out: Path, printed: str) -> tuple[int, int]:
 def table(measured: dict[str, Measured]) -> str:
     """Everything measured, in Markdown."""
     lines = [
-        "| way | cells | epochs trained | wall seconds | cells an hour | triptych is N x |",
+        "| way | cells | epochs trained | wall seconds | cells per hour | triptych is N x |",
         "|---|---:|---:|---:|---:|---:|",
     ]
     ours = measured.get("triptych")

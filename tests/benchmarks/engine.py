@@ -6,10 +6,10 @@ usage: engine.py [--cells 1000 5000 10000] [--tracking off on] [--sampler random
 Schedule, searcher, Ray Tune, two workers, ledger and, where it is on, MLflow are those of
 `triptych run`; only a cell's training is replaced by made-up results of the usual size (ten curves
 of thirty epochs, predictions of 686 utterances for confirm cells). Every size is a process of its
-own in a fresh folder. A row: cells a second from the first pack to the last cell, the driver's
+own in a fresh folder. A row: cells per second from the first pack to the last cell, the driver's
 processor time and largest memory with what each cell beyond the smallest study's adds to both, the
-ledger's bytes a cell. With `--again`, the wall time of `triptych run` of the finished study, which
-writes its report, and once more, when nothing is left to do. Ratios are of seconds a cell against
+ledger's bytes per cell. With `--again`, the wall time of `triptych run` of the finished study, which
+writes its report, and once more, when nothing is left to do. Ratios are of seconds per cell against
 the smallest size. On a machine that does other things, only the processor time says something.
 
 With `--overhead` a cell computes for some seconds of its core's own time, and what is told is what
@@ -252,7 +252,7 @@ def show(options: argparse.Namespace) -> None:
             if more := found["cells"] - first["cells"]:
                 seconds = (found["processor"] - first["processor"]) / more
                 memory = (found["memory"] - first["memory"]) / more
-                growth = f" ({1e3 * seconds:.1f} ms and {1e3 * memory:.0f} kB a cell more)"
+                growth = f" ({1e3 * seconds:.1f} ms and {1e3 * memory:.0f} kB per cell more)"
             again = (
                 f"again {found['report']:.1f} s with its report, then {found['again']:.1f} s"
                 if "again" in found
@@ -260,9 +260,9 @@ def show(options: argparse.Namespace) -> None:
             )
             print(
                 f"MLflow {tracking:3} {found['cells']:6.0f} cells {rate:7.1f} cells/s "
-                f"({slower:.2f} x the time a cell), whole run {found['wall']:.0f} s; driver "
+                f"({slower:.2f} x the time per cell), whole run {found['wall']:.0f} s; driver "
                 f"{found['processor']:.0f} s of a core, {found['memory']:.0f} MB{growth}, "
-                f"ledger {found['ledger'] / found['cells']:.0f} bytes a cell; {again}",
+                f"ledger {found['ledger'] / found['cells']:.0f} bytes per cell; {again}",
                 flush=True,
             )
 

@@ -83,7 +83,7 @@ def main() -> None:
         for name, flags in MMSA_WAYS.items():
             seconds.setdefault(name, []).extend(theirs(options, flags))
     best = statistics.median(seconds["triptych, alone"])
-    print("| way | median ms an epoch | fastest | triptych alone is |\n|---|---:|---:|---:|")
+    print("| way | median ms per epoch | fastest | triptych alone is |\n|---|---:|---:|---:|")
     for name, own in seconds.items():
         median = statistics.median(own)
         print(f"| {name} | {median * 1e3:.0f} | {min(own) * 1e3:.0f} | {median / best:.1f} x |")

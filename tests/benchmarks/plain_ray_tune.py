@@ -3,7 +3,7 @@
 usage: plain_ray_tune.py FEATURES OUT [--as-tutorial] [--candidates 20 --tune-seeds 3 ...]
 
 A function trainable that reports every epoch, `OptunaSearch`, `MLflowLoggerCallback` on SQLite,
-one core a trial; then a grid over fresh seeds with the best configuration, which is read on test.
+one core per trial; then a grid over fresh seeds with the best configuration, which is read on test.
 Everything else is as Ray has it: a new process a trial, a sync to disk, CSV and JSON beside MLflow.
 Only its talk is turned off.
 
@@ -91,7 +91,7 @@ def confirm_seed(config: dict[str, Any], recipe: Recipe, tensors: Tensors) -> No
 def fit(
     name: str, trainable: Any, space: dict[str, Any], out: Path, **tune_config: Any
 ) -> tune.ResultGrid:
-    """Run one Tuner, one core a trial.
+    """Run one Tuner, one core per trial.
 
     Raises:
         RuntimeError: a trial failed.

@@ -138,7 +138,7 @@ def test_a_run_whose_server_went_away_is_brought_up_to_date_by_sync(
 
 
 def _check_all_once(server: MlflowServer, manifest: Manifest, cells: list[CellRecord]) -> None:
-    """Exactly one run a cell, closed and whole, below its arm, below the study."""
+    """Exactly one run per cell, closed and whole, below its arm, below the study."""
     runs = _runs(server, manifest)
     by_kind: dict[str, list[Any]] = {"study": [], "arm": [], "cell": []}
     for run in runs:

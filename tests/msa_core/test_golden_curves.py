@@ -49,7 +49,7 @@ CASES = {
 
 
 def curves_of(case):
-    """The loss, its terms and the validation error, one value an epoch."""
+    """The loss, its terms and the validation error, one value per epoch."""
     config = replace(Config(), {**BASE, **CASES[case]})
     (result,) = train_pack([Member(config, 0)], generate_planted(RECIPE).splits)
     return {

@@ -289,5 +289,5 @@ def _shared(first: str, second: str) -> SharedInformation:
         total=amount(0.475),
         utterances=1284,
         split="training utterances",
-        method="4 clusters a modality",
+        method="4 clusters per modality",
     )

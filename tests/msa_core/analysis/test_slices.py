@@ -161,7 +161,7 @@ def test_a_diverged_run_leaves_no_score():
     ("change", "match"),
     [
         ({"labels": np.zeros(3)}, r"\(2, 4\) and \(3,\)"),
-        ({"tags": {"kind": ["a", "b"]}}, "dimension 'kind'.*one tag an utterance"),
+        ({"tags": {"kind": ["a", "b"]}}, "dimension 'kind'.*one tag per utterance"),
         ({"tags": {"all": ["a"] * 4}}, "taken by the whole set"),
         ({"draws": 0}, "at least 1 draw"),
     ],

@@ -138,7 +138,7 @@ def test_the_first_pass_logs_its_own_term_and_nothing_of_another(trained):
 
 
 def test_modules_keep_nothing_of_the_first_pass(trained, monkeypatch):
-    """A term that counts how often its module was asked before: 3 batches an epoch, once each."""
+    """A term that counts how often its module was asked before: 3 batches per epoch, once each."""
 
     class Steps(StatefulModule):
         def __init__(self):

@@ -141,7 +141,7 @@ def test_every_step_drops_in_training_with_masks_of_its_own(data):
         train(data, {"train.epochs": 3})
     finally:
         hook.remove()
-    # One dropout an encoder and one of the head; three steps of 32 rows an epoch.
+    # One dropout per encoder and one of the head; three steps of 32 rows per epoch.
     assert len(masks) == 4 * 3 * 3
     assert len({mask.numpy().tobytes() for mask in masks}) == 4 * 3 * 3
     dropped = torch.cat(masks) == 0

@@ -196,7 +196,7 @@ def test_a_course_has_the_length_that_one_counts_by_hand() -> None:
     assert alone.packs == 3
     assert list(alone.device_seconds) == pytest.approx([4.0 + 4.0 + 2.0])
     assert alone.wall_seconds == pytest.approx(10.0 + 0.6 + 0.5)
-    # Shared by two, of three seeds a candidate: 15 and 15, again, then 5 and 5.
+    # Shared by two, of three seeds per candidate: 15 and 15, again, then 5 and 5.
     both = simulate_run([arm], workers=2)
     assert both.packs == 6
     assert both.wall_seconds == pytest.approx(2 * (1.0 + 1.5 + 0.15) + 0.5 + 1.0)

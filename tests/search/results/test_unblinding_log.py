@@ -113,10 +113,10 @@ def test_what_is_no_record_of_an_opening_is_passed_over(
     ("overrides", "sentence"),
     [
         (("budget.confirm_seeds=6",), "with 4 confirm seeds before the study grew to 6."),
-        (("budget.candidates=5",), "with 3 candidates an arm before the study grew to 5."),
+        (("budget.candidates=5",), "with 3 candidates per arm before the study grew to 5."),
         (
             ("budget.confirm_seeds=6", "budget.candidates=5"),
-            "with 4 confirm seeds and 3 candidates an arm before the study grew to 6 and 5.",
+            "with 4 confirm seeds and 3 candidates per arm before the study grew to 6 and 5.",
         ),
         (("budget.confirm_seeds=3",), ""),
         (("train.epochs=2", "budget.confirm_seeds=6"), ""),

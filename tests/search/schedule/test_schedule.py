@@ -15,7 +15,7 @@ WriteStudy = Callable[[str], Path]
 
 
 def packs_of(arm: ArmSchedule) -> list[Pack]:
-    """Everything that an arm would give out now, one candidate a pack."""
+    """Everything that an arm would give out now, one candidate per pack."""
     packs = []
     while waiting := arm.waiting_cells():
         packs.append(arm.next_pack(waiting, fair=2))

@@ -216,7 +216,7 @@ def test_the_picture_says_what_a_person_asks() -> None:
     assert frozen.split() == ["frozen", "one", "waiting", "as", "full", "0/10"]
     text = "\n".join(lines)
     for said in (
-        "82/126 cells, 2 failed, 12:33 so far, about 1:05 h to go, 43 cells a minute",
+        "82/126 cells, 2 failed, 12:33 so far, about 1:05 h to go, 43 cells per minute",
         "7 of 8 workers busy, training 93 % of their time so far",
         "packs by node: 10.0.0.3 4, 10.0.0.4 3",
         "2.02 device-hours of training, 0.40 of them in this run",

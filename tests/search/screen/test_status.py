@@ -111,7 +111,7 @@ def test_a_driver_at_work_shows_its_own_picture_and_its_last_sign_of_life(
     with Ledger(folder):
         output = status(folder.parents[1], NAME).output
     assert "running, last sign of life 0:0" in output
-    assert "about 1:30 to go, 12 cells a minute" in output and "2 of 2 workers busy" in output
+    assert "about 1:30 to go, 12 cells per minute" in output and "2 of 2 workers busy" in output
 
 
 def test_a_driver_that_starts_shows_the_ledger(begun: Callable[..., Path]) -> None:
