@@ -30,7 +30,7 @@ PERMUTATIONS = 199
 DRAWS = 200
 SEED = 0
 METHOD = (
-    "features averaged over time and standardised, {bins} k-means clusters a modality; labels: "
+    "features averaged over time and standardised, {bins} k-means clusters per modality; labels: "
     "negative, neutral, positive; {permutations} permutations, {draws} bootstrap draws"
 )
 
