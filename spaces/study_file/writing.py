@@ -5,6 +5,8 @@ from io import StringIO
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.nodes import ScalarNode
+from ruamel.yaml.representer import SafeRepresenter
 
 from msa_core.config.paths import Value, flatten
 from msa_core.config.schema import Config, PlantedConfig
@@ -47,12 +49,26 @@ def write_study(study: Study, plugins: Sequence[str] | None = None) -> str:
     written = {name: part for name, part in document.items() if part not in ("", [], {})}
     stream = StringIO()
     yaml = YAML(typ="safe", pure=True)
+    yaml.Representer = _Representer
     yaml.default_flow_style = False
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     yaml.allow_unicode = True
-    yaml.width = 120
+    yaml.width = 10**6  # where ruamel breaks a quoted text, it can lose characters of it
     yaml.dump(written, stream)
     return stream.getvalue()
+
+
+class _Representer(SafeRepresenter):
+    """Quotes texts so that every character of them is read back."""
+
+
+def _represent_text(representer: _Representer, text: str) -> ScalarNode:
+    # A NEL is a line break to ruamel's writer and none to its reader; in double quotes it is \\N.
+    style = '"' if "\x85" in text else None
+    return representer.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Representer.add_representer(str, _represent_text)
 
 
 def _data_form(study: Study) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from spaces.errors import StudyError
@@ -155,11 +155,18 @@ def studies(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
+def planted_asking(question: str) -> dict[str, Any]:
+    return {"study": "s", "question": question, "arms": [{"explicit": {"full": {}}}]}
+
+
 def test_any_study_is_read_back(tmp_path: Path) -> None:
     read_back = 0
 
     @settings(max_examples=150, database=None, derandomize=True, deadline=None)
     @given(studies())
+    @example(planted_asking("a\x85b \u2028 \u2029"))
+    @example(planted_asking(f"{'x' * 200}\x85{'y z' * 60}"))  # longer than a line
+    @example(planted_asking(f"{'x' * 200}\x01{'y z' * 60}"))
     def check_any(said: dict[str, Any]) -> None:
         nonlocal read_back
         try:
