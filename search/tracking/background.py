@@ -1,14 +1,13 @@
-"""The driver's side of tracking: it starts a process, notifies it, and waits for it at the end."""
+"""The driver's side of tracking: it starts a process, and waits for it at the end."""
 
-import json
 import os
-import queue
 import subprocess
 import sys
-import threading
 import time
+from contextlib import suppress
+from multiprocessing import Pipe
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from search.results.folder import Manifest
 from search.tracking.marker import is_synced
@@ -55,7 +54,7 @@ class BackgroundTracking:
         return None if self._process is None else self._process.id
 
     def notify_new_cells(self) -> None:
-        """Have new cells written."""
+        """Start the process, which finds new cells in the ledger by itself, if none runs."""
         if self._process is not None and self._process.has_ended:
             if time.monotonic() - self._started < RESTART_SECONDS:
                 return
@@ -63,8 +62,6 @@ class BackgroundTracking:
             self._process = None
         if self._process is None:
             self._start_process()
-        elif self._process is not None:
-            self._process.send_line("news")
 
     def close(self, complete: bool, most_seconds: float | None = None) -> None:
         """Have what is left written, and wait for that.
@@ -76,7 +73,6 @@ class BackgroundTracking:
         if self._process is None and complete and is_synced(self._folder, self._manifest):
             return
         until = None if most_seconds is None else time.monotonic() + most_seconds
-        order = "close complete" if complete else "close incomplete"
         for _ in range(2):  # a process that died is followed by one other
             self.failure = None
             if self._process is None:
@@ -84,7 +80,7 @@ class BackgroundTracking:
             if self._process is None:
                 return
             try:
-                self._process.send_line(order)
+                self._process.send(complete)
                 self._process.wait_for_end(until)
                 return
             except ProcessDied as error:
@@ -121,26 +117,24 @@ def attach_in_process(folder: Path, tracking_uri: str, most_seconds: float) -> N
 
 
 class _WriterProcess:
-    """A running `search.tracking.process`."""
+    """A running `search.tracking.process`, and the driver's end of the pipe to it."""
 
     def __init__(self, folder: Path, tracking_uri: str, *, report: bool = False) -> None:
+        self._pipe, theirs = Pipe()
         # It imports what this process imports, and nothing from whatever the current folder is.
         path = os.pathsep.join(entry for entry in sys.path if entry)
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "search.tracking.process"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            bufsize=0,
-            env={**os.environ, "PYTHONPATH": path},
-            start_new_session=True,  # Ctrl-C is for the driver
-        )
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "search.tracking.process", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, "PYTHONPATH": path},
+                start_new_session=True,  # Ctrl-C is for the driver
+            )
         # Through the pipe: other users can read a command line, and an address may have a password.
-        job = {"folder": str(folder.resolve()), "tracking_uri": tracking_uri, "report": report}
-        self.send_line(json.dumps(job))
-        os.set_blocking(self._input.fileno(), False)
-        self._answers: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
-        threading.Thread(target=self._read_answers, name="tracking", daemon=True).start()
+        self.send((folder.resolve(), tracking_uri, report))
 
     @property
     def id(self) -> int:
@@ -152,13 +146,10 @@ class _WriterProcess:
         """Whether the process has ended."""
         return self._process.poll() is not None
 
-    def send_line(self, line: str) -> None:
-        """Send a line, unless the input of the process is full or closed."""
-        # Full: it has news to read already. Closed: its end is reported by `wait_for_end`.
-        try:
-            os.write(self._input.fileno(), line.encode() + b"\n")
-        except (BlockingIOError, BrokenPipeError):
-            return
+    def send(self, message: object) -> None:
+        """Send a message; `wait_for_end` notices where nobody takes it."""
+        with suppress(OSError):
+            self._pipe.send(message)
 
     def wait_for_end(self, until: float | None) -> None:
         """Wait for its end.
@@ -169,38 +160,25 @@ class _WriterProcess:
         Raises:
             TrackingProcessError: it failed, died or hung, or the time is over.
         """
-        while True:
+        answer: dict[str, Any] = {}
+        while "failure" not in answer:
             left = (
                 SILENCE_SECONDS if until is None else min(SILENCE_SECONDS, until - time.monotonic())
             )
             try:
-                answer = self._answers.get(timeout=max(0.0, left))
-            except queue.Empty:
-                raise TrackingProcessError(
-                    "the tracking server did not take everything in time"
-                ) from None
-            if answer is None:
+                if not self._pipe.poll(max(0.0, left)):
+                    raise TrackingProcessError(
+                        "the tracking server did not take everything in time"
+                    )
+                answer = self._pipe.recv()
+            except (EOFError, OSError):
                 code = self._process.wait()
-                raise ProcessDied(f"the process that writes to it ended with code {code}")
-            if "failure" in answer:
-                if answer["failure"]:
-                    raise TrackingProcessError(str(answer["failure"]))
-                return
+                raise ProcessDied(f"the process that writes to it ended with code {code}") from None
+        if answer["failure"]:
+            raise TrackingProcessError(answer["failure"])
 
     def kill(self) -> None:
         """End the process at once."""
         self._process.kill()
         self._process.wait()
-        self._input.close()
-
-    def _read_answers(self) -> None:
-        assert self._process.stdout is not None
-        with self._process.stdout as answers:
-            for line in answers:
-                self._answers.put(json.loads(line))
-        self._answers.put(None)
-
-    @property
-    def _input(self) -> IO[bytes]:
-        assert self._process.stdin is not None
-        return self._process.stdin
+        self._pipe.close()

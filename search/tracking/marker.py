@@ -47,13 +47,18 @@ class Marker:
 def is_synced(folder: Path, manifest: Manifest) -> bool:
     """Check the marker: whether the manifest's server has all of a finished study."""
     found = read_marker(folder, manifest)
-    path = folder / LEDGER
     return (
         found is not None
         and found.complete
-        and found.ledger_bytes == (path.stat().st_size if path.exists() else 0)
+        and found.ledger_bytes == ledger_size(folder)
         and found.files == digest_files(late_files(folder, manifest))
     )
+
+
+def ledger_size(folder: Path) -> int:
+    """Return the size of a folder's ledger in bytes; 0 = there is none."""
+    path = folder / LEDGER
+    return path.stat().st_size if path.exists() else 0
 
 
 def read_marker(folder: Path, manifest: Manifest) -> Marker | None:

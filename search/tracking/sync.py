@@ -99,7 +99,7 @@ def write_missing_cells(
     with _hold_write_lock(folder, driver):
         loop = SyncLoop(
             lambda: Tracker(manifest, folder),
-            LedgerSource.from_folder(folder, manifest),
+            LedgerSource(folder, manifest),
             driver,
             patience=patience,
         )
@@ -111,7 +111,7 @@ def write_missing_cells(
         same_run = known is not None and known.study_run == tracker.study_run
         marker = Marker(
             plan=plan_digest(manifest),
-            ledger_bytes=loop.ledger_size,
+            ledger_bytes=loop.ledger_bytes,
             complete=driver.complete,
             study_run=tracker.study_run,
             artifacts=tracker.artifact_uri(),
@@ -134,9 +134,6 @@ class EndedDriver:
     def pause(self, seconds: float) -> None:
         """Sleep."""
         time.sleep(seconds)
-
-    def wait_for_cells(self) -> None:
-        """Return at once: no cells will come."""
 
     def report_progress(self, written: int) -> None:
         """Keep the number, and pass it on."""

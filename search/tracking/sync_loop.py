@@ -4,16 +4,16 @@ import random
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from search.ledger.ledger import read_full_records, read_ledger
-from search.ledger.lines import LEDGER
 from search.ledger.record import CellRecord
 from search.redaction import without_secrets
 from search.results.folder import Manifest, select_cells
+from search.tracking.marker import ledger_size
 from search.tracking.tracker import Tracker, WriteFailed
 
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0  # seconds between attempts while the server is away
@@ -22,6 +22,7 @@ SOONER = 3.0  # seconds between attempts at most, once a study has ended
 # Before the ledger is read again, so many times what reading it took: of a study with thousands of
 # cells that is seconds of a core on which something trains.
 REST_FACTOR = 5.0
+POLL_SECONDS = 0.5  # between two looks at the size of the ledger
 MOST_MESSAGE = 300  # characters; MLflow puts whole HTML pages into its errors
 HOPELESS = ("INVALID_PARAMETER_VALUE", "UNAUTHENTICATED", "PERMISSION_DENIED")
 NO_ENTRY = re.compile(r"\b40[13]\b|authentication|password")
@@ -54,42 +55,29 @@ class DriverView(Protocol):
     def pause(self, seconds: float) -> None:
         """Return after some seconds, or as soon as the driver is closing or gone."""
 
-    def wait_for_cells(self) -> None:
-        """Return when there are new cells, or the driver is closing or gone."""
-
     def report_progress(self, written: int) -> None:
         """Take the number of cells that are written so far."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class LedgerSource:
-    """The source of the cells.
+    """The source of the cells: the ledger of a results folder."""
 
-    Attributes:
-        read_planned: Reader of the plan's finished cells as they are now, without curves.
-        read_whole_cells: Reader of given cells once more, with curves and predictions.
-        ledger_bytes: Size of the ledger now, in bytes.
-    """
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self._folder, self._manifest = folder, manifest
 
-    read_planned: Callable[[], list[CellRecord]]
-    read_whole_cells: Callable[[list[CellRecord]], Iterator[CellRecord]]
-    ledger_bytes: Callable[[], int]
+    def read_planned(self) -> list[CellRecord]:
+        """Read the plan's finished cells as they are now, without curves."""
+        return select_cells(self._manifest, read_ledger(self._folder))
 
-    @classmethod
-    def from_folder(cls, folder: Path, manifest: Manifest) -> "LedgerSource":
-        """Return the source that reads the ledger of a results folder."""
+    def read_whole_cells(self, cells: list[CellRecord]) -> Iterator[CellRecord]:
+        """Read given cells once more, with curves and predictions."""
+        light = {cell.key: cell for cell in cells}
+        for found in read_full_records(self._folder, list(light)):
+            yield replace(light[found.key], curve=found.curve, predictions=found.predictions)
 
-        def read_whole_cells(cells: list[CellRecord]) -> Iterator[CellRecord]:
-            light = {cell.key: cell for cell in cells}
-            for found in read_full_records(folder, list(light)):
-                yield replace(light[found.key], curve=found.curve, predictions=found.predictions)
-
-        path = folder / LEDGER
-        return cls(
-            read_planned=lambda: select_cells(manifest, read_ledger(folder)),
-            read_whole_cells=read_whole_cells,
-            ledger_bytes=lambda: path.stat().st_size if path.exists() else 0,
-        )
+    def ledger_bytes(self) -> int:
+        """Return the size of the ledger now, in bytes."""
+        return ledger_size(self._folder)
 
 
 class SyncLoop:
@@ -100,8 +88,7 @@ class SyncLoop:
 
     Attributes:
         written: Number of cells written so far.
-        planned: Number of the plan's finished cells when the ledger was last read.
-        ledger_size: Size of the ledger then, in bytes.
+        ledger_bytes: Size of the ledger when it was last read.
     """
 
     def __init__(
@@ -138,8 +125,7 @@ class SyncLoop:
         self._wait = FIRST_WAIT
         self._last_success: float | None = None
         self.written = 0
-        self.planned = 0
-        self.ledger_size = 0
+        self.ledger_bytes = 0
 
     def run(self) -> Tracker | None:
         """Write until the driver closes.
@@ -175,31 +161,33 @@ class SyncLoop:
         """Write what the server lacks; return the tracker once all is done, None before."""
         began = self._clock()
         # Before the ledger is read: the marker must not count what is appended meanwhile.
-        self.ledger_size = self._source.ledger_bytes()
+        self.ledger_bytes = self._source.ledger_bytes()
         planned = self._source.read_planned()
         took = self._clock() - began
-        self.planned = len(planned)
         if self._tracker is None:
             self._tracker = self._make_tracker()
+            self._tracker.refused = self._refused  # what it refused before, it would refuse again
         tracker = self._tracker
         # Test metrics become visible once the study is complete, all at once.
         tracker.embargoed = not (closing and self._driver.complete)
-        if missing := self._missing_cells(tracker, planned):
+        if missing := [cell for cell in planned if tracker.needs_writing(cell)]:
             self._write_missing(tracker, missing)
-            if self._missing_cells(tracker, missing) and not self._driver.abandoned:
+            if any(map(tracker.needs_writing, missing)) and not self._driver.abandoned:
                 raise TrackingError("the ledger changed while it was read")
             return None
         if closing:
             tracker.close_runs(planned, self._driver.complete)
             return tracker
         self._driver.pause(min(LONGEST_WAIT, REST_FACTOR * took))
-        self._driver.wait_for_cells()
+        self._wait_for_cells()
         return None
 
-    def _missing_cells(self, tracker: Tracker, cells: Iterable[CellRecord]) -> list[CellRecord]:
-        """List the cells that the server lacks and has not refused."""
-        lacking = (cell for cell in cells if tracker.needs_writing(cell))
-        return [cell for cell in lacking if cell.key not in self._refused]
+    def _wait_for_cells(self) -> None:
+        """Wait until the ledger has grown, or the driver is closing or gone."""
+        while not (self._driver.closing or self._driver.abandoned):
+            if self._source.ledger_bytes() != self.ledger_bytes:
+                return
+            self._driver.pause(POLL_SECONDS)
 
     def _write_missing(self, tracker: Tracker, missing: list[CellRecord]) -> None:
         def keep_going(newly: int) -> bool:
@@ -220,8 +208,6 @@ class SyncLoop:
         except WriteFailed as error:
             self._failures.update(error.keys)
             raise
-        finally:
-            self._refused |= tracker.refused
 
     def _back_off(self, closing: bool) -> None:
         seconds = self._wait * (1 + self._jitter()) / 2

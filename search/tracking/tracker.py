@@ -15,8 +15,8 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from reports.encoding import encode_floats, facts_to_json
@@ -63,6 +63,21 @@ class WriteFailed(Exception):
         self.cause = cause
 
 
+@dataclass(slots=True)
+class CellRun:
+    """A cell's run on the server, with all that it is to have but what is under embargo.
+
+    Attributes:
+        run: MLflow's id of the run.
+        stamp: Training stamp, see `run_contents.training_stamp`.
+        embargoed: Whether its test metrics are not there yet.
+    """
+
+    run: str
+    stamp: dict[str, str]
+    embargoed: bool
+
+
 class Tracker:
     """The writer of the cells that a tracking server does not have yet.
 
@@ -72,8 +87,6 @@ class Tracker:
         embargoed: Whether test metrics are withheld; a run that is unblinded already stays so.
         files: Digest of the study's files that came late, once its runs are closed.
         refused: Key of a cell -> reason why the server will never take it.
-        arm_runs: Arm -> id of its run.
-        cell_runs: Key of a cell -> id of its run.
     """
 
     def __init__(self, manifest: Manifest, folder: Path, client: Any = None) -> None:
@@ -90,10 +103,8 @@ class Tracker:
         self.files = ""
         self._folder = folder
         self.refused: dict[str, str] = {}
-        self.arm_runs: dict[str, str] = {}
-        self.cell_runs: dict[str, str] = {}
-        self._stamps: dict[str, dict[str, str]] = {}
-        self._embargoed: set[str] = set()  # keys of the cells whose runs lack test metrics
+        self._arm_runs: dict[str, str] = {}  # arm -> id of its run
+        self._cell_runs: dict[str, CellRun] = {}  # by the keys of the cells
         self.experiment = self._find_experiment(folder)
         self.study_run = self._find_study_run()
         self._write_study_files(folder)
@@ -102,11 +113,14 @@ class Tracker:
         """Check whether a cell must be written: new, trained again since, or to be unblinded."""
         if cell.key in self.refused:
             return False
-        return self._lacks_run(cell) or (cell.key in self._embargoed and not self.embargoed)
+        if self._lacks_run(cell):
+            return True
+        return self._cell_runs[cell.key].embargoed and not self.embargoed
 
     def _lacks_run(self, cell: CellRecord) -> bool:
         """Check whether the server has no run of this training of a cell."""
-        return self._stamps.get(cell.key) != training_stamp(cell)
+        there = self._cell_runs.get(cell.key)
+        return there is None or there.stamp != training_stamp(cell)
 
     def write_cells(
         self, cells: Iterable[CellRecord], keep_going: Callable[[int], bool] = lambda _: True
@@ -157,15 +171,13 @@ class Tracker:
         # Half-written runs once more: a request that seemed lost may have arrived meanwhile.
         half_written = "attributes.status = 'RUNNING'"
         self._delete_runs(self._search_runs("cell", self.study_run, half_written))
-        for key in self.cell_runs.keys() - {cell.key for cell in kept}:
-            self.client.delete_run(self.cell_runs.pop(key))
-            del self._stamps[key]
-            self._embargoed.discard(key)
+        for key in self._cell_runs.keys() - {cell.key for cell in kept}:
+            self.client.delete_run(self._cell_runs.pop(key).run)
         files = late_files(self._folder, self.manifest)
         for name, text in files.items():
-            self._log_text(self.study_run, name, text)
+            self.client.log_text(self.study_run, text, name)
         self.files = digest_files(files)
-        for arm, run in self.arm_runs.items():
+        for arm, run in self._arm_runs.items():
             own = [cell for cell in kept if cell.arm == arm]
             self._summarise_arm(run, own, complete)
             self.client.set_terminated(run, arm_status(own, complete))
@@ -213,8 +225,8 @@ class Tracker:
     def _write_study_files(self, folder: Path) -> None:
         """Write what a report from MLflow alone needs, and the study as it was read."""
         labels = {"labels": encode_floats(self.manifest.test_labels)}
-        self._log_text(self.study_run, "facts.json", facts_to_json(self.manifest.facts))
-        self._log_text(self.study_run, "test_labels.json", json.dumps(labels))
+        self.client.log_text(self.study_run, facts_to_json(self.manifest.facts), "facts.json")
+        self.client.log_text(self.study_run, json.dumps(labels), "test_labels.json")
         if (folder / STUDY).exists():
             self.client.log_artifact(self.study_run, str(folder / STUDY))
 
@@ -223,18 +235,17 @@ class Tracker:
         left_over: list[Run] = []
         for run in self._search_runs("arm", study_run):
             arm = run.data.tags["triptych.arm"]
-            if self.arm_runs.setdefault(arm, run.info.run_id) != run.info.run_id:
+            if self._arm_runs.setdefault(arm, run.info.run_id) != run.info.run_id:
                 left_over.append(run)
         for run in self._search_runs("cell", study_run):
             tags = run.data.tags
-            key, arm_run = tags["triptych.key"], self.arm_runs.get(tags["triptych.arm"])
-            if run.info.status == "RUNNING" or key in self.cell_runs or arm_run is None:
+            key, arm_run = tags["triptych.key"], self._arm_runs.get(tags["triptych.arm"])
+            if run.info.status == "RUNNING" or key in self._cell_runs or arm_run is None:
                 left_over.append(run)
                 continue
-            self.cell_runs[key] = str(run.info.run_id)
-            self._stamps[key] = stamp_from_tags(tags)
-            if tags.get(SEALED) == "1":
-                self._embargoed.add(key)
+            self._cell_runs[key] = CellRun(
+                str(run.info.run_id), stamp_from_tags(tags), tags.get(SEALED) == "1"
+            )
             if tags.get(PARENT) != arm_run:  # of two runs of that arm, another one is kept
                 self.client.set_tag(run.info.run_id, PARENT, arm_run)
         self._delete_runs(left_over)
@@ -259,12 +270,10 @@ class Tracker:
 
     def _prepare_cell(self, cell: CellRecord) -> None:
         """Delete the run of a cell's earlier training, and make the arm's run if there is none."""
-        run = self.cell_runs.pop(cell.key, None)
-        if run is not None:
-            self.client.delete_run(run)  # the cell failed, and was trained again
-            del self._stamps[cell.key]
-            self._embargoed.discard(cell.key)
-        if cell.arm not in self.arm_runs:
+        earlier = self._cell_runs.pop(cell.key, None)
+        if earlier is not None:
+            self.client.delete_run(earlier.run)  # the cell failed, and was trained again
+        if cell.arm not in self._arm_runs:
             tags = {
                 "triptych.kind": "arm",
                 "triptych.study_run": self.study_run,
@@ -272,14 +281,14 @@ class Tracker:
                 PARENT: self.study_run,
             }
             began = _start_milliseconds(cell, _now_milliseconds())
-            self.arm_runs[cell.arm] = self._create_run(cell.arm, tags, began)
+            self._arm_runs[cell.arm] = self._create_run(cell.arm, tags, began)
 
     def _write_cell(self, cell: CellRecord) -> None:
         embargoed = self.embargoed
         tags = {
             "triptych.kind": "cell",
             "triptych.study_run": self.study_run,
-            PARENT: self.arm_runs[cell.arm],
+            PARENT: self._arm_runs[cell.arm],
             **cell_tags(cell, self.manifest.facts.primary, embargoed),
         }
         ended = _now_milliseconds()
@@ -291,17 +300,14 @@ class Tracker:
             return
         # Last of all: a run that is closed counts as whole.
         self.client.set_terminated(run, STATUS[cell.status], ended)
-        self.cell_runs[cell.key] = run
-        self._stamps[cell.key] = training_stamp(cell)
-        if SEALED in tags:
-            self._embargoed.add(cell.key)
+        self._cell_runs[cell.key] = CellRun(run, training_stamp(cell), SEALED in tags)
 
     def _unblind_cell(self, cell: CellRecord) -> None:
         """Add what was withheld; doing it twice changes nothing."""
-        run = self.cell_runs[cell.key]
-        if self._log_cell(run, cell, withheld_metrics(cell), cell.predictions, params=False):
-            self.client.set_tag(run, SEALED, "0")
-            self._embargoed.discard(cell.key)
+        there = self._cell_runs[cell.key]
+        if self._log_cell(there.run, cell, withheld_metrics(cell), cell.predictions, params=False):
+            self.client.set_tag(there.run, SEALED, "0")
+            there.embargoed = False
 
     def _log_cell(
         self,
@@ -326,7 +332,7 @@ class Tracker:
             )
             if predictions:
                 text = json.dumps({"predictions": predictions})
-                self._log_text(run, "predictions.json", text)
+                self.client.log_text(run, text, "predictions.json")
         except MlflowException as error:
             # Any other error may pass: the cell is tried again.
             if error.error_code != "INVALID_PARAMETER_VALUE":
@@ -354,12 +360,6 @@ class Tracker:
     def _create_run(self, name: str, tags: dict[str, str], began: int | None = None) -> str:
         made = self.client.create_run(self.experiment, began, {NAME: name, **tags})
         return str(made.info.run_id)
-
-    def _log_text(self, run: str, name: str, text: str) -> None:
-        with TemporaryDirectory(prefix="triptych-") as folder:
-            path = Path(folder) / name
-            path.write_text(text, encoding="utf-8")
-            self.client.log_artifact(run, str(path))
 
 
 def _now_milliseconds() -> int:

@@ -148,6 +148,9 @@ class ShakyServer:
         text = Path(path).read_text(encoding="utf-8")
         self._request(lambda: self.runs[run_id].artifacts.update({Path(path).name: text}))
 
+    def log_text(self, run_id: str, text: str, name: str) -> None:
+        self._request(lambda: self.runs[run_id].artifacts.update({name: text}))
+
     def _terminate(self, run_id: str, status: str) -> None:
         if self.runs[run_id].info.lifecycle_stage == "active":  # MLflow refuses it for others
             self.runs[run_id].info.status = status

@@ -84,7 +84,7 @@ def track(folder: Path, manifest: Manifest, server: ShakyServer) -> None:
     """Bring a server up to date, as `sync_study` does with a real one."""
     standing = measure_completion(manifest, read_ledger(folder))
     driver = EndedDriver(standing.complete, lambda _: None)
-    source = LedgerSource.from_folder(folder, manifest)
+    source = LedgerSource(folder, manifest)
     SyncLoop(lambda: Tracker(manifest, folder, client=server), source, driver).run()
 
 

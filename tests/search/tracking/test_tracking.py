@@ -35,7 +35,13 @@ from search.tracking import (
 )
 from search.tracking.marker import MARKER
 from search.tracking.run_contents import cell_metrics, cell_tags, training_stamp
-from search.tracking.sync_loop import LONGEST_WAIT, LedgerSource, SyncLoop, TrackingError
+from search.tracking.sync_loop import (
+    LONGEST_WAIT,
+    POLL_SECONDS,
+    LedgerSource,
+    SyncLoop,
+    TrackingError,
+)
 from spaces.plan.arms_on_data import Versions
 from spaces.plan.plan import Phase, plan_study
 from spaces.study_file.load import load_study
@@ -88,18 +94,28 @@ def _failed(cell: CellRecord, **what: object) -> CellRecord:
     return replace(lost, metrics={"seconds": 0.5}, **what)  # type: ignore[arg-type]
 
 
-def _source(cells: list[CellRecord]) -> LedgerSource:
-    def whole(wanted: list[CellRecord]) -> Iterator[CellRecord]:
-        keys = {cell.key for cell in wanted}
-        return (cell for cell in list(cells) if cell.key in keys)
+class ListSource(LedgerSource):
+    """The cells of a list, as if it were a ledger."""
 
-    return LedgerSource(
-        read_planned=lambda: list(cells), read_whole_cells=whole, ledger_bytes=lambda: len(cells)
-    )
+    def __init__(self, cells: list[CellRecord]) -> None:
+        self.cells = cells
+
+    def read_planned(self) -> list[CellRecord]:
+        return list(self.cells)
+
+    def read_whole_cells(self, cells: list[CellRecord]) -> Iterator[CellRecord]:
+        keys = {cell.key for cell in cells}
+        return (cell for cell in list(self.cells) if cell.key in keys)
+
+    def ledger_bytes(self) -> int:
+        return len(self.cells)
 
 
 class Script:
-    """The driver of a study that ends after its cells; time passes in `pause`."""
+    """The driver of a study that ends after its cells; time passes in `pause`.
+
+    Cells come while the loop waits for them.
+    """
 
     def __init__(self, to_come: list[CellRecord]) -> None:
         self.cells: list[CellRecord] = []
@@ -113,12 +129,12 @@ class Script:
         return not self._to_come
 
     def pause(self, seconds: float) -> None:
-        self.pauses.append(seconds)
         self.time += seconds
-
-    def wait_for_cells(self) -> None:
-        self.cells += self._to_come[:3]
-        del self._to_come[:3]
+        if seconds == POLL_SECONDS:
+            self.cells += self._to_come[:3]
+            del self._to_come[:3]
+        else:
+            self.pauses.append(seconds)
 
     def report_progress(self, written: int) -> None:
         pass
@@ -129,7 +145,7 @@ def _sync_loop(
 ) -> SyncLoop:
     return SyncLoop(
         lambda: Tracker(manifest, folder, client=server),
-        _source(script.cells),
+        ListSource(script.cells),
         script,
         patience=patience,
         clock=lambda: script.time,
