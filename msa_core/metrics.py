@@ -156,7 +156,7 @@ def _ratio_of_means(means: Values) -> Values:
 
 
 def _class_counts(classify: Classify, predicted: Values, wanted: Values) -> Values:
-    """Tell for both classes whether predicted and true, predicted, and true: [N, 3 * 2]."""
+    """Mark for both classes whether predicted and true, predicted, and true: [N, 3 * 2]."""
     classes = np.arange(2)
     is_predicted = classify(predicted)[:, np.newaxis] == classes
     is_true = classify(wanted)[:, np.newaxis] == classes

@@ -52,9 +52,9 @@ def embargo_sentences(results: Results) -> tuple[str, ...]:
     name = shlex.quote(results.facts.study)
     return (
         f"{so_far} {'is' if planned == 1 else 'are'} done.",
-        "Test metrics stay sealed until all of them are, so that no one is led to stop, or to "
-        "choose, by what the test set says.",
-        f"To open them early: triptych report {name} --unseal. The report will then say so for "
+        "Test metrics stay sealed until all of them are, so that nobody stops, or chooses, by what "
+        "the test set shows.",
+        f"To open them early: triptych report {name} --unseal. The report will then state it for "
         "ever.",
     )
 

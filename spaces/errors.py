@@ -11,7 +11,7 @@ R = TypeVar("R")
 
 
 class StudyError(ValueError):
-    """A mistake in a study file or in a `--set`; the message says where, what and what to do."""
+    """A mistake in a study file or in a `--set`; the message gives where, what and what to do."""
 
 
 def error_at(where: str, message: str) -> StudyError:
@@ -27,7 +27,7 @@ def _one_line(text: str) -> str:
 
 def _shorten_text(text: str) -> str:
     # A message may show a value, and a file may have a value of ten thousand lines. The end stays
-    # too: it says what to do.
+    # too: it names what to do.
     if len(text) <= LONGEST_MESSAGE:
         return text
     return f"{text[: LONGEST_MESSAGE - 300]} ... {text[-295:]}"

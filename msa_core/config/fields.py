@@ -161,7 +161,7 @@ class Options:
         source: Paper or code that the kind comes from, and where it departs from it; one line.
         cites: Keys of `msa_core/reference/references.bib`; none for what is common practice.
         cost: Milliseconds per step and member that it adds to a model of means and a concatenation,
-            measured as `search/estimates/cost.py` says; of a procedure a factor. It compares arms
+            measured as in `search/estimates/cost.py`; of a procedure a factor. It compares arms
             before any of them has been timed.
     """
 

@@ -1,6 +1,6 @@
 """Every field of a configuration: its default, bounds, label and LaTeX symbol.
 
-A `Config` says how one model is built and trained. The dotted name of a field, for example
+A `Config` describes how one model is built and trained. The dotted name of a field, for example
 `loss.alignment.text_audio.weight`, is its name in study files, in the sampler, in the ledger,
 in MLflow and in reports. Standard library only, so that reading a study never imports torch.
 

@@ -6,7 +6,7 @@ import torch
 
 from msa_core.training.outcomes import FailureKind
 
-LOG_LINES = 30  # of what a failed training said last
+LOG_LINES = 30  # kept of a failed training, its last ones
 
 
 class EpochTimeout(Exception):
@@ -18,8 +18,8 @@ def kind_of(error: BaseException) -> FailureKind:
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return FailureKind.OUT_OF_MEMORY
     # PyTorch's allocator of main memory and CUDA's libraries raise plain RuntimeErrors.
-    said = str(error) if isinstance(error, RuntimeError) else ""
-    if "not enough memory" in said or "_ALLOC_FAILED" in said:
+    message = str(error) if isinstance(error, RuntimeError) else ""
+    if "not enough memory" in message or "_ALLOC_FAILED" in message:
         return FailureKind.OUT_OF_MEMORY
     return FailureKind.TIMEOUT if isinstance(error, EpochTimeout) else FailureKind.EXCEPTION
 

@@ -33,7 +33,7 @@ MEASURED = ("Memory on the node", "OOM kill reason")  # in the lines with the am
 OF_NODES = "node has died"
 REASONS = {
     FailureKind.OUT_OF_MEMORY: "the system ended the worker process for the memory that it needed",
-    FailureKind.TIMEOUT: "the worker process said nothing for {silent:.0f} s and was ended",
+    FailureKind.TIMEOUT: "the worker process was silent for {silent:.0f} s and was ended",
     FailureKind.LOST_NODE: "the node {node} was lost",
     FailureKind.LOST_WORKER: "the worker process ended without an answer (killed, or crashed)",
 }

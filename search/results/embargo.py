@@ -16,7 +16,7 @@ from spaces.plan.plan import Phase
 
 HOW_TO_UNSEAL = (
     "they open by themselves when the study is finished; --unseal opens them now, and every later "
-    "report will say so"
+    "report will state it"
 )
 
 

@@ -129,7 +129,7 @@ def event_sentence(event: Event) -> str:
             )
         case "worker hangs":
             return (
-                f"a worker has said nothing for {details['seconds']:.0f} s and is ended: pack "
+                f"a worker has been silent for {details['seconds']:.0f} s and is ended: pack "
                 f"{details['pack']}, {details['arm']}"
             )
         case "no checkpoint":

@@ -138,7 +138,7 @@ def _inline_components(node: Node, part: str, flat: str) -> list[Component]:
         raise error_at(node.where, f"{part}: needs a mapping of names to changed fields")
     found = []
     for name, child in node.value.items():
-        # No field is called `on` or `off`, so these keys alone say that both sides are given.
+        # No field is called `on` or `off`, so these keys alone show that both sides are given.
         whole = isinstance(child.value, dict) and child.value and set(child.value) <= {"on", "off"}
         sides = child.value if whole else {flat: child}
         made = {}

@@ -179,7 +179,7 @@ def _fields_in(schema: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, St
 
 
 def _drop_titles(schema: Any) -> Any:
-    # Pydantic's titles are names of classes and fields, which say nothing to a user.
+    # Pydantic's titles are names of classes and fields, which mean nothing to a user.
     if isinstance(schema, dict):
         return {key: _drop_titles(value) for key, value in schema.items() if key != "title"}
     return [_drop_titles(value) for value in schema] if isinstance(schema, list) else schema

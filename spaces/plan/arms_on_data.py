@@ -91,7 +91,7 @@ def arms_on_data(
         modalities: Modalities that the data has.
 
     Returns:
-        The arms; each merged arm -> the one that stands for it; notes that say why.
+        The arms; each merged arm -> the one that stands for it; notes with the reasons.
 
     Raises:
         ConfigError: The baseline makes no sense on this data.
@@ -202,7 +202,7 @@ def apply_retune(study: Study, arms: Sequence[PlannedArm]) -> tuple[list[Planned
     """Put arms with frozen hyperparameters in place of, or beside, the tuned ones.
 
     Args:
-        study: Study whose `retune` says which.
+        study: Study whose `retune` decides which.
         arms: Tuned arms.
 
     Returns:
@@ -240,7 +240,7 @@ def apply_retune(study: Study, arms: Sequence[PlannedArm]) -> tuple[list[Planned
 
 
 def name_some(arms: Sequence[str], most: int = 3) -> str:
-    """Name some arms, and say how many more there are."""
+    """Name some arms and count the others."""
     more = f" and {len(arms) - most} more" if len(arms) > most else ""
     return ", ".join(f"'{name}'" for name in arms[:most]) + more
 

@@ -34,8 +34,10 @@ def modules_of(*names: str) -> list[str]:
 )
 def test_what_is_free_of_ray_imports_none(names: tuple[str, ...]) -> None:
     code = f"import sys, {', '.join(modules_of(*names))}; print('ray' in sys.modules)"
-    told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert told.stdout == "False\n"
+    printed = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    )
+    assert printed.stdout == "False\n"
 
 
 def test_the_room_of_the_engine_imports_nothing_by_itself() -> None:

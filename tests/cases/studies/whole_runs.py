@@ -65,8 +65,8 @@ def lines_of(results: Path) -> list[dict[str, Any]]:
 
 def events_of(results: Path, what: str) -> list[dict[str, Any]]:
     """The events of a kind, oldest first."""
-    told = map(json.loads, (results / EVENTS).read_text(encoding="utf-8").splitlines())
-    return [event for event in told if event["event"] == what]
+    events = map(json.loads, (results / EVENTS).read_text(encoding="utf-8").splitlines())
+    return [event for event in events if event["event"] == what]
 
 
 def cells_of(results: Path) -> list[dict[str, str]]:

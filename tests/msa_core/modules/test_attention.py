@@ -142,10 +142,10 @@ def test_attention_without_a_valid_step_is_zeros_and_its_gradients_are_finite(dr
     attention, asking, context = filled(Attention(D, H)), draw(B, T, D), draw(B, S, D)
     asking.requires_grad_()
     context.requires_grad_()
-    heard = attention(asking, context, valid)
-    assert not heard[2].any()
-    assert heard[[0, 1, 3]].any(dim=2).all()
-    heard.square().sum().backward()
+    attended = attention(asking, context, valid)
+    assert not attended[2].any()
+    assert attended[[0, 1, 3]].any(dim=2).all()
+    attended.square().sum().backward()
     gradients = [asking.grad, context.grad, *(one.grad for one in attention.parameters())]
     assert all(gradient.isfinite().all() for gradient in gradients)
     assert not context.grad[~valid].any()
@@ -163,9 +163,9 @@ def test_a_layer_without_a_valid_step_does_not_hear_its_context(draw, valid):
     with torch.no_grad():
         layer.narrow.weight.zero_()
         layer.narrow.bias.zero_()
-    heard = layer(frames, valid, draw(B, S, D))
-    assert torch.equal(heard[2], frames[2])
-    assert not torch.equal(heard[1], frames[1])
+    attended = layer(frames, valid, draw(B, S, D))
+    assert torch.equal(attended[2], frames[2])
+    assert not torch.equal(attended[1], frames[1])
 
 
 def test_self_attention_is_attention_to_oneself(draw, valid):

@@ -15,9 +15,9 @@ from msa_core.data.planted import generate_planted
 from msa_core.data.prepared import PreparedSplits
 from msa_core.model import build_model, fresh_parameters
 from msa_core.tensors.random_streams import Streams
-from msa_core.training.pack_training import train_pack
 from msa_core.vectorised.member_labels import MemberLabels
 from msa_core.vectorised.pack_key import Member, sequential_reason
+from tests.cases.train_pack import train_pack
 
 CPU = torch.device("cpu")
 RECIPE = PlantedConfig(train=96, valid=64, test=2, steps=3, width=6)

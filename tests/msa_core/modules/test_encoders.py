@@ -350,8 +350,8 @@ def test_the_transformer_lets_every_frame_hear_every_other(frames):
     encoder = built("transformer")
     frames.requires_grad_()
     _, given = encoder(frames, LENGTHS)
-    for heard in (0, 4):
-        gradient = torch.autograd.grad(given[0, heard].sum(), frames, retain_graph=True)[0]
+    for seen in (0, 4):
+        gradient = torch.autograd.grad(given[0, seen].sum(), frames, retain_graph=True)[0]
         assert gradient[0].any(dim=1).all()
         assert not gradient[1:].any()
 

@@ -23,8 +23,8 @@ from msa_core.modules.missing import (
 )
 from msa_core.tensors.random_streams import Streams
 from msa_core.training.evaluation import evaluate
-from msa_core.training.pack_training import train_pack
 from msa_core.vectorised.pack_key import Member
+from tests.cases.train_pack import train_pack
 
 CPU = torch.device("cpu")
 B, T, D = 300, 20, 4

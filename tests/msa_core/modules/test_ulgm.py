@@ -9,8 +9,8 @@ import pytest
 from msa_core.config.paths import replace
 from msa_core.config.schema import MODALITIES, Config, ConfigError, PlantedConfig
 from msa_core.data.planted import generate_planted
-from msa_core.training.pack_training import train_pack
 from msa_core.vectorised.pack_key import Member
+from tests.cases.train_pack import train_pack
 
 RECIPE = PlantedConfig(train=256, valid=64, test=2, steps=3, width=6)
 BASE = replace(

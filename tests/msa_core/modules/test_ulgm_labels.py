@@ -14,12 +14,17 @@ from msa_core.data.planted import generate_planted
 from msa_core.modules.unimodal_labels import (
     MULTIMODAL,
     LabelGenerator,
+    fresh_labels,
     moving_average,
     proposed_labels,
     relative_distance,
 )
 
 BOUND = 3.0
+
+
+def generator_of(labels_N, widths, *options):
+    return LabelGenerator(fresh_labels(labels_N, widths), *options)
 
 
 def doubles(*values):
@@ -50,7 +55,7 @@ def test_the_distances_1_2_and_1_3_give_the_known_step_of_the_second_epoch():
 
 
 def test_the_generator_takes_that_step_with_the_previous_centres():
-    generated = LabelGenerator(doubles(1.0, -1.0), {MULTIMODAL: 2, "text": 2}, BOUND)
+    generated = generator_of(doubles(1.0, -1.0), {MULTIMODAL: 2, "text": 2}, BOUND)
     for name, far in (("text", 2.0), (MULTIMODAL, 3.0)):
         generated.centres[name] = at_distances(1.0, far)[1:]
     origin = doubles([0.0, 0.0])
@@ -88,7 +93,7 @@ def test_the_label_after_an_exploding_ratio_is_two_and_a_third():
 
 def test_the_first_epoch_leaves_the_labels_and_the_unimodal_loss_is_exactly_0():
     labels = doubles(1.0, -2.0, 0.5, -0.5)
-    generated = LabelGenerator(labels, {MULTIMODAL: 2, "text": 3}, BOUND)
+    generated = generator_of(labels, {MULTIMODAL: 2, "text": 3}, BOUND)
     rows = torch.arange(4)
     for batch in (rows[:2], rows[2:]):
         hidden = {
@@ -106,7 +111,7 @@ def test_the_first_epoch_leaves_the_labels_and_the_unimodal_loss_is_exactly_0():
 
 
 def test_a_label_of_0_is_in_neither_centre():
-    generated = LabelGenerator(doubles(1.0, 0.0, -1.0, 2.0), {MULTIMODAL: 1, "text": 1}, BOUND)
+    generated = generator_of(doubles(1.0, 0.0, -1.0, 2.0), {MULTIMODAL: 1, "text": 1}, BOUND)
     hidden = doubles([1.0], [100.0], [5.0], [3.0])
     generated.update(1, torch.arange(4), {MULTIMODAL: hidden, "text": hidden})
     assert [centre.item() for centre in generated.centres["text"]] == [2.0, 5.0]
@@ -117,7 +122,7 @@ def test_rows_not_visited_yet_enter_the_centres_of_the_first_epoch_as_zeros():
     labels, hidden = doubles(1.0, 2.0, -1.0, -2.0), doubles([2.0], [4.0], [1.0], [3.0])
     centres = []
     for order in ([0, 2, 1, 3], [3, 1, 2, 0]):
-        generated = LabelGenerator(labels, {MULTIMODAL: 1, "text": 1}, BOUND)
+        generated = generator_of(labels, {MULTIMODAL: 1, "text": 1}, BOUND)
         for batch in torch.tensor(order).split(2):
             seen = {MULTIMODAL: hidden[batch], "text": hidden[batch]}
             generated.update(1, batch, seen)
@@ -141,7 +146,7 @@ def on_planted_data():
     features[MULTIMODAL] = torch.cat([features[name] for name in MODALITIES], dim=1)
     labels = torch.tensor(train.labels, dtype=torch.float64)
     widths = {name: vectors.shape[1] for name, vectors in features.items()}
-    generated = LabelGenerator(labels, widths, BOUND)
+    generated = generator_of(labels, widths, BOUND)
     generator = torch.Generator().manual_seed(0)
     at_bound = {name: [] for name in MODALITIES}
     for epoch in range(1, 21):

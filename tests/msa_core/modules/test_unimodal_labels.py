@@ -11,9 +11,13 @@ import pytest
 import torch
 
 from msa_core.config.unimodal import UlgmConfig
-from msa_core.modules.unimodal_labels import MULTIMODAL, LabelGenerator
+from msa_core.modules.unimodal_labels import MULTIMODAL, LabelGenerator, fresh_labels
 
 BOUND = 3.0
+
+
+def generator_of(labels_N, widths, *options):
+    return LabelGenerator(fresh_labels(labels_N, widths), *options)
 
 
 def doubles(*values):
@@ -21,7 +25,7 @@ def doubles(*values):
 
 
 def test_the_weight_of_a_row_grows_with_its_distance_from_the_multimodal_label():
-    generated = LabelGenerator(doubles(1.0, 1.0, 1.0), {MULTIMODAL: 1, "text": 1}, BOUND)
+    generated = generator_of(doubles(1.0, 1.0, 1.0), {MULTIMODAL: 1, "text": 1}, BOUND)
     generated.labels["text"] = doubles(1.0, 0.5, 3.0)
     expected = doubles(0.0, math.tanh(0.5), math.tanh(2.0))
     torch.testing.assert_close(generated.row_weights("text", torch.arange(3)), expected)
@@ -30,7 +34,7 @@ def test_the_weight_of_a_row_grows_with_its_distance_from_the_multimodal_label()
 
 def test_constant_weighting_counts_every_row_alike():
     options = UlgmConfig(weighting="constant")
-    generated = LabelGenerator(doubles(1.0, 1.0), {MULTIMODAL: 1, "text": 1}, BOUND, options)
+    generated = generator_of(doubles(1.0, 1.0), {MULTIMODAL: 1, "text": 1}, BOUND, options)
     generated.labels["text"] = doubles(1.0, -2.0)
     assert generated.row_weights("text", torch.arange(2)).tolist() == [1.0, 1.0]
 
@@ -39,14 +43,14 @@ def test_constant_weighting_counts_every_row_alike():
 def test_labels_first_move_in_the_epoch_that_they_are_told_to_start_in(start):
     labels, options = doubles(1.0, -2.0, 0.5, -0.5), UlgmConfig(start=start)
     for epochs in (start - 1, start):
-        generated = LabelGenerator(labels, {MULTIMODAL: 2, "text": 3}, BOUND, options)
+        generated = generator_of(labels, {MULTIMODAL: 2, "text": 3}, BOUND, options)
         run_both(generated, None, epochs=epochs)
         assert torch.equal(generated.labels["text"], labels) == (epochs < start)
 
 
 def test_the_clamp_rate_is_the_share_of_rows_whose_proposal_hit_the_bound():
     """Equal distances to both centres of all modalities together make the ratio explode."""
-    generated = LabelGenerator(doubles(1.0, -1.0, 2.0, -2.0), {MULTIMODAL: 1, "text": 1}, BOUND)
+    generated = generator_of(doubles(1.0, -1.0, 2.0, -2.0), {MULTIMODAL: 1, "text": 1}, BOUND)
     rows = torch.tensor([0, 1])
     hidden = {MULTIMODAL: doubles([2.0], [5.0]), "text": doubles([2.0], [2.0])}
     generated.centres = {MULTIMODAL: (doubles(1.0), doubles(3.0)),
@@ -62,14 +66,14 @@ def test_the_clamp_rate_is_the_share_of_rows_whose_proposal_hit_the_bound():
 
 
 def test_the_mean_weight_is_over_all_rows():
-    generated = LabelGenerator(doubles(1.0, 1.0, 1.0), {MULTIMODAL: 1, "text": 1}, BOUND)
+    generated = generator_of(doubles(1.0, 1.0, 1.0), {MULTIMODAL: 1, "text": 1}, BOUND)
     generated.labels["text"] = doubles(1.0, 0.5, 3.0)
     expected = (math.tanh(0.5) + math.tanh(2.0)) / 3
     assert generated.summarise_labels("text")["mean_weight"] == pytest.approx(expected)
 
 
 def test_the_label_corr_is_pearson_with_the_data_s_own_labels():
-    generated = LabelGenerator(doubles(1.0, -2.0, 0.5, 3.0), {MULTIMODAL: 1, "text": 1}, BOUND)
+    generated = generator_of(doubles(1.0, -2.0, 0.5, 3.0), {MULTIMODAL: 1, "text": 1}, BOUND)
     true = doubles(0.5, -1.0, 1.0, 0.0)
     expected = np.corrcoef([1.0, -2.0, 0.5, 3.0], true.numpy())[0, 1]
     assert generated.summarise_labels("text", true)["label_corr"] == pytest.approx(expected)
@@ -79,29 +83,29 @@ def test_the_label_corr_is_pearson_with_the_data_s_own_labels():
 
 
 def test_a_label_corr_that_is_undefined_is_absent():
-    generated = LabelGenerator(doubles(1.0, -2.0), {MULTIMODAL: 1, "text": 1}, BOUND)
+    generated = generator_of(doubles(1.0, -2.0), {MULTIMODAL: 1, "text": 1}, BOUND)
     assert "label_corr" not in generated.summarise_labels("text")
     assert "label_corr" not in generated.summarise_labels("text", doubles(0.5, 0.5))
 
 
 def test_the_multimodal_labels_never_move():
     labels = doubles(1.0, -2.0, 0.5, -0.5)
-    generated = run_both(LabelGenerator(labels, {MULTIMODAL: 2, "text": 3}, BOUND), None, epochs=4)
+    generated = run_both(generator_of(labels, {MULTIMODAL: 2, "text": 3}, BOUND), None, epochs=4)
     assert torch.equal(generated.labels[MULTIMODAL], labels)
     assert not torch.equal(generated.labels["text"], labels)
 
 
 def test_the_labels_given_are_copied_not_changed():
     labels = doubles(1.0, -2.0, 0.5, -0.5)
-    run_both(LabelGenerator(labels, {MULTIMODAL: 2, "text": 3}, BOUND), None, epochs=3)
+    run_both(generator_of(labels, {MULTIMODAL: 2, "text": 3}, BOUND), None, epochs=3)
     assert labels.tolist() == [1.0, -2.0, 0.5, -0.5]
 
 
 def test_a_generator_of_another_s_state_goes_on_where_that_was():
-    first = LabelGenerator(doubles(1.0, -2.0, 0.5, -0.5), {MULTIMODAL: 2, "text": 3}, BOUND)
+    first = generator_of(doubles(1.0, -2.0, 0.5, -0.5), {MULTIMODAL: 2, "text": 3}, BOUND)
     run_both(first, None, epochs=2)
     moved = first.labels["text"].clone()
-    second = LabelGenerator.from_state(copy.deepcopy(first.state), first.bound)
+    second = LabelGenerator(copy.deepcopy(first.state), first.bound)
     hidden = {MULTIMODAL: doubles([1.0, 2.0], [3.0, 0.0]), "text": doubles([5.0] * 3, [0.5] * 3)}
     rows = torch.tensor([2, 0])
     for generator in (first, second):
@@ -112,8 +116,8 @@ def test_a_generator_of_another_s_state_goes_on_where_that_was():
 
 
 def test_a_generator_of_another_s_state_keeps_to_its_own_bound():
-    first = LabelGenerator(doubles(1.0, -2.0, 0.5, -0.5), {MULTIMODAL: 2, "text": 3}, BOUND)
-    narrow = LabelGenerator.from_state(first.state, 0.25)
+    first = generator_of(doubles(1.0, -2.0, 0.5, -0.5), {MULTIMODAL: 2, "text": 3}, BOUND)
+    narrow = LabelGenerator(first.state, 0.25)
     # Labels start anywhere; what is proposed later keeps to the bound, and pulls them in.
     run_both(narrow, None, epochs=2)
     for start, label in zip((1.0, -2.0, 0.5, -0.5), narrow.labels["text"].tolist(), strict=True):
@@ -121,7 +125,7 @@ def test_a_generator_of_another_s_state_keeps_to_its_own_bound():
 
 
 def test_hidden_vectors_are_kept_without_their_gradient():
-    generated = LabelGenerator(doubles(1.0, -1.0), {MULTIMODAL: 1, "text": 1}, BOUND)
+    generated = generator_of(doubles(1.0, -1.0), {MULTIMODAL: 1, "text": 1}, BOUND)
     hidden = doubles([1.0], [2.0]).requires_grad_()
     generated.update(1, torch.arange(2), {MULTIMODAL: hidden, "text": hidden})
     assert not generated.hidden["text"].requires_grad
@@ -130,7 +134,7 @@ def test_hidden_vectors_are_kept_without_their_gradient():
 
 def test_a_centre_without_an_utterance_is_zero_and_nothing_turns_nan():
     labels = doubles(1.0, 2.0, 0.0)
-    generated = LabelGenerator(labels, {MULTIMODAL: 2, "text": 3}, BOUND)
+    generated = generator_of(labels, {MULTIMODAL: 2, "text": 3}, BOUND)
     run_both(generated, None, epochs=3)
     assert generated.centres[MULTIMODAL][1].tolist() == [0.0, 0.0]
     assert generated.labels["text"].isfinite().all()
@@ -142,7 +146,7 @@ def test_it_does_what_a_slow_double_does(seed):
     labels = generator.uniform(-BOUND, BOUND, 11)
     labels[generator.integers(11)] = 0.0
     widths = {MULTIMODAL: 4, "text": 3, "vision": 2}
-    fast, slow = LabelGenerator(torch.tensor(labels), widths, BOUND), Slow(labels, widths, BOUND)
+    fast, slow = generator_of(torch.tensor(labels), widths, BOUND), Slow(labels, widths, BOUND)
     run_both(fast, slow, epochs=6, seed=seed)
     for name in widths:
         np.testing.assert_allclose(fast.labels[name].numpy(), slow.labels[name], rtol=1e-9)

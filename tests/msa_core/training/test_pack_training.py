@@ -1,4 +1,4 @@
-"""Training: every configuration trains, the best epoch is restored, and its curves are told."""
+"""Training: every configuration trains, the best epoch is restored, and its curves are returned."""
 
 import itertools
 import math
@@ -21,9 +21,9 @@ from msa_core.tensors.random_streams import Streams
 from msa_core.training import groups
 from msa_core.training import member_run as runs
 from msa_core.training.evaluation import evaluate
-from msa_core.training.pack_training import train_pack
 from msa_core.vectorised import member_labels, stack
 from msa_core.vectorised.pack_key import Member
+from tests.cases.train_pack import train_pack
 
 SMALL = replace(
     Config(),
@@ -183,7 +183,7 @@ def test_together_and_in_turn_the_numbers_are_the_same_up_to_rounding(data, monk
         for seed, (rate, decay, dropout) in enumerate([(0.01, 0, 0), (0.002, 0.1, 0.5)])
     ]
     ways = []
-    for reason in ("", "it is told to"):
+    for reason in ("", "for the test"):
         monkeypatch.setattr(
             groups, "sequential_reason", lambda config, device, reason=reason: reason
         )

@@ -42,26 +42,26 @@ def worker(small_data: Dataset) -> Worker:
 
 
 class Desk:
-    """A dispatch, and what it told."""
+    """A dispatch, with the calls it made and the events it emitted."""
 
     def __init__(self, plan: Plan, **more: object) -> None:
         self.kept: list[CellRecord] = []
-        self.heard: list[tuple[str, int]] = []
+        self.calls: list[tuple[str, int]] = []
         self.events: list[Event] = []
         self.dispatch = Dispatch(
             schedule=Schedule(plan, []),
             write_cells=self.keep,
-            announce=lambda cells: self.heard.append(("announced", len(cells))),
+            announce=lambda cells: self.calls.append(("announced", len(cells))),
             events=Events(listeners=[self.events.append]),
             **more,  # type: ignore[arg-type]
         )
 
     def keep(self, cells: list[CellRecord], measured: object) -> list[CellRecord]:
-        self.heard.append(("kept", len(cells)))
+        self.calls.append(("kept", len(cells)))
         self.kept += cells
         return cells
 
-    def told(self, what: str) -> list[Event]:
+    def events_named(self, what: str) -> list[Event]:
         return [event for event in self.events if event.what == what]
 
 
@@ -81,9 +81,9 @@ def test_finished_cells_are_kept_before_anyone_hears_of_them(plan: Plan, worker:
         assert handout is not None
         desk.dispatch.add_cells(name, train_cells(handout.pack, worker))
         desk.dispatch.end_trial(name)
-    assert [name for name, _ in desk.heard] == ["kept", "announced"] * (len(desk.heard) // 2)
+    assert [name for name, _ in desk.calls] == ["kept", "announced"] * (len(desk.calls) // 2)
     assert len(desk.kept) == len({cell.key for cell in desk.kept}) == CELLS
-    assert len(desk.told("cell finished")) == CELLS
+    assert len(desk.events_named("cell finished")) == CELLS
     assert not desk.dispatch.ended
 
 
@@ -100,7 +100,7 @@ def test_cells_that_ended_before_the_worker_was_lost_are_not_trained_again(
     parts = [handout.pack for handout in again if handout is not None]
     left = [key for key in keys(handout.pack) if key not in {cell.key for cell in done}]
     assert sorted(keys(parts[0]) + keys(parts[1])) == sorted(left)
-    (event,) = desk.told("pack again")
+    (event,) = desk.events_named("pack again")
     assert event.details["kind"] == FailureKind.LOST_WORKER and event.details["cells"] == len(left)
 
 
@@ -163,7 +163,7 @@ def test_a_run_in_which_all_cells_fail_alike_ends(plan: Plan) -> None:
     assert "the first 6 cells failed for the same reason (exception: ValueError: no)" in (
         desk.dispatch.why
     )
-    assert len(desk.kept) == 6 and len(desk.told("stopping")) == 1
+    assert len(desk.kept) == 6 and len(desk.events_named("stopping")) == 1
 
 
 def test_one_that_did_otherwise_lets_the_run_go_on(plan: Plan) -> None:

@@ -27,39 +27,39 @@ class FakeLedger:
 
 
 def keeper_on(
-    ledger: FakeLedger, heard: list[Event], stop: StopRequest | None = None
+    ledger: FakeLedger, received: list[Event], stop: StopRequest | None = None
 ) -> tuple[DurableWriter, list[float]]:
-    naps: list[float] = []
-    events = Events(listeners=[heard.append])
+    sleeps: list[float] = []
+    events = Events(listeners=[received.append])
     waits = StopRequest() if stop is None else stop
-    return DurableWriter(ledger, events, waits, sleep=naps.append), naps  # type: ignore[arg-type]
+    return DurableWriter(ledger, events, waits, sleep=sleeps.append), sleeps  # type: ignore[arg-type]
 
 
 def test_it_waits_for_room_and_says_it_once() -> None:
-    heard: list[Event] = []
+    received: list[Event] = []
     ledger = FakeLedger(NoSpace, NoSpace, NoSpace)
-    keep, naps = keeper_on(ledger, heard)
+    keep, sleeps = keeper_on(ledger, received)
     assert keep([], None) == []
     assert ledger.held == [[]]
-    assert naps == [TRY_SECONDS] * 3
-    assert [event.what for event in heard] == ["paused", "went on"]
-    assert "make room" in heard[0].details["reason"]
+    assert sleeps == [TRY_SECONDS] * 3
+    assert [event.what for event in received] == ["paused", "went on"]
+    assert "make room" in received[0].details["reason"]
 
 
 def test_another_fault_ends_the_run() -> None:
-    keep, naps = keeper_on(FakeLedger(LedgerError), [])
+    keep, sleeps = keeper_on(FakeLedger(LedgerError), [])
     with pytest.raises(LedgerError):
         keep([], None)
-    assert not naps
+    assert not sleeps
 
 
 def test_it_waits_no_longer_than_a_stopped_run_may() -> None:
     stop = StopRequest()
     stop.until = 0.0
-    keep, naps = keeper_on(FakeLedger(NoSpace), [], stop)
+    keep, sleeps = keeper_on(FakeLedger(NoSpace), [], stop)
     with pytest.raises(NoSpace):
         keep([], None)
-    assert not naps
+    assert not sleeps
 
 
 def test_a_full_disk_is_told_from_other_faults() -> None:

@@ -79,7 +79,7 @@ def test_a_study_is_served_to_its_end(searcher: Make, small_data: Dataset) -> No
 
 
 def test_cells_are_kept_as_they_end(searcher: Make, small_data: Dataset) -> None:
-    """Those of a pack that is told of in parts count once, the last result included."""
+    """Those of a pack whose results come in parts count once, the last result included."""
     kept: list[CellRecord] = []
     served = searcher(kept)
     pack = pack_of(served.suggest("trial"))
@@ -141,14 +141,14 @@ def test_a_resting_worker_trains_nothing_and_makes_room_after_a_while(
     small_data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A trial with a pack may wait for its core, where a cluster has lost a node."""
-    naps: list[float] = []
-    monkeypatch.setattr("search.engine.trainable.time.sleep", naps.append)
+    sleeps: list[float] = []
+    monkeypatch.setattr("search.engine.trainable.time.sleep", sleeps.append)
     actor = PackTrainable.__new__(PackTrainable)
     actor.setup({"pack": None, "idle_seconds": 4.0}, worker=Worker.for_dataset(small_data))
     for expected in ([False, False, True], [False, False, True]):
         assert [actor.step()["done"] for _ in range(3)] == expected
         actor.reset_config({"pack": None, "idle_seconds": 4.0})
-    assert naps == [4.0] * 6
+    assert sleeps == [4.0] * 6
     actor.stop_early()
     assert actor.step()["done"]
     assert actor.work is None
@@ -215,8 +215,8 @@ def test_the_kind_of_a_loss(
     reason: str,
 ) -> None:
     monkeypatch.setattr("search.engine.watch.NODE_SECONDS", 0.0)
-    heard: list[Event] = []
-    served = searcher(events=Events(listeners=[heard.append]))
+    received: list[Event] = []
+    served = searcher(events=Events(listeners=[received.append]))
     watch = WorkerWatch(served, epoch_seconds=None, read_nodes=lambda: NODES)
     trial = Trial(error_file=tmp_path / "error")
     if error is not None:
@@ -227,7 +227,7 @@ def test_the_kind_of_a_loss(
     served.on_trial_complete(trial.trial_id, None, error=True)
     watch.on_trial_error(0, [trial], trial)
     watch.on_step_begin(0, [])
-    again = heard[-1]
+    again = received[-1]
     assert served.failure is None
     assert again.what == "pack again" and again.details["kind"] == kind
     assert reason in again.details["reason"] and "\n" not in again.details["reason"]
@@ -235,21 +235,21 @@ def test_the_kind_of_a_loss(
 
 @pytest.mark.parametrize("known", ["10.0.0.1", ""])
 def test_a_worker_is_missed_before_its_node(searcher: Make, known: str) -> None:
-    heard: list[Event] = []
+    received: list[Event] = []
     nodes = list(NODES)
-    served = searcher(events=Events(listeners=[heard.append]))
+    served = searcher(events=Events(listeners=[received.append]))
     watch = WorkerWatch(served, epoch_seconds=None, read_nodes=lambda: nodes)
     trial = Trial()
     served.suggest(trial.trial_id)
     served.on_trial_result(trial.trial_id, {PROGRESS: [{}], "node_ip": known, "pid": 1})
     watch.on_trial_error(0, [trial], trial)
     watch.on_step_begin(0, [])
-    assert heard[-1].what == "pack started"  # it may be the worker alone
+    assert received[-1].what == "pack started"  # it may be the worker alone
     nodes[0] = dataclasses.replace(nodes[0], alive=False)
     watch._polled = 0.0
     watch.on_step_begin(0, [])
-    assert [event.what for event in heard[-2:]] == ["node lost", "pack again"]
-    assert heard[-1].details["kind"] == Kind.LOST_NODE
+    assert [event.what for event in received[-2:]] == ["node lost", "pack again"]
+    assert received[-1].details["kind"] == Kind.LOST_NODE
 
 
 ENDED = """\
@@ -295,8 +295,8 @@ def test_a_worker_that_says_nothing_for_too_long_is_ended(
 ) -> None:
     ended: list[object] = []
     monkeypatch.setattr("search.engine.watch.ray.kill", ended.append)
-    heard: list[Event] = []
-    served = searcher(events=Events(listeners=[heard.append]))
+    received: list[Event] = []
+    served = searcher(events=Events(listeners=[received.append]))
     watch = WorkerWatch(served, epoch_seconds=8.0, read_nodes=list)
     trial = Trial()
     served.suggest(trial.trial_id)
@@ -309,8 +309,8 @@ def test_a_worker_that_says_nothing_for_too_long_is_ended(
     watch.on_step_begin(1, [trial])
     assert ended == [trial.temporary_state.ray_actor]
     watch.on_trial_error(0, [trial], trial)
-    assert [event.what for event in heard] == ["pack started", "worker hangs", "pack again"]
-    assert heard[-1].details["kind"] == Kind.TIMEOUT
+    assert [event.what for event in received] == ["pack started", "worker hangs", "pack again"]
+    assert received[-1].details["kind"] == Kind.TIMEOUT
 
 
 def test_when_told_to_stop_only_what_is_nearly_done_is_waited_for(searcher: Make) -> None:

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from msa_core.config.alignment import CcaOptions
 from msa_core.modules.alignment.measures import (
     canonical_distance,
     central_moment_discrepancy,
@@ -28,7 +29,7 @@ NUMBERS = {"off_diagonal": 0.01, "bandwidth": 1.0, "temperature": 0.1, "ridge": 
         mean_discrepancy,
         paired_covariance,
         relational_distance,
-        lambda first, second, numbers: covariance_floor(first, second),
+        lambda first, second, numbers, options: covariance_floor(first, second),
     ],
 )
 @pytest.mark.parametrize(
@@ -36,7 +37,7 @@ NUMBERS = {"off_diagonal": 0.01, "bandwidth": 1.0, "temperature": 0.1, "ridge": 
 )
 def test_fewer_than_two_utterances_or_two_shapes_are_refused(measure, first, second):
     with pytest.raises(ValueError, match=r"two equal shapes \[B >= 2, D\], but got"):
-        measure(torch.zeros(first), torch.zeros(second), NUMBERS)
+        measure(torch.zeros(first), torch.zeros(second), NUMBERS, CcaOptions())
 
 
 @pytest.mark.parametrize(

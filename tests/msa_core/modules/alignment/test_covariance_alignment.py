@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from msa_core.config.alignment import CcaOptions
 from msa_core.modules.alignment.measures import (
     canonical_distance,
     covariance_alignment,
@@ -258,6 +259,7 @@ def test_mmd_is_that_of_its_formula(draw):
     assert found.item() == pytest.approx(expected, rel=1e-9)
 
 
+ALL = CcaOptions()
 # The canonical correlations of these sides are 0.8 and 0.3 and nothing else.
 LEFT = SIGNS[:, :2]
 RIGHT = torch.stack(
@@ -268,25 +270,29 @@ RIGHT = torch.stack(
 
 @pytest.mark.parametrize(("components", "expected"), [(1, 1 - 0.8), (2, 2 - 0.8 - 0.3)])
 def test_cca_is_k_less_the_sum_of_the_k_largest_canonical_correlations(components, expected):
-    found = canonical_distance(LEFT, RIGHT, {"ridge": 1e-10}, components=components)
+    found = canonical_distance(LEFT, RIGHT, {"ridge": 1e-10}, CcaOptions(components=components))
     assert found.item() == pytest.approx(expected, abs=1e-8)
 
 
 def test_cca_is_not_changed_by_an_invertible_map_of_either_side(draw):
-    found = canonical_distance(LEFT @ draw(2, 2), RIGHT @ draw(2, 2) + 3.0, {"ridge": 1e-10})
+    found = canonical_distance(
+        LEFT @ draw(2, 2), RIGHT @ draw(2, 2) + 3.0, {"ridge": 1e-10}, CcaOptions()
+    )
     assert found.item() == pytest.approx(2 - 0.8 - 0.3, abs=1e-6)
 
 
 def test_cca_of_equal_sides_with_uncorrelated_columns_is_the_ridge_alone():
-    found = canonical_distance(SIGNS, SIGNS, {"ridge": 0.1})
+    found = canonical_distance(SIGNS, SIGNS, {"ridge": 0.1}, ALL)
     assert found.item() == pytest.approx(4 * 0.1 / 1.1, rel=1e-9)
 
 
 def test_cca_without_enough_utterances_finds_every_correlation_to_be_1(draw):
     """Why the ridge must grow with D / B: independent sides, B - 1 <= D."""
     first, second = draw(5, 4), draw(5, 4)
-    assert canonical_distance(first, second, {"ridge": 1e-9}).item() == pytest.approx(0, abs=1e-5)
-    assert canonical_distance(first, second, {"ridge": 1.0}).item() > 1.0
+    assert canonical_distance(first, second, {"ridge": 1e-9}, ALL).item() == pytest.approx(
+        0, abs=1e-5
+    )
+    assert canonical_distance(first, second, {"ridge": 1.0}, ALL).item() > 1.0
 
 
 def test_the_first_canonical_correlation_of_planted_views_of_one_cause_is_a_half(draw):
@@ -294,7 +300,9 @@ def test_the_first_canonical_correlation_of_planted_views_of_one_cause_is_a_half
     shared, errors, others = draw(200_000, 1), draw(2, 200_000, 1), draw(2, 200_000, 2)
     audio, vision = (torch.cat([shared + errors[m], others[m]], dim=1) for m in range(2))
     numbers = {"ridge": 1e-9}
-    assert canonical_distance(audio, vision, numbers, components=1).item() == pytest.approx(
-        1 - 0.5, abs=0.01
+    assert canonical_distance(
+        audio, vision, numbers, CcaOptions(components=1)
+    ).item() == pytest.approx(1 - 0.5, abs=0.01)
+    assert canonical_distance(audio, vision, numbers, ALL).item() == pytest.approx(
+        3 - 0.5, abs=0.02
     )
-    assert canonical_distance(audio, vision, numbers).item() == pytest.approx(3 - 0.5, abs=0.02)

@@ -20,9 +20,9 @@ from msa_core.model import build_model, fresh_parameters
 from msa_core.modules.alignment import measures as alignment
 from msa_core.modules.alignment.pairs import MEASURES, PairAlignment
 from msa_core.tensors.random_streams import Streams
-from msa_core.training.pack_training import train_pack
 from msa_core.vectorised.pack_key import Member, free_numbers
 from tests.cases.comparing import same_training as same
+from tests.cases.train_pack import train_pack
 
 SEED = 11  # of `draw`
 

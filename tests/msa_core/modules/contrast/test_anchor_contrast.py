@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from msa_core.modules.contrast.contrasts import mean_frame
-from msa_core.modules.parts.similarity import anchored_contrast
+from msa_core.modules.parts.similarity import info_nce
 
 SEED = 4  # of `draw`
 
@@ -57,7 +57,7 @@ def test_every_modality_follows_the_text_or_its_own_features(build, seeing, draw
     seen = seeing(rows, features=features)
     for option, anchors in (("text", ("text", "text")), ("own", NAMES)):
         terms = [
-            anchored_contrast(rows[name], features[anchor], 0.1)
+            info_nce(rows[name], features[anchor], 0.1)
             for name, anchor in zip(NAMES, anchors, strict=True)
         ]
         found = build(4, anchor=option)(seen).item()

@@ -12,9 +12,9 @@ from msa_core.config.schema import MODALITIES, Config, ConfigError, PlantedConfi
 from msa_core.data.planted import generate_planted
 from msa_core.data.prepared import PreparedSplits
 from msa_core.modules.contrast.contrasts import CONTRASTS
-from msa_core.training.pack_training import train_pack
 from msa_core.vectorised.pack_key import Member
 from tests.cases.comparing import same_training as same
+from tests.cases.train_pack import train_pack
 
 SMALL = {
     **{f"model.{name}.width": 8 for name in MODALITIES},

@@ -30,7 +30,7 @@ def identity(predictor, width):
     return weights
 
 
-def told(contrasting, sized, width, **options):
+def bound_of_text(contrasting, sized, width, **options):
     """A bound whose text predicts each modality to be what it is itself."""
     bound = contrasting("bound", sized(width), width=2 * width, **options)
     bound.load(identity({name: bound.tensors[name] for name in bound.parameters}, width))
@@ -41,7 +41,7 @@ def told(contrasting, sized, width, **options):
 def test_a_perfect_prediction_leaves_the_entropy_alone(contrasting, sized, seeing, normalised):
     """C+ = diag(1/2, 1/2) and C- = 4 C+: their logarithms cancel."""
     seen = seeing(dict.fromkeys(MODALITIES, ROWS), labels=SIGNS)
-    bound = told(contrasting, sized, 2, normalised=normalised)
+    bound = bound_of_text(contrasting, sized, 2, normalised=normalised)
     assert bound(seen, ridge=1e-12).item() == pytest.approx(0.0, abs=1e-9)
 
 
@@ -50,13 +50,13 @@ def test_what_text_does_not_tell_costs_its_square_by_half(contrasting, sized, se
     moves = {"text": (0.0, 0.0), "audio": (3.0, 0.0), "vision": (0.0, 1.0)}
     rows = {name: ROWS + torch.tensor(move).double() for name, move in moves.items()}
     seen = seeing(rows, labels=SIGNS)
-    found = told(contrasting, sized, 2)(seen, ridge=1e-12).item()
+    found = bound_of_text(contrasting, sized, 2)(seen, ridge=1e-12).item()
     assert found == pytest.approx((9 / 2 + 1 / 2) / 2, abs=1e-9)
 
 
 def test_a_larger_entropy_and_a_better_prediction_make_the_loss_smaller(contrasting, sized, seeing):
     """Scaled by t, a perfect prediction stays one, and the entropy rises by D ln t."""
-    bound = told(contrasting, sized, 2)
+    bound = bound_of_text(contrasting, sized, 2)
     whole, scaled = (
         bound(
             seeing(dict.fromkeys(MODALITIES, t * ROWS), labels=SIGNS),
@@ -75,7 +75,7 @@ def test_the_entropy_is_of_the_batch_and_of_the_latest_utterances_before_it(
     contrasting, sized, seeing, draw
 ):
     """A memory of 12 of each modality, in batches of 5."""
-    bound = told(contrasting, sized, 3, memory=12)
+    bound = bound_of_text(contrasting, sized, 3, memory=12)
     rows, labels = [draw(5, 3) for _ in range(4)], [draw(5) for _ in range(4)]
     for count in range(4):
         seen = seeing(dict.fromkeys(MODALITIES, rows[count]), labels=labels[count])

@@ -83,22 +83,6 @@ def test_with_the_true_posterior_every_bound_is_log_p_with_any_number_of_draws(d
     torch.testing.assert_close(bound(log_joint(latent), log_density), exact())
 
 
-@pytest.mark.parametrize("m", [0, 1])
-def test_a_modality_that_is_missing_leaves_the_density_of_the_other(draw, m):
-    present = torch.zeros(2, 3, dtype=torch.float64)
-    present[m] = 1
-    latent, log_density = product_draws(experts(), draw(1, 3, 1), present)
-    alone = [VIEWS[m]], [LOADINGS[m]], [VARIANCES[m]]
-    torch.testing.assert_close(iwae(log_joint(latent, *alone), log_density), exact(*alone))
-
-
-def test_without_any_modality_the_posterior_is_the_prior(draw):
-    absent = torch.zeros(2, 3)
-    for draws in (product_draws, mixture_draws):
-        latent, log_density = draws(experts(), draw(4, 3, 1), absent)
-        torch.testing.assert_close(log_density, log_prior(latent))
-
-
 # --- Bounds where it is not.
 
 
@@ -189,11 +173,9 @@ def views_of_one_cause(draw, utterances, rho):
 def log_p(draw, views, rho, present=(1.0, 1.0)):
     """Log density of the views that are there; exact with one draw."""
     loading = doubles(math.sqrt(rho))
-    rows = len(views[0])
-    both = [expert(view, loading, 1 - rho) for view in views]
-    present_MB = doubles(*present)[:, None].expand(2, rows)
-    latent, log_density = product_draws(both, draw(1, rows, 1), present_MB)
     seen = [view for view, here in zip(views, present, strict=True) if here]
+    of_seen = [expert(view, loading, 1 - rho) for view in seen]
+    latent, log_density = product_draws(of_seen, draw(1, len(views[0]), 1))
     parts = seen, [loading] * len(seen), [1 - rho] * len(seen)
     return iwae(log_joint(latent, *parts), log_density)
 

@@ -137,9 +137,9 @@ def test_a_fully_masked_modality_gives_the_residual_only_and_no_nan(draw):
         fill(parameter, torch.zeros_like(parameter) if "narrow" in name else
              draw(*parameter.shape))  # fmt: skip
     context = draw(B, T, D).requires_grad_()
-    heard = layer(frames, torch.zeros(B, T, dtype=torch.bool), context)
-    assert torch.equal(heard, frames)
-    heard.sum().backward()
+    attended = layer(frames, torch.zeros(B, T, dtype=torch.bool), context)
+    assert torch.equal(attended, frames)
+    attended.sum().backward()
     assert torch.equal(context.grad, torch.zeros_like(context))
     assert all(one.grad.isfinite().all() for one in layer.parameters() if one.grad is not None)
 
