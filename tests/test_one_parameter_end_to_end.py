@@ -25,6 +25,7 @@ from search.engine.options import RunOptions
 from search.engine.run_study import run_study
 from search.ledger.ledger import read_ledger
 from search.results.folder import ledger_results, read_manifest
+from search.results.selection import Objective
 from search.schedule.proposals import Proposals
 from search.screen.progress import Progress
 from spaces.plan.arms_on_data import Versions
@@ -70,7 +71,7 @@ def test_one_field_has_one_name_from_its_declaration_to_the_report(
     assert set(off.space) == set()
 
     # A distribution of the same name in Optuna.
-    proposals = Proposals(full, sampler="tpe", seed=0, metric="mae", higher_is_better=False)
+    proposals = Proposals(full, Objective(metric="mae"), sampler="tpe", seed=0)
     params = proposals.ask()
     assert params is not None
     (distribution,) = proposals.optuna_study.trials[0].distributions.values()

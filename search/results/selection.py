@@ -44,6 +44,11 @@ class Objective:
         """The direction of the primary metric."""
         return higher_is_better(self.metric)
 
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The primary metric, and the second one where there is one."""
+        return (self.metric, self.second) if self.second else (self.metric,)
+
     def best_candidate(
         self, cells: "ArmCells", candidates: int, seeds: Sequence[int]
     ) -> int | None:
@@ -51,63 +56,29 @@ class Objective:
 
         With a second metric: of those within the margin of the best, the best by the second.
         """
-        values = self._known_values(cells, self.metric, candidates, seeds)
-        seconds = self._known_values(cells, self.second, candidates, seeds) if self.second else {}
-        return self.choose_candidate(values, seconds)
-
-    def choose_candidate(
-        self, values: Mapping[int, float], seconds: Mapping[int, float]
-    ) -> int | None:
-        """Choose the candidate to confirm, as `best_candidate`, from known values.
-
-        Args:
-            values: Candidate -> the primary metric.
-            seconds: Candidate -> the second metric.
-        """
+        values = self._losses(self.metric, cells, candidates, seeds)
         if not values:
             return None
-        sign = -1.0 if self.higher_is_better else 1.0
         if not self.second:
-            return min(values, key=lambda number: (sign * values[number], number))
-        bound = min(sign * value for value in values.values()) + self.margin
-        close = [number for number, value in values.items() if sign * value <= bound]
-        second_sign = -1.0 if higher_is_better(self.second) else 1.0
+            return min(values, key=lambda number: (values[number], number))
+        bound = min(values.values()) + self.margin
+        close = [number for number, value in values.items() if value <= bound]
+        seconds = self._losses(self.second, cells, candidates, seeds)
+        # A candidate without the second metric loses to every one that has it.
         return min(
             close,
-            key=lambda number: (
-                # A candidate without the second metric loses to every one that has it.
-                second_sign * seconds[number] if number in seconds else float("inf"),
-                sign * values[number],
-                number,
-            ),
+            key=lambda number: (seconds.get(number, float("inf")), values[number], number),
         )
 
-    def pareto_front(self, cells: "ArmCells", candidates: int, seeds: Sequence[int]) -> list[int]:
-        """Return the candidates that no other one beats in one metric at no loss in the other."""
-        first = self._known_values(cells, self.metric, candidates, seeds)
-        second = self._known_values(cells, self.second, candidates, seeds)
-        sign = -1.0 if self.higher_is_better else 1.0
-        second_sign = -1.0 if higher_is_better(self.second) else 1.0
-        points = {
-            number: (sign * first[number], second_sign * second[number])
-            for number in first
-            if number in second
-        }
-        return [
-            number
-            for number, point in points.items()
-            if not any(
-                other[0] <= point[0] and other[1] <= point[1] and other != point
-                for other in points.values()
-            )
-        ]
-
     @staticmethod
-    def _known_values(
-        cells: "ArmCells", metric: str, candidates: int, seeds: Sequence[int]
+    def _losses(
+        metric: str, cells: "ArmCells", candidates: int, seeds: Sequence[int]
     ) -> dict[int, float]:
-        values = cells.validation_values(candidates, seeds, metric)
-        return {number: value for number, value in values.items() if value is not None}
+        """Return each candidate's mean validation value, turned so that lower is better."""
+        sign = -1.0 if higher_is_better(metric) else 1.0
+        tuned = (cells.finished_cells(Phase.TUNE, number, seeds) for number in range(candidates))
+        values = (candidate_value(found, metric, len(seeds)) for found in tuned)
+        return {number: sign * value for number, value in enumerate(values) if value is not None}
 
 
 def candidate_value(cells: Sequence[CellRecord], metric: str, seeds: int) -> float | None:
@@ -155,17 +126,6 @@ class ArmCells:
         found = (self.get(phase, candidate, seed) for seed in seeds)
         return [record for record in found if record is not None]
 
-    def validation_values(
-        self, candidates: int, seeds: Sequence[int], metric: str
-    ) -> dict[int, float | None]:
-        """Return each candidate's mean validation value; None if it failed or is not finished."""
-        return {
-            number: candidate_value(
-                self.finished_cells(Phase.TUNE, number, seeds), metric, len(seeds)
-            )
-            for number in range(candidates)
-        }
-
     def tried_params(self) -> list[Mapping[str, Value]]:
         """Return the searched values of every candidate with a finished tuning cell."""
         return list(self._params.values())
@@ -181,62 +141,6 @@ class ArmCells:
     def tuning_cells(self) -> list[CellRecord]:
         """Return every finished tuning cell."""
         return [cell for cell in self._cells.values() if cell.phase == Phase.TUNE]
-
-
-class Ranking:
-    """The best candidate of an arm, kept without comparing all of them after each cell.
-
-    Invariant: `best` is `Objective.best_candidate` of the same cells and as many candidates.
-    """
-
-    def __init__(self, objective: Objective, cells: ArmCells, seeds: Sequence[int]) -> None:
-        """Create a ranking without candidates.
-
-        Args:
-            objective: Objective by which candidates are compared.
-            cells: Cells of the arm; read when `update_candidate` is called.
-            seeds: Seeds for tuning.
-        """
-        self._objective = objective
-        self._cells = cells
-        self._seeds = seeds
-        self._values: dict[int, float] = {}
-        self._seconds: dict[int, float] = {}
-        self._best: int | None = None
-        self._is_known = True
-
-    @property
-    def best(self) -> int | None:
-        """The candidate to confirm; None if none has a value."""
-        if not self._is_known:
-            self._best = self._objective.choose_candidate(self._values, self._seconds)
-            self._is_known = True
-        return self._best
-
-    def update_candidate(self, candidate: int) -> None:
-        """Read a candidate's value: it is new, or a tuning cell of it is finished."""
-        objective, seeds = self._objective, self._seeds
-        found = self._cells.finished_cells(Phase.TUNE, candidate, seeds)
-        value = candidate_value(found, objective.metric, len(seeds))
-        before = self._values.pop(candidate, None)
-        self._seconds.pop(candidate, None)
-        if value is None and before is None:
-            return
-        if value is not None:
-            self._values[candidate] = value
-        if objective.second:
-            second = candidate_value(found, objective.second, len(seeds))
-            if second is not None:
-                self._seconds[candidate] = second
-        # A value that changed may have been the best one, and the margin of a second metric begins
-        # at the best: then all are compared again when `best` is next read.
-        if before is not None or objective.second:
-            self._is_known = False
-        elif self._is_known:
-            rivals = {candidate, candidate if self._best is None else self._best}
-            self._best = objective.choose_candidate(
-                {number: self._values[number] for number in rivals}, {}
-            )
 
 
 def seconds_of(cells: Iterable[CellRecord]) -> float:

@@ -7,7 +7,7 @@ from msa_core.config.paths import Value, flatten, replace
 from msa_core.config.rules import resolve_fields
 from msa_core.vectorised.pack_key import pack_key, sequential_reason
 from search.ledger.record import CellRecord
-from search.results.selection import ArmCells, Objective, Ranking, higher_is_better, paid_candidates
+from search.results.selection import ArmCells, Objective, paid_candidates
 from search.schedule.pack import Pack, PackCell
 from search.schedule.pack_sizes import PackSizes
 from search.schedule.proposals import Proposals
@@ -40,11 +40,9 @@ class ArmSchedule:
         self.objective = Objective.from_metrics(study.metric, study.second_metric, study.margins)
         self.proposals = Proposals(
             arm,
+            self.objective,
             sampler=plan.study.sampler,
             seed=plan.study.budget.seed,
-            metric=self.objective.metric,
-            higher_is_better=self.objective.higher_is_better,
-            second=second_of(self.objective),
             generation=plan.study.budget.generation,
             taken=cells.tried_params(),
         )
@@ -55,7 +53,8 @@ class ArmSchedule:
             self.remaining_budget = RemainingBudget(seconds, cells.tuning_cells())
         self.candidates: list[Mapping[str, Value]] = [] if arm.space else [{}]
         self.exhausted = False
-        self.ranking = Ranking(self.objective, cells, plan.tune_seeds)
+        self._best: int | None = None
+        self._is_best_known = False  # whether nothing has come since `_best` was chosen
         self._finished = 0  # candidates before this one are finished on every tuning seed
         self._reported = 0
         self._in_flight: set[str] = set()
@@ -67,8 +66,6 @@ class ArmSchedule:
         if self.remaining_budget is not None and self.remaining_budget.used_up:
             paid = paid_candidates(self.cells, self.plan.tune_seeds, self.remaining_budget.total)
             self.candidates = [self.cells.params_of(number) or {} for number in range(paid)]
-            for number in range(paid):
-                self.ranking.update_candidate(number)
             return  # the seconds are spent, so there will be no other candidate
         while self._is_decided(len(self.candidates)) and self._open_candidate():
             pass
@@ -149,8 +146,7 @@ class ArmSchedule:
             if record.phase == Phase.TUNE:
                 if self.remaining_budget is not None:
                     self.remaining_budget.add_cells([record])
-                if record.candidate < len(self.candidates):
-                    self.ranking.update_candidate(record.candidate)
+                self._is_best_known = False
 
     def requeue(self, pack: Pack, parts: Sequence[Pack] = ()) -> list[Pack]:
         """Requeue the cells of a pack that are not finished.
@@ -201,7 +197,12 @@ class ArmSchedule:
         """The candidate to confirm, as far as is known; None if none has a value."""
         if not self.arm.space:
             return 0
-        return self.ranking.best
+        if not self._is_best_known:
+            self._best = self.objective.best_candidate(
+                self.cells, len(self.candidates), self.plan.tune_seeds
+            )
+            self._is_best_known = True
+        return self._best
 
     @property
     def is_finished(self) -> bool:
@@ -212,11 +213,6 @@ class ArmSchedule:
         return best is None or not self.cells.missing_seeds(
             Phase.CONFIRM, best, self.plan.confirm_seeds
         )
-
-    def candidate_values(self) -> dict[int, float | None]:
-        """Return the mean validation value by candidate; None if failed or not finished."""
-        candidates = len(self.candidates) if self.arm.space else 0
-        return self.cells.validation_values(candidates, self.plan.tune_seeds, self.objective.metric)
 
     def candidate_params(self, candidate: int) -> Mapping[str, Value]:
         """Return the values of a candidate: searched field -> value."""
@@ -248,7 +244,7 @@ class ArmSchedule:
         """Add a candidate, whose cells wait now."""
         number = len(self.candidates)
         self.candidates.append(params)
-        self.ranking.update_candidate(number)
+        self._is_best_known = False  # cells of it may be in the ledger
         self._queue_missing(Phase.TUNE, number, self.plan.tune_seeds)
 
     def _queue_confirmation(self, best: int | None) -> None:
@@ -377,10 +373,3 @@ class FrozenArm(ArmSchedule):
         """Return the reference's values of the fields that mean something here."""
         values = self.reference.candidate_params(candidate)
         return {path: values[path] for path in self.arm.inherits if path in values}
-
-
-def second_of(objective: Objective) -> tuple[str, bool] | None:
-    """Return the second objective and its direction, as the sampler expects them."""
-    if not objective.second:
-        return None
-    return objective.second, higher_is_better(objective.second)

@@ -21,7 +21,6 @@ from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from msa_core.training.outcomes import Status
@@ -98,10 +97,8 @@ class OptunaJournal:
             return
         self._told.add((key, number))
         cells = arm.cells.finished_cells(Phase.TUNE, number, seeds)
-        metrics = [metric for metric, _ in arm.proposals.objectives]
-        attributes = _user_attributes(number, cells)
-        ended = trial_outcome(cells, metrics, len(seeds))
-        self._queue_trial(key, params, ended, attributes)
+        ended = trial_outcome(cells, arm.proposals.metrics, len(seeds))
+        self._queue_trial(key, params, ended, _user_attributes(number, cells))
 
     def _take_rejected(self) -> None:
         """Queue the proposals that were never trained."""
@@ -202,12 +199,9 @@ def _create_study(storage: JournalStorage, arm: ArmSchedule) -> None:
         study = optuna.create_study(
             storage=storage,
             study_name=f"{arm.plan.study.name}/{arm.arm.name}",
-            directions=[
-                StudyDirection.MAXIMIZE if higher else StudyDirection.MINIMIZE
-                for _, higher in arm.proposals.objectives
-            ],
+            directions=arm.proposals.directions,
         )
-        study.set_metric_names([metric for metric, _ in arm.proposals.objectives])
+        study.set_metric_names(list(arm.proposals.metrics))
 
 
 def _user_attributes(number: int, cells: Sequence[CellRecord]) -> dict[str, Any]:

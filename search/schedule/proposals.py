@@ -21,7 +21,7 @@ from msa_core.config.paths import Value
 from msa_core.config.schema import ConfigError
 from msa_core.training.outcomes import Status
 from search.ledger.record import CellRecord
-from search.results.selection import candidate_value
+from search.results.selection import Objective, candidate_value, higher_is_better
 from search.schedule.samplers import (
     KEEPING,
     make_sampler,
@@ -91,12 +91,10 @@ class Proposals:
     def __init__(
         self,
         arm: PlannedArm,
+        objective: Objective,
         *,
         sampler: str,
         seed: int,
-        metric: str,
-        higher_is_better: bool,
-        second: tuple[str, bool] | None = None,
         generation: int = 10,
         taken: Iterable[Params] = (),
     ) -> None:
@@ -104,18 +102,20 @@ class Proposals:
 
         Args:
             arm: Arm with its search space and its starting points.
+            objective: Objective of the tuning.
             sampler: Name of the sampler, as in a study file.
             seed: Seed of the study's sampler.
-            metric: Validation metric that is tuned.
-            higher_is_better: Direction of the metric.
-            second: Second metric that is tuned, and its direction.
             generation: Number of candidates per generation, for samplers that breed them.
             taken: Candidates in the ledger, whatever their number; never proposed anew.
         """
         self.arm = arm
         self.sampler = sampler
         self.seed = seed
-        self.objectives = [(metric, higher_is_better), *([second] if second else [])]
+        self.metrics = objective.metrics
+        self.directions = [
+            StudyDirection.MAXIMIZE if higher_is_better(metric) else StudyDirection.MINIMIZE
+            for metric in self.metrics
+        ]
         self.generation = generation
         self._attempts = GP_ATTEMPTS if sampler == "gp" else SAMPLER_ATTEMPTS
         self.rejected: list[tuple[Params, str]] = []  # proposals of this run, and the reasons
@@ -133,11 +133,7 @@ class Proposals:
     def optuna_study(self) -> optuna.Study:
         """Optuna's study, in memory, made when it is first needed."""
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        directions = [
-            StudyDirection.MAXIMIZE if higher else StudyDirection.MINIMIZE
-            for _, higher in self.objectives
-        ]
-        return optuna.create_study(directions=directions)
+        return optuna.create_study(directions=self.directions)
 
     @functools.cached_property
     def space(self) -> ArmSpace:
@@ -175,7 +171,7 @@ class Proposals:
             seeds: Number of tuning seeds.
         """
         trial = self._numbers[number]
-        ended = trial_outcome(cells, [metric for metric, _ in self.objectives], seeds)
+        ended = trial_outcome(cells, self.metrics, seeds)
         if ended.curve:
             self._report_curve(trial, ended.curve)
         self.optuna_study.tell(trial, ended.values, state=ended.state)

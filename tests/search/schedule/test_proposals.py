@@ -10,6 +10,7 @@ from msa_core.config.paths import Value, replace
 from msa_core.config.rules import is_active
 from msa_core.config.schema import Config
 from search.ledger.record import CellRecord
+from search.results.selection import Objective
 from search.schedule.proposals import Params, Proposals
 from search.schedule.samplers import LEARNING
 from spaces.plan.arms_on_data import PlannedArm
@@ -64,14 +65,11 @@ def make_arm(
 
 
 def make(arm: PlannedArm, sampler: str, two: bool = False, **more: object) -> Proposals:
-    second = ("parameters", False) if two else None
     return Proposals(
         arm,
+        Objective(metric="mae", second="parameters" if two else ""),
         sampler=sampler,
         seed=3,
-        metric="mae",
-        higher_is_better=False,
-        second=second,
         generation=GENERATION,
         **more,  # type: ignore[arg-type]
     )

@@ -15,6 +15,7 @@ from rich.console import Console
 from search.console import JSON, PLAIN
 from search.ledger.record import CellRecord
 from search.results.events import KINDS, Event, Events, event_sentence
+from search.results.selection import candidate_value
 from search.results.snapshot import (
     ArmPhase,
     ArmSnapshot,
@@ -31,7 +32,7 @@ from search.schedule.in_flight import InFlightPacks
 from search.schedule.schedule import Schedule
 from search.screen.live_table import draw_snapshot
 from search.screen.progress import Progress
-from spaces.plan.plan import Plan
+from spaces.plan.plan import Phase, Plan
 from tests.cases.studies.made_up import STUDY, make_plan, train
 
 
@@ -121,12 +122,10 @@ def test_counters_are_what_a_count_of_all_cells_gives_at_any_moment(
             assert (shown.tune_done, shown.confirm_done, shown.failed) == (tuned, confirmed, failed)
             assert shown.tune_seconds == pytest.approx(seconds)
             assert (shown.phase == ArmPhase.DONE) == arm.is_finished
-            best = (
-                arm.candidate_values().get(arm.best_candidate)
-                if arm.best_candidate is not None and arm.arm.space
-                else None
-            )
             if shown.best is not None and not shown.best.confirmed:
+                assert arm.best_candidate is not None
+                cells = arm.cells.finished_cells(Phase.TUNE, arm.best_candidate, plan.tune_seeds)
+                best = candidate_value(cells, plan.study.metric, len(plan.tune_seeds))
                 assert shown.best.mean == pytest.approx(best)
         assert sum(one.count for one in found.failures) == found.failed
         assert found.done <= found.total
