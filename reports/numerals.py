@@ -29,6 +29,12 @@ def format_number(value: float | None, decimals: int, *, signed: bool = False) -
     return text.replace("-", MINUS)
 
 
+def format_mean(mean: float | None, sd: float | None, decimals: int) -> str:
+    """Format a mean with its standard deviation, `0.52 ± 0.01`; without one the mean alone."""
+    text = format_number(mean, decimals)
+    return text if sd is None else f"{text} ± {format_number(sd, decimals)}"
+
+
 def format_interval(low: float | None, high: float | None, decimals: int) -> str:
     """Format an interval of a difference, with the signs of its ends."""
     if low is None or high is None:

@@ -168,7 +168,7 @@ def _tuning_rows(evidence: Evidence) -> list[dict[str, Any]]:
     return [
         {
             "arm": point.arm,
-            "candidate": point.candidate,
+            "candidate": point.number,
             "status": point.status,
             "value": point.value,
             "confirmed": point.confirmed,

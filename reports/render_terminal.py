@@ -4,7 +4,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from reports.evidence.verdicts import Verdict
-from reports.numerals import format_interval, format_number, format_p
+from reports.numerals import format_interval, format_mean, format_number, format_p
 from reports.tables import Heading, Table, TableCell
 
 STYLES: dict[str, str] = {
@@ -54,8 +54,5 @@ def terminal_table(table: Table, width: int) -> RichTable:
 
 
 def _mean_text(cell: TableCell, heading: Heading) -> Text:
-    estimate = cell.estimate
-    text = format_number(estimate.mean, heading.decimals)
-    if estimate.sd is not None:
-        text += f" ± {format_number(estimate.sd, heading.decimals)}"
+    text = format_mean(cell.estimate.mean, cell.estimate.sd, heading.decimals)
     return Text(text, style=RANK_STYLES.get(cell.rank or "", ""))

@@ -8,11 +8,7 @@ from reports.evidence.arm_estimates import Estimate
 from reports.evidence.claims.answers import ClaimAnswer
 from reports.evidence.comparison import Comparison
 from reports.evidence.statistics.paired import EXACT_UP_TO
-from reports.numerals import (
-    choose_decimals,
-    format_count,
-    format_count_range,
-)
+from reports.numerals import choose_decimals, format_count, format_count_range
 
 Rank = Literal["best", "second"]
 SPREAD = "mean ± sd"  # content of a metric's cell in the words of the caption
@@ -46,10 +42,9 @@ class TableCell:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """Row of one arm. `changes` has a `field: value` for each change of the base configuration."""
+    """Row of one arm."""
 
     arm: str
-    changes: tuple[str, ...]
     cells: tuple[TableCell, ...]
 
     @property
@@ -102,10 +97,6 @@ def build_table(comparison: Comparison) -> Table:
     rows = tuple(
         Row(
             arm=arm,
-            changes=tuple(
-                f"{name}: {_format_value(value)}"
-                for name, value in facts.changes.get(arm, {}).items()
-            ),
             cells=tuple(
                 TableCell(
                     estimate=comparison.estimate_of(arm, metric.name),
@@ -124,11 +115,6 @@ def build_table(comparison: Comparison) -> Table:
         notes=comparison.notes,
         claims=comparison.claims,
     )
-
-
-def _format_value(value: object) -> str:
-    """Format a value as a study file has it."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def rank_means(means: Sequence[float | None], higher_is_better: bool) -> list[Rank | None]:

@@ -72,10 +72,12 @@ def write_report(
         **evidence_csvs(evidence),
         "table.md": render_markdown(table),
         "table.tex": render_latex(table),
-        **(_paper_contents(results, comparison, evidence, table) if paper else {}),
-        PAGE: render_html(results, comparison, evidence, table),
     }
+    if paper:
+        made = paper_files(results, comparison, evidence, table)
+        contents |= {f"{PAPER}/{name}": content for name, content in made.items()}
     # The page is the last entry: it sends readers to `cells.csv`, which is then the new one.
+    contents[PAGE] = render_html(results, comparison, evidence, table)
     for name, content in contents.items():
         _write_atomically(folder / name, content)
     _remove_others(folder, contents)
@@ -86,13 +88,6 @@ def write_report(
         evidence=evidence,
         table=table,
     )
-
-
-def _paper_contents(
-    results: Results, comparison: Comparison, evidence: Evidence, table: Table
-) -> dict[str, str | bytes]:
-    made = paper_files(results, comparison, evidence, table)
-    return {f"{PAPER}/{name}": content for name, content in made.items()}
 
 
 def _write_atomically(path: Path, content: str | bytes) -> None:

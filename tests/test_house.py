@@ -82,7 +82,7 @@ PLANTED = [
     ("search/engine/dispatch.py", "import mlflow"),
     ("search/schedule/pack.py", "import ray"),
     ("search/screen/tally.py", "import optuna"),
-    ("search/worker/pack_work.py", "import reports.page.contents"),
+    ("search/worker/pack_work.py", "import reports.page.marks"),
     ("search/ledger/lines.py", "import search.schedule.pack"),
     ("spaces/syntax/document.py", "import spaces.designs.make_arms"),
     ("reports/evidence/values.py", "import search.errors"),

@@ -12,7 +12,7 @@ from reports.evidence.factorial.shapley import shapley_values
 from reports.evidence.slices import slice_estimates
 from reports.evidence.statistics.datasets import compare_over_datasets
 from reports.evidence.tuning.anytime import anytime_curves, expected_curves
-from reports.evidence.tuning.candidates import collect_candidates, tuning_points
+from reports.evidence.tuning.candidates import collect_candidates
 from reports.evidence.tuning.frozen_pairs import frozen_pairs
 from reports.evidence.tuning.importance import estimate_importances
 from reports.evidence.tuning.learning_curves import learning_curves
@@ -40,11 +40,7 @@ def gather_evidence(
         candidates, facts.fields, higher_is_better=higher, seed=seed
     )
     # One study is one data set, so this test is always declined: the page tells readers why.
-    means = {e.arm: e.mean for e in comparison.estimates if e.metric == facts.primary}
-    one = compare_over_datasets(
-        {facts.study: {arm: mean for arm, mean in means.items() if mean is not None}},
-        higher_is_better=higher,
-    )
+    one = compare_over_datasets({facts.study: {}}, higher_is_better=higher)
     declined |= {
         "expected": why_not_expected,
         "importance": why_not_important,
@@ -63,7 +59,7 @@ def gather_evidence(
         expected=expected,
         slices=slice_estimates(results, confirmed_cells(results), metrics[facts.primary], seed),
         learning=learning_curves(results),
-        tuning=tuning_points(candidates),
+        tuning=tuple(candidate for own in candidates.values() for candidate in own),
         declined={name: reason for name, reason in declined.items() if reason},
     )
 

@@ -1,6 +1,6 @@
 """Values of a report beyond arms against the baseline, made by `gather.gather_evidence`.
 
-All estimates are of the primary test metric unless it says otherwise. A missing or undefined
+All estimates are of the primary test metric unless stated otherwise. A missing or undefined
 quantity is None, never 0 and never NaN.
 """
 
@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from reports.evidence.verdicts import Verdict
+from reports.results import CellStatus
 
 Number = float | None
+FieldValue = bool | int | float | str  # of a searched field
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,23 +212,31 @@ class LearningCurve:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TuningPoint:
-    """Candidate of an arm, over its tuning seeds.
+class Candidate:
+    """Candidate of one arm, over its tuning seeds.
 
     Attributes:
-        arm, candidate: Name of the arm and number of the candidate.
+        arm, number: Name of the arm and number of the candidate in it.
         params: Searched field -> value, of the fields that have a meaning in this candidate.
         value: Mean validation value of the primary metric; None where no seed has one.
-        status: `complete` where every seed is complete, else `failed`, `pruned` or `unfinished`.
+        status: `complete` where every tuning seed is complete, `failed` where one failed, `pruned`
+            where one was stopped, else `unfinished`.
+        seconds: Seconds of all its tuning cells; None where no cell has a time.
         confirmed: Whether this candidate was the one to be tested.
     """
 
     arm: str
-    candidate: int
-    params: Mapping[str, bool | int | float | str]
+    number: int
+    params: Mapping[str, FieldValue]
     value: Number
     status: str
+    seconds: Number = None
     confirmed: bool
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether every seed is complete and the value is defined."""
+        return self.status == CellStatus.COMPLETE and self.value is not None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -250,5 +260,5 @@ class Evidence:
     expected: tuple[ExpectedCurve, ...] = ()
     slices: tuple[SliceEstimate, ...] = ()
     learning: tuple[LearningCurve, ...] = ()
-    tuning: tuple[TuningPoint, ...] = ()
+    tuning: tuple[Candidate, ...] = ()
     declined: Mapping[str, str] = field(default_factory=dict)

@@ -1,9 +1,10 @@
 """Data of the figures that show arms against the baseline."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from reports.evidence.arm_estimates import Estimate
 from reports.evidence.comparison import Comparison
 from reports.evidence.values import Evidence, LearningCurve
 from reports.evidence.verdicts import Verdict
@@ -12,61 +13,42 @@ BetterSide = Literal["left", "right"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class DeltaPoint:
-    """One arm of the delta figure; `arm_index` is its index in the study, None is not drawn."""
+class ArmRow:
+    """One arm of a figure with a row per arm.
 
-    arm: str
+    Attributes:
+        estimate: Estimate on the primary metric; the baseline's difference from itself is 0.
+        arm_index: Index of the arm in the study.
+        seed_values: Confirm seed -> value of the primary metric.
+    """
+
+    estimate: Estimate
     arm_index: int
-    delta: float | None
-    low: float | None
-    high: float | None
-    verdict: Verdict
+    seed_values: Mapping[int, float]
+
+    @property
+    def verdict(self) -> Verdict:
+        """Verdict on the arm; undecided where it has no result."""
+        return self.estimate.verdict or Verdict.UNDECIDED
 
 
 @dataclass(frozen=True, kw_only=True)
-class DeltaData:
-    """Differences from the baseline on the primary metric, arms in the order of the facts.
+class ArmsData:
+    """Arms on the primary metric: every seed, and the difference from the baseline.
 
     Attributes:
         label: Label of the primary metric.
         better: Side of the axis on which an arm is better.
         margin: Half-width of the equivalence margin, in units of the metric; None without one.
-        points: One point per arm.
-    """
-
-    label: str
-    better: BetterSide
-    margin: float | None
-    points: tuple[DeltaPoint, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class SeedsRow:
-    """One arm of the seeds figure; `values[i]` was reached with `seeds[i]`."""
-
-    arm: str
-    arm_index: int
-    seeds: tuple[int, ...]
-    values: tuple[float, ...]
-    mean: float | None
-    verdict: Verdict
-
-
-@dataclass(frozen=True, kw_only=True)
-class SeedsData:
-    """The primary metric of every confirm seed, arms in the order of the facts.
-
-    Attributes:
-        label: Label of the primary metric.
-        better: Side of the axis on which an arm is better.
         reference: Mean of the baseline; None without confirmed cells.
         rows: One row per arm.
     """
 
     label: str
     better: BetterSide
+    margin: float | None
     reference: float | None
-    rows: tuple[SeedsRow, ...]
+    rows: tuple[ArmRow, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,53 +60,28 @@ class LearningData:
     arm_indices: tuple[int, ...]
 
 
-def delta_data(comparison: Comparison, arms: Sequence[str]) -> DeltaData:
-    """Return the differences of these arms from the baseline."""
+def arms_data(comparison: Comparison, arms: Sequence[str]) -> ArmsData:
+    """Return these arms on the primary metric."""
     primary, facts = comparison.primary, comparison.facts
-    points = []
-    for arm in arms:
-        estimate = comparison.estimate_of(arm, primary.name)
-        is_baseline = arm == facts.baseline and estimate.n > 0
-        points.append(
-            DeltaPoint(
-                arm=arm,
-                arm_index=facts.arms.index(arm),
-                # The baseline has no difference from itself to estimate; 0 by definition.
-                delta=0.0 if is_baseline else estimate.delta,
-                low=estimate.ci_low,
-                high=estimate.ci_high,
-                verdict=estimate.verdict or Verdict.UNDECIDED,
-            )
-        )
-    return DeltaData(
-        label=primary.label,
-        better="right" if primary.higher_is_better else "left",
-        margin=primary.margin,
-        points=tuple(points),
-    )
-
-
-def seeds_data(comparison: Comparison, arms: Sequence[str]) -> SeedsData:
-    """Return the values of every confirm seed of these arms."""
-    primary, facts = comparison.primary, comparison.facts
+    baseline = comparison.estimate_of(facts.baseline, primary.name)
     rows = []
     for arm in arms:
         estimate = comparison.estimate_of(arm, primary.name)
-        values = comparison.seed_values[arm]
+        # The baseline has no difference from itself to estimate; 0 by definition.
+        if arm == facts.baseline and estimate.n > 0:
+            estimate = replace(estimate, delta=0.0)
         rows.append(
-            SeedsRow(
-                arm=arm,
+            ArmRow(
+                estimate=estimate,
                 arm_index=facts.arms.index(arm),
-                seeds=tuple(values),
-                values=tuple(values.values()),
-                mean=estimate.mean,
-                verdict=estimate.verdict or Verdict.UNDECIDED,
+                seed_values=comparison.seed_values[arm],
             )
         )
-    return SeedsData(
+    return ArmsData(
         label=primary.label,
         better="right" if primary.higher_is_better else "left",
-        reference=comparison.estimate_of(facts.baseline, primary.name).mean,
+        margin=primary.margin,
+        reference=baseline.mean,
         rows=tuple(rows),
     )
 

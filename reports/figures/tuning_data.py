@@ -5,11 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from reports.evidence.comparison import Comparison
-from reports.evidence.values import Evidence, Importance, TuningPoint
+from reports.evidence.values import Candidate, Evidence, FieldValue, Importance
 from reports.field_names import field_names, format_value
 from reports.results import FieldFacts, StudyFacts
-
-FieldValue = bool | int | float | str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +56,7 @@ class TuningData:
     arm_index: int
     label: str
     axes: tuple[TuningAxis, ...]
-    points: tuple[TuningPoint, ...]
+    points: tuple[Candidate, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +73,7 @@ def tuning_data(evidence: Evidence, comparison: Comparison) -> tuple[TuningData,
     facts, primary = comparison.facts, comparison.primary
     sign = 1.0 if primary.higher_is_better else -1.0
     names = field_names(facts.fields)
-    by_arm: dict[str, list[TuningPoint]] = {}
+    by_arm: dict[str, list[Candidate]] = {}
     for point in evidence.tuning:
         by_arm.setdefault(point.arm, []).append(point)
     data = []
@@ -84,7 +82,7 @@ def tuning_data(evidence: Evidence, comparison: Comparison) -> tuple[TuningData,
         # candidate does, as it is the one that a study confirms.
         points = sorted(
             by_arm.get(arm, ()),
-            key=lambda p: (-math.inf if p.value is None else sign * p.value, -p.candidate),
+            key=lambda p: (-math.inf if p.value is None else sign * p.value, -p.number),
         )
         axes = tuple(
             _make_axis(path, names.get(path, path), facts.fields, _tried_values(path, points))
@@ -116,7 +114,7 @@ def importance_data(evidence: Evidence, facts: StudyFacts) -> tuple[ImportanceDa
     return tuple(found)
 
 
-def _tried_values(path: str, points: Sequence[TuningPoint]) -> list[FieldValue]:
+def _tried_values(path: str, points: Sequence[Candidate]) -> list[FieldValue]:
     return [point.params[path] for point in points if path in point.params]
 
 

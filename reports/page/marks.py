@@ -33,6 +33,11 @@ def scale_of(values: Iterable[float | None]) -> Scale:
     return Scale(low=low, high=high) if high > low else Scale(low=-1.0, high=1.0)
 
 
+def scale_of_rows(rows: Iterable[object], *names: str) -> Scale:
+    """Return the scale that shows these attributes of all rows, and 0."""
+    return scale_of(getattr(row, name) for row in rows for name in names)
+
+
 def draw_interval(
     scale: Scale,
     value: float | None,

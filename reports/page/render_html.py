@@ -1,11 +1,14 @@
 """The report as one HTML file that needs no network: it holds plotly.js, and fonts are local."""
 
+import re
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from reports.evidence.comparison import Comparison
-from reports.evidence.values import Evidence, FactorialEffects
+from reports.evidence.values import Evidence, FactorialEffects, Number
 from reports.numerals import MISSING, format_interval, format_number, format_p
 from reports.page.assets import (
     compact_json,
@@ -18,20 +21,11 @@ from reports.page.assets import (
     security_policy,
 )
 from reports.page.cell_archive import cell_archive
-from reports.page.contents import list_sections
-from reports.page.drawn_rows import (
-    PARTS,
-    frozen_rows,
-    interaction_rows,
-    main_effect_rows,
-    path_rows,
-    shapley_rows,
-    shared_rows,
-)
 from reports.page.figures.plots import TUNING, make_plots, plots_as_json
 from reports.page.heat_tables import interaction_table, matrix_tables, slice_table
-from reports.page.verdict_table import link_to_arm, verdict_table
-from reports.results import Results
+from reports.page.marks import draw_interval, draw_pair, draw_stack, scale_of_rows
+from reports.page.verdict_table import ALL_CONFIRMED, link_to_arm, verdict_table
+from reports.results import Results, SharedInformation
 from reports.tables import Table
 from reports.wording import answer_sentences, embargo_sentences, limit_sentences
 
@@ -65,15 +59,18 @@ def render_html(results: Results, comparison: Comparison, evidence: Evidence, ta
         loader=FunctionLoader(read_asset),
     )
     environment.filters.update(
-        show=format_number, show_interval=format_interval, show_p=format_p, duration=show_duration
+        show=format_number,
+        show_interval=format_interval,
+        show_p=format_p,
+        duration=show_duration,
+        sections=list_sections,
     )
     plots = make_plots(comparison, evidence)
     # A page without a figure is 2 MB smaller: it does not carry plotly.js.
     labels = {metric.name: metric.label for metric in comparison.metrics}
     scripts = [page_script(), *([plotly_script()] if plots else [])]
-    given = _evidence_sections(results, comparison, evidence)
+    effects, higher_is_better = evidence.effects, comparison.primary.higher_is_better
     return environment.get_template("page.html.j2").render(
-        **given,
         comparison=comparison,
         facts=comparison.facts,
         label=comparison.primary.label,
@@ -89,7 +86,19 @@ def render_html(results: Results, comparison: Comparison, evidence: Evidence, ta
         declined=[(DECLINED.get(name, name), why) for name, why in evidence.declined.items()],
         tuning=TUNING,
         tuned_arms=_tuned_arms(plots),
-        contents=list_sections(results, comparison, evidence, table, plots),
+        levels=_named_levels(effects),
+        interaction_heat=interaction_table(effects, comparison)
+        if effects and effects.interactions
+        else None,
+        matrices=matrix_tables(evidence, comparison),
+        slices=slice_table(evidence, comparison) if evidence.slices else None,
+        interval_style=partial(interval_style, higher_is_better=higher_is_better),
+        scale_of_rows=scale_of_rows,
+        draw_interval=draw_interval,
+        draw_pair=draw_pair,
+        draw_stack=draw_stack,
+        longest_bar=_longest_bar(results.information),
+        all_confirmed=ALL_CONFIRMED,
         link_to_arm=link_to_arm,
         missing=MISSING,
         most_failures=MOST_FAILURES,
@@ -114,26 +123,22 @@ def show_duration(seconds: float | None) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
-def _evidence_sections(
-    results: Results, comparison: Comparison, evidence: Evidence
-) -> dict[str, Any]:
-    """Return the rows and tables of the sections beyond the verdicts, by their template names."""
-    effects = evidence.effects
-    return {
-        "levels": _named_levels(effects),
-        "effects": main_effect_rows(evidence, comparison),
-        "interactions": interaction_rows(evidence, comparison),
-        "interaction_heat": interaction_table(effects, comparison)
-        if effects and effects.interactions
-        else None,
-        "shapley": shapley_rows(evidence, comparison),
-        "matrices": matrix_tables(evidence, comparison),
-        "path": path_rows(evidence, comparison),
-        "frozen": frozen_rows(evidence, comparison),
-        "slices": slice_table(evidence, comparison) if evidence.slices else None,
-        "shared": shared_rows(results.information),
-        "parts": PARTS,
-    }
+def list_sections(html: str) -> list[tuple[str, str]]:
+    """List id and title of the sections of a part of the page, for its contents."""
+    return re.findall(r'<h2 id="([\w-]+)"[^>]*>([^<]+)</h2>', html)
+
+
+def interval_style(low: Number, high: Number, *, higher_is_better: bool) -> str:
+    """Return the colour of an interval: its side of 0, which is no verdict."""
+    if low is None or high is None or low <= 0 <= high:
+        return "undecided"
+    return "better" if (low > 0) == higher_is_better else "worse"
+
+
+def _longest_bar(information: Sequence[SharedInformation]) -> float:
+    """Return the bits of the pair with the most; amounts below 0 take no room in a bar."""
+    amounts = ((i.redundancy, i.unique_first, i.unique_second, i.synergy) for i in information)
+    return max((sum(max(0.0, one.value) for one in parts) for parts in amounts), default=0.0)
 
 
 def _named_levels(effects: FactorialEffects | None) -> list[tuple[str, str, str]]:

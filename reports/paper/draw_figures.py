@@ -7,8 +7,8 @@ browser to write a PDF, and matplotlib none, so a paper is made wherever a study
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from reports.evidence.values import Effect, Matrix, ShapleyValue
-from reports.figures.arm_data import DeltaData, LearningData, SeedsData
+from reports.evidence.values import Effect, Matrix, Number, ShapleyValue
+from reports.figures.arm_data import ArmsData, LearningData
 from reports.figures.tuning_data import ImportanceData
 from reports.numerals import format_number
 from reports.paper.figure_style import (
@@ -36,31 +36,27 @@ NAMES = 24  # characters of a name in a line
 _BANDS = 4  # learning curves up to which ranges are drawn; more would hide one another
 
 
-def draw_delta(data: DeltaData) -> "Figure":
+def draw_delta(data: ArmsData) -> "Figure":
     """Draw a forest plot of the differences from the baseline."""
-    names = [point.arm for point in data.points]
-    figure, (axes,) = new_figure(COLUMN, 0.55 + row_height(names, NAMES))
+    figure, axes = _column_of_rows(_arm_names(data))
     _draw_forest(axes, data)
-    name_rows(axes, names, NAMES)
     return figure
 
 
-def draw_seeds(data: SeedsData) -> "Figure":
+def draw_seeds(data: ArmsData) -> "Figure":
     """Draw every confirm seed as a dot, the mean as a bar."""
-    names = [row.arm for row in data.rows]
-    figure, (axes,) = new_figure(COLUMN, 0.55 + row_height(names, NAMES))
+    figure, axes = _column_of_rows(_arm_names(data))
     _draw_dots(axes, data)
-    name_rows(axes, names, NAMES)
     return figure
 
 
-def draw_results(delta: DeltaData, seeds: SeedsData) -> "Figure":
+def draw_results(data: ArmsData) -> "Figure":
     """Draw seeds and differences side by side across the page, with the names once."""
-    names = [point.arm for point in delta.points]
+    names = _arm_names(data)
     width = 34
     figure, (left, right) = new_figure(PAGE, 0.55 + row_height(names, width), 2)
-    _draw_dots(left, seeds)
-    _draw_forest(right, delta)
+    _draw_dots(left, data)
+    _draw_forest(right, data)
     name_rows(left, names, width)
     # The right one gets the same rows, so that they stay level, but not the names again.
     name_rows(right, names, width)
@@ -72,25 +68,23 @@ def draw_effects(main: Sequence[Effect], interactions: Sequence[Effect], label: 
     """Draw main effects, and below them interactions, with their intervals."""
     effects = [*main, *interactions]
     names = [" \N{MULTIPLICATION SIGN} ".join(effect.factors) for effect in effects]
-    figure, (axes,) = new_figure(COLUMN, 0.55 + row_height(names, NAMES))
+    figure, axes = _column_of_rows(names)
     axes.axvline(0, color=INK, linewidth=0.7)
     for y, effect in enumerate(effects):
         filled = y < len(main)
-        _draw_estimate(
-            axes, y, effect.estimate, effect.low, effect.high, "o" if filled else "D", filled
-        )
+        ends = (effect.estimate, effect.low, effect.high)
+        _draw_estimate(axes, y, ends, "o" if filled else "D", filled)
     if main and interactions:
         axes.axhline(len(main) - 0.5, color=SOFT, linewidth=0.4)
     axes.set_xlabel(f"effect on {label}")
     disable_math([axes.xaxis.label])
-    name_rows(axes, names, NAMES)
     return figure
 
 
 def draw_shapley(values: Sequence[ShapleyValue], label: str) -> "Figure":
     """Draw each module's share, with its interval."""
     names = [value.factor for value in values]
-    figure, (axes,) = new_figure(COLUMN, 0.55 + row_height(names, NAMES))
+    figure, axes = _column_of_rows(names)
     axes.axvline(0, color=INK, linewidth=0.7)
     for y, value in enumerate(values):
         axes.barh(y, value.value, height=0.55, color="#9ecae1", edgecolor=INK, linewidth=0.5)
@@ -98,7 +92,6 @@ def draw_shapley(values: Sequence[ShapleyValue], label: str) -> "Figure":
             axes.plot([value.low, value.high], [y, y], color=INK, linewidth=1)
     axes.set_xlabel(f"Shapley value, {label}")
     disable_math([axes.xaxis.label])
-    name_rows(axes, names, NAMES)
     return figure
 
 
@@ -231,32 +224,42 @@ def draw_importance(data: Sequence[ImportanceData]) -> "Figure":
     return figure
 
 
-def _draw_forest(axes: "Axes", data: DeltaData) -> None:
+def _arm_names(data: ArmsData) -> list[str]:
+    return [row.estimate.arm for row in data.rows]
+
+
+def _column_of_rows(names: Sequence[str]) -> "tuple[Figure, Axes]":
+    """Return a figure of a column's width with a row per name, and its axes."""
+    figure, (axes,) = new_figure(COLUMN, 0.55 + row_height(names, NAMES))
+    name_rows(axes, names, NAMES)
+    return figure, axes
+
+
+def _draw_forest(axes: "Axes", data: ArmsData) -> None:
     if data.margin is not None:
         axes.axvspan(-data.margin, data.margin, color="#e6eef5", linewidth=0, zorder=0)
     axes.axvline(0, color=INK, linewidth=0.7, zorder=1)
-    for y, point in enumerate(data.points):
+    for y, row in enumerate(data.rows):
+        estimate, verdict = row.estimate, row.verdict
         _draw_estimate(
             axes,
             y,
-            point.delta,
-            point.low,
-            point.high,
-            MARKERS.get(point.verdict, "o"),
-            point.verdict not in OPEN,
-            COLOURS.get(point.verdict, SOFT),
+            (estimate.delta, estimate.ci_low, estimate.ci_high),
+            MARKERS[verdict],
+            verdict not in OPEN,
+            COLOURS[verdict],
         )
     _label_sides(axes, f"Δ {data.label}", data.better)
 
 
-def _draw_dots(axes: "Axes", data: SeedsData) -> None:
+def _draw_dots(axes: "Axes", data: ArmsData) -> None:
     if data.reference is not None:
         axes.axvline(data.reference, color=INK, linewidth=0.6, linestyle=":")
     for y, row in enumerate(data.rows):
-        colour = COLOURS.get(row.verdict, SOFT)
+        colour, values = COLOURS[row.verdict], list(row.seed_values.values())
         axes.plot(
-            row.values,
-            [y] * len(row.values),
+            values,
+            [y] * len(values),
             linestyle="",
             marker="o",
             markersize=3.2,
@@ -264,21 +267,21 @@ def _draw_dots(axes: "Axes", data: SeedsData) -> None:
             markeredgewidth=0.7,
             color=colour,
         )
-        if row.mean is not None:
-            axes.plot([row.mean] * 2, [y - 0.3, y + 0.3], color=colour, linewidth=1.8)
+        if row.estimate.mean is not None:
+            axes.plot([row.estimate.mean] * 2, [y - 0.3, y + 0.3], color=colour, linewidth=1.8)
     _label_sides(axes, data.label, data.better)
 
 
 def _draw_estimate(
     axes: "Axes",
     y: int,
-    value: float | None,
-    low: float | None,
-    high: float | None,
+    estimate: tuple[Number, Number, Number],
     marker: str,
     filled: bool,
     colour: str = INK,
 ) -> None:
+    """Draw a value with the line between the ends of its interval."""
+    value, low, high = estimate
     if value is None:
         return
     if low is not None and high is not None:

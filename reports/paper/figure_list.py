@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from reports.evidence.comparison import Comparison
 from reports.evidence.values import Evidence
-from reports.figures.arm_data import delta_data, learning_data, seeds_data
+from reports.figures.arm_data import arms_data, learning_data
 from reports.figures.shown_arms import farthest_arms
 from reports.figures.tuning_data import importance_data
 from reports.numerals import format_count
@@ -79,8 +79,8 @@ def _arm_drawings(comparison: Comparison) -> Iterator[Drawing]:
         if len(arms) == len(facts.arms)
         else (f" The {len(arms)} of {len(facts.arms)} arms that are farthest from the baseline.")
     )
-    delta, seeds = delta_data(comparison, arms), seeds_data(comparison, arms)
-    band = "" if delta.margin is None else f" The band is the margin of ±{delta.margin:g}."
+    data = arms_data(comparison, arms)
+    band = "" if data.margin is None else f" The band is the margin of ±{data.margin:g}."
     forest = (
         f"Difference in {primary.label} from {facts.baseline}, with 95 % two-level bootstrap "
         f"intervals.{band} Triangles: better or worse; squares: equivalent; open: undecided."
@@ -90,16 +90,16 @@ def _arm_drawings(comparison: Comparison) -> Iterator[Drawing]:
         f"{facts.baseline}."
     )
     yield Drawing(
-        name="delta", caption=forest + of_how_many, wide=False, draw=lambda: draw_delta(delta)
+        name="delta", caption=forest + of_how_many, wide=False, draw=lambda: draw_delta(data)
     )
     yield Drawing(
-        name="seeds", caption=dots + of_how_many, wide=False, draw=lambda: draw_seeds(seeds)
+        name="seeds", caption=dots + of_how_many, wide=False, draw=lambda: draw_seeds(data)
     )
     yield Drawing(
         name="results",
         caption=f"Left: {dots} Right: {forest}{of_how_many}",
         wide=True,
-        draw=lambda: draw_results(delta, seeds),
+        draw=lambda: draw_results(data),
     )
 
 

@@ -1,11 +1,11 @@
 """The table as Markdown."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from reports.evidence.claims.answers import ClaimAnswer
-from reports.numerals import MISSING, format_interval, format_number, format_p
-from reports.tables import Row, Table
+from reports.numerals import MISSING, format_interval, format_mean, format_number, format_p
+from reports.tables import Row, Table, TableCell
 
 
 def render_markdown(table: Table) -> str:
@@ -18,9 +18,11 @@ def render_markdown(table: Table) -> str:
     lines = [
         f"**{escape_markdown(table.title)}**",
         "",
-        markdown_row([escape_markdown(text) for text in head]),
-        markdown_row([":--", *["--:"] * (len(head) - 2), ":--"]),
-        *(markdown_row(_row_cells(table, row)) for row in table.rows),
+        *markdown_table(
+            [escape_markdown(text) for text in head],
+            [":--", *["--:"] * (len(head) - 2), ":--"],
+            [_row_cells(table, row) for row in table.rows],
+        ),
         "",
         escape_markdown(table.caption) + " Best in bold, second in italics.",
     ]
@@ -46,24 +48,32 @@ def _claim_line(answer: ClaimAnswer) -> str:
 
 
 def _row_cells(table: Table, row: Row) -> list[str]:
-    marks = {"best": "**", "second": "*", None: ""}
-    cells = [escape_markdown(row.arm)]
-    for heading, cell in zip(table.header, row.cells, strict=True):
-        text = format_number(cell.estimate.mean, heading.decimals)
-        if cell.estimate.sd is not None:
-            text += f" ± {format_number(cell.estimate.sd, heading.decimals)}"
-        cells.append(f"{marks[cell.rank]}{text}{marks[cell.rank]}")
     primary, decimals = row.primary, table.header[0].decimals
-    p_text = escape_markdown(format_p(primary.p_holm))
-    cells += [
+    cells = zip(row.cells, table.header, strict=True)
+    return [
+        escape_markdown(row.arm),
+        *(mean_markdown(cell, heading.decimals) for cell, heading in cells),
         format_number(primary.delta, decimals, signed=True),
         format_interval(primary.ci_low, primary.ci_high, decimals),
-        p_text,
+        escape_markdown(format_p(primary.p_holm)),
         primary.outcome or MISSING,
     ]
-    return cells
 
 
-def markdown_row(cells: Sequence[str]) -> str:
-    """Return a row of a Markdown table."""
-    return f"| {' | '.join(cells)} |"
+def mean_markdown(cell: TableCell, decimals: int) -> str:
+    """Return mean ± sd, the best bold and the second italic."""
+    mark = {"best": "**", "second": "*", None: ""}[cell.rank]
+    return f"{mark}{format_mean(cell.estimate.mean, cell.estimate.sd, decimals)}{mark}"
+
+
+def markdown_table(
+    head: Sequence[str], rule: Sequence[str], rows: Iterable[Iterable[str]]
+) -> list[str]:
+    """Return the lines of a table of GitHub-flavoured Markdown.
+
+    Args:
+        head: Heads of the columns, escaped.
+        rule: Alignment of each column, e.g. `--:`.
+        rows: Cells of each row, escaped.
+    """
+    return [f"| {' | '.join(cells)} |" for cells in (head, rule, *rows)]

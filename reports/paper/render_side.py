@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 
-from reports.numerals import MISSING, format_number
+from reports.numerals import MISSING, format_mean, format_number
 from reports.paper.latex_text import escape_latex, tabular_lines
 from reports.paper.render_latex import verdict_mark
-from reports.paper.render_markdown import escape_markdown, markdown_row
-from reports.paper.side_by_side import SideBySide, SideCell, SideStudy
+from reports.paper.render_markdown import escape_markdown, markdown_table, mean_markdown
+from reports.paper.side_by_side import SideBySide, SideStudy
 from reports.render_csv import csv_text
+from reports.tables import TableCell
 
 ABREAST = 3  # studies that fit beside one another on a page
 _ESTIMATE = ("n", "mean", "sd", "delta", "ci_low", "ci_high", "p", "p_holm")
@@ -37,19 +38,23 @@ def render_side_latex(sides: SideBySide) -> str:
 def render_side_markdown(sides: SideBySide) -> str:
     """Return a table in GitHub's Markdown; best means are bold, second ones italic."""
     head = ["Arm", *(text for study in sides.studies for text in _study_heads(study))]
-    lines = [
-        markdown_row([escape_markdown(text) for text in head]),
-        markdown_row([":--", *["--:", "--:", ":--"] * len(sides.studies)]),
-    ]
-    marks = {"best": "**", "second": "*"}
+    rows = []
     for row in sides.rows:
         cells = [escape_markdown(row.arm)]
         for study, cell in zip(sides.studies, row.cells, strict=True):
             mean, delta, outcome = _cell_texts(study, cell)
-            mark = marks.get(cell.rank or "", "") if cell else ""
-            cells += [f"{mark}{mean}{mark}", delta, escape_markdown(outcome)]
-        lines.append(markdown_row(cells))
-    lines += ["", escape_markdown(sides.caption) + " Best in bold, second in italics."]
+            marked = mean_markdown(cell, study.heading.decimals) if cell else mean
+            cells += [marked, delta, escape_markdown(outcome)]
+        rows.append(cells)
+    lines = [
+        *markdown_table(
+            [escape_markdown(text) for text in head],
+            [":--", *["--:", "--:", ":--"] * len(sides.studies)],
+            rows,
+        ),
+        "",
+        escape_markdown(sides.caption) + " Best in bold, second in italics.",
+    ]
     if sides.notes:
         lines += ["", *(f"- {escape_markdown(note)}" for note in sides.notes)]
     return "\n".join(lines) + "\n"
@@ -102,7 +107,7 @@ def _study_block(sides: SideBySide, indices: range) -> Iterator[str]:
             yield "".join(rules)
 
 
-def _latex_cells(study: SideStudy, cell: SideCell | None) -> list[str]:
+def _latex_cells(study: SideStudy, cell: TableCell | None) -> list[str]:
     mean, delta, outcome = (escape_latex(text) for text in _cell_texts(study, cell))
     if cell is None:
         return [mean, delta, outcome]
@@ -117,12 +122,13 @@ def _study_heads(study: SideStudy, *, named: bool = True) -> tuple[str, str, str
     return (f"{study.name}: {metric}" if named else metric, "Δ", "Verdict")
 
 
-def _cell_texts(study: SideStudy, cell: SideCell | None) -> tuple[str, str, str]:
+def _cell_texts(study: SideStudy, cell: TableCell | None) -> tuple[str, str, str]:
     """Return mean ± sd, delta and verdict; dashes where the study has no such arm."""
     if cell is None:
         return MISSING, MISSING, MISSING
     estimate, decimals = cell.estimate, study.heading.decimals
-    mean = format_number(estimate.mean, decimals)
-    if estimate.sd is not None:
-        mean += f" ± {format_number(estimate.sd, decimals)}"
-    return mean, format_number(estimate.delta, decimals, signed=True), estimate.outcome or MISSING
+    return (
+        format_mean(estimate.mean, estimate.sd, decimals),
+        format_number(estimate.delta, decimals, signed=True),
+        estimate.outcome or MISSING,
+    )

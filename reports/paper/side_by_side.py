@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from reports.evidence.arm_estimates import Estimate
 from reports.evidence.comparison import Comparison
 from reports.evidence.statistics.datasets import DatasetTest, compare_over_datasets
 from reports.evidence.verdicts import Declined, Verdict
-from reports.tables import Heading, Rank, Table
+from reports.tables import Heading, Table, TableCell
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,19 +23,11 @@ class SideStudy:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SideCell:
-    """An arm in one study: its estimate on the primary metric there, and its rank by mean."""
-
-    estimate: Estimate
-    rank: Rank | None
-
-
-@dataclass(frozen=True, kw_only=True)
 class SideRow:
-    """An arm; `cells` has one entry per study, None where the study has no such arm."""
+    """An arm on the primary metric of each study; None where the study has no such arm."""
 
     arm: str
-    cells: tuple[SideCell | None, ...]
+    cells: tuple[TableCell | None, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,10 +61,7 @@ def side_by_side(named: Mapping[str, tuple[Comparison, Table]]) -> SideBySide:
     studies = tuple(
         SideStudy(name=name, heading=table.header[0]) for name, (_, table) in named.items()
     )
-    cells = [
-        {row.arm: SideCell(estimate=row.primary, rank=row.cells[0].rank) for row in table.rows}
-        for _, table in named.values()
-    ]
+    cells = [{row.arm: row.cells[0] for row in table.rows} for _, table in named.values()]
     arms = list(dict.fromkeys(arm for of_study in cells for arm in of_study))
     rows = tuple(
         SideRow(arm=arm, cells=tuple(of_study.get(arm) for of_study in cells)) for arm in arms

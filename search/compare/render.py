@@ -15,11 +15,12 @@ from reports.numerals import (
     format_count,
     format_count_range,
     format_interval,
+    format_mean,
     format_number,
     format_p,
 )
 from reports.paper.latex_text import escape_latex, tabular_lines
-from reports.paper.render_markdown import escape_markdown
+from reports.paper.render_markdown import escape_markdown, markdown_table
 from reports.render_csv import csv_text
 from reports.render_terminal import STYLES
 from search.compare.settings import Setting, shorten_text
@@ -162,13 +163,8 @@ def _arm_lines(arm: ArmAcrossVersions, sheet: Sheet) -> list[str]:
 
 def _row_texts(arm: ArmAcrossVersions, sheet: Sheet) -> tuple[str, ...]:
     """Write the seven cells of an arm's row, unescaped."""
-    means = (_mean_text(side, sheet.decimals) for side in (arm.first, arm.second))
+    means = (format_mean(one.mean, one.sd, sheet.decimals) for one in (arm.first, arm.second))
     return arm.arm, *means, *_difference_texts(arm, sheet.decimals), _verdicts_text(arm)
-
-
-def _mean_text(side: ArmInVersion, decimals: int) -> str:
-    text = format_number(side.mean, decimals)
-    return text if side.sd is None else f"{text} ± {format_number(side.sd, decimals)}"
 
 
 def _difference_texts(arm: ArmAcrossVersions, decimals: int) -> tuple[str, str, str]:
@@ -247,30 +243,28 @@ def render_markdown(sheet: Sheet) -> str:
         "",
         *(escape_markdown(sentence) for sentence in summary_sentences(sheet)),
         "",
-        _markdown_row(head),
-        _markdown_row(["---", *["---:"] * 5, "---"]),
+        *markdown_table(
+            head,
+            ["---", *["---:"] * 5, "---"],
+            [map(escape_markdown, _row_texts(arm, sheet)) for arm in sheet.versus.arms],
+        ),
+        "",
+        escape_markdown(table_caption(sheet)),
+        "",
+        *(f"- {escape_markdown(note)}" for note in (*sheet.versus.notes, *only_lines(sheet))),
     ]
-    for arm in sheet.versus.arms:
-        lines.append(_markdown_row([escape_markdown(text) for text in _row_texts(arm, sheet)]))
-    lines += ["", escape_markdown(table_caption(sheet)), ""]
-    lines += [f"- {escape_markdown(note)}" for note in (*sheet.versus.notes, *only_lines(sheet))]
     if sheet.settings:
         lines += [
             "",
             "## What differs",
             "",
-            _markdown_row(["", *names]),
-            _markdown_row(["---"] * 3),
-        ]
-        lines += [
-            _markdown_row([escape_markdown(text) for text in (one.what, one.first, one.second)])
-            for one in sheet.settings
+            *markdown_table(
+                ["", *names],
+                ["---"] * 3,
+                [map(escape_markdown, (one.what, one.first, one.second)) for one in sheet.settings],
+            ),
         ]
     return "\n".join(lines).rstrip() + "\n"
-
-
-def _markdown_row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def render_latex(sheet: Sheet) -> str:

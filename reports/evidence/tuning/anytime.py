@@ -5,8 +5,7 @@ from math import comb
 
 import numpy as np
 
-from reports.evidence.tuning.candidates import Candidate
-from reports.evidence.values import AnytimeCurve, ExpectedCurve
+from reports.evidence.values import AnytimeCurve, Candidate, ExpectedCurve
 from reports.numerals import name_some
 
 Candidates = Mapping[str, Sequence[Candidate]]

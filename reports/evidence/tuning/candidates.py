@@ -2,43 +2,12 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from reports.evidence.values import TuningPoint
+from reports.evidence.values import Candidate, FieldValue
 from reports.results import METRIC, PARAM, CellPhase, CellStatus, Results
-
-Param = bool | int | float | str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Candidate:
-    """Candidate of one arm.
-
-    Attributes:
-        arm, number: Name of the arm and number of the candidate in it.
-        params: Searched field -> value, of the fields that have a meaning in this candidate.
-        value: Mean validation value of the primary metric over its tuning seeds; None without any.
-        status: `complete` where every tuning seed is complete, `failed` where one failed, `pruned`
-            where one was stopped, else `unfinished`.
-        seconds: Seconds of all its tuning cells; None where no cell has a time.
-        confirmed: Whether this candidate was the one to be tested.
-    """
-
-    arm: str
-    number: int
-    params: Mapping[str, Param]
-    value: float | None
-    status: str
-    seconds: float | None
-    confirmed: bool
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether every seed is complete and the value is defined."""
-        return self.status == CellStatus.COMPLETE and self.value is not None
 
 
 def collect_candidates(results: Results) -> dict[str, tuple[Candidate, ...]]:
@@ -73,22 +42,6 @@ def collect_candidates(results: Results) -> dict[str, tuple[Candidate, ...]]:
     return {arm: tuple(own) for arm, own in found.items() if own}
 
 
-def tuning_points(candidates: Mapping[str, tuple[Candidate, ...]]) -> tuple[TuningPoint, ...]:
-    """List every candidate, arms in their order."""
-    return tuple(
-        TuningPoint(
-            arm=candidate.arm,
-            candidate=candidate.number,
-            params=candidate.params,
-            value=candidate.value,
-            status=candidate.status,
-            confirmed=candidate.confirmed,
-        )
-        for own in candidates.values()
-        for candidate in own
-    )
-
-
 def _needed_columns(results: Results) -> list[str]:
     facts = results.facts
     searched = {f"{PARAM}{path}" for paths in facts.searched.values() for path in paths}
@@ -96,8 +49,8 @@ def _needed_columns(results: Results) -> list[str]:
     return [str(name) for name in results.cells.columns if name in searched | metrics]
 
 
-def _searched_params(row: Mapping[str, Any], searched: Iterable[str]) -> dict[str, Param]:
-    found: dict[str, Param] = {}
+def _searched_params(row: Mapping[str, Any], searched: Iterable[str]) -> dict[str, FieldValue]:
+    found: dict[str, FieldValue] = {}
     for path in searched:
         value = row.get(f"{PARAM}{path}")
         value = value.item() if isinstance(value, np.generic) else value

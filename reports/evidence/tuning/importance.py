@@ -21,8 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from reports.evidence.tuning.candidates import Candidate, Param
-from reports.evidence.values import Importance
+from reports.evidence.values import Candidate, FieldValue, Importance
 from reports.results import FieldFacts, FloatArray
 
 FEWEST = 10  # finished candidates that an arm needs
@@ -128,7 +127,7 @@ def _are_best(losses: FloatArray, counts_RN: FloatArray) -> NDArray[np.bool_]:
     return best
 
 
-def _bin_values(values: Sequence[Param | None], facts: FieldFacts | None) -> _BinnedField:
+def _bin_values(values: Sequence[FieldValue | None], facts: FieldFacts | None) -> _BinnedField:
     known = [value for value in values if value is not None]
     chosen = facts is not None and facts.domain.startswith("choice")
     if chosen or any(isinstance(value, bool | str) for value in known):

@@ -5,7 +5,7 @@ then made without a browser, which plotly needs to write a PDF.
 """
 
 from reports.evidence.verdicts import Verdict
-from reports.figures.arm_data import BetterSide, DeltaData, LearningData, SeedsData
+from reports.figures.arm_data import ArmsData, BetterSide, LearningData
 from reports.page.figures.base import (
     DASHES,
     LINE_COLOURS,
@@ -22,9 +22,9 @@ MOST_BANDS = 2  # arms up to which bands are drawn; more would hide one another
 LABEL_WIDTH = 34  # characters; what fits on a phone
 
 
-def draw_delta(data: DeltaData) -> Figure:
+def draw_delta(data: ArmsData) -> Figure:
     """Draw a forest plot: each arm's difference, its two-level interval, and a line at zero."""
-    figure = _empty_rows([(point.arm, point.verdict) for point in data.points])
+    figure = _empty_rows(data)
     shapes = figure["layout"]["shapes"]
     if data.margin is not None:
         shapes.append(
@@ -32,33 +32,35 @@ def draw_delta(data: DeltaData) -> Figure:
              "y1": 1, "fillcolor": "@equivalent/0.12", "line": {"width": 0}, "layer": "below"}
         )  # fmt: skip
     shapes.append(_vertical_line(0.0, "solid"))
-    for row, point in enumerate(data.points):
-        if point.delta is None:
+    for y, row in enumerate(data.rows):
+        estimate, verdict = row.estimate, row.verdict
+        if estimate.delta is None:
             continue
-        text = wrap_text(point.arm, 50) + (
-            "<br>baseline" if point.verdict == "baseline" else f"<br>Δ {point.delta:+.4g}"
+        text = wrap_text(estimate.arm, 50) + (
+            "<br>baseline" if verdict == Verdict.BASELINE else f"<br>Δ {estimate.delta:+.4g}"
         )
         trace: Figure = {
             "type": "scatter",
             "mode": "markers",
-            "x": [round_significant(point.delta)],
-            "y": [row],
-            "marker": {"symbol": SYMBOLS[point.verdict], "size": 11, "color": f"@{point.verdict}",
-                       "line": {"width": 2, "color": f"@{point.verdict}"}},
+            "x": [round_significant(estimate.delta)],
+            "y": [y],
+            "marker": {"symbol": SYMBOLS[verdict], "size": 11, "color": f"@{verdict}",
+                       "line": {"width": 2, "color": f"@{verdict}"}},
             "hoverinfo": "text",
             # `figures.js` makes a link of it: a point leads to the cells that it was made from.
-            "meta": {"arm": point.arm_index, "phase": "confirm"},
+            "meta": {"arm": row.arm_index, "phase": "confirm"},
         }  # fmt: skip
-        if point.low is not None and point.high is not None:
-            text += f"<br>95 %: {point.low:+.4g} to {point.high:+.4g}"
+        low, high = estimate.ci_low, estimate.ci_high
+        if low is not None and high is not None:
+            text += f"<br>95 %: {low:+.4g} to {high:+.4g}"
             trace["error_x"] = {
                 "type": "data",
                 "symmetric": False,
-                "array": [round_significant(point.high - point.delta)],
-                "arrayminus": [round_significant(point.delta - point.low)],
+                "array": [round_significant(high - estimate.delta)],
+                "arrayminus": [round_significant(estimate.delta - low)],
                 "thickness": 2.5,
                 "width": 5,
-                "color": f"@{point.verdict}",
+                "color": f"@{verdict}",
             }
         trace["text"] = [text]
         figure["data"].append(trace)
@@ -67,23 +69,25 @@ def draw_delta(data: DeltaData) -> Figure:
     return figure
 
 
-def draw_seeds(data: SeedsData) -> Figure:
+def draw_seeds(data: ArmsData) -> Figure:
     """Draw every confirm seed as a dot, each arm's mean as a bar, the baseline's as a line."""
-    figure = _empty_rows([(row.arm, row.verdict) for row in data.rows])
+    figure = _empty_rows(data)
     if data.reference is not None:
         figure["layout"]["shapes"].append(_vertical_line(data.reference, "dot"))
     for y, row in enumerate(data.rows):
         colour = f"@{row.verdict}"
         figure["data"].append(
-            {"type": "scatter", "mode": "markers", "x": [round_significant(v) for v in row.values],
-             "y": [y] * len(row.values), "customdata": list(row.seeds),
+            {"type": "scatter", "mode": "markers",
+             "x": [round_significant(value) for value in row.seed_values.values()],
+             "y": [y] * len(row.seed_values), "customdata": list(row.seed_values),
              "marker": {"size": 9, "opacity": 0.6, "color": colour, "line": {"width": 0}},
              "hovertemplate": "seed %{customdata}: %{x:.4g}<extra></extra>",
              "meta": {"arm": row.arm_index, "phase": "confirm", "by": "seed"}}
         )  # fmt: skip
-        if row.mean is not None:
+        if row.estimate.mean is not None:
             figure["data"].append(
-                {"type": "scatter", "mode": "markers", "x": [round_significant(row.mean)], "y": [y],
+                {"type": "scatter", "mode": "markers",
+                 "x": [round_significant(row.estimate.mean)], "y": [y],
                  "marker": {"symbol": "line-ns-open", "size": 18, "color": colour,
                             "line": {"width": 3, "color": colour}},
                  "hovertemplate": "mean %{x:.4g}<extra></extra>",
@@ -129,36 +133,33 @@ def draw_learning(data: LearningData) -> Figure:
     return figure
 
 
-def _empty_rows(arms: list[tuple[str, Verdict]]) -> Figure:
-    """Return a figure without data that has one row per arm, labelled.
-
-    Args:
-        arms: Name and verdict of each arm, from the top.
-    """
+def _empty_rows(data: ArmsData) -> Figure:
+    """Return a figure without data that has one row per arm, labelled."""
     return {
         "data": [],
         "layout": make_layout(
-            68 + ROW_PIXELS * len(arms),
+            68 + ROW_PIXELS * len(data.rows),
             margin={"l": 8, "r": 12, "t": 8, "b": 60},
             shapes=[],
             # The label is above its row and not left of the axis, where a phone has no room.
             annotations=[
-                {"x": 0, "xref": "paper", "xanchor": "left", "y": row, "yshift": 5,
+                {"x": 0, "xref": "paper", "xanchor": "left", "y": y, "yshift": 5,
                  "yanchor": "bottom", "align": "left", "showarrow": False,
-                 "text": f"<b>{shorten_text(arm, LABEL_WIDTH)}</b>  {verdict}",
+                 "text": f"<b>{shorten_text(row.estimate.arm, LABEL_WIDTH)}</b>  {row.verdict}",
                  "font": {"size": 13, "color": "@ink"}}
-                for row, (arm, verdict) in enumerate(arms)
+                for y, row in enumerate(data.rows)
             ],
-            y_more={"range": [len(arms) - 0.6, -0.6],
+            y_more={"range": [len(data.rows) - 0.6, -0.6],
                     "visible": False, "fixedrange": True},
         ),
     }  # fmt: skip
 
 
-def _difference_range(data: DeltaData) -> list[float]:
+def _difference_range(data: ArmsData) -> list[float]:
     """Return ends of the axis that hold all intervals, 0 and the margin, with room beside them."""
     margin = data.margin or 0.0
-    ends = [v for p in data.points for v in (p.delta, p.low, p.high) if v is not None]
+    estimates = [row.estimate for row in data.rows]
+    ends = [v for e in estimates for v in (e.delta, e.ci_low, e.ci_high) if v is not None]
     low, high = min([-margin, 0.0, *ends]), max([margin, 0.0, *ends])
     # All are 0 where the baseline stands alone, and an axis from 0 to 0 can't be drawn.
     room = 0.06 * ((high - low) or 1.0)

@@ -2,9 +2,9 @@
 
 import math
 
-from reports.evidence.values import TuningPoint
+from reports.evidence.values import Candidate, FieldValue
 from reports.field_names import format_value
-from reports.figures.tuning_data import FieldValue, ImportanceData, TuningAxis, TuningData
+from reports.figures.tuning_data import ImportanceData, TuningAxis, TuningData
 from reports.page.figures.base import (
     Figure,
     make_layout,
@@ -30,7 +30,7 @@ def draw_parallel(data: TuningData) -> Figure:
     axes = (*data.axes, last)
     # Candidates of one shade are one trace with gaps: a page holds thousands of candidates, and a
     # trace for each would make it large and slow.
-    groups: dict[str, list[TuningPoint]] = {}
+    groups: dict[str, list[Candidate]] = {}
     for rank, point in enumerate(valued):
         shade = "best" if point.confirmed else str(rank * GROUPS // max(1, len(valued)))
         groups.setdefault(shade, []).append(point)
@@ -95,7 +95,7 @@ def draw_tuning_slices(data: TuningData) -> tuple[Figure, ...]:
                 {"type": "scatter", "mode": "markers", "marker": mark,
                  "x": [_axis_value(axis, p.params[axis.path]) for p in own],
                  "y": [round_significant(p.value, 5) for p in own],
-                 "customdata": [p.candidate for p in own],
+                 "customdata": [p.number for p in own],
                  "hovertemplate": "candidate %{customdata}<br>%{x} → %{y:.4g}<extra></extra>",
                  "meta": {"arm": data.arm_index, "phase": "tune", "by": "candidate"}}
             )  # fmt: skip
@@ -159,7 +159,7 @@ def _tick_labels(axis: TuningAxis) -> list[tuple[str, float]]:
 
 
 def _candidate_lines(
-    points: list[TuningPoint],
+    points: list[Candidate],
     data: TuningData,
     axes: tuple[TuningAxis, ...],
     colour: str,
@@ -176,7 +176,7 @@ def _candidate_lines(
             if value is not None:  # absent where another field switched it off: the line passes by
                 x.append(index)
                 y.append(round_significant(axis.position_of(value), 4))
-                candidates.append(point.candidate)
+                candidates.append(point.number)
         # A gap, so that the next candidate's line begins anew.
         x.append(None)
         y.append(None)

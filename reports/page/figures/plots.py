@@ -6,7 +6,7 @@ from typing import Any
 
 from reports.evidence.comparison import Comparison
 from reports.evidence.values import Evidence
-from reports.figures.arm_data import delta_data, learning_data, seeds_data
+from reports.figures.arm_data import arms_data, learning_data
 from reports.figures.budget_data import anytime_data, expected_data, pareto_data
 from reports.figures.shown_arms import few_and_all
 from reports.figures.tuning_data import TuningData, importance_data, tuning_data
@@ -50,7 +50,7 @@ def _arm_plots(comparison: Comparison, evidence: Evidence) -> list[Plot]:
                 "intervals. The verdict table has the same numbers.",
                 shown,
                 MOST_ROWS,
-                lambda arms: draw_delta(delta_data(comparison, arms)),
+                lambda arms: draw_delta(arms_data(comparison, arms)),
             )
         )
     if shown:
@@ -62,7 +62,7 @@ def _arm_plots(comparison: Comparison, evidence: Evidence) -> list[Plot]:
                 "numbers.",
                 shown,
                 MOST_ROWS,
-                lambda arms: draw_seeds(seeds_data(comparison, arms)),
+                lambda arms: draw_seeds(arms_data(comparison, arms)),
             )
         )
     if evidence.learning:

@@ -9,6 +9,7 @@ import numpy as np
 from reports.encoding import cells_from_rows
 from reports.evidence.values import (
     AnytimeCurve,
+    Candidate,
     Effect,
     Evidence,
     ExpectedCurve,
@@ -20,7 +21,6 @@ from reports.evidence.values import (
     PathStep,
     ShapleyValue,
     SliceEstimate,
-    TuningPoint,
 )
 from reports.evidence.verdicts import Verdict
 from reports.results import Amount, FieldFacts, Results, SharedInformation, StatedClaim, StudyFacts
@@ -201,9 +201,9 @@ def full_evidence(results: Results) -> Evidence:
             for place, arm in enumerate(arms[:-1])
         ),
         tuning=tuple(
-            TuningPoint(
+            Candidate(
                 arm=arm,
-                candidate=candidate,
+                number=candidate,
                 params={
                     "train.learning_rate": float(10 ** rng.uniform(-5, -2)),
                     "model.fusion.width": int(rng.integers(16, 256)),

@@ -6,7 +6,7 @@ import pytest
 
 from reports.evidence.comparison import Comparison, compare_arms
 from reports.evidence.values import Evidence, LearningCurve
-from reports.figures.arm_data import delta_data, learning_data, seeds_data
+from reports.figures.arm_data import arms_data, learning_data
 from reports.figures.budget_data import anytime_data, expected_data
 from reports.figures.shown_arms import farthest_arms, few_and_all
 from reports.figures.tuning_data import importance_data, tuning_data
@@ -24,24 +24,18 @@ def study(synthetic: ModuleType) -> Study:
     return results, comparison, full_study.full_evidence(results)
 
 
-def test_delta_data_holds_the_estimates(synthetic: ModuleType) -> None:
+def test_data_of_arms_holds_the_estimates_and_every_seed(synthetic: ModuleType) -> None:
     comparison = synthetic.written_comparison()
-    data = delta_data(comparison, comparison.facts.arms)
-    assert (data.label, data.better, data.margin) == ("MAE", "left", 0.05)
-    assert [p.verdict for p in data.points] == ["baseline", "worse", "equivalent"]
-    assert [(p.delta, p.low, p.high) for p in data.points] == [
+    data = arms_data(comparison, comparison.facts.arms)
+    assert (data.label, data.better, data.margin, data.reference) == ("MAE", "left", 0.05, 0.7)
+    assert [row.verdict for row in data.rows] == ["baseline", "worse", "equivalent"]
+    assert [(e.delta, e.ci_low, e.ci_high) for e in (row.estimate for row in data.rows)] == [
         (0.0, None, None),
         (0.1, 0.05, 0.15),
         (0.001, -0.02, 0.025),
     ]
-    assert [p.arm_index for p in delta_data(comparison, comparison.facts.arms[2:]).points] == [2]
-
-
-def test_seeds_data_keeps_every_seed(synthetic: ModuleType) -> None:
-    comparison = synthetic.written_comparison()
-    data = seeds_data(comparison, comparison.facts.arms)
-    assert data.reference == 0.7
-    assert data.rows[0].seeds == (0, 1) and data.rows[0].values == (0.69, 0.71)
+    assert [row.arm_index for row in arms_data(comparison, comparison.facts.arms[2:]).rows] == [2]
+    assert data.rows[0].seed_values == {0: 0.69, 1: 0.71}
 
 
 def test_tuning_data_is_sorted_from_worst_to_best(study: Study) -> None:

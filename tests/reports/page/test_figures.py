@@ -10,7 +10,7 @@ import pytest
 
 from reports.evidence.comparison import Comparison, compare_arms
 from reports.evidence.values import Evidence
-from reports.figures.arm_data import delta_data, learning_data, seeds_data
+from reports.figures.arm_data import arms_data, learning_data
 from reports.figures.budget_data import pareto_data
 from reports.figures.tuning_data import tuning_data
 from reports.page.figures.draw_arms import draw_delta, draw_learning, draw_seeds
@@ -45,10 +45,7 @@ def _with_real_colours(value: Any) -> Any:
 def test_axis_says_which_side_is_better_and_labels_are_escaped(synthetic: ModuleType) -> None:
     comparison = synthetic.written_comparison()
     arms = comparison.facts.arms
-    for figure in (
-        draw_delta(delta_data(comparison, arms)),
-        draw_seeds(seeds_data(comparison, arms)),
-    ):
+    for figure in (draw(arms_data(comparison, arms)) for draw in (draw_delta, draw_seeds)):
         assert figure["layout"]["xaxis"]["title"]["text"].startswith("← better")
         labels = " ".join(note["text"] for note in figure["layout"]["annotations"])
         assert "<script>" not in labels and "&lt;script&gt;" in labels
@@ -56,7 +53,7 @@ def test_axis_says_which_side_is_better_and_labels_are_escaped(synthetic: Module
 
 def test_the_forest_shows_both_ends_of_the_margin(synthetic: ModuleType) -> None:
     comparison = synthetic.written_comparison()
-    figure = draw_delta(delta_data(comparison, comparison.facts.arms))
+    figure = draw_delta(arms_data(comparison, comparison.facts.arms))
     low, high = figure["layout"]["xaxis"]["range"]
     assert low < -0.05 and high > 0.15
 
@@ -121,7 +118,7 @@ def test_a_candidate_is_one_line_with_a_gap_after_it(study: Study) -> None:
     ]
     assert sum(candidate is None for candidate, _ in vertices) == len(data.points)
     for point in data.points:
-        own = [x for candidate, x in vertices if candidate == point.candidate]
+        own = [x for candidate, x in vertices if candidate == point.number]
         assert own == ([0, 1, 2] if point.value is None else [0, 1, 2, 3])
     (best,) = [t for t in figure["data"] if t["line"]["width"] == 3.5]
     assert set(best["customdata"]) == {3, None}

@@ -12,6 +12,7 @@ import pytest
 from reports.evidence.comparison import Comparison, compare_arms
 from reports.evidence.values import (
     AnytimeCurve,
+    Candidate,
     Effect,
     Evidence,
     ExpectedCurve,
@@ -23,7 +24,6 @@ from reports.evidence.values import (
     PathStep,
     ShapleyValue,
     SliceEstimate,
-    TuningPoint,
 )
 from reports.paper.files import paper_files
 from reports.results import FieldFacts, Results
@@ -120,12 +120,12 @@ def make_evidence(arms: tuple[str, ...]) -> Evidence:
             for arm in arms
         ),
         tuning=(
-            TuningPoint(
-                arm=baseline, candidate=0, params={"optimizer.lr": 0.001, "kind": FORMULA},
+            Candidate(
+                arm=baseline, number=0, params={"optimizer.lr": 0.001, "kind": FORMULA},
                 value=0.5, status="complete", confirmed=True,
             ),
-            TuningPoint(
-                arm=nasty, candidate=1, params={"optimizer.lr": 0.002}, value=None,
+            Candidate(
+                arm=nasty, number=1, params={"optimizer.lr": 0.002}, value=None,
                 status="failed", confirmed=False,
             ),
         ),

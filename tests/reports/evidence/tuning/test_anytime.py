@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reports.evidence.tuning.anytime import anytime_curves, expected_best, expected_curves
-from reports.evidence.tuning.candidates import Candidate
+from reports.evidence.values import Candidate
 
 
 def _candidate(number: int, value: float | None, **changes: object) -> Candidate:

@@ -11,8 +11,8 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from reports.evidence.tuning.candidates import Candidate
 from reports.evidence.tuning.importance import FEWEST, RESAMPLES, estimate_importances
+from reports.evidence.values import Candidate
 from reports.results import FieldFacts
 
 LOGS = ("rate", "weight", "width")

@@ -3,7 +3,8 @@ from typing import Any
 
 import pytest
 
-from reports.evidence.tuning.candidates import Candidate, collect_candidates, tuning_points
+from reports.evidence.tuning.candidates import collect_candidates
+from reports.evidence.values import Candidate
 from reports.results import Results
 
 
@@ -56,7 +57,7 @@ def test_a_candidate_is_the_mean_of_its_tuning_seeds(planted: ModuleType) -> Non
 def test_what_is_not_complete_on_every_seed_says_so(
     planted: ModuleType, rows: list[dict[str, Any]], status: str
 ) -> None:
-    (point,) = tuning_points(collect_candidates(_results(planted, *rows)))
+    (point,) = collect_candidates(_results(planted, *rows))["full"]
     assert (point.status, point.value, point.confirmed) == (status, 0.5, False)
 
 
@@ -74,7 +75,7 @@ def test_fields_that_meant_nothing_are_absent_and_others_keep_their_kind(
         _row(1, 101, 0.5, **{"param.loss.weight": None, "param.lr": True}),
         _row(2, 101, 0.5, **{"param.lr": "high"}),
     ]
-    first, second, third = tuning_points(collect_candidates(_results(planted, *rows)))
+    first, second, third = collect_candidates(_results(planted, *rows))["full"]
     assert dict(first.params) == {"lr": 3, "loss.weight": 2.0}
     assert dict(second.params) == {"lr": True}
     assert dict(third.params) == {"lr": "high"}
