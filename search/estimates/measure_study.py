@@ -2,33 +2,28 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from msa_core.config.schema import PlantedConfig
 from msa_core.data.dataset import Dataset
-from msa_core.vectorised.pack_key import pack_key
-from search.estimates.arm_cost import busy_factor, ledger_costs, probed_costs, seed_sd
-from search.estimates.cost import relative_cost
-from search.estimates.probe import TRAIN_SECONDS, OpenStudyTask, ProbeResults, run_probes
+from search.estimates.arm_cost import expected_epochs, ledger_costs, probed_costs
+from search.estimates.probe import TRAIN_SECONDS, ProbeResults, ProbeTask, run_probes
 from search.estimates.remaining import Remaining, find_remaining, work_identity
 from search.estimates.run_estimate import (
-    TO_FIRST_PACK,
-    Machine,
     Measurement,
     RunEstimate,
+    estimate_report_only,
     estimate_run,
 )
-from search.ledger.ledger import read_ledger, read_pack_sizes
+from search.ledger.ledger import read_ledger
 from search.ledger.record import CellRecord
-from search.results.history import KeptEstimate, format_duration, last_startups, read_runs
-from search.schedule.pack_sizes import UNMEASURED, PackSizes
-from spaces.plan.plan import Phase, Plan
+from search.results.history import format_duration
+from spaces.plan.plan import Plan
 from spaces.plan.power import detectable_effect
 
-# Processor seconds until a micro-run has opened the study, on the machine of TO_FIRST_PACK.
+# Processor seconds until a micro-run has opened the study, on the machine of `run_estimate`.
 OPENING_SECONDS = 2.6
 MENTIONED = 1.25  # factor of a busy machine from which on it gets a line of its own
 ENOUGH_CELLS = 3  # cells of an arm in the ledger from which its costs are known
@@ -58,67 +53,48 @@ def measure_study(
         device: `cpu` or `cuda`; micro-runs are made on the CPU alone.
         probe_first: Whether to make micro-runs; None = unless the ledger knows every arm that is
             left.
-        seconds: Time of training in each micro-run, in seconds.
+        seconds: Time of training in each process of micro-runs, in seconds.
 
     Raises:
         LedgerError: a damaged ledger.
     """
-    records = read_ledger(folder)
-    left = find_remaining(plan, records.values())
+    left = find_remaining(plan, read_ledger(folder).values())
     name = work_identity(plan, left)
-    count = workers or os.cpu_count() or 1
-    machine = Machine(workers=count, cores=(os.cpu_count() or 1) if local else None)
-    startups = last_startups(read_runs(folder))
-    if startups:
-        slowness = fmean(startups) / TO_FIRST_PACK
-        machine = replace(machine, slowness=slowness, startup=fmean(startups))
-    measurement: Measurement | None = _from_ledger(plan, left, dataset, folder)
+    cores = os.cpu_count() or 1
+    count = workers or cores
     due = [one for one in left if one.is_due]
+    if not due:
+        return estimate_report_only(left, name, count)
+    measurement = _from_ledger(left)
     known = all(len(_trained_cells(one.records)) >= ENOUGH_CELLS for one in due)
     wanted = not known if probe_first is None else probe_first
     data = source or plan.study.data.file or plan.study.data.planted
-    if due and wanted and device == "cpu" and data is not None:
-        probed = run_probes(
-            OpenStudyTask(
-                plan=plan,
-                source=data,
-                folder=folder,
-                memory=_free_memory() // count if local else 0,
-            ),
-            # The dearest first, as far as that can be guessed: they decide the estimate, and arms
-            # that come too late are not timed.
-            [one.arm.key for one in sorted(due, key=lambda one: -relative_cost(one.arm.config))],
-            workers=min(count, os.cpu_count() or 1),
-            fair=-(-sum(_first_cells(plan, one) for one in due) // count),
-            most=UNMEASURED,
+    if wanted and device == "cpu" and data is not None:
+        task = ProbeTask(
+            plan=plan,
+            source=data,
+            folder=folder,
+            arms=tuple(one.arm.key for one in due),
             seconds=seconds,
         )
-        measured = _from_probe(plan, left, probed)
-        if measured is not None and probed is not None:
-            measurement = measured
-            busy = busy_factor([one for found in probed.trained.values() for one in found])
-            slowness = machine.slowness if startups else probed.opening / OPENING_SECONDS
-            machine = replace(machine, slowness=slowness, busy=busy)
-    if due and measurement is None:
+        probed = run_probes(task, min(count, cores))
+        measurement = _from_probe(plan, due, probed) if probed else measurement
+    if measurement is None:
         return None
-    measurement = measurement or Measurement(basis="ledger", measured="", costs={}, doubt=1.0)
-    return estimate_run(plan, left, name, measurement, machine, len(dataset.test))
+    return estimate_run(
+        plan,
+        left,
+        name,
+        measurement,
+        workers=count,
+        cores=cores if local else None,
+        test_rows=len(dataset.test),
+    )
 
 
 def plan_identity(plan: Plan, folder: Path) -> str:
     """Identify the plan and what is left of it; for `read_estimate`, before a run starts."""
     return work_identity(plan, find_remaining(plan, read_ledger(folder).values()))
-
-
-def estimate_to_keep(found: RunEstimate) -> KeptEstimate:
-    """Select what the folder is to remember of an estimate."""
-    return KeptEstimate(
-        plan=found.plan,
-        wall_seconds=found.wall_seconds,
-        device_seconds=found.device_seconds,
-        workers=found.workers,
-        basis=found.basis,
-    )
 
 
 def estimate_lines(found: RunEstimate, plan: Plan) -> list[str]:
@@ -149,12 +125,13 @@ def estimate_lines(found: RunEstimate, plan: Plan) -> list[str]:
     return lines
 
 
-def estimate_json(found: RunEstimate, plan: Plan | None = None) -> dict[str, Any]:
+def estimate_json(found: RunEstimate, plan: Plan) -> dict[str, Any]:
     """Return an estimate as plain values."""
-    said = {**asdict(found), "device_hours": found.device_seconds / 3600}
-    if plan is not None:
-        said["smallest_difference"] = smallest_difference(found, plan)
-    return said
+    return {
+        **asdict(found),
+        "device_hours": found.device_seconds / 3600,
+        "smallest_difference": smallest_difference(found, plan),
+    }
 
 
 def smallest_difference(found: RunEstimate, plan: Plan) -> float | None:
@@ -167,76 +144,43 @@ def smallest_difference(found: RunEstimate, plan: Plan) -> float | None:
     return float(effect * 2**0.5 * found.seed_sd)
 
 
-def _from_probe(
-    plan: Plan, left: Sequence[Remaining], probed: ProbeResults | None
-) -> Measurement | None:
-    if probed is None or not probed.trained:
-        return None
+def _from_probe(plan: Plan, due: Sequence[Remaining], probed: ProbeResults) -> Measurement:
     names = {arm.key: arm.name for arm in plan.arms}
-    found = [one for trained in probed.trained.values() for one in trained]
-    expected = sum(sum(one.expected) for one in found)
-    unseen = 1 - sum(sum(one.epochs) for one in found) / max(1.0, expected)
-    arms = sum(one.is_due for one in left)
-    others = 1 - len(probed.trained) / arms
-    cells = sum(one.cells for one in found)
+    cells = [cell for own in probed.trained.values() for cell in own]
+    unseen = 1 - sum(cell.epochs for cell in cells) / sum(map(expected_epochs, cells))
+    others = 1 - len(probed.trained) / len(due)
     *first, last = [f"'{names[key]}'" for key in probed.trained]
     trained = f"{', '.join(first)} and {last}" if first else last
     return Measurement(
         basis="probe",
-        measured=f"measured by training {cells} cells of {trained} for {probed.seconds:.0f} s",
-        costs=probed_costs(plan, left, probed),
+        measured=f"measured by training {len(cells)} cells of {trained} for {probed.seconds:.0f} s",
+        costs=probed_costs(plan, due, probed),
+        cells=cells,
         # Epochs that were not trained, and arms that were not, are what the estimate guesses.
         doubt=1.2 + 0.3 * unseen + 0.15 * others,
-        seed_sd=seed_sd([one.values for one in found]),
-        parameters=max(one.parameters for one in found),
+        slowness=probed.opening / OPENING_SECONDS,
+        busy=probed.busy,
     )
 
 
-def _from_ledger(
-    plan: Plan, left: Sequence[Remaining], dataset: Dataset, folder: Path
-) -> Measurement | None:
-    measured = PackSizes(read_pack_sizes(folder), data=dataset.fingerprint)
-    sizes = {one.arm.key: measured.size_for(pack_key(one.arm.config)) or 0 for one in left}
-    costs = ledger_costs(plan, left, sizes)
+def _from_ledger(left: Sequence[Remaining]) -> Measurement | None:
+    costs = ledger_costs(left)
     if not costs:
         return None
-    cells = sum(len(_trained_cells(one.records)) for one in left)
+    cells = [cell for one in left for cell in _trained_cells(one.records)]
     due = [one for one in left if one.is_due]
-    unknown = sum(not _trained_cells(one.records) for one in due) / max(1, len(due))
-    metric = f"valid.{plan.study.metric}"
-    tuning = [[cell for cell in one.records if cell.phase == Phase.TUNE] for one in left]
+    unknown = sum(not _trained_cells(one.records) for one in due) / len(due)
     return Measurement(
         basis="ledger",
-        measured=f"from the {cells} cells that the ledger holds",
+        measured=f"from the {len(cells)} cells that the ledger holds",
         costs=costs,
+        cells=cells,
         doubt=1.15 + 0.5 * unknown,
-        seed_sd=seed_sd(
-            [[(cell.candidate, cell.metrics.get(metric)) for cell in own] for own in tuning]
-        ),
-        parameters=int(
-            max((cell.metrics.get("parameters", 0) for own in tuning for cell in own), default=0)
-        ),
     )
 
 
 def _trained_cells(records: Sequence[CellRecord]) -> list[CellRecord]:
     return [record for record in records if "seconds" in record.metrics]
-
-
-def _first_cells(plan: Plan, one: Remaining) -> int:
-    """Return the number of an arm's cells that can be trained when a run starts."""
-    if one.tune:
-        return one.tune[0]
-    if one.tune_seconds:
-        return plan.study.budget.generation * len(plan.tune_seeds)
-    return 0 if one.arm.frozen else one.confirm
-
-
-def _free_memory() -> int:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
-    except (ValueError, OSError):
-        return 0
 
 
 def _format_hours(seconds: float) -> str:

@@ -1,54 +1,35 @@
 """The estimate of a run: device-hours, wall time, disk and MLflow rows, before any is spent.
 
 A pure function of what is left of the plan and of what was measured: in micro-runs (`probe`), or
-by the cells of the ledger. `measure` makes those measurements.
+by the cells of the ledger. `measure_study` makes those measurements.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
-from search.estimates.arm_cost import ArmCost
-from search.estimates.cost import ArmWork, CellCost, SimulatedRun, simulate_run
+from search.estimates.arm_cost import ArmCost, expected_epochs, seed_sd
 from search.estimates.remaining import Remaining
+from search.ledger.record import CellRecord, encode_record
 from search.schedule.pack_sizes import UNMEASURED
-from spaces.plan.plan import Plan
+from spaces.plan.plan import Phase, Plan
 
 # Seconds on two cores of 2.6 GHz (AMD Zen 4) with nothing else to do, fitted to four studies of 110
-# to 560 cells; `Machine.slowness` scales them to another machine.
-TO_FIRST_PACK = 6.5  # imports, Ray, Tune
-WORKER_START = 1.5  # from the first pack assigned until its worker trains
-END = 1.2  # the last results, Ray's end, the end of the process
-REPORT = 1.5
+# to 560 cells; `Measurement.slowness` scales them to another machine.
+STARTUP = 8.0  # imports, Ray, Tune, the first worker
+END = 2.7  # the last results, Ray's end, the report, the end of the process
 REPORT_AN_ARM = 0.2
 TRACKING_START = 1.0  # of a core: the import of MLflow
 TRACKING_A_CELL = 0.03  # of a core: the driver's work for a cell, MLflow's most of all
-GAP = 0.15  # between two packs of a worker
+BESIDE_A_CELL = 0.02  # of a worker: its evaluation and its record
+BESIDE_A_PACK = 0.15  # of a worker: waiting for the next one
+MEASURING = 0.9  # of a worker, for each arm that is packed: measuring the size of packs
 NOTHING_TO_TRAIN = 6.0  # a run that only writes its report again
 ROW_BYTES = 280
 STORE_BYTES = 600_000
 ARTIFACT_BYTES = 8_000
 TAGS = 13  # of a cell's run in MLflow
 CURVES = 2  # of a cell's run: training loss, and the study's metric on validation
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Machine:
-    """The machine that a study is to run on.
-
-    Attributes:
-        workers: Number of packs at once.
-        cores: Cores of this machine, where the workers are on it; None = they are elsewhere.
-        slowness: Factor by which a process starts slower than where the constants were measured.
-        busy: Factor by which all takes longer because of other programs; 1 = there are none.
-        startup: Time until the first pack in earlier runs of the folder, in seconds; None =
-            unknown.
-    """
-
-    workers: int
-    cores: int | None
-    slowness: float = 1.0
-    busy: float = 1.0
-    startup: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,22 +79,44 @@ class RunEstimate:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Measurement:
-    """Measured costs of the arms.
+    """Measured costs of the arms, and the machine that they hold for.
 
     Attributes:
         basis: `probe` or `ledger`.
         measured: Origin of the numbers, as a clause.
         costs: Arm key -> cost of its cells.
+        cells: Cells that were measured.
         doubt: Factor by which the estimate may be off either way; >= 1.
-        seed_sd, parameters: Numbers as in `RunEstimate`.
+        slowness: Factor by which a process starts slower than where the constants were measured.
+        busy: Factor by which all takes longer because of other programs; 1 = there are none.
     """
 
     basis: str
     measured: str
     costs: Mapping[str, ArmCost]
+    cells: Sequence[CellRecord]
     doubt: float
-    seed_sd: float | None = None
-    parameters: int = 0
+    slowness: float = 1.0
+    busy: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _ArmWork:
+    """What is left of an arm.
+
+    Attributes:
+        tune, confirm: Number of its cells.
+        device_seconds: Seconds of their training.
+        worker_seconds: Seconds of a worker, with what it does beside training.
+        shortest: Seconds that it takes on any number of workers: a generation waits for the one
+            before it, and confirmation for the tuning.
+    """
+
+    tune: int
+    confirm: int
+    device_seconds: float
+    worker_seconds: float
+    shortest: float
 
 
 def estimate_run(
@@ -121,7 +124,9 @@ def estimate_run(
     left: Sequence[Remaining],
     identity: str,
     measurement: Measurement,
-    machine: Machine,
+    *,
+    workers: int,
+    cores: int | None,
     test_rows: int,
 ) -> RunEstimate:
     """Estimate what a run will take.
@@ -131,125 +136,138 @@ def estimate_run(
         left: Remaining work of each arm.
         identity: Identity of the two.
         measurement: Cost of each arm that has something left.
-        machine: Machine that it is to run on.
+        workers: Number of packs at once.
+        cores: Cores of this machine, where the workers are on it; None = they are elsewhere.
         test_rows: Number of test utterances, whose predictions are kept.
     """
-    works = _plan_work(plan, left, measurement.costs)
-    cells = [sum(work.tune) + work.confirm for work in works]
-    if not sum(cells):
-        return _estimate_report_only(plan, left, identity, machine)
-    run = simulate_run(works, machine.workers, GAP * machine.slowness * machine.busy)
-    startup = _startup_seconds(machine)
-    end = (END + REPORT + REPORT_AN_ARM * len(plan.arms)) * machine.slowness * machine.busy
-    training = _training_wall_seconds(run, sum(cells), machine)
-    wall = startup + training + end
-    doubt = measurement.doubt
-    rows, disk = 0.0, 0.0
-    for work, number, one in zip(works, cells, left, strict=True):
-        if number:
-            cost = measurement.costs[one.arm.key]
-            rows += number * (cost.fields + cost.metrics + TAGS + CURVES * cost.epochs)
-            disk += number * cost.record_bytes
-            # A float32 per prediction as base64, in the ledger and as an artifact.
-            disk += work.confirm * (test_rows * 4 * 4 / 3 * 2 + ARTIFACT_BYTES)
-    runs = sum(cells) + (1 + len(plan.arms) if not _has_begun(left) else 0)
+    share = -(-sum(_first_cells(plan, one) for one in left) // workers)
+    works = {
+        one.arm.name: _arm_work(plan, one, measurement.costs.get(one.arm.key, ArmCost()), share)
+        for one in left
+    }
+    tune, confirm = (sum(w.tune for w in works.values()), sum(w.confirm for w in works.values()))
+    slowness = measurement.slowness * measurement.busy
+    startup = STARTUP * slowness
+    end = (END + REPORT_AN_ARM * len(plan.arms)) * slowness
+    training = _training_wall_seconds(plan, works, workers)
+    # Where every core has a worker, the driver takes its time from them. Elsewhere it works beside
+    # them, and only matters where it is slower than all of them.
+    driver = (TRACKING_START + TRACKING_A_CELL * (tune + confirm)) * slowness
+    if cores is not None and workers >= cores:
+        training += driver / cores
+    else:
+        training = max(training, driver)
+    cells, doubt = measurement.cells, measurement.doubt
+    begun = any(one.records for one in left)
+    rows = (tune + confirm) * fmean(
+        len(cell.config) + len(cell.metrics) + TAGS + CURVES * expected_epochs(cell)
+        for cell in cells
+    )
+    record_bytes = fmean(len(encode_record(cell)) - len(cell.predictions) for cell in cells)
+    # A float32 per prediction as base64, in the ledger and as an artifact.
+    disk = (tune + confirm) * record_bytes + confirm * (test_rows * 4 * 4 / 3 * 2 + ARTIFACT_BYTES)
+    metric = f"valid.{plan.study.metric}"
     return RunEstimate(
         plan=identity,
         basis=measurement.basis,
         measured=measurement.measured,
-        cells=sum(cells),
-        workers=machine.workers,
-        device_seconds=sum(run.device_seconds),
-        arms={one.arm.name: seconds for one, seconds in zip(left, run.device_seconds, strict=True)},
-        wall_seconds=wall,
-        low=(startup + training / doubt + end) / machine.busy,
+        cells=tune + confirm,
+        workers=workers,
+        device_seconds=sum(work.device_seconds for work in works.values()),
+        arms={name: work.device_seconds for name, work in works.items()},
+        wall_seconds=startup + training + end,
+        low=(startup + training / doubt + end) / measurement.busy,
         high=startup * 1.2 + training * doubt + end * 1.2,
         startup_seconds=startup,
-        disk_bytes=int(disk + rows * ROW_BYTES + (0 if _has_begun(left) else STORE_BYTES)),
-        mlflow_runs=runs,
+        disk_bytes=int(disk + rows * ROW_BYTES + (0 if begun else STORE_BYTES)),
+        mlflow_runs=tune + confirm + (0 if begun else 1 + len(plan.arms)),
         mlflow_rows=round(rows),
-        seed_sd=measurement.seed_sd,
-        parameters=measurement.parameters,
-        busy=machine.busy,
+        seed_sd=seed_sd(
+            [
+                [
+                    (cell.candidate, cell.metrics.get(metric) if cell.best_epoch else None)
+                    for cell in cells
+                    if cell.arm_key == arm.key and cell.phase == Phase.TUNE
+                ]
+                for arm in plan.arms
+            ]
+        ),
+        parameters=int(max(cell.metrics.get("parameters", 0) for cell in cells)),
+        busy=measurement.busy,
     )
 
 
-def _plan_work(
-    plan: Plan, left: Sequence[Remaining], costs: Mapping[str, ArmCost]
-) -> list[ArmWork]:
-    """List the work of the arms, in the order of the plan."""
-    indexes = {arm.name: index for index, arm in enumerate(plan.arms)}
-    budget, seeds = plan.study.budget, len(plan.tune_seeds)
-    works = []
-    for one in left:
-        cost = costs.get(one.arm.key, ArmCost())
-        pack = cost.pack or UNMEASURED
-        candidates = budget.bracket if budget.scheduler == "bracket" else 1
-        tune, tune_cost = one.tune, cost.tune
-        if one.tune_seconds:
-            tune = _generation_sizes(one.tune_seconds, cost, budget.generation * seeds)
-            tune_cost = CellCost(each=one.tune_seconds / max(1, sum(tune)), extra=cost.tune.extra)
-        works.append(
-            ArmWork(
-                tune=tune,
-                confirm=one.confirm,
-                tune_cost=tune_cost,
-                confirm_cost=cost.confirm,
-                pack=pack,
-                group_cells=candidates * seeds,
-                whole_groups=budget.scheduler != "none",
-                measuring=cost.measuring,
-                tuned_after=indexes[one.arm.frozen] if one.arm.frozen else None,
-            )
-        )
-    return works
-
-
-def _generation_sizes(seconds: float, cost: ArmCost, generation: int) -> tuple[int, ...]:
-    """Return the cells of each generation, as many as some device-seconds pay for."""
-    a_cell = cost.tune.training_seconds(generation) / generation
-    cells = max(1, round(seconds / a_cell)) if a_cell else 0
-    full, rest = divmod(cells, generation)
-    return (generation,) * full + ((rest,) if rest else ())
-
-
-def _training_wall_seconds(run: SimulatedRun, cells: int, machine: Machine) -> float:
-    """Return the seconds from the first epoch to the last, the driver's own work included."""
-    # Where every core has a worker, the driver takes its time from them. Elsewhere it works beside
-    # them, and only matters where it is slower than all of them.
-    driver = (TRACKING_START + TRACKING_A_CELL * cells) * machine.slowness * machine.busy
-    if machine.cores is not None and machine.workers >= machine.cores:
-        return run.wall_seconds + driver / machine.cores
-    return max(run.wall_seconds, driver)
-
-
-def _startup_seconds(machine: Machine) -> float:
-    # Earlier runs of the folder know best; they also had the machine's slowness and load.
-    first_pack = machine.startup or TO_FIRST_PACK * machine.slowness * machine.busy
-    return first_pack * (1 + WORKER_START / TO_FIRST_PACK)
-
-
-def _has_begun(left: Sequence[Remaining]) -> bool:
-    return any(one.records for one in left)
-
-
-def _estimate_report_only(
-    plan: Plan, left: Sequence[Remaining], identity: str, machine: Machine
-) -> RunEstimate:
-    seconds = NOTHING_TO_TRAIN * machine.slowness
+def estimate_report_only(left: Sequence[Remaining], identity: str, workers: int) -> RunEstimate:
+    """Return the estimate of a run that has nothing left to train."""
     return RunEstimate(
         plan=identity,
         basis="nothing",
         measured="nothing is left to train",
         cells=0,
-        workers=machine.workers,
+        workers=workers,
         device_seconds=0.0,
         arms={one.arm.name: 0.0 for one in left},
-        wall_seconds=seconds,
-        low=seconds,
-        high=seconds,
+        wall_seconds=NOTHING_TO_TRAIN,
+        low=NOTHING_TO_TRAIN,
+        high=NOTHING_TO_TRAIN,
         startup_seconds=0.0,
         disk_bytes=0,
         mlflow_runs=0,
         mlflow_rows=0,
     )
+
+
+def _arm_work(plan: Plan, one: Remaining, cost: ArmCost, share: int) -> _ArmWork:
+    """Estimate the work of an arm.
+
+    Args:
+        plan: Plan to be run.
+        one: What is left of the arm.
+        cost: Cost of its cells.
+        share: Cells that wait for each worker when the run starts; no pack is larger.
+    """
+    budget, seeds = plan.study.budget, len(plan.tune_seeds)
+    generations = one.tune
+    if one.tune_seconds:
+        # As many cells as the seconds pay for.
+        size = budget.generation * seeds
+        cells = max(1, round(one.tune_seconds / (cost.pack / size + cost.tune)))
+        generations = (*[size] * (cells // size), *([cells % size] if cells % size else []))
+    tune = sum(generations)
+    most = {"bracket": budget.bracket * seeds, "asha": seeds}.get(budget.scheduler, UNMEASURED)
+    in_tuning = max(1, min(most, share, max(generations, default=1)))
+    in_confirm = max(1, min(UNMEASURED, share or one.confirm, one.confirm))
+    packs = tune / in_tuning + one.confirm / in_confirm
+    tune_seconds = one.tune_seconds or tune * (cost.pack / in_tuning + cost.tune)
+    device = tune_seconds + one.confirm * (cost.pack / in_confirm + cost.confirm)
+    beside = packs * BESIDE_A_PACK + (tune + one.confirm) * BESIDE_A_CELL
+    if cost.pack:
+        beside += MEASURING
+    return _ArmWork(
+        tune=tune,
+        confirm=one.confirm,
+        device_seconds=device,
+        worker_seconds=device + beside,
+        shortest=len(generations) * (cost.pack + cost.tune)
+        + bool(one.confirm) * (cost.pack + cost.confirm),
+    )
+
+
+def _training_wall_seconds(plan: Plan, works: Mapping[str, _ArmWork], workers: int) -> float:
+    """Return the seconds from the first epoch to the last: idle workers get an even share."""
+    shared = sum(work.worker_seconds for work in works.values()) / workers
+    # A frozen arm waits for the one whose values it takes.
+    alone = [
+        works[arm.name].shortest + (works[arm.frozen].shortest if arm.frozen else 0.0)
+        for arm in plan.arms
+    ]
+    return max(shared, *alone)
+
+
+def _first_cells(plan: Plan, one: Remaining) -> int:
+    """Return the number of an arm's cells that can be trained when a run starts."""
+    if one.tune:
+        return one.tune[0]
+    if one.tune_seconds:
+        return plan.study.budget.generation * len(plan.tune_seeds)
+    return 0 if one.arm.frozen else one.confirm

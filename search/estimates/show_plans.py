@@ -14,7 +14,6 @@ from search.errors import RunError
 from search.estimates.measure_study import (
     estimate_json,
     estimate_lines,
-    estimate_to_keep,
     measure_study,
 )
 from search.estimates.plan_text import plan_json, show_plan
@@ -87,5 +86,5 @@ def _estimate_plan(opened: OpenedStudy, options: PlanOptions) -> RunEstimate | N
     )
     if found is not None:
         with suppress(OSError):  # a plan may be made where nothing can be written
-            keep_estimate(opened.folder, estimate_to_keep(found))
+            keep_estimate(opened.folder, estimate_json(found, opened.plan))
     return found

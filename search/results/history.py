@@ -71,21 +71,17 @@ class RunRecord:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KeptEstimate:
-    """An estimate, as the folder keeps it.
+    """What is compared of a kept estimate with the run after it.
 
     Attributes:
         plan: Identity of the plan and of what was finished; an estimate of another is no use.
         wall_seconds: Estimated wall time of the whole process.
-        device_seconds: Estimated sum of the `seconds` of all cells.
         workers: Number of packs trained at once that it was made for.
-        basis: `probe` or `ledger`.
     """
 
     plan: str
     wall_seconds: float
-    device_seconds: float
     workers: int
-    basis: str
 
 
 def utc_timestamp() -> str:
@@ -131,10 +127,10 @@ def read_runs(folder: Path) -> list[RunRecord]:
     return [record for record in found if record is not None]
 
 
-def keep_estimate(folder: Path, estimate: KeptEstimate) -> None:
-    """Write `estimate.json` by an atomic write."""
+def keep_estimate(folder: Path, estimate: Mapping[str, Any]) -> None:
+    """Write an estimate as `estimate.json` by an atomic write."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_text_atomically(folder / ESTIMATE_FILE, json.dumps(asdict(estimate), indent=1))
+    write_text_atomically(folder / ESTIMATE_FILE, json.dumps(estimate, indent=1))
 
 
 def read_estimate(folder: Path, plan: str) -> KeptEstimate | None:
@@ -189,12 +185,6 @@ def format_duration(seconds: float) -> str:
 def last_data(runs: Sequence[RunRecord]) -> Path | None:
     """Return the feature file of the last run that had one."""
     return next((Path(run.data) for run in reversed(runs) if run.data), None)
-
-
-def last_startups(runs: Sequence[RunRecord], most: int = 3) -> list[float]:
-    """Return how long the last runs took until their first pack, in seconds."""
-    # Runs without a pack took 0 s, which is no measurement.
-    return [run.startup_seconds for run in runs if run.startup_seconds > 0][-most:]
 
 
 def _parse_record(kind: Any, text: str) -> Any:

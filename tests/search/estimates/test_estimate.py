@@ -9,23 +9,26 @@ from pathlib import Path
 
 import pytest
 
-from msa_core.config.paths import replace as with_values
-from msa_core.config.schema import Config
-from search.estimates.arm_cost import ArmCost, ledger_costs, seed_sd
-from search.estimates.cost import ArmWork, CellCost, relative_cost, simulate_run
+from search.estimates.arm_cost import (
+    ArmCost,
+    expected_epochs,
+    ledger_costs,
+    probed_costs,
+    seed_sd,
+)
 from search.estimates.measure_study import (
     estimate_json,
     estimate_lines,
-    estimate_to_keep,
     smallest_difference,
 )
+from search.estimates.probe import EpochTiming, ProbeResults
 from search.estimates.remaining import find_remaining, work_identity
 from search.estimates.run_estimate import (
     CURVES,
     TAGS,
-    Machine,
     Measurement,
     RunEstimate,
+    estimate_report_only,
     estimate_run,
 )
 from search.ledger.record import CellRecord
@@ -34,7 +37,6 @@ from spaces.plan.plan import Phase, Plan, plan_study
 from spaces.study_file.load import load_study
 
 WriteStudy = Callable[[str], Path]
-HERE = Machine(workers=2, cores=None)
 
 STUDY = """\
 study: small
@@ -84,39 +86,47 @@ def cells_of(plan: Plan, arms: Iterable[PlannedArm], candidates: int) -> list[Ce
     return cells
 
 
-def made_up(plan: Plan, fixed: float = 0.0) -> Measurement:
-    cost = ArmCost(
-        tune=CellCost(fixed=fixed, each=0.5),
-        confirm=CellCost(fixed=fixed, each=0.8),
-        pack=32,
-        epochs=10.0,
-        record_bytes=1000.0,
-        fields=20.0,
-        metrics=10.0,
-    )
+def made_up(plan: Plan, pack: float = 0.0) -> Measurement:
+    cost = ArmCost(pack=pack, tune=0.5, confirm=0.8)
+    arm = plan.arms[0]
+    cells = [a_cell(plan, arm, Phase.TUNE, 0, seed) for seed in range(2)]
     return Measurement(
         basis="probe",
         measured="made up",
         costs={arm.key: cost for arm in plan.arms},
+        cells=[
+            replace(cell, metrics={**cell.metrics, "valid.mae": 1 + 0.02**0.5 * 0.1 * place})
+            for place, cell in enumerate(cells)
+        ],
         doubt=1.2,
-        seed_sd=0.01,
     )
 
 
 def estimated(
     plan: Plan,
     records: Sequence[CellRecord] = (),
-    machine: Machine = HERE,
+    *,
+    workers: int = 2,
+    cores: int | None = None,
     measurement: Measurement | None = None,
 ) -> RunEstimate:
     left = find_remaining(plan, records)
-    measurement = measurement or made_up(plan)
-    return estimate_run(plan, left, work_identity(plan, left), measurement, machine, test_rows=100)
+    return estimate_run(
+        plan,
+        left,
+        work_identity(plan, left),
+        measurement or made_up(plan),
+        workers=workers,
+        cores=cores,
+        test_rows=100,
+    )
 
 
 def test_what_the_ledger_holds_costs_nothing(plan_of: Callable[..., Plan]) -> None:
     plan = plan_of()
-    found = estimated(plan, cells_of(plan, plan.arms, 20))
+    left = find_remaining(plan, cells_of(plan, plan.arms, 20))
+    assert not any(one.is_due for one in left)
+    found = estimate_report_only(left, work_identity(plan, left), workers=2)
     assert (found.device_seconds, found.cells, found.mlflow_runs) == (0.0, 0, 0)
     assert found.basis == "nothing"
     assert "nothing is left to train" in estimate_lines(found, plan)[0]
@@ -165,7 +175,7 @@ def test_more_workers_are_never_slower(
 ) -> None:
     plan = plan_of(f"budget.candidates={candidates}")
     walls = [
-        estimated(plan, (), replace(HERE, workers=workers), made_up(plan, fixed)).wall_seconds
+        estimated(plan, workers=workers, measurement=made_up(plan, fixed)).wall_seconds
         for workers in (1, 2, 4, 8, 16)
     ]
     assert walls == sorted(walls, reverse=True)
@@ -177,41 +187,31 @@ def test_generations_wait_for_one_another_and_random_candidates_do_not(
     plan, free = plan_of(), plan_of("sampler=random")
     assert [one.tune for one in find_remaining(plan, ())] == [(30, 30)] * 3
     assert [one.tune for one in find_remaining(free, ())] == [(60,)] * 3
-    many = replace(HERE, workers=60)
-    walls = [estimated(p, (), many, made_up(p, 20.0)).wall_seconds for p in (free, plan)]
+    walls = [
+        estimated(p, workers=60, measurement=made_up(p, 20.0)).wall_seconds for p in (free, plan)
+    ]
     assert walls[0] < walls[1] - 20
 
 
-def test_a_course_has_the_length_that_one_counts_by_hand() -> None:
-    arm = ArmWork(
-        tune=(30, 30),
-        confirm=10,
-        tune_cost=CellCost(fixed=1.0, each=0.1, extra=0.01),
-        confirm_cost=CellCost(each=0.2),
-        pack=32,
-        group_cells=3,
-        measuring=0.5,
-    )
-    alone = simulate_run([arm], workers=1)
-    assert alone.packs == 3
-    assert list(alone.device_seconds) == pytest.approx([4.0 + 4.0 + 2.0])
-    assert alone.wall_seconds == pytest.approx(10.0 + 0.6 + 0.5)
-    # Shared by two, of three seeds per candidate: 15 and 15, again, then 5 and 5.
-    both = simulate_run([arm], workers=2)
-    assert both.packs == 6
-    assert both.wall_seconds == pytest.approx(2 * (1.0 + 1.5 + 0.15) + 0.5 + 1.0)
-    two = simulate_run([arm, arm], workers=2)
-    assert two.wall_seconds == pytest.approx(alone.wall_seconds)
+def test_the_fixed_part_of_a_pack_is_paid_once_per_pack(plan_of: Callable[..., Plan]) -> None:
+    plan = plan_of("sampler=random")
+    without = estimated(plan).device_seconds
+    # 60 cells in packs of 32 at most, and 10 in one.
+    whole = estimated(plan, workers=1, measurement=made_up(plan, 1.0)).device_seconds
+    assert whole - without == pytest.approx(3 * (60 / 32 + 1))
+    # Of 180 cells 3 for each of 60 workers.
+    shared = estimated(plan, workers=60, measurement=made_up(plan, 1.0)).device_seconds
+    assert shared - without == pytest.approx(3 * (60 / 3 + 10 / 3))
 
 
 def test_a_frozen_arm_waits_for_the_one_that_is_tuned_for_it(
     plan_of: Callable[..., Plan],
 ) -> None:
     plan = plan_of("retune=false")
-    found = estimated(plan, (), replace(HERE, workers=50))
+    found = estimated(plan, workers=50)
     assert found.cells == 60 + 3 * 10
-    tuning = 2 * 3 * 0.5  # two generations, each cell of a candidate after the other at most
-    assert found.wall_seconds > found.startup_seconds + tuning
+    tuning = 2 * 0.5 + 0.8  # of the baseline: two generations, and its own confirmation
+    assert found.wall_seconds > found.startup_seconds + tuning + 0.8
 
 
 def test_brackets_train_less(plan_of: Callable[..., Plan]) -> None:
@@ -228,36 +228,84 @@ def test_a_budget_in_seconds_is_spent(plan_of: Callable[..., Plan]) -> None:
 
 def test_the_driver_shares_the_cores_with_the_workers(plan_of: Callable[..., Plan]) -> None:
     plan = plan_of()
-    shared = estimated(plan, (), Machine(workers=2, cores=2)).wall_seconds
-    spare = estimated(plan, (), Machine(workers=2, cores=16)).wall_seconds
+    shared = estimated(plan, cores=2).wall_seconds
+    spare = estimated(plan, cores=16).wall_seconds
     assert shared > spare
 
 
-def test_what_earlier_runs_took_to_start_is_believed(plan_of: Callable[..., Plan]) -> None:
+def probed(plan: Plan, cells: Sequence[CellRecord], seconds: float) -> ProbeResults:
+    """Cells of the first arm were trained for some seconds each, and two arms timed."""
+    first, second, _ = plan.arms
+    return ProbeResults(
+        opening=2.6,
+        timings={
+            first.key: EpochTiming(fixed=0.1, member=0.01),
+            second.key: EpochTiming(fixed=0.3, member=0.03),
+        },
+        trained={
+            first.key: [
+                replace(cell, metrics={**cell.metrics, "seconds": seconds}) for cell in cells
+            ]
+        },
+        busy=1.0,
+    )
+
+
+def test_an_epoch_costs_what_was_timed_and_a_cell_as_many_as_those_that_were_trained(
+    plan_of: Callable[..., Plan],
+) -> None:
     plan = plan_of()
-    slow = estimated(plan, (), replace(HERE, startup=30.0))
-    assert slow.startup_seconds > 30 > estimated(plan).startup_seconds
+    cells = [a_cell(plan, plan.arms[0], Phase.TUNE, 0, seed) for seed in range(4)]
+    timed = 0.1 * 10 + 4 * 0.01 * 10  # ten epochs of a pack of four
+    for slowdown in (1.0, 2.0):
+        found = probed(plan, cells, slowdown * timed / 4)
+        costs = probed_costs(plan, find_remaining(plan, ()), found)
+        first, second, third = (costs[arm.key] for arm in plan.arms)
+        assert first.pack == pytest.approx(slowdown * 1.0)
+        assert first.tune == pytest.approx(slowdown * 0.1)
+        assert second.tune == pytest.approx(slowdown * 0.3)
+        assert third.tune == pytest.approx(slowdown * 0.2)  # neither timed nor trained
+
+
+def test_a_cell_that_was_stopped_would_train_for_its_patience_at_least(
+    plan_of: Callable[..., Plan],
+) -> None:
+    plan = plan_of()
+    cell = a_cell(plan, plan.arms[0], Phase.TUNE, 0, 0)
+    assert expected_epochs(cell) == 10
+    stopped = replace(cell, status="pruned", config={"train.patience": 6, "train.epochs": 30})
+    assert expected_epochs(stopped) == 12
+    assert expected_epochs(replace(stopped, best_epoch=9)) == 15.5
+    assert expected_epochs(replace(stopped, best_epoch=28)) == 30
+
+
+def test_brackets_cost_less(plan_of: Callable[..., Plan]) -> None:
+    def tuned(scheduler: str) -> float:
+        plan = plan_of(f"budget.scheduler={scheduler}")
+        cells = [a_cell(plan, plan.arms[0], Phase.TUNE, 0, 0)]
+        found = probed_costs(plan, find_remaining(plan, ()), probed(plan, cells, 0.5))
+        return found[plan.arms[0].key].tune
+
+    assert 0.2 < tuned("bracket") / tuned("none") < 0.9
 
 
 def test_from_the_ledger_an_arm_costs_what_its_cells_did(plan_of: Callable[..., Plan]) -> None:
     plan = plan_of("budget.candidates=40")
     records = cells_of(plan, plan.arms[:2], 20)
     left = find_remaining(plan, records)
-    costs = ledger_costs(plan, left, {})
+    costs = ledger_costs(left)
     first, second, third = (costs[arm.key] for arm in plan.arms)
-    assert first.tune.each == second.tune.each == pytest.approx(0.5)
-    assert first.confirm.each == pytest.approx(0.8)
-    assert 0.25 < third.tune.each < 1.0  # no cell of its own: by its configuration
-    assert ledger_costs(plan, find_remaining(plan, ()), {}) == {}
+    assert first.tune == second.tune == pytest.approx(0.5)
+    assert first.confirm == pytest.approx(0.8)
+    assert third.tune == pytest.approx(0.5)  # no cell of its own: the mean of the others
+    assert ledger_costs(find_remaining(plan, ())) == {}
 
 
 def test_an_estimate_is_of_one_plan_and_of_what_is_left_of_it(
     plan_of: Callable[..., Plan],
 ) -> None:
     plan = plan_of()
-    assert (
-        estimated(plan).plan == estimated(plan_of()).plan == estimate_to_keep(estimated(plan)).plan
-    )
+    assert estimated(plan).plan == estimated(plan_of()).plan
     others = [
         estimated(plan_of("budget.candidates=21")),
         estimated(plan_of(text=STUDY.replace("learning_rate", "weight_decay"))),
@@ -270,23 +318,7 @@ def test_rows_are_counted_as_tracking_writes_them(plan_of: Callable[..., Plan]) 
     plan = plan_of()
     found = estimated(plan)
     assert found.mlflow_runs == plan.cell_count() + len(plan.arms) + 1
-    assert found.mlflow_rows == plan.cell_count() * (20 + 10 + TAGS + CURVES * 10)
-
-
-def test_dearer_configurations_have_a_larger_proxy() -> None:
-    aligned = {"loss.alignment.text_audio.mode": "shared"}
-    for less, more in (
-        ({"model.text.use": False}, {}),
-        ({}, aligned),
-        ({}, {"model.fusion.kind": "tfn"}),
-        ({}, {"model.text.encoder": "lstm"}),
-        ({}, {"model.fusion.width": 1024}),
-        ({"train.batch_size": 128}, {}),
-        (aligned, {"loss.contrast.rbc.use": True}),
-    ):
-        assert relative_cost(with_values(Config(), less)) < relative_cost(
-            with_values(Config(), more)
-        )
+    assert found.mlflow_rows == plan.cell_count() * (1 + 2 + TAGS + CURVES * 10)
 
 
 def test_the_scatter_over_seeds_is_that_within_candidates() -> None:
@@ -312,7 +344,7 @@ def test_an_estimate_is_said_in_one_line_and_as_json(plan_of: Callable[..., Plan
     plan = plan_of()
     line = estimate_lines(estimated(plan), plan)[0]
     assert line.startswith("about ") and "on 2 workers (0.032 device-hours; " in line
-    assert "214 MLflow runs with 13,000 rows; made up" in line
+    assert "214 MLflow runs with 7,600 rows; made up" in line
     assert json.loads(json.dumps(estimate_json(estimated(plan), plan)))["cells"] == 210
 
 
