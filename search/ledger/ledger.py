@@ -14,7 +14,6 @@ import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
 
 from msa_core.training.outcomes import Status
 from msa_core.vectorised.pack_key import PackSize
@@ -22,7 +21,6 @@ from search.ledger.errors import LedgerError
 from search.ledger.lines import (
     LEDGER,
     QUARANTINE,
-    Fault,
     LedgerLines,
     open_ledger,
     quarantine_faults,
@@ -45,7 +43,7 @@ def read_ledger(folder: Path) -> dict[str, CellRecord]:
 
     Without what is large: predictions, and curves except the validation curves of cells that were
     stopped early. A failed cell that was trained again stands there with its last record. Damaged
-    lines are passed over; `ledger_faults` names them.
+    lines are passed over.
 
     Raises:
         LedgerError: the file cannot be read, or is no ledger.
@@ -72,12 +70,12 @@ def read_full_records(folder: Path, keys: Collection[str] | None = None) -> Iter
     Raises:
         LedgerError: as `read_ledger`.
     """
-    path = folder / LEDGER
-    # Opened once: a writer may replace the file meanwhile, and then the offsets would not fit.
-    with open_ledger(path) as file:
-        places = scan_lines(file, path, MappingPool()).offsets
-        wanted = set(places if keys is None else keys)
-        yield from _read_full(file, path, {key: places[key] for key in places if key in wanted})
+    wanted = None if keys is None else set(keys)
+
+    def choose(records: Mapping[str, CellRecord]) -> Iterable[CellRecord]:
+        return (cell for key, cell in records.items() if wanted is None or key in wanted)
+
+    yield from read_chosen_records(folder, choose)
 
 
 def read_chosen_records(
@@ -96,20 +94,18 @@ def read_chosen_records(
         LedgerError: as `read_ledger`.
     """
     path = folder / LEDGER
+    # Opened once: a writer may replace the file meanwhile, and then the offsets would not fit.
     with open_ledger(path) as file:
         lines = scan_lines(file, path, MappingPool())
-        chosen = [record.key for record in choose(lines.records)]
-        for key in chosen:
-            yield from _read_full(file, path, {key: lines.offsets[key]}, curves)
-
-
-def ledger_faults(folder: Path) -> list[Fault]:
-    """List the lines of a ledger that do not count.
-
-    Raises:
-        LedgerError: as `read_ledger`.
-    """
-    return read_lines(folder / LEDGER).faults
+        for chosen in choose(lines.records):
+            file.seek(lines.offsets[chosen.key])
+            line = file.readline().removesuffix(b"\n")
+            try:
+                record, _ = parse_record(line, light=False, curves=curves)
+            except ValueError as error:
+                raise LedgerError(f"{path}: cell {chosen.key}: {error}") from None
+            assert isinstance(record, CellRecord)
+            yield record
 
 
 class Ledger:
@@ -146,7 +142,7 @@ class Ledger:
             self._lock.release()
             raise
         self.records, self.pack_sizes = lines.records, lines.pack_sizes
-        self._places, self._end = lines.offsets, lines.end
+        self._end = lines.end
         self._unclean = False  # whether a write did not finish and could not be undone
 
     def append(
@@ -175,28 +171,10 @@ class Ledger:
         kept = [parse_record(line, light=True, pool=self._pool)[0] for line in lines]
         written = [add_checksum(line, more=line is not lines[-1]) for line in lines]
         self._lock.confirm_held()
-        place = self._end
         self._write_bytes(b"".join(written))
-        cells = []
-        for record, line in zip(kept, written, strict=True):
-            if isinstance(record, CellRecord):
-                self.records[record.key] = record
-                self._places[record.key] = place
-                cells.append(record)
-            place += len(line)
+        cells = [record for record in kept if isinstance(record, CellRecord)]
+        self.records |= {cell.key: cell for cell in cells}
         return cells
-
-    def full_records(self, keys: Iterable[str]) -> Iterator[CellRecord]:
-        """Read the full records of some cells, in that order; may be called from any thread.
-
-        Raises:
-            LedgerError: a cell that is not there.
-        """
-        with open_ledger(self._path) as file:
-            for key in keys:
-                if key not in self._places:
-                    raise LedgerError(f"{self._path}: cell {key} is not in it")
-                yield from _read_full(file, self._path, {key: self._places[key]})
 
     def close(self) -> None:
         """Release the folder."""
@@ -287,21 +265,3 @@ class Ledger:
     def _write_error(self, error: OSError) -> LedgerError:
         kind = NoSpace if error.errno in NO_SPACE else LedgerError
         return kind(f"{self._path}: cannot be written: {error.strerror}")
-
-
-def _read_full(
-    file: BinaryIO,
-    path: Path,
-    places: Mapping[str, int],
-    curves: Collection[str] | None = None,
-) -> Iterator[CellRecord]:
-    for key, place in places.items():
-        file.seek(place)
-        try:
-            record, _ = parse_record(
-                file.readline().removesuffix(b"\n"), light=False, curves=curves
-            )
-        except ValueError as error:
-            raise LedgerError(f"{path}: cell {key}: {error}") from None
-        assert isinstance(record, CellRecord)
-        yield record

@@ -30,7 +30,6 @@ def test_what_is_appended_is_read_back_whole_and_to_the_last_digit(tmp_path: Pat
     cells = [record("a", predictions="AACAPw=="), record("b", status="failed", reason="why")]
     with Ledger(tmp_path) as ledger:
         ledger.append(cells)
-        assert list(ledger.full_records(["b", "a"])) == cells[::-1]
     assert list(read_full_records(tmp_path)) == cells
     assert list(read_full_records(tmp_path, ["b", "not there"])) == cells[1:]
 
@@ -140,7 +139,7 @@ def test_a_failed_cell_trained_again_stands_with_its_last_record(tmp_path: Path)
     with Ledger(tmp_path) as ledger:
         ledger.append([record("a", status="failed")])
         ledger.append([record("a")])
-        assert [cell.status for cell in ledger.full_records(["a"])] == ["complete"]
+        assert ledger.records["a"].status == "complete"
     assert read_ledger(tmp_path)["a"].status == "complete"
     assert [cell.status for cell in read_full_records(tmp_path)] == ["complete"]
 

@@ -15,8 +15,8 @@ from click.testing import CliRunner
 from search.cli import main
 from search.ledger import lines as ledger_lines
 from search.ledger.errors import LedgerError
-from search.ledger.ledger import Ledger, ledger_faults, read_full_records, read_ledger
-from search.ledger.lines import LEDGER, QUARANTINE
+from search.ledger.ledger import Ledger, read_full_records, read_ledger
+from search.ledger.lines import LEDGER, QUARANTINE, read_lines
 from search.ledger.lock import LOCK
 from search.ledger.record import add_checksum, encode_record
 from search.report.ledger_export import export_cells
@@ -105,7 +105,7 @@ def test_one_damaged_line_is_put_aside_and_its_cell_is_trained_again(
     others = set(KEYS) - {KEYS[number]}
     assert set(read_ledger(folder)) == others
     assert {cell.key for cell in read_full_records(folder)} == others
-    (fault,) = ledger_faults(folder)
+    (fault,) = read_lines(folder / LEDGER).faults
     assert fault.line == number + 1
     with Ledger(folder) as ledger:
         (message,) = ledger.quarantined
@@ -120,7 +120,7 @@ def test_one_damaged_line_is_put_aside_and_its_cell_is_trained_again(
     assert {cell.key: cell for cell in read_full_records(folder)} == {
         key: record(key) for key in KEYS
     }
-    assert ledger_faults(folder) == []
+    assert read_lines(folder / LEDGER).faults == []
 
 
 def test_a_line_longer_than_any_record_is_not_even_read(
@@ -129,7 +129,7 @@ def test_a_line_longer_than_any_record_is_not_even_read(
     monkeypatch.setattr(ledger_lines, "LONGEST", 2000)
     monkeypatch.setattr(ledger_lines, "KEPT_BYTES", 100)
     change(folder, 1, lambda line: b"x" * 7001)
-    (fault,) = ledger_faults(folder)
+    (fault,) = read_lines(folder / LEDGER).faults
     assert fault.reason == "longer than any record (7002 bytes)"
     with Ledger(folder) as ledger:
         assert set(ledger.records) == set(KEYS) - {"b"}
@@ -184,7 +184,7 @@ def test_a_file_that_is_no_ledger_is_one_message_and_stays_as_it_is(
 ) -> None:
     path = tmp_path / LEDGER
     path.write_bytes(NO_LEDGERS[name])
-    for use in (Ledger, read_ledger, ledger_faults):
+    for use in (Ledger, read_ledger):
         with pytest.raises(LedgerError, match=r"ledger\.jsonl: .* is a record of a cell"):
             use(tmp_path)
     assert path.read_bytes() == NO_LEDGERS[name]
