@@ -10,6 +10,7 @@ import os
 import pickle
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 import numpy as np
@@ -37,7 +38,7 @@ TIMING_SECONDS = 20.0  # of timing arms; those that come later are not timed
 STRUCTURES = 3  # architectures of an arm that are timed, at most
 FEW, MANY = 4, UNMEASURED // 2  # members of the two packs that are timed
 AGAIN_SECONDS = 0.3  # an epoch shorter than this is timed three times
-BUSY = 2.0  # wall time of training over its processor time, at most
+BUSY = 2.0  # wall time over processor time, at most
 LEAST_EPOCHS = 12  # epochs that a pack should reach in its seconds
 
 
@@ -53,18 +54,20 @@ def probe_arms(task: ProbeTask) -> ProbeResults:
     opening = time.process_time()
 
     timings: dict[str, EpochTiming] = {}
+    time_is_up = start_clock(TIMING_SECONDS)
     for key in task.arms:
-        if time.process_time() < opening + TIMING_SECONDS:
+        if not time_is_up():
             with suppress(Exception):  # whatever a module or a plugin raises: the run reports it
                 timings[key] = time_epoch(schedule.arms[key], part, share)
 
     trained: dict[str, list[CellRecord]] = {}
     started, began = time.process_time(), time.perf_counter()
+    time_is_up = start_clock(task.seconds)
     for key in sorted(timings, key=lambda key: timings[key].member):
-        left = started + task.seconds - time.process_time()
-        if left > 0:
+        if not time_is_up():
+            affordable = affordable_cells(timings[key], task.seconds)
             with suppress(Exception):
-                trained[key] = train_first_pack(schedule.arms[key], worker, timings[key], left)
+                trained[key] = train_first_pack(schedule.arms[key], worker, affordable, time_is_up)
     wall, processor = time.perf_counter() - began, time.process_time() - started
     return ProbeResults(
         opening=opening,
@@ -90,29 +93,36 @@ def time_epoch(arm: ArmSchedule, part: PreparedSplits, share: float) -> EpochTim
     return EpochTiming(fixed=fixed / share, member=member / share)
 
 
+def affordable_cells(timing: EpochTiming, seconds: float) -> int:
+    """Return how many cells of a pack reach some epochs in the time."""
+    each = seconds / LEAST_EPOCHS
+    return min(UNMEASURED, int((each - timing.fixed) / max(timing.member, 1e-9)))
+
+
 def train_first_pack(
-    arm: ArmSchedule, worker: Worker, timing: EpochTiming, seconds: float
+    arm: ArmSchedule, worker: Worker, affordable: int, time_is_up: Callable[[], bool]
 ) -> list[CellRecord]:
-    """Train as many cells of the arm's first pack as reach some epochs in the time."""
+    """Train the arm's first pack, or as many cells of it as the time is enough for."""
     waiting = arm.waiting_cells()
     if not waiting:
         return []  # a frozen arm waits for the one whose values it takes
-    affordable = int((seconds / LEAST_EPOCHS - timing.fixed) / max(timing.member, 1e-9))
-    count = max(len(arm.plan.tune_seeds), min(affordable, UNMEASURED))
+    count = max(len(arm.plan.tune_seeds), affordable)
     pack = arm.next_pack(waiting, count)
     pack = dataclasses.replace(
         pack, cells=pack.cells[:count], size=UNMEASURED, scheduler="none", seconds=None
     )
     work = PackWork(pack, worker)
-    until, wall_until = time.process_time() + seconds, time.perf_counter() + BUSY * seconds
-    while (
-        not work.training.finished
-        and time.process_time() < until
-        and time.perf_counter() < wall_until
-    ):
+    work.training.advance_epoch()  # one epoch in any case, or there would be no estimate
+    while not work.training.finished and not time_is_up():
         work.training.advance_epoch()
     work.training.stop_members(work.training.positions)
     return [record for record in cells_of(work.step()) if record.epochs]
+
+
+def start_clock(seconds: float) -> Callable[[], bool]:
+    """Return a check whether so many seconds are over, or too many of them by the wall clock."""
+    until, wall_until = time.process_time() + seconds, time.perf_counter() + BUSY * seconds
+    return lambda: time.process_time() >= until or time.perf_counter() >= wall_until
 
 
 def thin_splits(splits: Splits) -> tuple[PreparedSplits, float]:

@@ -372,7 +372,7 @@ print(json.dumps([estimate_json(found, opened.plan), "torch" in sys.modules]))
     assert not torch_is_here
     assert [path.name for path in tmp_path.iterdir()] == ["study.yaml"]
     assert (found["basis"], found["cells"]) == ("probe", 20)
-    assert 0.01 < found["device_seconds"] < 60
-    assert 2 < found["wall_seconds"] < 120
+    assert 0.01 < found["device_seconds"] / found["busy"] < 60
+    assert 2 < found["wall_seconds"] / found["busy"] < 120
     assert found["seed_sd"] > 0 and found["parameters"] > 0
     assert "'full'" in found["measured"] and "'without text'" in found["measured"]
