@@ -24,24 +24,22 @@ class ArmsAsha(FIFOScheduler):  # type: ignore[misc]  # Ray ships no types for i
 
     def on_trial_add(self, controller: Any, trial: Any) -> None:
         """Register a trial, for Tune."""
-        if self._is_tuning(trial):
-            self._asha_of(trial).on_trial_add(controller, trial)
+        if asha := self._asha_of(trial):
+            asha.on_trial_add(controller, trial)
 
     def on_trial_result(self, controller: Any, trial: Any, result: Mapping[str, Any]) -> str:
         """Decide for Tune whether a candidate trains on after a rung."""
-        if not self._is_tuning(trial) or VALUE not in result:
-            decision: str = TrialScheduler.CONTINUE
-        else:
-            decision = self._asha_of(trial).on_trial_result(controller, trial, result)
+        asha = self._asha_of(trial)
+        decision: str = TrialScheduler.CONTINUE
+        if asha and VALUE in result:
+            decision = asha.on_trial_result(controller, trial, result)
         return decision
 
-    def _is_tuning(self, trial: Any) -> bool:
+    def _asha_of(self, trial: Any) -> AsyncHyperBandScheduler | None:
+        """Return the ASHA of the arm that a trial tunes, if it does."""
         pack = trial.config["pack"]
         # None is an idle trial's, or that of a trial that is over and was emptied.
-        return pack is not None and bool(pack.scheduler == "asha")
-
-    def _asha_of(self, trial: Any) -> AsyncHyperBandScheduler:
-        return self._arms[trial.config["pack"].arm_key]
+        return self._arms[pack.arm_key] if pack and pack.scheduler == "asha" else None
 
 
 def _make_asha(epochs: int) -> AsyncHyperBandScheduler:

@@ -12,55 +12,46 @@ from search.results.events import Events
 TRY_SECONDS = 2.0  # between two tries on a full disk
 
 
-class DurableWriter:
-    """A writer of finished cells that waits while the disk is full.
+def append_durably(
+    ledger: Ledger,
+    events: Events,
+    stop: StopRequest,
+    records: list[CellRecord],
+    measured: PackSize | None,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+) -> list[CellRecord]:
+    """Write finished cells durably; wait while the disk is full.
 
     While it waits the driver does nothing else, so no worker is given more to train and nothing
-    that was trained is lost.
+    that was trained is lost. A pause is an event, and ends when the run must stop.
+
+    Returns:
+        The cells as the ledger has them now, and as every later run will see them.
+
+    Raises:
+        LedgerError: they can't be, for another reason than a full disk, or the run was stopped
+            while it waited.
     """
-
-    def __init__(
-        self,
-        ledger: Ledger,
-        events: Events,
-        stop: StopRequest,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        """Create the writer of a ledger; a pause is an event, and ends when the run must stop."""
-        self._ledger = ledger
-        self._events = events
-        self._stop = stop
-        self._sleep = sleep
-
-    def __call__(self, records: list[CellRecord], measured: PackSize | None) -> list[CellRecord]:
-        """Write cells durably.
-
-        Returns:
-            The cells as the ledger has them now, and as every later run will see them.
-
-        Raises:
-            LedgerError: they can't be, for another reason than a full disk, or the run was stopped
-                while it waited.
-        """
-        paused: float | None = None
-        while True:
-            try:
-                kept = self._ledger.append(records, measured)
-                break
-            except NoSpace as error:
-                if paused is None:
-                    paused = time.monotonic()
-                    self._events.emit(
-                        "paused",
-                        reason=f"{error}: {len(records)} finished cells wait in memory; make room "
-                        "on that disk and the run goes on by itself",
-                    )
-                if time.monotonic() > self._stop.until:
-                    raise
-                self._sleep(TRY_SECONDS)
-        if paused is not None:
-            self._events.emit("went on", seconds=round(time.monotonic() - paused))
-        return kept
+    paused: float | None = None
+    while True:
+        try:
+            kept = ledger.append(records, measured)
+            break
+        except NoSpace as error:
+            if paused is None:
+                paused = time.monotonic()
+                events.emit(
+                    "paused",
+                    reason=f"{error}: {len(records)} finished cells wait in memory; make room "
+                    "on that disk and the run goes on by itself",
+                )
+            if time.monotonic() > stop.until:
+                raise
+            sleep(TRY_SECONDS)
+    if paused is not None:
+        events.emit("went on", seconds=round(time.monotonic() - paused))
+    return kept
 
 
 def is_full(error: OSError) -> bool:

@@ -181,13 +181,9 @@ def _no_room(nodes: Sequence[ClusterNode], share: float) -> str:
 class NodeWatch:
     """A watch over the nodes that join a cluster and that are lost."""
 
-    def __init__(self, read: Callable[[], Sequence[ClusterNode]] | None = None) -> None:
-        """Watch from now on.
-
-        Args:
-            read: Function that reads the nodes; None = Ray's.
-        """
-        self._read = read or ray_nodes
+    def __init__(self, read: Callable[[], Sequence[ClusterNode]]) -> None:
+        """Watch from now on, with this function that reads the nodes."""
+        self._read = read
         self._alive = {node.key for node in self._read() if node.alive}
 
     def poll(self) -> tuple[tuple[str, ...], tuple[str, ...]]:

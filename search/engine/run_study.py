@@ -64,7 +64,6 @@ def run_study(
     options: RunOptions,
     progress: Progress,
     log: RunLog | None = None,
-    trainable: type | None = None,
 ) -> RunSummary:
     """Train every cell of the plan that the ledger does not hold.
 
@@ -75,7 +74,6 @@ def run_study(
         options: Options of the run.
         progress: Display of the run.
         log: Record of the run; None = none is kept.
-        trainable: Class that runs on the workers; None = `search.engine.trainable.PackTrainable`.
 
     Raises:
         LedgerError: another driver holds the folder, or it cannot be written.
@@ -94,15 +92,14 @@ def run_study(
         estimation = InformationEstimation(folder, dataset, progress.print_line)
         tracking = BackgroundTracking(manifest, folder)
         engine = Engine(
-            plan,
-            dataset,
-            ledger,
-            options,
+            plan=plan,
+            dataset=dataset,
+            ledger=ledger,
+            options=options,
             progress=progress,
             log=watcher,
             events=events,
             notify=tracking.notify_new_cells,
-            trainable=trainable,
         )
         complete = False
         patience: float | None = IN_A_HURRY

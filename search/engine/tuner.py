@@ -2,13 +2,16 @@
 
 import tempfile
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from msa_core.data.dataset import Dataset
 from msa_core.training.outcomes import Status
 from search.engine.dispatch import Dispatch
-from search.engine.durable import DurableWriter
+from search.engine.durable import append_durably
 from search.engine.options import GIGABYTE, MINUTE, RunOptions
 from search.engine.session import RaySession, ray_session
 from search.engine.stopping import StopRequest
@@ -29,47 +32,35 @@ from search.screen.run_log import RunLog
 from spaces.plan.plan import Plan
 
 
+@dataclass(kw_only=True)
 class Engine:
     """The training of what a ledger lacks of a plan.
 
     Attributes:
-        trained: Number of cells trained so far.
+        plan: Plan of the study.
+        dataset: Data of the plan.
+        ledger: Open ledger.
+        options: Options of the run.
+        progress: Display of the run.
+        log: Record of the run.
+        events: Log of events.
+        notify: Function that is called when there are new cells in the ledger.
+        trained, failed: Numbers of cells trained so far, and of those that failed.
         ended, why: Reasons as in `Dispatch`; empty unless the run ended before the study.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        dataset: Dataset,
-        ledger: Ledger,
-        options: RunOptions,
-        *,
-        progress: Progress,
-        log: RunLog,
-        events: Events,
-        notify: Any,
-        trainable: type | None = None,
-    ) -> None:
-        """Put a run together.
-
-        Args:
-            plan: Plan of the study.
-            dataset: Data of the plan.
-            ledger: Open ledger.
-            options: Options of the run.
-            progress: Display of the run.
-            log: Record of the run.
-            events: Log of events.
-            notify: Function that is called when there are new cells in the ledger.
-            trainable: Class that runs on the workers; None = `PackTrainable`.
-        """
-        self._plan, self._dataset, self._ledger, self._options = plan, dataset, ledger, options
-        self._progress, self._log, self._events = progress, log, events
-        self._notify, self._trainable = notify, trainable
-        self.trained = 0
-        self._failed = 0
-        self.ended = ""
-        self.why = ""
+    plan: Plan
+    dataset: Dataset
+    ledger: Ledger
+    options: RunOptions
+    progress: Progress
+    log: RunLog
+    events: Events
+    notify: Callable[[], None]
+    trained: int = 0
+    failed: int = 0
+    ended: str = ""
+    why: str = ""
 
     def train(self) -> None:
         """Train until the study is finished or the run is to end.
@@ -79,28 +70,28 @@ class Engine:
             LedgerError: what was trained can't be kept.
             KeyboardInterrupt: stopped at once.
         """
-        options = self._options
+        options = self.options
         kept = [
             record
-            for record in self._ledger.records.values()
+            for record in self.ledger.records.values()
             if not (options.retry_failed and record.status == Status.FAILED)
         ]
         sizes = PackSizes(
-            self._ledger.pack_sizes,
-            data=self._dataset.fingerprint,
+            self.ledger.pack_sizes,
+            data=self.dataset.fingerprint,
             fixed=options.pack_size,
         )
-        schedule = Schedule(self._plan, kept, sizes)
+        schedule = Schedule(self.plan, kept, sizes)
         if schedule.is_finished:
-            if is_behind(self._ledger.folder):
-                OptunaJournal(self._ledger.folder, schedule).close()
+            if is_behind(self.ledger.folder):
+                OptunaJournal(self.ledger.folder, schedule).close()
             return
-        self._journal = OptunaJournal(self._ledger.folder, schedule)
+        self._journal = OptunaJournal(self.ledger.folder, schedule)
         began = time.monotonic()
-        stop = StopRequest(self._progress.print_line, options.grace_seconds)
+        stop = StopRequest(self.progress.print_line, options.grace_seconds)
         with stop.on_signals():
-            self._events.emit("run started", study=self._plan.study.name, cells_done=len(kept))
-            self._progress.print_line("starting Ray")
+            self.events.emit("run started", study=self.plan.study.name, cells_done=len(kept))
+            self.progress.print_line("starting Ray")
             with ray_session(options.address, options.workers, options.gpus_a_worker) as session:
                 stop.install_handlers()
                 sizes.use_device(session.resources.device)
@@ -108,15 +99,15 @@ class Engine:
                 try:
                     self._run_tuner(dispatch, session, sizes)
                 finally:
-                    self._progress.stop()
+                    self.progress.stop()
                     self._journal.close()
         if not schedule.is_finished:  # it may have come to its end within the grace
             self.ended, self.why = dispatch.ended, dispatch.why
-        self._events.emit(
+        self.events.emit(
             "run ended",
             ended=self.ended or RunEnd.COMPLETE,
             trained=self.trained,
-            failed=self._failed,
+            failed=self.failed,
             seconds=round(time.monotonic() - began, 1),
         )
         if not schedule.is_finished and not dispatch.ended:
@@ -126,23 +117,23 @@ class Engine:
         self, schedule: Schedule, session: RaySession, stop: StopRequest
     ) -> Dispatch:
         """Make the dispatch of this run, with its limits, checkpoints and listeners."""
-        options = self._options
+        options = self.options
         workers = session.resources.workers
-        self._log.workers = workers
+        self.log.workers = workers
         ceiling = StudyLimit(
-            self._plan.study.budget,
-            sum(run.wall_seconds for run in read_runs(self._ledger.folder)),
-            self._ledger.records.values(),
+            self.plan.study.budget,
+            sum(run.wall_seconds for run in read_runs(self.ledger.folder)),
+            self.ledger.records.values(),
         )
         checkpoints = None
         if options.checkpoint_minutes:
             checkpoints = Checkpoints(
-                self._ledger.folder, int(options.checkpoint_gigabytes * GIGABYTE)
+                self.ledger.folder, int(options.checkpoint_gigabytes * GIGABYTE)
             )
-            checkpoints.clean_up(self._ledger.records)
-        in_flight = self._log.flights
-        self._progress.start(schedule, in_flight, workers, self._ledger.folder)
-        self._events.emit(
+            checkpoints.clean_up(self.ledger.records)
+        in_flight = self.log.flights
+        self.progress.start(schedule, in_flight, workers, self.ledger.folder)
+        self.events.emit(
             "ray ready",
             nodes=session.nodes,
             workers=workers,
@@ -151,40 +142,40 @@ class Engine:
         )
         return Dispatch(
             schedule=schedule,
-            write_cells=DurableWriter(self._ledger, self._events, stop),
+            write_cells=partial(append_durably, self.ledger, self.events, stop),
             announce=self._announce_cells,
             workers=workers,
             study_limit=ceiling,
             stop=stop,
             first_failures=FirstFailures(options.give_up_after),
             checkpoints=checkpoints,
-            events=self._events,
+            events=self.events,
             in_flight=in_flight,
         )
 
     def _announce_cells(self, records: list[CellRecord]) -> None:
         self.trained += len(records)
-        self._failed += sum(record.status == Status.FAILED for record in records)
-        self._log.add_cells(records)
-        self._progress.update(records)
+        self.failed += sum(record.status == Status.FAILED for record in records)
+        self.log.add_cells(records)
+        self.progress.update(records)
         self._journal.add_cells(records)
-        self._notify()
+        self.notify()
 
     def _make_worker(self, session: RaySession, sizes: PackSizes) -> Any:
         from search.worker.worker import Worker
 
-        options = self._options
+        options = self.options
         worker = Worker.for_dataset(
-            self._dataset,
+            self.dataset,
             device=sizes.device,
             gpu_share=session.resources.gpus_a_worker,
             memory=session.resources.memory,
             code=code_version(),
-            plugins=self._plan.study.plugins,
+            plugins=self.plan.study.plugins,
             epoch_seconds=options.epoch_seconds,
             checkpoint_seconds=options.checkpoint_minutes * MINUTE or float("inf"),
         )
-        worker.warm_features(self._plan)
+        worker.warm_features(self.plan)
         return worker
 
     def _run_tuner(self, dispatch: Dispatch, session: RaySession, sizes: PackSizes) -> None:
@@ -200,8 +191,8 @@ class Engine:
         searcher = PackSearcher(dispatch)
         watch = WorkerWatch(
             searcher,
-            epoch_seconds=self._options.epoch_seconds,
-            poll=self._progress.refresh,
+            epoch_seconds=self.options.epoch_seconds,
+            poll=self.progress.refresh,
             logs=session.logs,
         )
         worker = self._make_worker(session, sizes)
@@ -223,13 +214,13 @@ class Engine:
         from search.engine.searcher import IdleStopper
         from search.engine.trainable import PackTrainable
 
-        trainable = tune.with_parameters(self._trainable or PackTrainable, worker=worker)
-        asha = self._plan.study.budget.scheduler == "asha"
+        trainable = tune.with_parameters(PackTrainable, worker=worker)
+        asha = self.plan.study.budget.scheduler == "asha"
         return tune.Tuner(
             tune.with_resources(trainable, {"cpu": 1, "gpu": session.resources.gpus_a_worker}),
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
-                scheduler=ArmsAsha(self._plan) if asha else None,
+                scheduler=ArmsAsha(self.plan) if asha else None,
                 num_samples=-1,
                 max_concurrent_trials=session.resources.workers,
                 reuse_actors=True,

@@ -1,6 +1,6 @@
 """The papers that a study builds on: for its arms' modules, its tuning and its analyses."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from msa_core.config.paths import Value, replace
 from msa_core.config.schema import Config, ConfigError
@@ -34,14 +34,10 @@ def collect_citations(plan: Plan) -> tuple[dict[str, tuple[str, ...]], dict[str,
     # A study that tunes nothing uses neither a sampler nor Ray Tune's ways of stopping.
     if any(arm.space for arm in plan.arms):
         keys += TOOLS
-        keys += _keys_named(OF_SAMPLERS, plan.study.sampler)
-        keys += _keys_named(OF_SCHEDULERS, plan.study.budget.scheduler)
+        keys += [OF_SAMPLERS.get(plan.study.sampler, "")]
+        keys += [OF_SCHEDULERS.get(plan.study.budget.scheduler, "")]
     entries = read_references()
-    return methods, {key: entries[key] for key in dict.fromkeys(keys)}
-
-
-def _keys_named(keys: Mapping[str, str], name: object) -> list[str]:
-    return [keys[name]] if isinstance(name, str) and name in keys else []
+    return methods, {key: entries[key] for key in dict.fromkeys(keys) if key}
 
 
 def _references_of_arm(arm: PlannedArm) -> tuple[str, ...]:

@@ -1,15 +1,17 @@
 """A run at one moment: what the screen draws, `live.json` keeps and `triptych status` reads.
 
 The driver writes `live.json` into the results folder every few seconds. It shows how a run is
-doing and decides nothing: the ledger is the record of what is done. Standard library only.
+doing and decides nothing: the ledger is the record of what is done.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+
+from pydantic import TypeAdapter
 
 from search.atomic_files import write_text_atomically
 
@@ -209,30 +211,7 @@ def write_live(folder: Path, snapshot: Snapshot) -> None:
 def read_live(folder: Path) -> Snapshot | None:
     """Read the last snapshot of a driver; None if there is none that can be read."""
     try:
-        content = json.loads((folder / LIVE).read_text(encoding="utf-8"))
-        return _parse_snapshot(content)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        # Fields of another version are passed over.
+        return TypeAdapter(Snapshot).validate_json((folder / LIVE).read_bytes())
+    except (OSError, ValueError):
         return None
-
-
-def _parse_snapshot(content: Mapping[str, Any]) -> Snapshot:
-    found = _known_fields(Snapshot, content)
-    arms = tuple(
-        ArmSnapshot(**{**_known_fields(ArmSnapshot, arm), "best": BestValue(**arm["best"])})
-        if arm["best"]
-        else ArmSnapshot(**_known_fields(ArmSnapshot, arm))
-        for arm in content["arms"]
-    )
-    flights = tuple(
-        FlightSnapshot(**_known_fields(FlightSnapshot, one)) for one in content["flights"]
-    )
-    failures = tuple(
-        FailureCount(**_known_fields(FailureCount, one)) for one in content["failures"]
-    )
-    return Snapshot(**{**found, "arms": arms, "flights": flights, "failures": failures})
-
-
-def _known_fields(kind: Any, content: Mapping[str, Any]) -> dict[str, Any]:
-    """Keep the fields that this version knows: another one may have written the file."""
-    names = {one.name for one in fields(kind)}
-    return {name: value for name, value in content.items() if name in names}

@@ -7,17 +7,15 @@ no moment at which the file holds a RUNNING trial.
 
 import os
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from io import StringIO
 from json import dumps
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
@@ -55,18 +53,13 @@ class OptunaJournal:
         """
         self._path = folder / JOURNAL
         self._arms = {key: arm for key, arm in schedule.arms.items() if arm.arm.space}
-        self._distributions = {
-            key: {path: optuna_distribution(domain) for path, domain in arm.arm.space.items()}
-            for key, arm in self._arms.items()
-        }
         self._studies = _Collected()
         storage = JournalStorage(self._studies)
         for arm in self._arms.values():
             _create_study(storage, arm)
-        self._place = {key: place for place, key in enumerate(self._arms)}
         self._told: set[tuple[str, int]] = set()  # arm, and number of a candidate
         self._rejected: dict[str, int] = {}  # arm -> number of those that were queued
-        self._waiting: list[tuple[str, FrozenTrial]] = []
+        self._waiting: list[tuple[int, FrozenTrial]] = []  # place of an arm, and its trial
         self._begun = False  # whether the file is of this run
         self._write_queued()
 
@@ -98,23 +91,37 @@ class OptunaJournal:
         self._told.add((key, number))
         cells = arm.cells.finished_cells(Phase.TUNE, number, seeds)
         ended = trial_outcome(cells, arm.proposals.metrics, len(seeds))
-        self._queue_trial(key, params, ended, _user_attributes(number, cells))
+        self._queue_trial(arm, params, ended, _user_attributes(number, cells))
 
     def _take_rejected(self) -> None:
         """Queue the proposals that were never trained."""
         for key, arm in self._arms.items():
             rejected = arm.proposals.rejected
+            failed = TrialOutcome(state=TrialState.FAIL)
             for params, reason in rejected[self._rejected.get(key, 0) :]:
-                self._queue_trial(
-                    key, params, TrialOutcome(state=TrialState.FAIL), {"rejected": reason}
-                )
+                self._queue_trial(arm, params, failed, {"rejected": reason})
             self._rejected[key] = len(rejected)
 
     def _queue_trial(
-        self, key: str, params: Params, ended: TrialOutcome, attributes: dict[str, Any]
+        self, arm: ArmSchedule, params: Params, ended: TrialOutcome, attributes: dict[str, Any]
     ) -> None:
-        distributions = {path: self._distributions[key][path] for path in params}
-        self._waiting.append((key, _make_trial(params, distributions, ended, attributes)))
+        # The ledger has no times of day: a trial ends when it is written here.
+        now = datetime.now(UTC)
+        trial = FrozenTrial(
+            number=-1,  # Optuna gives it one
+            trial_id=-1,
+            state=ended.state,
+            value=None,
+            values=ended.values,
+            datetime_start=now - timedelta(seconds=attributes.get("seconds", 0.0)),
+            datetime_complete=now,
+            params=dict(params),
+            distributions={path: optuna_distribution(arm.arm.space[path]) for path in params},
+            user_attrs=attributes,
+            system_attrs={},
+            intermediate_values=dict(enumerate(ended.curve, start=1)),
+        )
+        self._waiting.append((list(self._arms).index(arm.arm.key), trial))
 
     def _write_queued(self) -> None:
         """Write what is queued."""
@@ -158,8 +165,8 @@ class OptunaJournal:
         """Return what is queued, as Optuna writes it."""
         collected = _Collected(self._studies.logs)
         storage = JournalStorage(collected)
-        for key, trial in self._waiting:
-            storage.create_new_trial(self._place[key], trial)
+        for place, trial in self._waiting:
+            storage.create_new_trial(place, trial)
         return _format_logs(collected.logs[len(self._studies.logs) :])
 
 
@@ -186,10 +193,7 @@ class _Collected(BaseJournalBackend):
 
 def _format_logs(logs: Iterable[dict[str, Any]]) -> str:
     """Format logs as Optuna's `JournalFileBackend` does."""
-    text = StringIO()
-    for log in logs:
-        text.write(dumps(log, separators=(",", ":")) + "\n")
-    return text.getvalue()
+    return "".join(dumps(log, separators=(",", ":")) + "\n" for log in logs)
 
 
 def _create_study(storage: JournalStorage, arm: ArmSchedule) -> None:
@@ -211,27 +215,3 @@ def _user_attributes(number: int, cells: Sequence[CellRecord]) -> dict[str, Any]
         if cell.status == Status.FAILED:
             return {**attributes, "kind": cell.kind, "reason": without_secrets(cell.reason)}
     return attributes
-
-
-def _make_trial(
-    params: Params,
-    distributions: Mapping[str, BaseDistribution],
-    ended: TrialOutcome,
-    attributes: dict[str, Any],
-) -> FrozenTrial:
-    # The ledger has no times of day: a trial ends when it is written here.
-    now = datetime.now(UTC)
-    return FrozenTrial(
-        number=-1,  # Optuna gives it one
-        trial_id=-1,
-        state=ended.state,
-        value=None,
-        values=ended.values,
-        datetime_start=now - timedelta(seconds=attributes.get("seconds", 0.0)),
-        datetime_complete=now,
-        params=dict(params),
-        distributions=dict(distributions),
-        user_attrs=attributes,
-        system_attrs={},
-        intermediate_values=dict(enumerate(ended.curve, start=1)),
-    )

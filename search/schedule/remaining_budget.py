@@ -16,7 +16,7 @@ from search.results.selection import seconds_of
 LEFT_OVER = 0.02  # share of an arm's seconds that is too little for another pack
 
 
-@dataclass(kw_only=True, slots=True)
+@dataclass(kw_only=True, slots=True, eq=False)
 class Reservation:
     """The seconds that are reserved for a pack.
 
@@ -41,8 +41,7 @@ class RemainingBudget:
         """
         self.total = total
         self.spent = 0.0  # seconds of finished cells
-        self._promises: list[Reservation] = []
-        self._promise_for: dict[str, Reservation] = {}  # by the keys of its cells
+        self._promises: dict[str, Reservation] = {}  # by the key of each cell
         self._complete = 0  # cells that trained to their end
         self._complete_seconds = 0.0
         self.add_cells(spent)
@@ -50,7 +49,8 @@ class RemainingBudget:
     @property
     def seconds_left(self) -> float:
         """Seconds that are neither spent nor reserved."""
-        return self.total - self.spent - sum(promise.seconds for promise in self._promises)
+        promises = dict.fromkeys(self._promises.values())
+        return self.total - self.spent - sum(promise.seconds for promise in promises)
 
     @property
     def has_room(self) -> bool:
@@ -78,8 +78,7 @@ class RemainingBudget:
             keys: Keys of its cells.
         """
         promise = Reservation(seconds=seconds, cells=set(keys))
-        self._promises.append(promise)
-        self._promise_for.update(dict.fromkeys(promise.cells, promise))
+        self._promises.update(dict.fromkeys(promise.cells, promise))
 
     def release_cells(self, keys: Iterable[str]) -> float:
         """Release cells that are not trained any more; return the seconds that are free again."""
@@ -103,15 +102,12 @@ class RemainingBudget:
 
     def _release_cell(self, key: str, spent: float) -> float:
         """Release a cell; return the seconds that are free again, 0 before a pack's last cell."""
-        promise = self._promise_for.pop(key, None)
+        promise = self._promises.pop(key, None)
         if promise is None:
             return 0.0
         promise.seconds = max(0.0, promise.seconds - spent)
         promise.cells.discard(key)
-        if promise.cells:
-            return 0.0
-        self._promises = [other for other in self._promises if other is not promise]
-        return promise.seconds
+        return 0.0 if promise.cells else promise.seconds
 
 
 def pack_share(idle: int, arms: int) -> float:

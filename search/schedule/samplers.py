@@ -76,21 +76,13 @@ def single_threaded(name: str) -> Iterator[None]:
 
 def suggest_value(trial: Trial, path: str, domain: Domain) -> Value:
     """Let Optuna choose the value of a field."""
-    match domain:
-        case Uniform(low, high, step):
-            return tidy_value(domain, trial.suggest_float(path, low, high, step=step))
-        case LogUniform(low, high):
-            return trial.suggest_float(path, low, high, log=True)
-        case Int(low, high, step, log):
-            return trial.suggest_int(path, low, high, step=step, log=log)
-        case Choice(options):
-            chosen = trial.suggest_categorical(path, list(options))
-            assert chosen is not None  # a study file has no option that is None
-            return chosen
+    # What all of `suggest_float` and its like call; they differ in nothing but the distribution.
+    chosen: Value = trial._suggest(path, optuna_distribution(domain))
+    return tidy_value(domain, chosen)
 
 
 def optuna_distribution(domain: Domain) -> BaseDistribution:
-    """Return Optuna's form of a domain; the same that `suggest_value` gives it."""
+    """Return Optuna's form of a domain."""
     match domain:
         case Uniform(low, high, step):
             return FloatDistribution(low, high, step=step)

@@ -156,6 +156,7 @@ def run_one(folder: Path, tracking: str, pack_size: int | None) -> dict[str, flo
     from search.screen.run_log import RunLog
     from search.study.open import open_study
 
+    search.engine.trainable.PackTrainable = NoTraining  # type: ignore[misc]
     if tracking == "off":
         search.engine.run_study.BackgroundTracking = NoTracking  # type: ignore[assignment,misc]
     (opened,) = open_study(str(folder / "study.yaml"), (), (), folder, need_data=True)
@@ -168,7 +169,6 @@ def run_one(folder: Path, tracking: str, pack_size: int | None) -> dict[str, flo
         RunOptions(workers=2, pack_size=pack_size),
         Progress(Console(stderr=True)),
         log,
-        trainable=NoTraining,
     )
     record = log.make_record("complete")
     append_run(opened.folder, record)

@@ -1,10 +1,12 @@
 """A full disk: the run waits, says so, and loses nothing."""
 
 import errno
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 
-from search.engine.durable import TRY_SECONDS, DurableWriter, is_full
+from search.engine.durable import TRY_SECONDS, append_durably, is_full
 from search.engine.stopping import StopRequest
 from search.ledger.errors import LedgerError
 from search.ledger.ledger import NoSpace
@@ -28,11 +30,12 @@ class FakeLedger:
 
 def keeper_on(
     ledger: FakeLedger, received: list[Event], stop: StopRequest | None = None
-) -> tuple[DurableWriter, list[float]]:
+) -> tuple[Callable[..., list[CellRecord]], list[float]]:
     sleeps: list[float] = []
     events = Events(listeners=[received.append])
     waits = StopRequest() if stop is None else stop
-    return DurableWriter(ledger, events, waits, sleep=sleeps.append), sleeps  # type: ignore[arg-type]
+    keep = partial(append_durably, ledger, events, waits, sleep=sleeps.append)
+    return keep, sleeps
 
 
 def test_it_waits_for_room_and_says_it_once() -> None:
