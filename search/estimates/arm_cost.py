@@ -1,8 +1,8 @@
 """The cost of an arm's cells, from micro-runs or from the cells that the ledger holds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import fmean, variance
 
 from msa_core.config.kinds import options_of
 from msa_core.config.paths import replace
@@ -75,27 +75,25 @@ def ledger_costs(left: Sequence[Remaining]) -> dict[str, ArmCost]:
     return {one.arm.key: known.get(one.arm.key, typical) for one in left}
 
 
-def seed_sd(metric_values: Sequence[Sequence[tuple[int, float | None]]]) -> float | None:
+def seed_sd(cells: Iterable[CellRecord], metric: str) -> float | None:
     """Estimate the standard deviation over seeds within a candidate, pooled over the better half.
 
     Args:
-        metric_values: For each arm the candidate and the value of every cell.
+        cells: Cells of any arms, of which those of the tuning count.
+        metric: Metric of the study, on validation.
     """
-    squares, freedom = 0.0, 0
-    for values in metric_values:
-        by_candidate: dict[int, list[float]] = {}
-        for candidate, value in values:
-            if value is not None:
-                by_candidate.setdefault(candidate, []).append(value)
-        within = sorted(
-            (sum((v - fmean(own)) ** 2 for v in own), len(own) - 1)
-            for own in by_candidate.values()
-            if len(own) > 1
-        )
-        # A candidate that trains badly also scatters: the better half by scatter.
-        for square, free in within[: max(1, (len(within) + 1) // 2)]:
-            squares, freedom = squares + square, freedom + free
-    return (squares / freedom) ** 0.5 if freedom else None
+    by_candidate: dict[tuple[str, int], list[float]] = {}
+    for cell in cells:
+        value = cell.metrics.get(f"valid.{metric}")
+        if cell.phase == Phase.TUNE and cell.best_epoch and value is not None:
+            by_candidate.setdefault((cell.arm_key, cell.candidate), []).append(value)
+    within = sorted(
+        (variance(values), len(values) - 1) for values in by_candidate.values() if len(values) > 1
+    )
+    # A candidate that trains badly also scatters: the better half by scatter.
+    better = within[: (len(within) + 1) // 2]
+    freedom = sum(free for _, free in better)
+    return (sum(square * free for square, free in better) / freedom) ** 0.5 if freedom else None
 
 
 def expected_epochs(cell: CellRecord) -> float:

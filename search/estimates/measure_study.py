@@ -6,6 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from rich.filesize import decimal
+
 from msa_core.config.schema import PlantedConfig
 from msa_core.data.dataset import Dataset
 from search.estimates.arm_cost import expected_epochs, ledger_costs, probed_costs
@@ -106,7 +108,7 @@ def estimate_lines(found: RunEstimate, plan: Plan) -> list[str]:
     lines = [
         f"about {format_duration(found.wall_seconds)} on {workers} "
         f"({_format_hours(found.device_seconds)} device-hours; {format_duration(found.low)} to "
-        f"{format_duration(found.high)} is possible), {_format_bytes(found.disk_bytes)}, "
+        f"{format_duration(found.high)} is possible), {decimal(found.disk_bytes)}, "
         f"{found.mlflow_runs:,} MLflow runs with {_round_to_two_digits(found.mlflow_rows):,} rows; "
         f"{found.measured}"
     ]
@@ -185,15 +187,6 @@ def _trained_cells(records: Sequence[CellRecord]) -> list[CellRecord]:
 
 def _format_hours(seconds: float) -> str:
     return f"{seconds / 3600:.2g}" if seconds < 36_000 else f"{seconds / 3600:,.0f}"
-
-
-def _format_bytes(count: int) -> str:
-    for unit, size in (("GB", 1e9), ("MB", 1e6)):
-        if count >= size:
-            return (
-                f"{count / size:.3g} {unit}" if count < 10 * size else f"{count / size:.0f} {unit}"
-            )
-    return f"{count / 1e3:.0f} kB"
 
 
 def _round_to_two_digits(count: int) -> int:

@@ -1,5 +1,6 @@
 """The output of `triptych plan`: text for a terminal, and JSON."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,12 +19,12 @@ from search.results.folder import select_cells
 from search.results.plan_facts import manifest_of
 from search.study.open import OpenedStudy
 from spaces.designs.make_arms import level_text
-from spaces.help.values import value_text
 from spaces.plan.arms_on_data import PlannedArm
 from spaces.plan.plan import Phase, Plan
 from spaces.plan.power import detectable_effect, p_floor, seeds_needed
 from spaces.search_space.domains import describe_domain
 from spaces.study_file.load import Study
+from spaces.syntax.document import value_text
 
 MOST_ARMS = 40  # arms listed one by one; of a larger study the first of them
 
@@ -180,9 +181,7 @@ def _arms_table(plan: Plan, finished: Sequence[CellRecord]) -> RichTable:
             Text(changes or "-"),
             _searched_text(arm),
             f"{_tuning_text(plan, arm)}{len(plan.confirm_seeds)}",
-            str(
-                sum(done.get((arm.name, phase), 0) for phase in (Phase.TUNE, Phase.CONFIRM)) or "-"
-            ),
+            str(sum(done[arm.name, phase] for phase in Phase) or "-"),
         )
     return table
 
@@ -201,11 +200,8 @@ def _tuning_text(plan: Plan, arm: PlannedArm) -> str:
     return f"{plan.tuning_cells(arm)} + " if arm.space else ""
 
 
-def _count_finished(finished: Sequence[CellRecord]) -> dict[tuple[str, str], int]:
-    counts: dict[tuple[str, str], int] = {}
-    for cell in finished:
-        counts[cell.arm, cell.phase] = counts.get((cell.arm, cell.phase), 0) + 1
-    return counts
+def _count_finished(finished: Sequence[CellRecord]) -> Counter[tuple[str, Phase]]:
+    return Counter((cell.arm, cell.phase) for cell in finished)
 
 
 def _arm_json(plan: Plan, arm: PlannedArm, finished: Sequence[CellRecord]) -> dict[str, Any]:
@@ -218,8 +214,8 @@ def _arm_json(plan: Plan, arm: PlannedArm, finished: Sequence[CellRecord]) -> di
         "candidates": None if plan.by_seconds and arm.space else plan.candidate_count(arm),
         "tuning_cells": None if plan.by_seconds and arm.space else plan.tuning_cells(arm),
         "confirm_cells": len(plan.confirm_seeds),
-        "finished_tuning_cells": done.get((arm.name, Phase.TUNE), 0),
-        "finished_confirm_cells": done.get((arm.name, Phase.CONFIRM), 0),
+        "finished_tuning_cells": done[arm.name, Phase.TUNE],
+        "finished_confirm_cells": done[arm.name, Phase.CONFIRM],
         "key": arm.key,
     }
 

@@ -12,7 +12,7 @@ from search.estimates.arm_cost import ArmCost, expected_epochs, seed_sd
 from search.estimates.remaining import Remaining
 from search.ledger.record import CellRecord, encode_record
 from search.schedule.pack_sizes import UNMEASURED
-from spaces.plan.plan import Phase, Plan
+from spaces.plan.plan import Plan
 
 # Seconds on two cores of 2.6 GHz (AMD Zen 4) with nothing else to do, fitted to four studies of 110
 # to 560 cells; `Measurement.slowness` scales them to another machine.
@@ -61,17 +61,17 @@ class RunEstimate:
     plan: str
     basis: str
     measured: str
-    cells: int
     workers: int
-    device_seconds: float
     arms: Mapping[str, float]
     wall_seconds: float
     low: float
     high: float
-    startup_seconds: float
-    disk_bytes: int
-    mlflow_runs: int
-    mlflow_rows: int
+    cells: int = 0
+    device_seconds: float = 0.0
+    startup_seconds: float = 0.0
+    disk_bytes: int = 0
+    mlflow_runs: int = 0
+    mlflow_rows: int = 0
     seed_sd: float | None = None
     parameters: int = 0
     busy: float = 1.0
@@ -166,7 +166,6 @@ def estimate_run(
     record_bytes = fmean(len(encode_record(cell)) - len(cell.predictions) for cell in cells)
     # A float32 per prediction as base64, in the ledger and as an artifact.
     disk = (tune + confirm) * record_bytes + confirm * (test_rows * 4 * 4 / 3 * 2 + ARTIFACT_BYTES)
-    metric = f"valid.{plan.study.metric}"
     return RunEstimate(
         plan=identity,
         basis=measurement.basis,
@@ -182,16 +181,7 @@ def estimate_run(
         disk_bytes=int(disk + rows * ROW_BYTES + (0 if begun else STORE_BYTES)),
         mlflow_runs=tune + confirm + (0 if begun else 1 + len(plan.arms)),
         mlflow_rows=round(rows),
-        seed_sd=seed_sd(
-            [
-                [
-                    (cell.candidate, cell.metrics.get(metric) if cell.best_epoch else None)
-                    for cell in cells
-                    if cell.arm_key == arm.key and cell.phase == Phase.TUNE
-                ]
-                for arm in plan.arms
-            ]
-        ),
+        seed_sd=seed_sd(cells, plan.study.metric),
         parameters=int(max(cell.metrics.get("parameters", 0) for cell in cells)),
         busy=measurement.busy,
     )
@@ -203,17 +193,11 @@ def estimate_report_only(left: Sequence[Remaining], identity: str, workers: int)
         plan=identity,
         basis="nothing",
         measured="nothing is left to train",
-        cells=0,
         workers=workers,
-        device_seconds=0.0,
         arms={one.arm.name: 0.0 for one in left},
         wall_seconds=NOTHING_TO_TRAIN,
         low=NOTHING_TO_TRAIN,
         high=NOTHING_TO_TRAIN,
-        startup_seconds=0.0,
-        disk_bytes=0,
-        mlflow_runs=0,
-        mlflow_rows=0,
     )
 
 

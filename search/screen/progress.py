@@ -27,7 +27,7 @@ from search.schedule.schedule import Schedule
 from search.screen.forecast import cells_behind, seconds_left
 from search.screen.live_table import draw_snapshot, snapshot_line
 from search.screen.meter import Meter, packs_by_node
-from search.screen.tally import ArmTally, all_failures
+from search.screen.tally import ArmTally, count_failures
 
 REFRESH_SECONDS = 2.0  # between two writes of `live.json`
 # Time between two plain lines: this share of the run's time so far, within these bounds. A log of
@@ -197,7 +197,7 @@ class Progress:
             reason=self._reason,
             seconds=now - self._started,
             arms=tuple(arm.take_snapshot(running.get(key, 0)) for key, arm in self._arms.items()),
-            failures=all_failures(arm.failures for arm in self._arms.values()),
+            failures=count_failures(cell for arm in self._arms.values() for cell in arm.failed),
             trained=self._meter.trained,
             cells_a_minute=self._meter.cells_per_minute,
             seconds_left=None

@@ -37,7 +37,7 @@ from search.results.snapshot import (
 )
 from search.screen.live_table import draw_snapshot, snapshot_line
 from search.screen.progress import failure_line
-from search.screen.tally import FailureTally, all_failures, best_value
+from search.screen.tally import best_value, count_failures
 from spaces.plan.plan import Phase
 
 WATCH_SECONDS = 2.0
@@ -151,21 +151,15 @@ def ledger_snapshot(folder: Path) -> Snapshot:
     for record in records.values():
         by_key.setdefault(record.arm_key, []).append(record)
     cells = {arm: ArmCells(key, by_key.get(key, ())) for arm, key in manifest.arm_keys.items()}
-    arms, failures, seconds = [], [], 0.0
-    for name in manifest.facts.arms:
-        own, arm = _arm_snapshot(manifest, name, cells)
-        arms.append(arm)
-        seconds += seconds_of(own)
-        failures.append(FailureTally())
-        failures[-1].add_cells(own)
+    found = [_arm_snapshot(manifest, name, cells) for name in manifest.facts.arms]
     return Snapshot(
         study=manifest.facts.study,
         metric=manifest.facts.primary,
         time=time.time(),
         state=RunState.ENDED,
-        arms=tuple(arms),
-        failures=all_failures(failures),
-        earlier_seconds=seconds,
+        arms=tuple(arm for _, arm in found),
+        failures=count_failures(cell for own, _ in found for cell in own),
+        earlier_seconds=sum(seconds_of(own) for own, _ in found),
     )
 
 

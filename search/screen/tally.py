@@ -5,7 +5,7 @@ counters alone and asks the schedule nothing, so that any thread may make one.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from msa_core.training.outcomes import Status
@@ -59,7 +59,7 @@ class ArmTally:
         self.most_seconds = arm.remaining_budget.total if arm.remaining_budget is not None else None
         self.confirm_total = len(arm.plan.confirm_seeds)
         self.paces = {Phase.TUNE: Pace(), Phase.CONFIRM: Pace()}
-        self.failures = FailureTally()
+        self.failed: list[CellRecord] = []
         self.seconds = 0.0  # of training, of all finished cells
         self.tune_seconds = 0.0
         self._tuned_cells = 0
@@ -132,7 +132,7 @@ class ArmTally:
             confirm_done=self.confirm_done,
             confirm_total=self.confirm_planned,
             running=running,
-            failed=self.failures.count,
+            failed=len(self.failed),
             best=self.best,
         )
 
@@ -143,46 +143,22 @@ class ArmTally:
             self.tune_seconds += seconds
             self._tuned_cells += self.most_seconds is not None or record.candidate < self.arm.budget
         if record.status == Status.FAILED:
-            self.failures.add_cells([record])
+            self.failed.append(record)
         else:
             self.paces[record.phase].add(Pace(1, seconds, record.epochs))
 
 
-class FailureTally:
-    """Failed cells by kind."""
-
-    def __init__(self) -> None:
-        self._kinds: dict[str, tuple[int, str]] = {}
-
-    def add_cells(self, records: Iterable[CellRecord]) -> None:
-        """Count those of these cells that failed."""
-        for record in records:
-            if record.status == Status.FAILED:
-                kind = record.kind or UNKNOWN_KIND
-                count, reason = self._kinds.get(kind, (0, record.reason))
-                self._kinds[kind] = (count + 1, reason)
-
-    @property
-    def count(self) -> int:
-        """Number of failed cells of any kind."""
-        # A copy, since the driver's thread may add a kind meanwhile.
-        return sum(count for count, _ in list(self._kinds.values()))
-
-    def count_by_kind(self) -> list[FailureCount]:
-        """Return the failures, one entry per kind."""
-        return [
-            FailureCount(kind=kind, count=count, reason=reason)
-            for kind, (count, reason) in list(self._kinds.items())
-        ]
-
-
-def all_failures(tallies: Iterable[FailureTally]) -> tuple[FailureCount, ...]:
-    """Add up the failures of several arms, the most frequent kind first."""
-    found: dict[str, FailureCount] = {}
-    for one in (one for tally in tallies for one in tally.count_by_kind()):
-        before = found.get(one.kind)
-        found[one.kind] = replace(before, count=before.count + one.count) if before else one
-    return tuple(sorted(found.values(), key=lambda one: (-one.count, one.kind)))
+def count_failures(records: Iterable[CellRecord]) -> tuple[FailureCount, ...]:
+    """Count the failed cells among some by kind, the most frequent kind first."""
+    by_kind: dict[str, list[CellRecord]] = {}
+    for record in records:
+        if record.status == Status.FAILED:
+            by_kind.setdefault(record.kind or UNKNOWN_KIND, []).append(record)
+    found = [
+        FailureCount(kind=kind, count=len(failed), reason=failed[0].reason)
+        for kind, failed in by_kind.items()
+    ]
+    return tuple(sorted(found, key=lambda one: (-one.count, one.kind)))
 
 
 def best_value(

@@ -321,13 +321,25 @@ def test_rows_are_counted_as_tracking_writes_them(plan_of: Callable[..., Plan]) 
     assert found.mlflow_rows == plan.cell_count() * (1 + 2 + TAGS + CURVES * 10)
 
 
-def test_the_scatter_over_seeds_is_that_within_candidates() -> None:
+def test_the_scatter_over_seeds_is_that_within_candidates(plan_of: Callable[..., Plan]) -> None:
+    plan = plan_of()
+
+    def scatter(*values: tuple[int, float | None]) -> float | None:
+        cells = [
+            replace(
+                a_cell(plan, plan.arms[0], Phase.TUNE, candidate, seed),
+                metrics={} if value is None else {"valid.mae": value},
+            )
+            for seed, (candidate, value) in enumerate(values)
+        ]
+        return seed_sd(cells, "mae")
+
     # Within each candidate a variance of 2; between them anything.
-    assert seed_sd([[(0, 1.0), (0, 3.0), (1, 10.0), (1, 12.0)]]) == pytest.approx(2**0.5)
+    assert scatter((0, 1.0), (0, 3.0), (1, 10.0), (1, 12.0)) == pytest.approx(2**0.5)
     # Of the worse half nothing is counted, nor of what has no value.
     values = [(0, 1.0), (0, 3.0), (1, 0.0), (1, 50.0), (2, None), (2, 1.0)]
-    assert seed_sd([values]) == pytest.approx(2**0.5)
-    assert seed_sd([[(0, 1.0), (1, 2.0)]]) is None
+    assert scatter(*values) == pytest.approx(2**0.5)
+    assert scatter((0, 1.0), (1, 2.0)) is None
 
 
 def test_the_smallest_difference_is_in_the_metrics_own_unit(
