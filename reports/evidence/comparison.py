@@ -20,7 +20,6 @@ from reports.evidence.caveats import (
     list_failures,
 )
 from reports.evidence.claims.answers import ClaimAnswer, Pair, answer_claims, claimed_pairs
-from reports.evidence.statistics.pareto import FrontPoint, pareto_fronts
 from reports.evidence.statistics.resampling import DRAWS, Interval, PairedCells, two_level_intervals
 from reports.results import (
     METRIC,
@@ -49,7 +48,6 @@ class Comparison:
         unequal_budgets: Whether tuned arms were given different budgets.
         notes: Remarks for the reader, the study's own notes first.
         claims: Claims of the study with their answers, in the order of the facts.
-        fronts: Pareto fronts of the arms' candidates, where the study has two objectives.
     """
 
     facts: StudyFacts
@@ -62,7 +60,6 @@ class Comparison:
     unequal_budgets: bool
     notes: tuple[str, ...]
     claims: tuple[ClaimAnswer, ...] = ()
-    fronts: tuple[FrontPoint, ...] = ()
 
     def estimate_of(self, arm: str, metric: str) -> Estimate:
         """Return the estimate of one arm on one metric."""
@@ -152,7 +149,6 @@ def compare_arms(
             # Under embargo no cell has a test metric, which is no defect of the cells.
             *([] if results.embargoed else _undefined_notes(described, confirmed, values)),
         ),
-        fronts=pareto_fronts(results, metrics),
         claims=answer_claims(
             facts.claims,
             metrics=described,

@@ -16,6 +16,7 @@ from reports.evidence.tuning.candidates import collect_candidates
 from reports.evidence.tuning.frozen_pairs import frozen_pairs
 from reports.evidence.tuning.importance import estimate_importances
 from reports.evidence.tuning.learning_curves import learning_curves
+from reports.evidence.tuning.pareto import pareto_fronts
 from reports.evidence.values import Evidence, FactorialEffects, PathStep, ShapleyValue
 from reports.evidence.verdicts import Declined
 from reports.results import MetricDefinition, Results
@@ -60,6 +61,10 @@ def gather_evidence(
         slices=slice_estimates(results, confirmed_cells(results), metrics[facts.primary], seed),
         learning=learning_curves(results),
         tuning=tuple(candidate for own in candidates.values() for candidate in own),
+        fronts=pareto_fronts(candidates, facts, metrics),
+        second_label=metrics[facts.second_metric].label
+        if facts.second_metric in metrics
+        else facts.second_metric.capitalize(),
         declined={name: reason for name, reason in declined.items() if reason},
     )
 

@@ -219,6 +219,7 @@ class Candidate:
         arm, number: Name of the arm and number of the candidate in it.
         params: Searched field -> value, of the fields that have a meaning in this candidate.
         value: Mean validation value of the primary metric; None where no seed has one.
+        second: Mean of the second objective; None without one, or where a seed lacks either.
         status: `complete` where every tuning seed is complete, `failed` where one failed, `pruned`
             where one was stopped, else `unfinished`.
         seconds: Seconds of all its tuning cells; None where no cell has a time.
@@ -229,6 +230,7 @@ class Candidate:
     number: int
     params: Mapping[str, FieldValue]
     value: Number
+    second: Number = None
     status: str
     seconds: Number = None
     confirmed: bool
@@ -246,6 +248,8 @@ class Evidence:
     Attributes:
         effects, shapley, matrices, path, frozen, importance, anytime, expected, slices, learning,
             tuning: Values of their classes; empty where there is none.
+        fronts: Candidates on the Pareto fronts of their arms, where the study has two objectives.
+        second_label: Name of the second objective for readers.
         declined: Kind of evidence that the results cannot give -> reason, for readers: `effects`,
             `shapley`, `path`, `expected`, `importance`, `datasets`.
     """
@@ -261,4 +265,6 @@ class Evidence:
     slices: tuple[SliceEstimate, ...] = ()
     learning: tuple[LearningCurve, ...] = ()
     tuning: tuple[Candidate, ...] = ()
+    fronts: tuple[Candidate, ...] = ()
+    second_label: str = ""
     declined: Mapping[str, str] = field(default_factory=dict)

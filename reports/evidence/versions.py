@@ -38,26 +38,13 @@ class Pairing(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ArmInVersion:
-    """Arm in one of the two studies.
-
-    Attributes:
-        n, mean, sd: Number, mean and sd (ddof 1) of its confirm seeds with a defined value.
-        verdict: Verdict against that study's baseline; None where there is no result.
-    """
-
-    n: int
-    mean: float | None
-    sd: float | None
-    verdict: Verdict | None
-
-
-@dataclass(frozen=True, kw_only=True)
 class ArmAcrossVersions:
     """Arm that both studies have.
 
     Attributes:
         method: Method of the comparison; `none` where one of them has no result.
+        first, second: Estimate in each study against that study's baseline; without a verdict where
+            there is no result.
         pairs: Number of shared seeds; 0 where the comparison is not paired.
         delta: Mean of second - first; over the shared seeds where it is paired.
         low, high: Ends of the 95 % interval of delta.
@@ -67,8 +54,8 @@ class ArmAcrossVersions:
 
     arm: str
     method: Pairing
-    first: ArmInVersion
-    second: ArmInVersion
+    first: Estimate
+    second: Estimate
     pairs: int = 0
     delta: float | None = None
     low: float | None = None
@@ -112,21 +99,15 @@ class VersionComparison:
 
 @dataclass(frozen=True, kw_only=True)
 class _ComparedStudy:
-    """Study of the two with what the comparison needs: values and keys by arm and seed."""
+    """Study of the two with what the comparison needs; keys by arm and seed."""
 
     results: Results
     comparison: Comparison
-    values: Mapping[str, Mapping[int, float]]
     keys: Mapping[str, Mapping[int, str]]
 
-    def side_of(self, arm: str) -> ArmInVersion:
+    def estimate_of(self, arm: str) -> Estimate:
         estimate = self.comparison.estimate_of(arm, self.comparison.primary.name)
-        return ArmInVersion(
-            n=estimate.n,
-            mean=estimate.mean,
-            sd=estimate.sd,
-            verdict=estimate.verdict if estimate.n else None,
-        )
+        return estimate if estimate.n else replace(estimate, verdict=None)
 
 
 def compare_studies(
@@ -195,18 +176,17 @@ def _prepare_study(
     results: Results, metric: MetricDefinition, seed: int, draws: int
 ) -> _ComparedStudy:
     """Reduce a study to its primary metric, and compare its arms with its own baseline."""
-    # The other metrics carry no verdict, and claims and fronts are of one study: all that costs
-    # time and is not shown.
-    facts = replace(results.facts, claims=(), second_metric="")
+    # The other metrics carry no verdict, and claims are of one study: all that costs time and is
+    # not shown.
+    facts = replace(results.facts, claims=())
     comparison = compare_arms(
         replace(results, facts=facts), {facts.primary: metric}, seed=seed, draws=draws
     )
-    values = comparison.seed_values
     keys = {
-        arm: {seed: cells[seed] for seed in values[arm]}
+        arm: {seed: cells[seed] for seed in comparison.seed_values[arm]}
         for arm, cells in confirmed_cells(results).items()
     }
-    return _ComparedStudy(results=results, comparison=comparison, values=values, keys=keys)
+    return _ComparedStudy(results=results, comparison=comparison, keys=keys)
 
 
 def _choose_method(
@@ -269,15 +249,13 @@ def _compare_arm(
     seed: int,
 ) -> ArmAcrossVersions:
     found = ArmAcrossVersions(
-        arm=arm, method=method, first=one.side_of(arm), second=other.side_of(arm)
+        arm=arm, method=method, first=one.estimate_of(arm), second=other.estimate_of(arm)
     )
-    first, second = one.values[arm], other.values[arm]
+    first, second = (study.comparison.seed_values[arm] for study in (one, other))
     if method == Pairing.SAME_CELLS:
         return replace(found, pairs=len(first), delta=0.0)
     if method == Pairing.PAIRED:
-        estimate: Estimate = estimate_arm(
-            arm, one.comparison.primary, second, first, interval, seed
-        )
+        estimate = estimate_arm(arm, one.comparison.primary, second, first, interval, seed)
         return replace(
             found,
             pairs=estimate.pairs,

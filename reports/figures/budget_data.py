@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reports.evidence.comparison import Comparison
-from reports.evidence.statistics.pareto import FrontPoint
-from reports.evidence.values import Evidence
+from reports.evidence.values import Candidate, Evidence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +44,7 @@ class ParetoData:
 
     x_label: str
     y_label: str
-    arms: tuple[tuple[str, int, tuple[FrontPoint, ...]], ...]
+    arms: tuple[tuple[str, int, tuple[Candidate, ...]], ...]
 
 
 def anytime_data(evidence: Evidence, comparison: Comparison, arms: Sequence[str]) -> BudgetData:
@@ -89,13 +88,12 @@ def expected_data(evidence: Evidence, comparison: Comparison, arms: Sequence[str
     )
 
 
-def pareto_data(comparison: Comparison, arms: Sequence[str]) -> ParetoData:
+def pareto_data(evidence: Evidence, comparison: Comparison, arms: Sequence[str]) -> ParetoData:
     """Return the Pareto fronts of these arms."""
-    fronts = comparison.fronts
-    label = comparison.primary.label
+    fronts = evidence.fronts
     return ParetoData(
-        x_label=fronts[0].second_label if fronts else "",
-        y_label=f"{label}, validation",
+        x_label=evidence.second_label,
+        y_label=f"{comparison.primary.label}, validation",
         arms=tuple(
             (arm, comparison.facts.arms.index(arm), tuple(p for p in fronts if p.arm == arm))
             for arm in arms

@@ -1,9 +1,9 @@
 """The verdict table of the page: every column that a reader can choose, and its sort values."""
 
 from dataclasses import dataclass
+from itertools import chain
 from urllib.parse import urlencode
 
-from reports.evidence.arm_estimates import Estimate
 from reports.evidence.comparison import Comparison
 from reports.evidence.verdicts import Verdict
 from reports.field_names import changes_from_baseline
@@ -18,7 +18,7 @@ class VerdictColumn:
     """A column of the table.
 
     Attributes:
-        id: Id of the column in the page, `<metric>.<part>`.
+        id, part: Id of the column in the page, `<metric>.<part>`, and its part.
         title, small: Head of the column, and a second line under it.
         group: Label of its metric, a heading of the chooser.
         name: Name of the column in the chooser.
@@ -27,6 +27,7 @@ class VerdictColumn:
     """
 
     id: str
+    part: str
     title: str
     small: str
     group: str
@@ -99,9 +100,7 @@ def verdict_table(comparison: Comparison, table: Table, *, embargoed: bool = Fal
         table: Table of the same comparison.
         embargoed: Whether test metrics are under embargo: then every verdict is "sealed".
     """
-    columns: list[VerdictColumn] = []
-    for heading in table.header:
-        columns += _metric_columns(heading)
+    by_metric = {heading.metric: _metric_columns(heading) for heading in table.header}
     # One scale per metric, so that the intervals of a column can be compared by eye.
     scales = {
         h.metric: scale_of(
@@ -119,7 +118,8 @@ def verdict_table(comparison: Comparison, table: Table, *, embargoed: bool = Fal
         words = "sealed" if embargoed else verdict_words(comparison, row.arm)
         for heading, cell in zip(table.header, row.cells, strict=True):
             scale, margin = scales[heading.metric], margins[heading.metric]
-            entries += _metric_entries(heading, cell, scale, margin, words)
+            found = _entries_by_part(heading, cell, scale, margin, words)
+            entries += [found[column.part] for column in by_metric[heading.metric]]
         lines.append(
             VerdictRow(
                 arm=row.arm,
@@ -129,87 +129,82 @@ def verdict_table(comparison: Comparison, table: Table, *, embargoed: bool = Fal
                 entries=tuple(entries),
             )
         )
-    return VerdictTable(columns=tuple(columns), lines=tuple(lines))
+    return VerdictTable(columns=tuple(chain.from_iterable(by_metric.values())), lines=tuple(lines))
+
+
+# Part of a column's id, its title, its name in the chooser, its kind, its second line.
+_PARTS = (
+    ("mean", "", "mean ± sd", "value", ""),
+    ("delta", "Difference", "difference", "delta", "95 % interval"),
+    ("verdict", "Verdict", "verdict", "verdict", ""),
+    ("p_holm", "p, Holm", "p, Holm-corrected", "number", ""),
+    ("p_better", "P(better)", "P(better)", "number", ""),
+    ("g", "Effect size", "effect size", "number", ""),
+    ("p", "p", "p, uncorrected", "number", "uncorrected"),
+    ("bca", "Seeds only", "interval over seeds", "number", "95 % BCa interval"),
+    ("p_equivalent", "p, equivalence", "p, equivalence", "number", ""),
+    ("n", "Seeds", "seeds", "number", ""),
+)
+_SECONDARY = ("mean", "delta", "p")  # parts of a metric that carries no verdict
+_SHOWN = ("mean", "delta", "p_holm", "p_better", "g", "verdict")  # parts of the primary metric
 
 
 def _metric_columns(h: Heading) -> list[VerdictColumn]:
-    def column(part: str, title: str, name: str, kind: str, *, small: str = "") -> VerdictColumn:
-        return VerdictColumn(
+    titles = {"mean": f"{h.label} {h.arrow}"}
+    if not h.primary:
+        titles |= {"delta": f"Δ {h.label}", "p": f"p {h.label}"}
+    return [
+        VerdictColumn(
             id=f"{h.metric}.{part}",
-            title=title,
+            part=part,
+            title=titles.get(part, title),
             small=small,
             group=h.label,
             name=name,
-            shown=h.primary and part in ("mean", "delta", "p_holm", "p_better", "g", "verdict"),
+            shown=h.primary and part in _SHOWN,
             kind=kind,
         )
-
-    of = "" if h.primary else h.label
-    found = [
-        column("mean", f"{h.label} {h.arrow}", "mean ± sd", "value"),
-        column("delta", f"Δ {of}" if of else "Difference", "difference", "delta",
-               small="95 % interval"),
-    ]  # fmt: skip
-    if h.primary:
-        found += [
-            column("verdict", "Verdict", "verdict", "verdict"),
-            column("p_holm", "p, Holm", "p, Holm-corrected", "number"),
-            column("p_better", "P(better)", "P(better)", "number"),
-            column("g", "Effect size", "effect size", "number"),
-        ]
-    found.append(column("p", f"p {of}".strip(), "p, uncorrected", "number", small="uncorrected"))
-    if h.primary:
-        found += [
-            column("bca", "Seeds only", "interval over seeds", "number", small="95 % BCa interval"),
-            column("p_equivalent", "p, equivalence", "p, equivalence", "number"),
-            column("n", "Seeds", "seeds", "number"),
-        ]
-    return found
+        for part, title, name, kind, small in _PARTS
+        if h.primary or part in _SECONDARY
+    ]
 
 
-def _metric_entries(
+def _entries_by_part(
     h: Heading, cell: TableCell, scale: Scale, margin: float | None, words: str
-) -> list[VerdictEntry]:
+) -> dict[str, VerdictEntry]:
     e = cell.estimate
-    style = (e.verdict or "") if h.primary else ""
-    entries = [
-        VerdictEntry(
+    found = {
+        "mean": VerdictEntry(
             text=format_number(e.mean, h.decimals) if e.mean is not None else "",
             more=f"± {format_number(e.sd, h.decimals)}" if e.sd is not None else "",
             sort=e.mean,
             style=cell.rank or "",
         ),
-        VerdictEntry(
+        "verdict": _verdict_entry(words),
+        "n": VerdictEntry(text=str(e.n), sort=e.n),
+    }
+    # The baseline has no difference from itself: empty cells, and not dashes for missing values.
+    if e.delta is None:
+        return {**dict.fromkeys((part for part, *_ in _PARTS), VerdictEntry(text="")), **found}
+    style = (e.verdict or "") if h.primary else ""
+    numbers = {
+        "p_holm": (format_p(e.p_holm), e.p_holm),
+        "p_better": (format_number(e.p_better, 2), e.p_better),
+        "g": (format_number(e.hedges_g, 2, signed=True), e.hedges_g),
+        "p": (format_p(e.p), e.p),
+        "bca": (format_interval(e.bca_low, e.bca_high, h.decimals), e.bca_low),
+        "p_equivalent": (format_p(e.p_equivalent), e.p_equivalent),
+    }
+    return {
+        **found,
+        "delta": VerdictEntry(
             text=format_number(e.delta, h.decimals, signed=True),
             small=format_interval(e.ci_low, e.ci_high, h.decimals),
             sort=e.delta,
             mark=draw_interval(scale, e.delta, e.ci_low, e.ci_high, margin=margin, verdict=style),
-        )
-        if e.delta is not None
-        else VerdictEntry(text=""),
-    ]
-    if h.primary:
-        entries += [
-            _verdict_entry(words),
-            _number_entry(e, format_p(e.p_holm), e.p_holm),
-            _number_entry(e, format_number(e.p_better, 2), e.p_better),
-            _number_entry(e, format_number(e.hedges_g, 2, signed=True), e.hedges_g),
-        ]
-    entries.append(_number_entry(e, format_p(e.p), e.p))
-    if h.primary:
-        entries += [
-            _number_entry(e, format_interval(e.bca_low, e.bca_high, h.decimals), e.bca_low),
-            _number_entry(e, format_p(e.p_equivalent), e.p_equivalent),
-            VerdictEntry(text=str(e.n), sort=e.n),
-        ]
-    return entries
-
-
-def _number_entry(estimate: Estimate, text: str, sort: float | None) -> VerdictEntry:
-    # The baseline has no difference from itself: an empty cell, and not a dash for a missing value.
-    return (
-        VerdictEntry(text=text, sort=sort) if estimate.delta is not None else VerdictEntry(text="")
-    )
+        ),
+        **{part: VerdictEntry(text=text, sort=sort) for part, (text, sort) in numbers.items()},
+    }
 
 
 # Sorted by what a reader looks for, not by the alphabet; other words, as "no result", come last.

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from reports.evidence.comparison import Comparison
 from reports.evidence.values import Effect, Evidence
 from reports.numerals import format_count, format_interval, format_p
-from reports.paper.latex_text import escape_latex, number_latex, tabular_lines
+from reports.paper.latex_text import escape_latex, float_lines, number_latex, tabular_lines
 from reports.paper.render_latex import (
     GAP,
     ROWS,
@@ -57,16 +57,12 @@ def render_modules(table: Table, levels: Mapping[str, Mapping[str, str]]) -> str
     lines = [r"% Needs \usepackage{booktabs,graphicx,amssymb}. Written by `triptych report`."]
     parts = [drawn[first : first + ROWS] for first in range(0, len(drawn), ROWS)]
     for index, part in enumerate(parts):
-        lines += [
-            rf"\begin{{table*}}[{'t' if index == 0 else 'p'}]",
-            r"\centering",
-            r"\small",
-            rf"\caption{{{_modules_caption(table, checked, index, len(parts), more=more)}}}",
-            *([r"\label{tab:modules}"] if index == 0 else []),
-            GAP,
-            *tabular_lines(columns, head, part),
-            r"\end{table*}",
-        ]
+        lines += float_lines(
+            [GAP, *tabular_lines(columns, head, part)],
+            _modules_caption(table, checked, index, len(parts), more=more),
+            label="" if index else "tab:modules",
+            place="p" if index else "t",
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -102,18 +98,15 @@ def render_effects(comparison: Comparison, evidence: Evidence, decimals: int) ->
             for value in shapley
         ]
         sentences.append("Shapley values are exact; their intervals come from resampling seeds.")
+    head = ["Effect", rf"$\Delta$ {label}", r"95\,\% interval", r"$p$ (Holm)"]
     lines = [
         r"% Needs \usepackage{booktabs,graphicx}. Written by `triptych report`.",
-        r"\begin{table}[t]",
-        r"\centering",
-        r"\small",
-        rf"\caption{{{escape_latex(' '.join(sentences))}}}",
-        r"\label{tab:effects}",
-        GAP,
-        *tabular_lines(
-            "lrcr", ["Effect", rf"$\Delta$ {label}", r"95\,\% interval", r"$p$ (Holm)"], rows
+        *float_lines(
+            [GAP, *tabular_lines("lrcr", head, rows)],
+            escape_latex(" ".join(sentences)),
+            label="tab:effects",
+            environment="table",
         ),
-        r"\end{table}",
     ]
     # Four narrow columns fit into one column of the paper: `table`, and not `table*`.
     return "\n".join(lines).replace(r"\textwidth", r"\columnwidth") + "\n"

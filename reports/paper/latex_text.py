@@ -156,6 +156,42 @@ def number_latex(value: float | None, decimals: int, *, signed: bool = False) ->
     return escape_latex(format_number(value, decimals, signed=signed))
 
 
+def float_lines(
+    body: Sequence[str],
+    caption: str,
+    *,
+    label: str = "",
+    environment: str = "table*",
+    place: str = "t",
+) -> list[str]:
+    r"""Return a float with its caption above.
+
+    Args:
+        body: Lines of its content.
+        caption: Caption, as LaTeX.
+        label: Key of `\ref`; empty = none.
+        environment: Name of the environment; with a star it spans both columns.
+        place: Placement, as LaTeX has it.
+    """
+    return [
+        rf"\begin{{{environment}}}[{place}]",
+        r"\centering",
+        r"\small",
+        rf"\caption{{{caption}}}",
+        *([rf"\label{{{label}}}"] if label else []),
+        *body,
+        rf"\end{{{environment}}}",
+    ]
+
+
+def note_lines(notes: Sequence[str]) -> list[str]:
+    """Return remarks below a table, as one small paragraph; nothing without any."""
+    if not notes:
+        return []
+    text = " ".join(escape_latex(note) for note in notes)
+    return [r"\par\smallskip", rf"{{\footnotesize\raggedright {text}\par}}"]
+
+
 def tabular_lines(columns: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Return a tabular in booktabs style, scaled down to the page where it is wider.
 

@@ -9,7 +9,13 @@ from typing import Literal
 
 from reports.evidence.verdicts import Verdict
 from reports.numerals import MISSING, format_interval, format_number, format_p
-from reports.paper.latex_text import escape_latex, number_latex, tabular_lines
+from reports.paper.latex_text import (
+    escape_latex,
+    float_lines,
+    note_lines,
+    number_latex,
+    tabular_lines,
+)
 from reports.tables import SPREAD, Heading, Row, Table, TableCell
 
 Spread = Literal["sd", "interval"]
@@ -42,22 +48,17 @@ def render_latex(table: Table, *, spread: Spread = "sd") -> str:
             interval of its difference from the baseline.
     """
     lines = [r"% Needs \usepackage{booktabs,graphicx}. Written by `triptych report`."]
-    beside = [*_claim_lines(table), *_note_lines(table)]
+    beside = [*_claim_lines(table), *note_lines(table.notes)]
     # A float that is longer than a page runs off it, so long claims and notes stand after it.
     outside = sum(map(len, beside)) > BESIDE
     floats = list(_draw_floats(table, spread))
     for index, blocks in enumerate(floats):
-        lines += [
-            r"\begin{table*}[t]" if index == 0 else r"\begin{table*}[p]",
-            r"\centering",
-            r"\small",
-            rf"\caption{{{_float_caption(table, spread, index, len(floats))}}}",
-            *([rf"\label{{{LABELS[spread]}}}"] if index == 0 else []),
-            GAP,
-            *blocks,
-            *([] if outside or index + 1 < len(floats) else beside),
-            r"\end{table*}",
-        ]
+        lines += float_lines(
+            [GAP, *blocks, *([] if outside or index + 1 < len(floats) else beside)],
+            _float_caption(table, spread, index, len(floats)),
+            label="" if index else LABELS[spread],
+            place="p" if index else "t",
+        )
     if outside:
         lines += [r"\begingroup", *beside, r"\endgroup"]
     return "\n".join(lines) + "\n"
@@ -221,10 +222,3 @@ def _claim_lines(table: Table) -> list[str]:
         *items,
         r"\end{itemize}\par}",
     ]
-
-
-def _note_lines(table: Table) -> list[str]:
-    if not table.notes:
-        return []
-    text = " ".join(escape_latex(note) for note in table.notes)
-    return [r"\par\smallskip", rf"{{\footnotesize\raggedright {text}\par}}"]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from reports.numerals import MISSING, format_mean, format_number
-from reports.paper.latex_text import escape_latex, tabular_lines
+from reports.paper.latex_text import escape_latex, float_lines, note_lines, tabular_lines
 from reports.paper.render_latex import verdict_mark
 from reports.paper.render_markdown import escape_markdown, markdown_table, mean_markdown
 from reports.paper.side_by_side import SideBySide, SideStudy
@@ -16,23 +16,16 @@ _ESTIMATE = ("n", "mean", "sd", "delta", "ci_low", "ci_high", "p", "p_holm")
 
 def render_side_latex(sides: SideBySide) -> str:
     r"""Return a `table*` in booktabs style, which needs \usepackage{booktabs,graphicx}."""
+    body = []
+    for first in range(0, len(sides.studies), ABREAST):
+        indices = range(len(sides.studies))[first : first + ABREAST]
+        body += [r"\par\medskip", *_study_block(sides, indices)]
+    caption = f"{escape_latex(sides.caption)} Best in bold, second underlined."
     lines = [
         r"% Needs \usepackage{booktabs,graphicx}. Written by `triptych`.",
-        r"\begin{table*}[t]",
-        r"\centering",
-        r"\small",
-        rf"\caption{{{escape_latex(sides.caption)} Best in bold, second underlined.}}",
-        r"\label{tab:studies}",
+        *float_lines([*body, *note_lines(sides.notes)], caption, label="tab:studies"),
     ]
-    for first in range(0, len(sides.studies), ABREAST):
-        lines += [
-            r"\par\medskip",
-            *_study_block(sides, range(len(sides.studies))[first : first + ABREAST]),
-        ]
-    if sides.notes:
-        text = " ".join(escape_latex(note) for note in sides.notes)
-        lines += [r"\par\smallskip", rf"{{\footnotesize\raggedright {text}\par}}"]
-    return "\n".join([*lines, r"\end{table*}"]) + "\n"
+    return "\n".join(lines) + "\n"
 
 
 def render_side_markdown(sides: SideBySide) -> str:

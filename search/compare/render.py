@@ -7,8 +7,8 @@ from typing import Any
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from reports.evidence.arm_estimates import NO_RESULT
-from reports.evidence.versions import ArmAcrossVersions, ArmInVersion, VersionComparison
+from reports.evidence.arm_estimates import NO_RESULT, Estimate
+from reports.evidence.versions import ArmAcrossVersions, VersionComparison
 from reports.numerals import (
     MISSING,
     choose_decimals,
@@ -121,7 +121,7 @@ def summary_sentences(sheet: Sheet) -> list[str]:
     return said
 
 
-def verdict_text(side: ArmInVersion) -> str:
+def verdict_text(side: Estimate) -> str:
     """Return a study's answer on an arm."""
     return side.verdict or NO_RESULT
 
@@ -209,7 +209,13 @@ def sheet_as_json(sheet: Sheet) -> dict[str, Any]:
         "higher_is_better": versus.metric.higher_is_better,
         "same_labels": versus.same_labels,
         "arms": [
-            {**asdict(arm), "flips": arm.verdict_flips, "moved": arm.has_moved}
+            {
+                **asdict(arm),
+                "first": _side_as_json(arm.first),
+                "second": _side_as_json(arm.second),
+                "flips": arm.verdict_flips,
+                "moved": arm.has_moved,
+            }
             for arm in versus.arms
         ],
         "only_first": list(versus.only_first),
@@ -217,6 +223,10 @@ def sheet_as_json(sheet: Sheet) -> dict[str, Any]:
         "differs": [asdict(one) for one in sheet.settings],
         "notes": list(versus.notes),
     }
+
+
+def _side_as_json(side: Estimate) -> dict[str, Any]:
+    return {name: getattr(side, name) for name in ("n", "mean", "sd", "verdict")}
 
 
 def render_csv(sheet: Sheet) -> str:

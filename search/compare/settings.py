@@ -8,6 +8,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from reports.numerals import name_some
 from reports.results import StudyFacts
 from search.results.layout import STUDY
 
@@ -107,8 +108,7 @@ def _describe_facts(facts: StudyFacts) -> dict[str, str]:
 def _seeds_text(seeds: tuple[int, ...]) -> str:
     if len(seeds) > 2 and seeds == tuple(range(seeds[0], seeds[-1] + 1)):
         return f"{seeds[0]} to {seeds[-1]}"
-    shown = ", ".join(map(str, seeds[:MOST_SEEDS]))
-    return f"{shown} and {len(seeds) - MOST_SEEDS} more" if len(seeds) > MOST_SEEDS else shown
+    return name_some(list(map(str, seeds)), MOST_SEEDS)
 
 
 def value_text(value: Any) -> str:

@@ -1,1 +1,1 @@
-"""Statistics on plain arrays: paired tests, resampling, ranks over data sets, Pareto fronts."""
+"""Statistics on plain arrays: paired tests, resampling, ranks over data sets."""

@@ -1,1 +1,1 @@
-"""Evidence of the tuning: candidates, importance of fields, best so far, learning curves."""
+"""Evidence of the tuning: candidates, importance of fields, best so far, fronts, curves."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from reports.evidence.tuning.pareto import second_column
 from reports.evidence.values import Candidate, FieldValue
 from reports.results import METRIC, PARAM, CellPhase, CellStatus, Results
 
@@ -13,7 +14,8 @@ from reports.results import METRIC, PARAM, CellPhase, CellStatus, Results
 def collect_candidates(results: Results) -> dict[str, tuple[Candidate, ...]]:
     """Collect the candidates of each arm by number; arms that tried none are left out."""
     cells, facts = results.cells, results.facts
-    wanted = ["arm", "candidate", "seed", "status", *_needed_columns(results)]
+    first, second = f"{METRIC}valid.{facts.primary}", second_column(facts.second_metric)
+    wanted = ["arm", "candidate", "seed", "status", *_needed_columns(results, first, second)]
     rows: dict[tuple[str, int], list[dict[str, Any]]] = {}
     for row in cells.loc[cells["phase"] == CellPhase.TUNE, wanted].to_dict("records"):
         rows.setdefault((str(row["arm"]), int(row["candidate"])), []).append(
@@ -33,7 +35,11 @@ def collect_candidates(results: Results) -> dict[str, tuple[Candidate, ...]]:
                 arm=arm,
                 number=number,
                 params=_searched_params(own[0], facts.searched.get(arm, ())),
-                value=_finite_mean(row.get(f"{METRIC}valid.{facts.primary}") for row in own),
+                value=_finite_mean(row.get(first) for row in own),
+                # A mean over fewer seeds than that of the value would not be of the same models.
+                second=_finite_mean(row.get(second) for row in own)
+                if all(len(_finite_values((row.get(first), row.get(second)))) == 2 for row in own)
+                else None,
                 status=_candidate_status(own, len(facts.tune_seeds)),
                 seconds=_finite_sum(row.get(f"{METRIC}seconds") for row in own),
                 confirmed=(arm, number) in confirmed,
@@ -42,11 +48,10 @@ def collect_candidates(results: Results) -> dict[str, tuple[Candidate, ...]]:
     return {arm: tuple(own) for arm, own in found.items() if own}
 
 
-def _needed_columns(results: Results) -> list[str]:
-    facts = results.facts
-    searched = {f"{PARAM}{path}" for paths in facts.searched.values() for path in paths}
-    metrics = {f"{METRIC}valid.{facts.primary}", f"{METRIC}seconds"}
-    return [str(name) for name in results.cells.columns if name in searched | metrics]
+def _needed_columns(results: Results, *metrics: str) -> list[str]:
+    searched = {f"{PARAM}{path}" for paths in results.facts.searched.values() for path in paths}
+    needed = {*searched, *metrics, f"{METRIC}seconds"}
+    return [str(name) for name in results.cells.columns if name in needed]
 
 
 def _searched_params(row: Mapping[str, Any], searched: Iterable[str]) -> dict[str, FieldValue]:

@@ -43,12 +43,12 @@ def draw_pareto(data: ParetoData) -> Figure:
         colour = LINE_COLOURS[number % len(LINE_COLOURS)]
         mark = MARKS[number % len(MARKS)]
         # Along the second objective, or the line would zigzag over the front.
-        ordered = sorted(points, key=lambda p: p.second)
+        ordered = sorted(points, key=lambda p: p.second or 0.0)
         traces.append(
             {"type": "scatter", "mode": "lines+markers", "name": shorten_text(arm),
              "x": [round_significant(p.second) for p in ordered],
-             "y": [round_significant(p.first) for p in ordered],
-             "customdata": [p.candidate for p in ordered],
+             "y": [round_significant(p.value) for p in ordered],
+             "customdata": [p.number for p in ordered],
              "line": {"color": colour, "width": 1.5, "dash": DASHES[number % len(DASHES)]},
              "marker": {"symbol": [mark if p.confirmed else f"{mark}-open" for p in ordered],
                         "size": [13 if p.confirmed else 8 for p in ordered], "color": colour},

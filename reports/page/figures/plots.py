@@ -1,6 +1,6 @@
 """The plots of the page, and the views of each that a reader can choose."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +9,7 @@ from reports.evidence.values import Evidence
 from reports.figures.arm_data import arms_data, learning_data
 from reports.figures.budget_data import anytime_data, expected_data, pareto_data
 from reports.figures.shown_arms import few_and_all
-from reports.figures.tuning_data import TuningData, importance_data, tuning_data
+from reports.figures.tuning_data import importance_data, tuning_data
 from reports.page.figures.base import MOST_LINES, MOST_ROWS, Figure, Plot, Variant
 from reports.page.figures.draw_arms import draw_delta, draw_learning, draw_seeds
 from reports.page.figures.draw_budget import draw_budget, draw_pareto
@@ -35,51 +35,42 @@ def plots_as_json(plots: dict[str, Plot]) -> dict[str, Any]:
     }
 
 
-def _arm_plots(comparison: Comparison, evidence: Evidence) -> list[Plot]:
+def _arm_plots(comparison: Comparison, evidence: Evidence) -> Iterator[Plot]:
     label = comparison.primary.label
-    compared = [e.arm for e in comparison.estimates if e.delta is not None]
     shown = [a for a in comparison.facts.arms if comparison.seed_values.get(a)]
-    found = []
     # The baseline alone would be a forest of one arm at 0.
-    if compared:
-        found.append(
-            _plot_arms(
-                comparison,
-                "delta",
-                f"Forest plot: difference in {label} of each arm from the baseline, with 95 % "
-                "intervals. The verdict table has the same numbers.",
-                shown,
-                MOST_ROWS,
-                lambda arms: draw_delta(arms_data(comparison, arms)),
-            )
+    if any(e.delta is not None for e in comparison.estimates):
+        yield _plot_arms(
+            comparison,
+            "delta",
+            f"Forest plot: difference in {label} of each arm from the baseline, with 95 % "
+            "intervals. The verdict table has the same numbers.",
+            shown,
+            MOST_ROWS,
+            lambda arms: draw_delta(arms_data(comparison, arms)),
         )
     if shown:
-        found.append(
-            _plot_arms(
-                comparison,
-                "seeds",
-                f"Dot plot: {label} of every confirm seed, by arm. The cells panel has the same "
-                "numbers.",
-                shown,
-                MOST_ROWS,
-                lambda arms: draw_seeds(arms_data(comparison, arms)),
-            )
+        yield _plot_arms(
+            comparison,
+            "seeds",
+            f"Dot plot: {label} of every confirm seed, by arm. The cells panel has the same "
+            "numbers.",
+            shown,
+            MOST_ROWS,
+            lambda arms: draw_seeds(arms_data(comparison, arms)),
         )
     if evidence.learning:
-        found.append(_learning_plot(comparison, evidence))
-    if comparison.fronts:
-        found.append(
-            _plot_arms(
-                comparison,
-                "pareto",
-                f"Scatter plot: {label} against {comparison.fronts[0].second_label} of the "
-                "candidates on the fronts. The table below has the same numbers.",
-                [point.arm for point in comparison.fronts],
-                MOST_LINES,
-                lambda arms: draw_pareto(pareto_data(comparison, arms)),
-            )
+        yield _learning_plot(comparison, evidence)
+    if evidence.fronts:
+        yield _plot_arms(
+            comparison,
+            "pareto",
+            f"Scatter plot: {label} against {evidence.second_label} of the "
+            "candidates on the fronts. The table below has the same numbers.",
+            [point.arm for point in evidence.fronts],
+            MOST_LINES,
+            lambda arms: draw_pareto(pareto_data(evidence, comparison, arms)),
         )
-    return found
 
 
 def _learning_plot(comparison: Comparison, evidence: Evidence) -> Plot:
@@ -106,70 +97,55 @@ def _learning_plot(comparison: Comparison, evidence: Evidence) -> Plot:
     return replace(plot, variants=(*plot.variants, *alone))
 
 
-def _tuning_plots(comparison: Comparison, evidence: Evidence) -> list[Plot]:
+def _tuning_plots(comparison: Comparison, evidence: Evidence) -> Iterator[Plot]:
     label = comparison.primary.label
-    found = []
     if evidence.anytime:
-        found.append(
-            _plot_arms(
-                comparison,
-                "anytime",
-                f"Step plot: best validation {label} so far against device-seconds, by arm.",
-                [curve.arm for curve in evidence.anytime],
-                MOST_LINES,
-                lambda arms: draw_budget(anytime_data(evidence, comparison, arms)),
-            )
+        yield _plot_arms(
+            comparison,
+            "anytime",
+            f"Step plot: best validation {label} so far against device-seconds, by arm.",
+            [curve.arm for curve in evidence.anytime],
+            MOST_LINES,
+            lambda arms: draw_budget(anytime_data(evidence, comparison, arms)),
         )
     if evidence.expected:
-        found.append(
-            _plot_arms(
-                comparison,
-                "expected",
-                f"Line plot: expected validation {label} of the best of n candidates, by arm.",
-                [curve.arm for curve in evidence.expected],
-                MOST_LINES,
-                lambda arms: draw_budget(expected_data(evidence, comparison, arms)),
-            )
+        yield _plot_arms(
+            comparison,
+            "expected",
+            f"Line plot: expected validation {label} of the best of n candidates, by arm.",
+            [curve.arm for curve in evidence.expected],
+            MOST_LINES,
+            lambda arms: draw_budget(expected_data(evidence, comparison, arms)),
         )
-    tuning = tuning_data(evidence, comparison)
     # The following plots share one chooser, so that they always show the same arm.
-    if tuning:
-        found.append(
-            Plot(
-                id="parallel",
-                alt="Parallel coordinates: a line a candidate through the values of its searched "
-                f"fields to its validation {label}. The cells panel has the same numbers.",
-                variants=_by_arm(tuning, lambda data: (draw_parallel(data),)),
-                chooser=TUNING,
-            )
+    if tuning := tuning_data(evidence, comparison):
+        yield Plot(
+            id="parallel",
+            alt="Parallel coordinates: a line a candidate through the values of its searched "
+            f"fields to its validation {label}. The cells panel has the same numbers.",
+            variants=tuple(
+                Variant(name=data.arm, figures=(draw_parallel(data),)) for data in tuning
+            ),
+            chooser=TUNING,
         )
-        found.append(
-            Plot(
-                id="fields",
-                alt=f"Scatter plots: validation {label} against the value of each searched field.",
-                variants=_by_arm(tuning, draw_tuning_slices),
-                chooser=TUNING,
-            )
+        yield Plot(
+            id="fields",
+            alt=f"Scatter plots: validation {label} against the value of each searched field.",
+            variants=tuple(
+                Variant(name=data.arm, figures=draw_tuning_slices(data)) for data in tuning
+            ),
+            chooser=TUNING,
         )
     if importance := importance_data(evidence, comparison.facts):
-        found.append(
-            Plot(
-                id="importance",
-                alt="Bar plot: share of the spread of validation values that each searched field "
-                "explains.",
-                variants=tuple(
-                    Variant(name=data.arm, figures=(draw_importance(data),)) for data in importance
-                ),
-                chooser=TUNING,
-            )
+        yield Plot(
+            id="importance",
+            alt="Bar plot: share of the spread of validation values that each searched field "
+            "explains.",
+            variants=tuple(
+                Variant(name=data.arm, figures=(draw_importance(data),)) for data in importance
+            ),
+            chooser=TUNING,
         )
-    return found
-
-
-def _by_arm(
-    tuning: Sequence[TuningData], draw: Callable[[TuningData], tuple[Figure, ...]]
-) -> tuple[Variant, ...]:
-    return tuple(Variant(name=data.arm, figures=draw(data)) for data in tuning)
 
 
 def _plot_arms(

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from reports.encoding import cells_from_rows
+from reports.evidence.tuning.candidates import collect_candidates
+from reports.evidence.tuning.pareto import pareto_fronts
 from reports.evidence.values import (
     AnytimeCurve,
     Candidate,
@@ -216,6 +218,8 @@ def full_evidence(results: Results) -> Evidence:
             for arm in arms[:-1]
             for candidate in range(facts.candidates)
         ),
+        fronts=pareto_fronts(collect_candidates(results), facts, {}),
+        second_label="Parameters",
         declined={"datasets": "A test over data sets needs about six; this is <one>."},
     )  # fmt: skip
 

@@ -135,12 +135,12 @@ def test_a_field_searched_by_orders_of_magnitude_has_a_logarithmic_axis(study: S
 
 
 def test_the_front_of_an_arm_runs_along_the_second_objective(study: Study) -> None:
-    _, comparison, _ = study
+    _, comparison, evidence = study
     arm = comparison.facts.arms[0]
-    data = pareto_data(comparison, [arm])
+    data = pareto_data(evidence, comparison, [arm])
     ((name, place, points),) = data.arms
     assert (name, place) == (arm, 0)
-    assert set(points) == {p for p in comparison.fronts if p.arm == arm} and points
+    assert points == tuple(p for p in evidence.fronts if p.arm == arm) and points
     trace = draw_pareto(data)["data"][0]
     assert trace["x"] == sorted(trace["x"])
     assert trace["y"] == sorted(trace["y"], reverse=True), "more parameters, less error"
