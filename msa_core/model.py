@@ -179,7 +179,11 @@ class Model(nn.Module):
         # Alignments and contrasts compare modalities, so a step on some of them has no such term.
         if self.training and only is None:
             of_pairs, logged = self._alignment_terms(seen, hidden, numbers)
-            contrasted = self._contrast_terms(dataclasses.replace(seen, fused=fused_BF), numbers)
+            fused = dataclasses.replace(seen, fused=fused_BF)
+            contrasted = {
+                f"contrast.{kind}": contrast(fused, numbers_below(numbers, f"loss.contrast.{kind}"))
+                for kind, contrast in self.contrasts.items()
+            }
             terms = {**of_pairs, **contrasted, **terms}
         logits: dict[str, Tensor] = {}
         if self.inference is not None:
@@ -271,12 +275,6 @@ class Model(nn.Module):
         encoded_BW, _ = self.encoders[name](features, batch.lengths.get(name))
         projected_BD: Tensor = self.projections[name](encoded_BW)
         return projected_BD
-
-    def _contrast_terms(self, seen: EncodedBatch, numbers: Numbers) -> dict[str, Tensor]:
-        return {
-            f"contrast.{kind}": contrast(seen, numbers_below(numbers, f"loss.contrast.{kind}"))
-            for kind, contrast in self.contrasts.items()
-        }
 
     def _alignment_terms(
         self, seen: EncodedBatch, hidden: Mapping[str, Tensor], numbers: Numbers

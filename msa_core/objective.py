@@ -21,6 +21,11 @@ class Term:
     raw: Tensor
     weight: Tensor | float
 
+    @property
+    def weighted(self) -> Tensor:
+        """Contribution to the loss."""
+        return self.raw * self.weight
+
 
 def loss_terms(
     config: Config, output: ModelOutput, batch: Batch, numbers: Numbers
@@ -45,12 +50,7 @@ def loss_terms(
 
 def total_loss(terms: Mapping[str, Term]) -> Tensor:
     """Add the weighted terms up to a scalar."""
-    return torch.stack([weighted_value(term) for term in terms.values()]).sum()
-
-
-def weighted_value(term: Term) -> Tensor:
-    """Return a term's contribution to the loss."""
-    return term.raw * term.weight
+    return torch.stack([term.weighted for term in terms.values()]).sum()
 
 
 def _module_terms(
@@ -67,13 +67,9 @@ def _module_terms(
         of_family, _, rest = name.partition(".")
         path = f"{section}.{rest}.weight"
         # A term of weight 0 is skipped, not multiplied: 0 * nan is nan.
-        if of_family == family and _is_on(config, path):
+        if of_family == family and float(value_at(config, path)) > 0:
             terms[name] = Term(raw=value, weight=numbers[path])
     return terms
-
-
-def _is_on(config: Config, path: str) -> bool:
-    return float(value_at(config, path)) > 0
 
 
 def _unimodal_terms(

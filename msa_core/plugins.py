@@ -222,10 +222,11 @@ def kinds_added_by(plugin: Plugin) -> list[tuple[str, str]]:
     return [(kind.family, kind.name) for kind in _kinds.get(plugin.name, ())]
 
 
-def added_module(family: str, kind: str) -> Callable[..., Any]:
-    """Return the class or function that a plugin in use declared as a kind."""
-    declared = [added for own in _kinds.values() for added in own]
-    return next(added.module for added in declared if (added.family, added.name) == (family, kind))
+def registry_of(family: str) -> dict[str, Any]:
+    """Return a family's modules by their kinds, Triptych's own and those of plugins in use."""
+    file, name, _ = _REGISTRIES[family]
+    registry: dict[str, Any] = getattr(importlib.import_module(file), name)
+    return registry
 
 
 def _declare_kind(family: str, name: str, options: type[Any]) -> Callable[[Module], Module]:
@@ -240,7 +241,7 @@ def _declare_kind(family: str, name: str, options: type[Any]) -> Callable[[Modul
 def _execute_plugin(plugin: Plugin) -> list[_Kind]:
     """Execute a plugin and return the kinds that it declares."""
     global _declared
-    module = ModuleType(_module_name(plugin))
+    module = ModuleType(f"{_MODULE}{plugin.digest}")
     # With the digest: two versions of one plugin must not share lines in tracebacks.
     file = f"<plugin {plugin.digest}>/{plugin.name}"
     module.__file__ = file
@@ -296,7 +297,7 @@ def _add_declared(plugin: Plugin, kind: _Kind) -> None:
     except ConfigError as error:
         raise PluginError(f"{plugin.name}: {error}") from None
     _kinds[plugin.name].append(kind)
-    _registry_of(kind.family)[kind.name] = kind.module
+    registry_of(kind.family)[kind.name] = kind.module
     # `field` takes any default; bounds are checked only where a study sets a value.
     prefix = f"{FAMILIES[kind.family].section}.{kind.name}."
     for path in fields_of(Config):
@@ -324,21 +325,11 @@ def _remove_plugins() -> None:
     for kinds in _kinds.values():
         for kind in kinds:
             remove_kind(kind.family, kind.name)
-            _registry_of(kind.family).pop(kind.name, None)
+            registry_of(kind.family).pop(kind.name, None)
     _kinds.clear()
     for name in [name for name in sys.modules if name.startswith(_MODULE)]:
         del sys.modules[name]
     _in_use = ()
-
-
-def _registry_of(family: str) -> dict[str, Any]:
-    file, name, _ = _REGISTRIES[family]
-    registry: dict[str, Any] = getattr(importlib.import_module(file), name)
-    return registry
-
-
-def _module_name(plugin: Plugin) -> str:
-    return f"{_MODULE}{plugin.digest}"
 
 
 def _line_of(error: BaseException, file: str) -> str:

@@ -22,13 +22,7 @@ SMALLEST_RIDGE = 1e-5
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MeasureOptions(Options):
-    """Facts about a measure that are needed without PyTorch.
-
-    Attributes:
-        cost: Milliseconds per step, member and pair that it adds (`Options.cost`).
-    """
-
-    cost: ClassVar[float] = 0.1
+    """Facts about a measure that are needed without PyTorch."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -25,7 +25,6 @@ class ContrastOptions(Options):
     """
 
     least_modalities: ClassVar[int] = 1
-    cost: ClassVar[float] = 0.35
     use: bool = field(False, "whether the loss has this term", "use", quiet=True)
     weight: float = weight(0.1, "weight of the term", "weight", searched=(0.01, 1.0, "log"))
 
@@ -60,7 +59,6 @@ class AnchorOptions(ContrastOptions):
         "modality; one modality's features for all is our choice"
     )
     cites: ClassVar[tuple[str, ...]] = ("zhang2024clfa",)
-    cost: ClassVar[float] = 0.2
     temperature: float = _temperature_field(0.1)
     anchor: str = field(
         "text",
@@ -83,7 +81,6 @@ class ViewsOptions(ContrastOptions):
 
     source: ClassVar[str] = "after arXiv:2210.14556 (MMCL), whose full text was not at hand"
     cites: ClassVar[tuple[str, ...]] = ("lin2022mmcl",)
-    cost: ClassVar[float] = 0.35
     temperature: float = _temperature_field(0.1)
     dropped: float = share(
         0.2,
@@ -109,7 +106,6 @@ class InstanceOptions(ContrastOptions):
 
     source: ClassVar[str] = "after arXiv:2210.14556 (MMCL), whose full text was not at hand"
     cites: ClassVar[tuple[str, ...]] = ("lin2022mmcl",)
-    cost: ClassVar[float] = 0.35
     least_modalities: ClassVar[int] = 2
     temperature: float = _temperature_field(0.1)
     width: int = count(
@@ -127,7 +123,6 @@ class SentimentOptions(ContrastOptions):
         "was not at hand"
     )
     cites: ClassVar[tuple[str, ...]] = ("khosla2020supcon", "lin2022mmcl")
-    cost: ClassVar[float] = 0.35
     temperature: float = _temperature_field(0.1)
 
 
@@ -139,7 +134,6 @@ class IclOptions(ContrastOptions):
         "Lin et al. 2022 (MCLEA), as in its public code; partners by sentiment are our choice"
     )
     cites: ClassVar[tuple[str, ...]] = ("lin2022mclea",)
-    cost: ClassVar[float] = 0.35
     temperature: float = _temperature_field(0.1)
     uncertainty: bool = field(
         True,
@@ -157,7 +151,6 @@ class IalOptions(ContrastOptions):
         "Lin et al. 2022 (MCLEA), as in its public code; partners by sentiment are our choice"
     )
     cites: ClassVar[tuple[str, ...]] = ("lin2022mclea",)
-    cost: ClassVar[float] = 0.35
     least_modalities: ClassVar[int] = 2
     temperature: float = positive(
         1.0, "divides the cosines", "temperature", 100.0, symbol=r"\tau",
@@ -189,7 +182,6 @@ class RbcOptions(ContrastOptions):
         "Shi et al. 2021 (arXiv:2007.01179), after its description; on vectors, not on raw data"
     )
     cites: ClassVar[tuple[str, ...]] = ("shi2021relating",)
-    cost: ClassVar[float] = 4.4
     changes: ClassVar[str] = "model"
     least_modalities: ClassVar[int] = 2
     weight: float = weight(0.01, "weight of the term", "weight", searched=(1e-3, 1.0, "log"))
@@ -251,7 +243,6 @@ class BoundOptions(ContrastOptions):
         "Han et al. 2021 (MMIM), as in its public code, which has the sum and no ridge"
     )
     cites: ClassVar[tuple[str, ...]] = ("han2021mmim",)
-    cost: ClassVar[float] = 0.5
     changes: ClassVar[str] = "state"
     least_modalities: ClassVar[int] = 2
     width: int = count(
@@ -280,7 +271,6 @@ class CpcOptions(ContrastOptions):
 
     source: ClassVar[str] = "Han et al. 2021 (MMIM), as in its public code, which has the sum"
     cites: ClassVar[tuple[str, ...]] = ("han2021mmim",)
-    cost: ClassVar[float] = 0.35
     width: int = count(
         32, "units of each predictor's hidden layer", "predictor width", 4096, unit="units"
     )

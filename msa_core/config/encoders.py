@@ -20,11 +20,10 @@ class EncoderOptions(Options):
     changes: ClassVar[str] = "model"
     pools: ClassVar[bool] = False
     in_turn_on_a_cpu: ClassVar[str] = ""
-    cost: ClassVar[float] = 0.5
 
     def multiple(self) -> int:
         """Return what the encoder's width must be a multiple of (checked in `config.rules`)."""
-        return 1
+        return int(getattr(self, "heads", 1))  # each head has its part of the width
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,7 +34,6 @@ class MeanMlpOptions(EncoderOptions):
         "the subnet of late-fusion DNNs, e.g. the public MMSA framework's LF-DNN"
     )
     cites: ClassVar[tuple[str, ...]] = ("mao2022msena",)
-    cost: ClassVar[float] = 0.0
     pools: ClassVar[bool] = True
 
 
@@ -45,7 +43,6 @@ class LstmOptions(EncoderOptions):
 
     source: ClassVar[str] = "Hochreiter & Schmidhuber 1997"
     cites: ClassVar[tuple[str, ...]] = ("hochreiter1997lstm",)
-    cost: ClassVar[float] = 0.6
     # Measured at 40 frames: 2.3 ms per step and member sequentially, 6.9 ms under vmap.
     in_turn_on_a_cpu: ClassVar[str] = (
         "PyTorch's fused LSTM, on batches trimmed to their longest utterance, is faster there "
@@ -62,7 +59,6 @@ class GruOptions(EncoderOptions):
 
     source: ClassVar[str] = "Cho et al. 2014, with PyTorch's reset gate after the product"
     cites: ClassVar[tuple[str, ...]] = ("cho2014gru",)
-    cost: ClassVar[float] = 0.6
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,7 +72,6 @@ class ConvOptions(EncoderOptions):
         "the temporal convolutions before cross-modal attention, Tsai et al. 2019 eq. 1"
     )
     cites: ClassVar[tuple[str, ...]] = ("tsai2019mult",)
-    cost: ClassVar[float] = 0.2
     kernel: int = count(
         3,
         "frames that each output frame sees",
@@ -97,7 +92,6 @@ class TransformerOptions(EncoderOptions):
         "Vaswani et al. 2017, normalised before each part as in Xiong et al. 2020"
     )
     cites: ClassVar[tuple[str, ...]] = ("vaswani2017attention", "xiong2020layer")
-    cost: ClassVar[float] = 0.7
     layers: int = count(
         1, "layers of self-attention", "layers", 12, unit="layers", searched=(1, 4, "linear")
     )
@@ -107,10 +101,6 @@ class TransformerOptions(EncoderOptions):
     dropout: float = share(
         0.1, "share of each layer's outputs dropped in training", "layer dropout"
     )
-
-    def multiple(self) -> int:
-        """Return the number of heads, each of which has its part of the width."""
-        return self.heads
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

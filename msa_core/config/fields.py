@@ -160,16 +160,12 @@ class Options:
             `loop`.
         source: Paper or code that the kind comes from, and where it departs from it; one line.
         cites: Keys of `msa_core/reference/references.bib`; none for what is common practice.
-        cost: Milliseconds per step and member that it adds to a model of means and a concatenation,
-            measured as in `search/estimates/cost.py`; of a procedure a factor. It compares arms
-            before any of them has been timed.
     """
 
     # Class variables are no fields: no study can set them, and they are in no cell's key.
     changes: ClassVar[str] = "loss"
     source: ClassVar[str] = ""
     cites: ClassVar[tuple[str, ...]] = ()
-    cost: ClassVar[float] = 0.0
 
     def refusal(self, config: Any) -> str:
         """Return why this kind can't be used in a `Config` that chooses it; empty if it can."""

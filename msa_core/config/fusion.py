@@ -43,7 +43,7 @@ class FusionOptions(Options):
 
     def multiple(self) -> int:
         """Return what the projection's width must be a multiple of."""
-        return 1
+        return int(getattr(self, "heads", 1))  # each head has its part of the width
 
     def refusal(self, config: Any) -> str:
         """Refuse a width that does not divide into heads."""
@@ -61,7 +61,6 @@ class ConcatOptions(FusionOptions):
 
     source: ClassVar[str] = "common practice (late fusion)"
     cites: ClassVar[tuple[str, ...]] = ()
-    cost: ClassVar[float] = 0.0
 
     def fused_width(self, width: int, modalities: int) -> int:
         """Return the width of all of them side by side."""
@@ -74,7 +73,6 @@ class SumOptions(FusionOptions):
 
     source: ClassVar[str] = "common practice (late fusion)"
     cites: ClassVar[tuple[str, ...]] = ()
-    cost: ClassVar[float] = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,7 +83,6 @@ class GatedOptions(FusionOptions):
         "after Arevalo et al. 2017 (gated multimodal units), with one gate per modality"
     )
     cites: ClassVar[tuple[str, ...]] = ("arevalo2017gated",)
-    cost: ClassVar[float] = 0.05
     gate: str = field(
         "softmax",
         "softmax: the modalities' weights add up to 1; sigmoid: each has its own",
@@ -100,7 +97,6 @@ class TfnOptions(FusionOptions):
 
     source: ClassVar[str] = "Zadeh et al. 2017 (Tensor Fusion Network), eq. 5"
     cites: ClassVar[tuple[str, ...]] = ("zadeh2017tensor",)
-    cost: ClassVar[float] = 0.0
 
     def fused_width(self, width: int, modalities: int) -> int:
         """Return the number of products; each modality has a constant 1 besides its entries."""
@@ -129,7 +125,6 @@ class LmfOptions(FusionOptions):
         "is the next layer's"
     )
     cites: ClassVar[tuple[str, ...]] = ("liu2018lowrank",)
-    cost: ClassVar[float] = 0.05
     rank: int = count(4, "terms of the sum", "rank", 64, unit="terms", searched=(3, 6, "linear"))
 
 
@@ -141,7 +136,6 @@ class MultOptions(FusionOptions):
 
     source: ClassVar[str] = "Tsai et al. 2019 (Multimodal Transformer), eq. 3 to 6"
     cites: ClassVar[tuple[str, ...]] = ("tsai2019mult",)
-    cost: ClassVar[float] = 4.0
     needs_frames: ClassVar[bool] = True
     layers: int = count(
         2, "layers of each cross-attention, and of the self-attention after it", "levels", 8,
@@ -157,10 +151,6 @@ class MultOptions(FusionOptions):
     def fused_width(self, width: int, modalities: int) -> int:
         """Return the width of each modality attending to each other one; alone it is itself."""
         return width * modalities * max(1, modalities - 1)
-
-    def multiple(self) -> int:
-        """Return the number of heads, each of which has its part of the width."""
-        return self.heads
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -201,7 +191,6 @@ class MisaOptions(FusionOptions):
         "Hazarika et al. 2020 (MISA); its layer of attention here normalises before its parts"
     )
     cites: ClassVar[tuple[str, ...]] = ("hazarika2020misa",)
-    cost: ClassVar[float] = 1.0
     heads: int = count(2, "heads of the attention between codes", "heads", 32, unit="heads")
     similarity: SimilarityTerm = section(SimilarityTerm)
     difference: DifferenceTerm = section(DifferenceTerm)
@@ -210,10 +199,6 @@ class MisaOptions(FusionOptions):
     def fused_width(self, width: int, modalities: int) -> int:
         """Return the width of two codes per modality."""
         return 2 * width * modalities
-
-    def multiple(self) -> int:
-        """Return the number of heads, each of which has its part of the width."""
-        return self.heads
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -245,7 +230,6 @@ class ReorgSumOptions(FusionOptions):
         "numbers here, so the class vectors become a curve"
     )
     cites: ClassVar[tuple[str, ...]] = ("zhang2023unseen",)
-    cost: ClassVar[float] = 1.0
     needs_frames: ClassVar[bool] = True
     slots: int = count(
         8,
@@ -265,10 +249,6 @@ class ReorgSumOptions(FusionOptions):
     )
     label_curve: LabelCurveTerm = section(LabelCurveTerm)
     pseudo: PseudoTerm = section(PseudoTerm)
-
-    def multiple(self) -> int:
-        """Return the number of heads, each of which has its part of the width."""
-        return self.heads
 
     def refusal(self, config: Any) -> str:
         """Refuse a width that does not divide into heads, and a pseudo branch without heads."""

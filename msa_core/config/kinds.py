@@ -122,13 +122,6 @@ def declared_origin(family: str, kind: str) -> Origin:
     return _own_origin(options_class(family, kind))
 
 
-def declared_cost(family: str, kind: str) -> float:
-    """Return the `cost` that a kind's options declare or inherit."""
-    options = options_class(family, kind)
-    is_option = "cost" in _option_names(options)
-    return FAMILIES[family].base.cost if is_option else options.cost
-
-
 def options_of(config: Any, family: str, kind: str) -> Any:
     """Return a kind's options in a configuration."""
     if kind not in _ADDED[family]:
@@ -238,16 +231,12 @@ def _check_options(family: str, kind: str, options: type[Options]) -> None:
 
 
 def _own_origin(options: type[Options]) -> Origin:
+    # A plugin may have an option called `source` or `cites`, which is no declaration.
+    names = {option.name for option in dataclasses.fields(options)}
     # `vars`: options that derive from another kind's belong to another module, which has its own
     # origin.
-    names = _option_names(options)
     own = {name: value for name, value in vars(options).items() if name not in names}
     return Origin(source=own.get("source", ""), cites=own.get("cites", ()))
-
-
-def _option_names(options: type[Options]) -> set[str]:
-    # A plugin may have an option called `source`, `cites` or `cost`, which is no declaration.
-    return {option.name for option in dataclasses.fields(options)}
 
 
 def _check_origin(kind: str, options: type[Options]) -> None:

@@ -11,7 +11,15 @@ import operator
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from msa_core.config.kinds import FAMILIES, added_kinds, kinds_of, with_values
+from msa_core.config.kinds import (
+    FAMILIES,
+    added_kinds,
+    is_added,
+    kind_of_path,
+    kinds_of,
+    options_class,
+    with_values,
+)
 from msa_core.config.schema import Config, ConfigError, FieldInfo
 
 Value = bool | int | float | str
@@ -104,7 +112,7 @@ def value_at(tree: Any, path: str) -> Value:
     _leaf_at(type(tree), path)
     if _is_added(tree, path):
         added: dict[str, Value] = dict(tree.plugins)
-        return added.get(path, _default_at(path))
+        return added.get(path, _added_default(path))
     return _read_path(tree, path)
 
 
@@ -190,22 +198,20 @@ def _field_readers(kind: type) -> tuple[tuple[str, Callable[[Any], Value]], ...]
 
 def _is_added(tree: Any, path: str) -> bool:
     """Check whether a path is an option of a study's own module."""
-    return isinstance(tree, Config) and any(
-        path.startswith(f"{FAMILIES[family].section}.{kind}.") for family, kind, _ in added_kinds()
-    )
+    option = kind_of_path(path)
+    return isinstance(tree, Config) and option is not None and is_added(*option[:2])
 
 
-def _default_at(path: str) -> Value:
-    for family, kind, options in added_kinds():
-        prefix = f"{FAMILIES[family].section}.{kind}."
-        if path.startswith(prefix):
-            return _read_path(options(), path.removeprefix(prefix))
-    raise ConfigError(f"'{path}' is not a field")
+def _added_default(path: str) -> Value:
+    option = kind_of_path(path)
+    assert option is not None
+    family, kind, name = option
+    return _read_path(options_class(family, kind)(), name)
 
 
 def _set_added(tree: Any, path: str, value: Value) -> Any:
     # An option at its default is left out, so that configurations that mean the same are equal.
     kept = {name: known for name, known in tree.plugins if name != path}
-    if value != _default_at(path):
+    if value != _added_default(path):
         kept[path] = value
     return dataclasses.replace(tree, plugins=tuple(sorted(kept.items())))

@@ -31,7 +31,6 @@ class ProcedureOptions(Options):
     one_modality: ClassVar[bool] = False
     plans_epochs: ClassVar[bool] = False
     keeps_last: ClassVar[bool] = False
-    cost: ClassVar[float] = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +39,6 @@ class JointOptions(ProcedureOptions):
 
     source: ClassVar[str] = "common practice"
     cites: ClassVar[tuple[str, ...]] = ()
-    cost: ClassVar[float] = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,7 +50,6 @@ class MlaOptions(ProcedureOptions):
         "Adam is SGD; weights of predictions: msa_core.modules.contrast.inference"
     )
     cites: ClassVar[tuple[str, ...]] = ("zhang2024mla",)
-    cost: ClassVar[float] = 1.7
     one_modality: ClassVar[bool] = True
     gradient: str = field(
         "rls",
@@ -99,7 +96,6 @@ class TwoStageOptions(ProcedureOptions):
 
     source: ClassVar[str] = "Han et al. 2021 (MMIM), the two stages of its public code"
     cites: ClassVar[tuple[str, ...]] = ("han2021mmim",)
-    cost: ClassVar[float] = 1.3
 
     def refusal(self, config: Any) -> str:
         """Refuse a first stage with nothing to fit."""
@@ -137,7 +133,6 @@ class StreamOptions(ProcedureOptions):
         "Sarfraz et al. 2024 (SAMM), after its public code; its confidence is on the true class"
     )
     cites: ClassVar[tuple[str, ...]] = ("sarfraz2024beyond", "vitter1985reservoir")
-    cost: ClassVar[float] = 0.5
     plans_epochs: ClassVar[bool] = True
     keeps_last: ClassVar[bool] = True
     tasks: int = field(

@@ -16,7 +16,7 @@ import inspect
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,18 +27,6 @@ from msa_core.data.layout import LENGTH_KEYS, RAW_TEXT_KEY, SPLITS, TOKENS_KEY, 
 CONFIG_FILE = "config.json"
 BATCH = 32
 _IDS, _MASK, _SEGMENTS = range(3)
-
-
-class TextFeatures(NamedTuple):
-    """What a text model makes of some utterances.
-
-    Attributes:
-        features: Array float32 [N, T, d], T = the longest utterance; 0 after an utterance's end.
-        lengths: Array int64 [N], tokens of each, the model's start and end marks included.
-    """
-
-    features: FloatArray
-    lengths: IntArray
 
 
 def with_encoded_text(source: str, splits: SplitValues, model_folder: Path) -> SplitValues:
@@ -74,8 +62,8 @@ def with_encoded_text(source: str, splits: SplitValues, model_folder: Path) -> S
                 f"{where} has neither '{RAW_TEXT_KEY}' nor '{TOKENS_KEY}', which "
                 "'data.text_model' reads; add one, or leave 'data.text_model' out"
             )
-        found = model.encode_tokens(f"{where}, key '{key}'", tokens)
-        encoded[name] = {**values, "text": found.features, LENGTH_KEYS["text"]: found.lengths}
+        features, lengths = model.encode_tokens(f"{where}, key '{key}'", tokens)
+        encoded[name] = {**values, "text": features, LENGTH_KEYS["text"]: lengths}
     return encoded
 
 
@@ -129,8 +117,12 @@ class _Model:
                 tokens[row, _SEGMENTS, :length] = segments[row]
         return tokens
 
-    def encode_tokens(self, where: str, tokens: IntArray) -> TextFeatures:
-        """Return the last layer's vectors of tokens [N, 3, T]."""
+    def encode_tokens(self, where: str, tokens: IntArray) -> tuple[FloatArray, IntArray]:
+        """Return the last layer's vectors of tokens [N, 3, T], and the tokens of each utterance.
+
+        Vectors are float32 [N, T, d], T = the longest utterance, and 0 after an utterance's end.
+        Lengths are int64 [N], the model's start and end marks included.
+        """
         lengths: IntArray = tokens[:, _MASK].sum(axis=1)
         self._check_tokens(where, tokens, lengths)
         steps = max(1, int(lengths.max(initial=0)))
@@ -145,7 +137,7 @@ class _Model:
                 hidden = self._last_hidden_state(tokens[rows, :, :longest])
                 valid = tokens[rows, _MASK, :longest, np.newaxis] == 1
                 features[rows, :longest] = np.where(valid, hidden, 0.0)
-        return TextFeatures(features, lengths)
+        return features, lengths
 
     def _last_hidden_state(self, tokens: IntArray) -> FloatArray:
         ids, mask, segments = (torch.from_numpy(tokens[:, part].copy()) for part in range(3))

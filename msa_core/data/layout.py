@@ -154,7 +154,7 @@ def to_split(source: str, name: str, mapping: Mapping[str, object]) -> Split:
 
 def _read_features(where: str, key: str, value: object, rows: int) -> FloatArray:
     array = _to_float32(where, key, value)
-    if array.ndim not in (2, 3):
+    if array.ndim not in (2, 3) or 0 in array.shape[1:]:
         raise DataError(
             f"{where}, key '{key}': shape {array.shape}, but [N, T, d] or [N, d] is needed"
         )

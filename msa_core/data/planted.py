@@ -26,7 +26,6 @@ Letters in shapes: N utterances, T frames, d features per frame.
 
 import hashlib
 import math
-from collections.abc import Collection
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,63 +57,10 @@ def generate_planted(config: PlantedConfig) -> Dataset:
     return assemble_dataset("planted", SCHEME, splits)
 
 
-def expected_r2(
-    config: PlantedConfig, subset: Collection[str], multiplicative: bool, *, pooled: bool = False
-) -> float:
-    """Return the share of the variance of y that the best readout from some modalities explains.
-
-    Its square root is the Pearson correlation of that readout. Clipping the label at two standard
-    deviations costs about .01.
-
-    Args:
-        config: Recipe of the data.
-        subset: Modalities that the readout sees.
-        multiplicative: Whether its fusion can read a product of two modalities.
-        pooled: Whether it sees the means of the frames, with what frame noise is left in them, and
-            not the latents themselves. It is then linear in those means and, if multiplicative, in
-            their products.
-
-    Raises:
-        ConfigError: The four shares do not add up to 1.
-        ValueError: An unknown modality.
-
-    Source: the views of s have the precision sum_m 1 / v_m against the prior's 1, with v_m the
-        variance of the error of modality m; for k equal ones that is w_s k / (k + v). The other
-        parts are seen whole or not at all. The mean of the frames adds an independent error of
-        variance frame_noise^2 E[1 / length] / width to every latent.
-    Formula: w_s P / (1 + P) + w_p / (1 + f) [T in] + w_x / (1 + f)^2 [A, V in and multiplicative],
-        P = sum_m 1 / (v_m + f), f = the frames' error or 0.
-    """
-    _check_shares(config)
-    seen = set(subset)
-    if unknown := seen - set(MODALITIES):
-        raise ValueError(f"{sorted(unknown)} are not among {', '.join(MODALITIES)}")
-    frame_error = _frame_error(config) if pooled else 0.0
-    errors = [_error_variance(config, modality) + frame_error for modality in sorted(seen)]
-    explained = 0.0
-    if errors:
-        # A view without error shows the shared part whole; its precision would be 1 / 0.
-        is_exact = min(errors) == 0.0
-        precision = 0.0 if is_exact else math.fsum(1.0 / error for error in errors)
-        explained = config.shared * (1.0 if is_exact else precision / (1.0 + precision))
-    if "text" in seen:
-        explained += config.text_private / (1.0 + frame_error)
-    if multiplicative and {"audio", "vision"} <= seen:
-        explained += config.synergy / (1.0 + frame_error) ** 2
-    return explained
-
-
 def _error_variance(config: PlantedConfig, modality: str) -> float:
     """Return the variance of a modality's error on the shared part."""
     factor: float = getattr(config, f"{modality}_error")
     return config.shared_noise * factor
-
-
-def _frame_error(config: PlantedConfig) -> float:
-    """Return the variance of the error that frame noise leaves in the mean of the frames."""
-    lengths = range(_shortest_length(config), config.steps + 1)
-    mean_inverse = math.fsum(1.0 / length for length in lengths) / len(lengths)
-    return config.frame_noise**2 * mean_inverse / config.width
 
 
 def _shortest_length(config: PlantedConfig) -> int:

@@ -39,6 +39,22 @@ def moving_average(current_B: Tensor, proposed_B: Tensor, epoch: int) -> Tensor:
     return ((epoch - 1) * current_B + 2.0 * proposed_B) / (epoch + 1)
 
 
+def fresh_labels(labels_N: Tensor, widths: Mapping[str, int]) -> dict[str, Any]:
+    """Return the state of a generator before the first epoch: all have the multimodal labels.
+
+    Args:
+        labels_N: Multimodal labels of train.
+        widths: Modality or `multimodal` -> H.
+    """
+    hidden = {name: labels_N.new_zeros(len(labels_N), H) for name, H in widths.items()}
+    return {
+        "labels": {name: labels_N.clone() for name in widths},
+        "hidden": hidden,
+        "centres": {name: (vectors[0], vectors[0]) for name, vectors in hidden.items()},
+        "clamped": {name: labels_N.new_zeros(()) for name in widths if name != MULTIMODAL},
+    }
+
+
 class LabelGenerator:
     """The unimodal label generation module of Self-MM: labels that follow the representations.
 
@@ -52,26 +68,21 @@ class LabelGenerator:
     """
 
     def __init__(
-        self,
-        labels_N: Tensor,
-        widths: Mapping[str, int],
-        bound: float,
-        options: UlgmConfig | None = None,
+        self, state: Mapping[str, Any], bound: float, options: UlgmConfig | None = None
     ) -> None:
-        """Create a generator that starts from the multimodal labels.
+        """Create a generator of these tensors, which it changes in place.
 
         Args:
-            labels_N: Multimodal labels of train.
-            widths: Modality or `multimodal` -> H.
+            state: Result of `fresh_labels`, or the `state` of another generator.
             bound: Largest absolute label; labels are kept within it.
             options: Options of the rule; None = the defaults.
         """
         self.bound = bound
         self.options = options or UlgmConfig()
-        self.labels = {name: labels_N.clone() for name in widths}
-        self.hidden = {name: labels_N.new_zeros(len(labels_N), H) for name, H in widths.items()}
-        self.centres = {name: (vectors[0], vectors[0]) for name, vectors in self.hidden.items()}
-        self.clamped = {name: labels_N.new_zeros(()) for name in widths if name != MULTIMODAL}
+        self.labels = dict(state["labels"])
+        self.hidden = dict(state["hidden"])
+        self.centres = dict(state["centres"])
+        self.clamped = dict(state["clamped"])
 
     @property
     def state(self) -> dict[str, Any]:
@@ -82,21 +93,6 @@ class LabelGenerator:
             "centres": self.centres,
             "clamped": self.clamped,
         }
-
-    @classmethod
-    def from_state(
-        cls, state: Mapping[str, Any], bound: float, options: UlgmConfig | None = None
-    ) -> "LabelGenerator":
-        """Create a generator with these tensors, which it changes in place."""
-        # Without `__init__`, whose new tensors would not be those of the state under vmap.
-        generator = cls.__new__(cls)
-        generator.bound = bound
-        generator.options = options or UlgmConfig()
-        generator.labels = dict(state["labels"])
-        generator.hidden = dict(state["hidden"])
-        generator.centres = dict(state["centres"])
-        generator.clamped = dict(state["clamped"])
-        return generator
 
     def row_weights(self, modality: str, rows_B: Tensor) -> Tensor:
         """Weigh each row's own label: tanh |Y_s - Y_M| or, constant, 1; [B]."""

@@ -24,6 +24,8 @@ from msa_core.tensors.parameters import WHOLE
 from msa_core.tensors.random_streams import Streams
 
 CPU = torch.device("cpu")
+Tensors = dict[str, Tensor]
+Curves = Mapping[str, Sequence[float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,24 +130,20 @@ class Procedure:
         """Return the terms whose gradient a move follows, from those of the loss on the batch."""
         return dict(terms)
 
-    def initial_state(self) -> dict[str, Tensor]:
+    def initial_state(self) -> Tensors:
         """Return the state before the first step: name -> tensor on the CPU.
 
         Names begin with the procedure's, so that they differ from those of modules' buffers.
         """
         return {}
 
-    def save_activations(self, move: Move, view: StepView) -> dict[str, Tensor]:
+    def save_activations(self, move: Move, view: StepView) -> Tensors:
         """Return the activations of a step that `modify_gradients` needs."""
         return {}
 
     def modify_gradients(
-        self,
-        move: Move,
-        gradients: dict[str, Tensor],
-        saved: Mapping[str, Tensor],
-        kept: dict[str, Tensor],
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        self, move: Move, gradients: Tensors, saved: Tensors, kept: Tensors
+    ) -> tuple[Tensors, Tensors]:
         """Change a member's gradients before the update, and return them with the new state.
 
         Called only if `initial_state` holds anything.
@@ -159,11 +157,7 @@ class Procedure:
         return gradients, kept
 
     def validation_metrics(
-        self,
-        epoch: int,
-        predictions_N: FloatArray,
-        labels_N: FloatArray,
-        curve: Mapping[str, Sequence[float]],
+        self, epoch: int, predictions_N: FloatArray, labels_N: FloatArray, curve: Curves
     ) -> dict[str, float]:
         """Compute what is logged of valid after an epoch: name of a curve -> value.
 

@@ -12,7 +12,7 @@ from msa_core.config.schema import Config
 from msa_core.data.batching import batch_sizes
 from msa_core.modules.contrast.inference import BINS, binned_cross_entropy
 from msa_core.objective import Term
-from msa_core.procedures.base import Move, Procedure, StepView
+from msa_core.procedures.base import Move, Procedure, StepView, Tensors
 from msa_core.procedures.gradient_modification import projected_gradient, rls_alpha, rls_update
 from msa_core.tensors.random_streams import Streams
 
@@ -66,7 +66,7 @@ class Mla(Procedure):
         raw = binned_cross_entropy(view.output.logits[BINS], view.batch.labels, self.bound)
         return {**terms, "bins": Term(raw=raw, weight=view.numbers["procedure.mla.bins_weight"])}
 
-    def initial_state(self) -> dict[str, Tensor]:
+    def initial_state(self) -> Tensors:
         """Return the projection [D, D], the number of moves so far, and alpha per batch [S]."""
         if self.options.gradient == "off":
             return {}
@@ -79,17 +79,13 @@ class Mla(Procedure):
             ALPHAS: torch.tensor(alphas),
         }
 
-    def save_activations(self, move: Move, view: StepView) -> dict[str, Tensor]:
+    def save_activations(self, move: Move, view: StepView) -> Tensors:
         """Return the mean of the modality's vectors, [D]."""
         return {} if self.options.gradient == "off" else {"mean": view.output.fused.mean(dim=0)}
 
     def modify_gradients(
-        self,
-        move: Move,
-        gradients: dict[str, Tensor],
-        saved: Mapping[str, Tensor],
-        kept: dict[str, Tensor],
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        self, move: Move, gradients: Tensors, saved: Tensors, kept: Tensors
+    ) -> tuple[Tensors, Tensors]:
         """Project the gradient of the head's first weight, and update the projection."""
         updates, before_DD = kept[UPDATES], kept[PROJECTION]
         # Alpha falls within an epoch and starts anew in the next, as in the released code; counted

@@ -14,7 +14,7 @@ from msa_core.config.unimodal import unimodal_heads
 from msa_core.data.dataset import FloatArray
 from msa_core.model import ModelOutput
 from msa_core.objective import Term, loss_terms, total_loss
-from msa_core.procedures.base import CPU, Move, Procedure, StepView
+from msa_core.procedures.base import CPU, Curves, Move, Procedure, StepView, Tensors
 from msa_core.tensors.random_streams import Streams
 
 STORED = "stream.outputs"
@@ -119,35 +119,27 @@ class Stream(Procedure):
             )
         return found
 
-    def initial_state(self) -> dict[str, Tensor]:
+    def initial_state(self) -> Tensors:
         """Return the stored outputs, [N, H]; nothing where no term reads them."""
         if not self.is_consistent:
             return {}
         return {STORED: torch.zeros(len(self.labels), 1 + len(self.heads))}
 
-    def save_activations(self, move: Move, view: StepView) -> dict[str, Tensor]:
+    def save_activations(self, move: Move, view: StepView) -> Tensors:
         """Return the outputs of this step, and their rows."""
         if not self.is_consistent:
             return {}
         return {"rows": view.batch.rows, "outputs": self._head_outputs(view.output)}
 
     def modify_gradients(
-        self,
-        move: Move,
-        gradients: dict[str, Tensor],
-        saved: Mapping[str, Tensor],
-        kept: dict[str, Tensor],
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        self, move: Move, gradients: Tensors, saved: Tensors, kept: Tensors
+    ) -> tuple[Tensors, Tensors]:
         """Return gradients unchanged, and store the outputs."""
         stored_NH = kept[STORED].index_copy(0, saved["rows"], saved["outputs"])
         return gradients, {**kept, STORED: stored_NH}
 
     def validation_metrics(
-        self,
-        epoch: int,
-        predictions_N: FloatArray,
-        labels_N: FloatArray,
-        curve: Mapping[str, Sequence[float]],
+        self, epoch: int, predictions_N: FloatArray, labels_N: FloatArray, curve: Curves
     ) -> dict[str, float]:
         """Compute the error on valid within each task's range, and the forgetting.
 

@@ -5,7 +5,7 @@
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,17 +13,13 @@ from typing import Any
 from msa_core.config.kinds import FAMILIES, kinds_of, options_class
 from msa_core.config.paths import fields_of, value_at
 from msa_core.config.schema import Config, FieldInfo
-from msa_core.modules.alignment.pairs import MEASURES
-from msa_core.modules.contrast.contrasts import CONTRASTS
-from msa_core.modules.encoders import ENCODERS
-from msa_core.modules.fusion.vector_fusions import FUSIONS
 from msa_core.modules.missing import (
     FrameMask,
     ModalityDropout,
     present_where_modalities_never_meet,
 )
 from msa_core.modules.unimodal_labels import LabelGenerator
-from msa_core.procedures.registry import PROCEDURES
+from msa_core.plugins import registry_of
 from msa_core.reference.sources import documented_paragraph, source_of_kind
 
 INTRODUCTION = """\
@@ -47,13 +43,11 @@ class FamilyPage:
 
     Attributes:
         title: Title of its section.
-        registry: Kind -> module.
         off: Setting at which there is none.
         beside: Fields that belong to every kind.
     """
 
     title: str
-    registry: Mapping[str, Any]
     off: str
     beside: tuple[str, ...] = ()
 
@@ -61,16 +55,15 @@ class FamilyPage:
 # One pair stands for all three, which have the same fields.
 PAIR_FIELDS = tuple(f"loss.alignment.text_audio.{name}" for name in ("mode", "weight", "margin"))
 PAGES = {
-    "encoder": FamilyPage("Encoders", ENCODERS, "model.<modality>.use: false"),
-    "fusion": FamilyPage("Fusion", FUSIONS, "model.fusion.kind: concat"),
+    "encoder": FamilyPage("Encoders", "model.<modality>.use: false"),
+    "fusion": FamilyPage("Fusion", "model.fusion.kind: concat"),
     "alignment": FamilyPage(
         "Pair alignment",
-        MEASURES,
         "loss.alignment.<pair>.mode: off",
         (*PAIR_FIELDS, "loss.alignment.layer", "loss.alignment.standardise"),
     ),
-    "contrast": FamilyPage("Contrasts", CONTRASTS, "loss.contrast.<kind>.use: false"),
-    "procedure": FamilyPage("Procedures", PROCEDURES, "procedure.kind: joint"),
+    "contrast": FamilyPage("Contrasts", "loss.contrast.<kind>.use: false"),
+    "procedure": FamilyPage("Procedures", "procedure.kind: joint"),
 }
 
 
@@ -126,7 +119,7 @@ def render_page() -> str:
     """Return the page, in Markdown."""
     parts = [INTRODUCTION]
     for family, shown in PAGES.items():
-        rows = [_row_of_kind(family, kind, shown) for kind in kinds_of(family)]
+        rows = [_row_of_kind(family, kind) for kind in kinds_of(family)]
         beside = f"Every kind: {_format_options(shown.beside)}.\n\n" if shown.beside else ""
         heading = f"## {shown.title}\n\nOff: `{shown.off}`.\n\n"
         parts.append(
@@ -147,8 +140,8 @@ def summarise_docstring(module: Callable[..., Any]) -> str:
     return " ".join(text.split())
 
 
-def _row_of_kind(family: str, kind: str, shown: FamilyPage) -> tuple[str, ...]:
-    module = shown.registry[kind]
+def _row_of_kind(family: str, kind: str) -> tuple[str, ...]:
+    module = registry_of(family)[kind]
     prefix = f"{FAMILIES[family].section}.{kind}."
     options = [path for path in fields_of(Config) if path.startswith(prefix)]
     # `use` is the switch itself, which the first column shows.

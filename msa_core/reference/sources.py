@@ -13,7 +13,7 @@ from typing import Any
 from msa_core.config.kinds import declared_origin, is_added, kind_of_path, kinds_of, options_class
 from msa_core.config.paths import fields_of
 from msa_core.config.schema import Config
-from msa_core.plugins import added_module
+from msa_core.plugins import registry_of
 
 
 def sources_of(path: str) -> dict[str, str]:
@@ -42,7 +42,7 @@ def source_of_kind(family: str, kind: str) -> str:
     """
     declared = declared_origin(family, kind).source
     if not declared and is_added(family, kind):
-        return documented_paragraph(added_module(family, kind), "Source")
+        return documented_paragraph(registry_of(family)[kind], "Source")
     return declared
 
 

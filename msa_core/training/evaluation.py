@@ -11,8 +11,8 @@ from msa_core.data.batching import prepare_batch
 from msa_core.data.dataset import FloatArray, Split
 from msa_core.metrics import score_predictions
 from msa_core.tensors.parameters import Parameters
+from msa_core.training.member_run import MemberResult
 from msa_core.training.outcomes import Status
-from msa_core.training.pack_training import MemberResult
 from msa_core.vectorised.network import Network
 from msa_core.vectorised.pack_key import sequential_reason
 

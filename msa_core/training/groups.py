@@ -131,8 +131,10 @@ class Group:
     def _current_stack(self) -> Stack:
         """Return the stack after the epochs so far, trained again where it is not in memory."""
         if self._stack is None:
+            members = [run.member for run in self.runs]
+            vmapped = not sequential_reason(members[0].config, self.device.type)
             with limit_time(self.epoch_limit):
-                stack = self._fresh_stack()
+                stack = Stack(members, self.data, self.device, vmapped=vmapped)
             starts = [run.resumed_from for run in self.runs]
             first = starts[0].epochs if starts[0] else 0
             if first:
@@ -142,11 +144,6 @@ class Group:
                     stack.train_epoch(epoch)
             self._stack = stack
         return self._stack
-
-    def _fresh_stack(self) -> Stack:
-        members = [run.member for run in self.runs]
-        vmapped = not sequential_reason(members[0].config, self.device.type)
-        return Stack(members, self.data, self.device, vmapped=vmapped)
 
     def _record_epoch(
         self,

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 
 import torch
@@ -10,54 +10,20 @@ import torch
 from msa_core.data.dataset import Splits
 from msa_core.data.prepared import PreparedSplits
 from msa_core.training.groups import Group, group_runs
-from msa_core.training.member_run import MemberResult, MemberRun, TrainedModel
+from msa_core.training.member_run import MemberResult, MemberRun
 from msa_core.training.outcomes import Status
 from msa_core.vectorised.checkpoint import CheckpointError, from_bytes, identity_of, to_bytes
 from msa_core.vectorised.pack_key import Member
 
-__all__ = ["MemberResult", "OnEpoch", "PackTraining", "TrainedModel", "train_pack"]
-
-# Called after each epoch with its number (from 1) and, by the member's position in the pack, the
-# validation metrics; returns the positions to stop, which end as pruned unless that epoch was
-# their last.
-OnEpoch = Callable[[int, Mapping[int, Mapping[str, float]]], Collection[int]]
-
-
-def train_pack(
-    members: Sequence[Member],
-    splits: Splits | PreparedSplits,
-    on_epoch: OnEpoch | None = None,
-    *,
-    device: torch.device | str = "cpu",
-    size: int | None = None,
-) -> list[MemberResult]:
-    """Train every member with early stopping and restore its best epoch.
-
-    Members of one pack key train in one step, side by side; where that would be slower
-    (`vectorised.pack_key`), sequentially: each to its end, or, where `on_epoch`
-    watches, each for one epoch. The numbers of a member depend on its configuration, its seed and
-    the data alone, not on its pack. A member that raises or turns non-finite is returned as
-    failed, a pack that does not fit in memory is halved; the others go on.
-
-    Args:
-        members: Members to train.
-        splits: Splits train and valid; prepared ones if more than one pack trains on them.
-        on_epoch: Callback that reads validation metrics and may stop members.
-        device: Device of the tensors.
-        size: Largest number of members in one step; None for all of a pack key.
-    """
-    training = PackTraining(members, splits, device=device, size=size)
-    if on_epoch is None:
-        training.train_to_end()
-    while not training.finished:
-        epoch, seen = training.advance_epoch()
-        if on_epoch is not None and seen:
-            training.stop_members(on_epoch(epoch, seen))
-    return training.results()
-
 
 class PackTraining:
     """The training of a pack in pieces, with checkpoints to resume from.
+
+    Members are trained with early stopping, and their best epochs restored. Members of one pack key
+    train in one step, side by side; where that would be slower (`vectorised.pack_key`),
+    sequentially. The numbers of a member depend on its configuration, its seed and the data alone,
+    not on its pack. A member that raises or turns non-finite fails, a pack that does not fit in
+    memory is halved; the others go on.
 
     Attributes:
         epoch: Number of epochs that all running members have trained.
@@ -74,17 +40,17 @@ class PackTraining:
         resume: Mapping[int, bytes] | None = None,
         identity: str = "",
     ) -> None:
-        """Start at epoch 0, or where checkpoints are; the rest as for `train_pack`.
+        """Start at epoch 0, or where checkpoints are.
 
         A member that resumes from a checkpoint ends with the numbers that it would have had
         without the interruption, whatever its pack before and after. One whose checkpoint cannot be
-        used starts at epoch 0; `resumed` lists the others.
+        used starts at epoch 0.
 
         Args:
             members: Members to train.
-            splits: Splits train and valid.
+            splits: Splits train and valid; prepared ones if more than one pack trains on them.
             device: Device of the tensors; a checkpoint may come from another one.
-            size: Largest number of members in one step.
+            size: Largest number of members in one step; None for all of a pack key.
             epoch_limit: Longest time of an epoch of one step's members, in seconds, see
                 `training.time_limit`; a member that exceeds it alone fails as a timeout.
             resume: Position in the pack -> bytes of its checkpoint.
@@ -98,7 +64,9 @@ class PackTraining:
         self._data = data
         self._runs = [MemberRun(member, data) for member in members]
         for number, content in (resume or {}).items():
-            self._resume_run(self._runs[number], content)
+            run = self._runs[number]
+            with suppress(CheckpointError):  # then it starts at epoch 0
+                run.resume_from(from_bytes(content, self._identity_of(run)))
         groups = group_runs(self._runs, place, size)
         self._groups = [Group(runs, data, place, epoch_limit) for runs in groups]
         self.epoch = min((group.epochs for group in self._groups), default=0)
@@ -117,11 +85,6 @@ class PackTraining:
     def positions(self) -> range:
         """Positions of the members in the pack."""
         return range(len(self._runs))
-
-    @property
-    def resumed(self) -> list[int]:
-        """Positions of the members that resumed from a checkpoint."""
-        return [place for place, run in enumerate(self._runs) if run.resumed_from is not None]
 
     def ended_positions(self) -> list[int]:
         """List the positions of members that have ended."""
@@ -157,8 +120,8 @@ class PackTraining:
         found = {place: run.metrics_after(epoch) for place, run in enumerate(self._runs)}
         return {place: metrics for place, metrics in found.items() if metrics is not None}
 
-    def train_for(self, seconds: float) -> None:
-        """Train without a callback for about so many seconds.
+    def train_for(self, seconds: float = math.inf) -> None:
+        """Train all members to their ends, or for about so many seconds.
 
         It returns after the epoch in which the time is used up, and resumes there when it is called
         again.
@@ -176,10 +139,6 @@ class PackTraining:
                 self._groups = [group, *others] if group.keep_running() else others
                 if time.perf_counter() >= until:
                     break
-
-    def train_to_end(self) -> None:
-        """Train all members to their ends, without a callback."""
-        self.train_for(math.inf)
 
     def stop_members(self, places: Collection[int]) -> None:
         """Stop the members at these positions, unless they have ended already."""
@@ -214,10 +173,6 @@ class PackTraining:
             for run, checkpoint in group.run_checkpoints()
             if place_of[run] in wanted
         }
-
-    def _resume_run(self, run: MemberRun, content: bytes) -> None:
-        with suppress(CheckpointError):  # then it starts at epoch 0, as `resumed` says
-            run.resume_from(from_bytes(content, self._identity_of(run)))
 
     def _identity_of(self, run: MemberRun) -> str:
         return identity_of(run.member, self._data.splits, self._identity)

@@ -25,7 +25,7 @@ from msa_core.tensors.pytrees import Tree
 from msa_core.vectorised.pack_key import Member
 
 MAGIC = "triptych-checkpoint"
-FORMAT = 1
+FORMAT = 2
 LONGEST_LINE = 300  # of the first line, in bytes
 
 
@@ -110,25 +110,14 @@ def to_bytes(checkpoint: Checkpoint, identity: str) -> bytes:
     """
     state = checkpoint.state
     content = {
-        "epochs": checkpoint.epochs,
-        "seconds": checkpoint.seconds,
-        "names": list(checkpoint.curve),
-        "curve": torch.tensor(list(checkpoint.curve.values()), dtype=torch.float64),
-        "valid": dict(checkpoint.valid),
-        "best_epoch": checkpoint.best_epoch,
-        "best_valid": dict(checkpoint.best_valid),
-        "best": checkpoint.best,
+        **_plain_fields(checkpoint, "state"),
+        **_plain_fields(state, "layout"),
+        "curve": {name: [float(one) for one in of] for name, of in checkpoint.curve.items()},
         "blocks": {
             block: {name: list(shape) for name, shape in shapes.items()}
             for block, shapes in state.layout.blocks.items()
         },
         "transposed": state.layout.transposed,
-        "parameters": state.parameters,
-        "mean": state.mean,
-        "square": state.square,
-        "steps": dict(state.steps),
-        "kept": state.kept,
-        "labels": state.labels,
     }
     buffer = io.BytesIO()
     torch.save(content, buffer)
@@ -185,16 +174,17 @@ def _checkpoint_from(content: Mapping[str, Any]) -> Checkpoint:
     rows += [] if content["best"] is None else [content["best"]]
     if any(row.dtype != torch.float32 or row.shape != (state.layout.length,) for row in rows):
         raise ValueError("its rows are not those of its layout")
-    curve = dict(zip(content["names"], content["curve"].tolist(), strict=True))
-    if any(len(values) != content["epochs"] for values in curve.values()):
+    if any(len(values) != content["epochs"] for values in content["curve"].values()):
         raise ValueError("its curves are not as long as its training")
     return Checkpoint(
-        epochs=content["epochs"],
-        seconds=content["seconds"],
-        curve=curve,
-        valid=content["valid"],
-        best_epoch=content["best_epoch"],
-        best_valid=content["best_valid"],
-        best=content["best"],
+        **{name: content[name] for name in Checkpoint.__dataclass_fields__ if name != "state"},
         state=state,
     )
+
+
+def _plain_fields(record: Checkpoint | MemberState, but: str) -> dict[str, Any]:
+    """Return the fields of a record but one, by name, as PyTorch's restricted reader reads them."""
+    values = {name: getattr(record, name) for name in record.__dataclass_fields__ if name != but}
+    return {
+        name: dict(value) if isinstance(value, Mapping) else value for name, value in values.items()
+    }

@@ -12,7 +12,7 @@ from torch import Tensor
 from msa_core.config.rules import head_width
 from msa_core.config.schema import Config
 from msa_core.data.batching import Batch, take_rows
-from msa_core.modules.unimodal_labels import MULTIMODAL, LabelGenerator
+from msa_core.modules.unimodal_labels import MULTIMODAL, LabelGenerator, fresh_labels
 from msa_core.tensors.pytrees import Tree, map_tensors, stack_trees
 from msa_core.tensors.random_streams import Streams
 from msa_core.vectorised.network import over_members
@@ -68,7 +68,8 @@ class MemberLabels:
         # Tensors and not objects: they are stacked, checkpointed and vmapped with the rest.
         self.state: Tree = {}
         if self.generates:
-            states = [self._new_generator(row, widths).state for row in range(len(streams))]
+            own = [self._own_rows(row, train.labels) for row in range(len(streams))]
+            states = [fresh_labels(labels_N, widths) for labels_N in own]
             self.state = stack_trees(states)
 
     def batch_with_labels(self, batch: Batch) -> Batch:
@@ -121,8 +122,8 @@ class MemberLabels:
             # One member at a time: rounding of a sum over several depends on their number.
             generator = self._generator_of(map_tensors(lambda tensor: tensor[row], self.state))
             true_N = self._train.unimodal_labels.get(name)
-            if true_N is not None and self._places is not None:
-                true_N = true_N[self._places[row]]
+            if true_N is not None:
+                true_N = self._own_rows(row, true_N)
             for what, value in generator.summarise_labels(name, true_N).items():
                 found[f"train.unimodal.{name}.{what}"] = value
         return found
@@ -133,14 +134,12 @@ class MemberLabels:
         if self._places is not None:
             self._places = self._places.index_select(0, index)
 
-    def _new_generator(self, row: int, widths: Mapping[str, int]) -> LabelGenerator:
-        labels_N = self._train.labels
-        if self._places is not None:
-            labels_N = labels_N[self._places[row]]
-        return LabelGenerator(labels_N, widths, self._bound, self._options)
+    def _own_rows(self, row: int, labels_N: Tensor) -> Tensor:
+        """Return the data's labels in a member's own order."""
+        return labels_N if self._places is None else labels_N[self._places[row]]
 
     def _generator_of(self, state: Tree) -> LabelGenerator:
-        return LabelGenerator.from_state(state, self._bound, self._options)
+        return LabelGenerator(state, self._bound, self._options)
 
     def _with_generated(self, batch: Batch) -> Batch:
         def of_member(state: Tree, rows_B: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

@@ -80,10 +80,6 @@ class Network:
         parts = {part.name: getattr(output, part.name) for part in dataclasses.fields(output)}
         return ModelOutput(**map_tensors(Tensor.float, parts))
 
-    def build_like(self, config: Config) -> Model:
-        """Build the modules of another configuration with the same structure."""
-        return build_model(config, self.features, self.bound)
-
     def kept_buffers(self, names: Iterable[str]) -> dict[str, Tensor]:
         """Collect the buffers that modules keep after a call, by name."""
         wanted = set(names)

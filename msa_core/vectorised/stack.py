@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from msa_core.config.schema import LABEL_SCHEMES, MODALITIES
-from msa_core.data.batching import Batch, Scaler, batch_sizes
+from msa_core.data.batching import Batch, batch_sizes
 from msa_core.data.dataset import FloatArray
 from msa_core.data.prepared import PreparedSplits
 from msa_core.model import fresh_parameters
@@ -44,8 +44,6 @@ class Stack:
         size: Number of members; results come in their order.
         vmapped: Whether they train under `torch.func.vmap`.
         device: Device of the tensors.
-        features: Modality -> number of features per frame.
-        scaler: Scaler fitted on train.
         procedure: Training algorithm.
         parameters: Parameters of all members.
     """
@@ -71,29 +69,24 @@ class Stack:
         self.device = device
         self._members = [members[row] for row in self._with_twin(range(self.size))]
         self._config = members[0].config
-        self.scaler: Scaler = data.scaler(self._config)
         self._train = data.train_batch(self._config, device)
         self._valid = data.valid_batch(self._config, device)
-        self.features = {name: array.shape[-1] for name, array in self._train.features.items()}
-        self._network = Network(
-            self._config, self.features, LABEL_SCHEMES[data.scheme].bound, vmapped=vmapped
-        )
+        features = {name: array.shape[-1] for name, array in self._train.features.items()}
+        bound = LABEL_SCHEMES[data.scheme].bound
+        self._network = Network(self._config, features, bound, vmapped=vmapped)
         self._model = self._network.model
         self._model.set_mask_steps(self._train)
         self.procedure = PROCEDURES[self._config.procedure.kind](
-            self._config,
-            self._train.labels.cpu(),
-            LABEL_SCHEMES[data.scheme].bound,
+            self._config, self._train.labels.cpu(), bound
         )
         streams = self._member_streams
-        self._kept = self._copy_per_member(
-            {**self._model.initial_states(), **self.procedure.initial_state()}
-        )
+        fresh = {**self._model.initial_states(), **self.procedure.initial_state()}
+        self._kept = self._on_device(stack_trees([fresh] * len(self._members)))
         self._labels = MemberLabels(
             self._config,
             self._train,
             list(self._model.unimodal_heads),
-            LABEL_SCHEMES[data.scheme].bound,
+            bound,
             streams,
             vmapped=vmapped,
         )
@@ -339,16 +332,11 @@ class Stack:
                 [
                     module.draw(rate, count, streams.generator(*stream, device=self.device))
                     for rate, streams in zip(
-                        self._step.member_rates(name), self._member_streams, strict=True
+                        self._step.rates[name][0], self._member_streams, strict=True
                     )
                 ]
             )
         return drawn
-
-    def _copy_per_member(self, fresh: Tree) -> Tree:
-        """Copy what one member starts with for every member."""
-        copies = len(self._members)
-        return self._on_device(stack_trees([fresh] * copies))
 
     def _on_device(self, tree: Tree) -> Tree:
         return map_tensors(lambda tensor: tensor.to(self.device), tree)

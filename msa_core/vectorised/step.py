@@ -13,8 +13,8 @@ from torch import Tensor
 
 from msa_core.config.schema import Config
 from msa_core.data.batching import Batch
-from msa_core.model import ModelOutput
-from msa_core.objective import loss_terms, weighted_value
+from msa_core.model import ModelOutput, build_model
+from msa_core.objective import loss_terms
 from msa_core.procedures.base import Move, Procedure, StepView
 from msa_core.tensors.parameters import Parameters
 from msa_core.tensors.pytrees import Tree
@@ -43,7 +43,13 @@ class StepResult:
 
 
 class StepFunction:
-    """The step of a fixed set of members; made anew when members leave."""
+    """The step of a fixed set of members; made anew when members leave.
+
+    Attributes:
+        rates: Stochastic module -> the members' own rates, as numbers and as a tensor [K].
+        names: Move -> names of the values that are logged at every step.
+        measured_names: Move -> names of the values that are logged at an epoch's first step.
+    """
 
     def __init__(
         self,
@@ -77,15 +83,10 @@ class StepFunction:
             name: torch.tensor([numbers[name] for numbers in own], device=device) for name in own[0]
         }
         self._draws = network.model.stochastic_modules()
-        self._rates = _stochastic_rates(network, members, device)
+        self.rates = _stochastic_rates(network, members, device)
         self._recordings: dict[tuple[Move, bool], Recordings] = {}
-        # Names of the logged values by move: of every step, and of an epoch's first.
         self.names: dict[Move, tuple[str, ...]] = {}
         self.measured_names: dict[Move, tuple[str, ...]] = {}
-
-    def member_rates(self, name: str) -> list[float]:
-        """Return the members' own rates of a stochastic module."""
-        return self._rates[name][0]
 
     def __call__(
         self,
@@ -156,7 +157,7 @@ class StepFunction:
             of_loss = loss_terms(self._config, output, batch, numbers)
             terms = self._procedure.terms(move, of_loss, view)
             raw_L = torch.stack([term.raw for term in terms.values()])
-            weighted_L = torch.stack([weighted_value(term) for term in terms.values()])
+            weighted_L = torch.stack([term.weighted for term in terms.values()])
             loss = weighted_L.sum()
             beside = _without_terms(output.logged, [name for name in of_loss if name not in terms])
             names[:] = [tuple(terms), tuple(beside)]
@@ -174,7 +175,7 @@ class StepFunction:
 
         axis = self._parameters.axis
         over = over_members(of_member, self._network.vmapped, (axis, 0, 0, 0, 0, 0, 0))
-        rates = {name: tensor for name, (_, tensor) in self._rates.items() if name in drawn}
+        rates = {name: tensor for name, (_, tensor) in self.rates.items() if name in drawn}
         losses_K, values, hidden, kept_after, logged_KM, witness = over(
             leaves, drawn, rates, self._numbers, kept, parts, replayed
         )
@@ -268,7 +269,10 @@ def _stochastic_rates(
     Random numbers are drawn once for all members, so they must be drawn wherever one member has a
     rate above 0.
     """
-    own = [network.build_like(member.config).stochastic_modules() for member in members]
+    own = [
+        build_model(member.config, network.features, network.bound).stochastic_modules()
+        for member in members
+    ]
     rates = {}
     for name, module in network.model.stochastic_modules().items():
         of_members = [draws[name].rate for draws in own]

@@ -11,8 +11,9 @@ from msa_core.config.paths import replace
 from msa_core.config.schema import Config
 from msa_core.training.evaluation import evaluate
 from msa_core.training.failures import last_lines
+from msa_core.training.member_run import MemberResult
 from msa_core.training.outcomes import FailureKind, Status
-from msa_core.training.pack_training import MemberResult, PackTraining
+from msa_core.training.pack_training import PackTraining
 from msa_core.vectorised.pack_key import Member, PackSize
 from msa_core.vectorised.pack_size import measure_pack_size
 from reports.encoding import encode_floats

@@ -27,9 +27,9 @@ from msa_core.data.dataset import Dataset
 from msa_core.data.load import load_dataset
 from msa_core.data.planted import generate_planted
 from msa_core.data.prepared import PreparedSplits
-from msa_core.training.pack_training import train_pack
 from msa_core.vectorised.pack_key import Member, sequential_reason
 from msa_core.vectorised.pack_size import measure_pack_size
+from tests.cases.train_pack import train_pack
 
 UTTERANCES = PlantedConfig(train=1284, valid=229, test=2, steps=1, width=91)
 SEQUENCES = PlantedConfig(train=512, valid=128, test=2, steps=25, width=64)

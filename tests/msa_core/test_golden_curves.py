@@ -13,8 +13,8 @@ import torch
 from msa_core.config.paths import replace
 from msa_core.config.schema import MODALITIES, PAIRS, Config, PlantedConfig
 from msa_core.data.planted import generate_planted
-from msa_core.training.pack_training import train_pack
 from msa_core.vectorised.pack_key import Member
+from tests.cases.train_pack import train_pack
 
 GOLDEN = Path(__file__).with_name("golden_curves.json")
 # Five epochs of four steps.

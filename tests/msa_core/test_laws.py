@@ -23,10 +23,10 @@ from msa_core.model import build_model, fresh_parameters
 from msa_core.modules.alignment import pairs
 from msa_core.objective import loss_terms
 from msa_core.tensors.random_streams import Streams
-from msa_core.training.pack_training import train_pack
 from msa_core.vectorised import stack, step
 from msa_core.vectorised.pack_key import Member, sequential_reason
 from tests.cases.paths import REPOSITORY
+from tests.cases.train_pack import train_pack
 
 PACKAGE = REPOSITORY / "msa_core"
 RECIPE = PlantedConfig(train=96, valid=64, test=2, steps=3, width=6)
@@ -384,7 +384,7 @@ from msa_core.config.schema import Config, PlantedConfig
 from msa_core.config.paths import replace
 from msa_core.data.planted import generate_planted
 from msa_core.vectorised.pack_key import Member
-from msa_core.training.pack_training import train_pack
+from tests.cases.train_pack import train_pack
 torch.set_num_threads(1)
 splits = generate_planted(replace(PlantedConfig(), {recipe})).splits
 (result,) = train_pack([Member(replace(Config(), {changes}), 0)], splits)

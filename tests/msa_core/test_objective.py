@@ -17,8 +17,8 @@ from msa_core.model import ModelOutput
 from msa_core.modules.alignment import measures as alignment
 from msa_core.modules.alignment import pairs
 from msa_core.modules.alignment.pairs import PairAlignment
-from msa_core.modules.unimodal_labels import MULTIMODAL, LabelGenerator
-from msa_core.objective import Term, loss_terms, total_loss, weighted_value
+from msa_core.modules.unimodal_labels import MULTIMODAL, LabelGenerator, fresh_labels
+from msa_core.objective import Term, loss_terms, total_loss
 from msa_core.vectorised.pack_key import free_numbers
 
 B, D = 6, 3
@@ -148,7 +148,7 @@ def test_annotated_heads_learn_the_data_s_own_unimodal_labels(batch):
 
 
 def test_generated_labels_weigh_each_row_by_its_distance_from_the_multimodal_label(batch):
-    generated = LabelGenerator(random(10), {MULTIMODAL: 2, "text": 2}, 3.0)
+    generated = LabelGenerator(fresh_labels(random(10), {MULTIMODAL: 2, "text": 2}), 3.0)
     generated.labels["text"] += torch.arange(10) * 0.2
     output = output_of(MODALITIES, unimodal=("text",))
     terms = terms_of({"loss.unimodal.kind": "ulgm"}, output, with_labels_of(generated, batch))
@@ -161,7 +161,7 @@ def test_generated_labels_weigh_each_row_by_its_distance_from_the_multimodal_lab
 
 
 def test_generated_labels_give_exactly_no_loss_and_no_gradient_in_the_first_epoch(batch):
-    generated = LabelGenerator(random(10), {MULTIMODAL: 2, "text": 2}, 3.0)
+    generated = LabelGenerator(fresh_labels(random(10), {MULTIMODAL: 2, "text": 2}), 3.0)
     output = output_of(MODALITIES, unimodal=("text",))
     output.unimodal["text"].requires_grad_()
     terms = terms_of({"loss.unimodal.kind": "ulgm"}, output, with_labels_of(generated, batch))
@@ -206,5 +206,5 @@ def test_the_total_is_the_weighted_sum():
         "unimodal.text": Term(raw=torch.tensor(0.25), weight=2.0),
     }
     assert total_loss(terms).item() == 31.0
-    assert [weighted_value(term).item() for term in terms.values()] == [0.5, 30.0, 0.5]
+    assert [term.weighted.item() for term in terms.values()] == [0.5, 30.0, 0.5]
     assert total_loss({"task": terms["task"]}).shape == ()

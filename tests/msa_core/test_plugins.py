@@ -17,9 +17,9 @@ from msa_core.modules.fusion.vector_fusions import FUSIONS
 from msa_core.plugins import Plugin, PluginError, kinds_added_by, read_plugin, use_plugins
 from msa_core.procedures.registry import PROCEDURES
 from msa_core.training import groups
-from msa_core.training.pack_training import train_pack
 from msa_core.vectorised.pack_key import Member, free_numbers, pack_key
 from tests.cases.paths import DOCS
+from tests.cases.train_pack import train_pack
 
 PAGE = DOCS / "plugins.md"
 COOKBOOK = {

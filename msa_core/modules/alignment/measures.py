@@ -7,11 +7,13 @@ A measure's numbers may be 0-d tensors: the members of a pack have their own.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from msa_core.config.alignment import CcaOptions
 from msa_core.modules.parts.similarity import (
     ROUNDINGS,
     Number,
@@ -27,7 +29,7 @@ MOMENTS = 5
 
 
 def covariance_alignment(
-    first_BD: Tensor, second_BD: Tensor, numbers: Numbers | None = None
+    first_BD: Tensor, second_BD: Tensor, numbers: Numbers | None = None, options: Any = None
 ) -> Tensor:
     """Squared distance of two modalities' covariances.
 
@@ -40,7 +42,8 @@ def covariance_alignment(
     Args:
         first_BD: Projected utterance vectors of one modality, B >= 2.
         second_BD: Same utterances in the other modality.
-        numbers: Numbers of the measure; none are read.
+        numbers: Not read.
+        options: Not read.
 
     Returns:
         Scalar >= 0, unweighted. Two independent standard normal batches give
@@ -120,7 +123,9 @@ def unit_variance(rows_BD: Tensor) -> Tensor:
     return rows_BD / deviation_1D
 
 
-def paired_covariance(first_BD: Tensor, second_BD: Tensor, numbers: Numbers) -> Tensor:
+def paired_covariance(
+    first_BD: Tensor, second_BD: Tensor, numbers: Numbers, options: Any = None
+) -> Tensor:
     """Distance of the two modalities' correlation, entry by entry, from the identity.
 
     Unlike `covariance_alignment` it uses which rows belong together.
@@ -131,6 +136,7 @@ def paired_covariance(first_BD: Tensor, second_BD: Tensor, numbers: Numbers) -> 
         first_BD: Projected utterance vectors of one modality, B >= 2.
         second_BD: Same utterances in the other modality.
         numbers: Numbers of the measure: `off_diagonal` = beta >= 0.
+        options: Not read.
 
     Returns:
         Scalar >= 0: 0 for equal sides with uncorrelated columns, about 1 for independent sides. A
@@ -151,7 +157,7 @@ def paired_covariance(first_BD: Tensor, second_BD: Tensor, numbers: Numbers) -> 
 
 
 def central_moment_discrepancy(
-    first_BD: Tensor, second_BD: Tensor, numbers: Numbers | None = None
+    first_BD: Tensor, second_BD: Tensor, numbers: Numbers | None = None, options: Any = None
 ) -> Tensor:
     """Distance of the two modalities' means and central moments, column by column.
 
@@ -161,7 +167,8 @@ def central_moment_discrepancy(
     Args:
         first_BD: Vectors of one modality, B >= 2.
         second_BD: Same utterances in the other modality.
-        numbers: Numbers of the measure; none are read.
+        numbers: Not read.
+        options: Not read.
 
     Returns:
         Scalar >= 0; permutations of rows do not change it.
@@ -184,7 +191,9 @@ def central_moment_discrepancy(
     return norms.sum()
 
 
-def mean_discrepancy(first_BD: Tensor, second_BD: Tensor, numbers: Numbers) -> Tensor:
+def mean_discrepancy(
+    first_BD: Tensor, second_BD: Tensor, numbers: Numbers, options: Any = None
+) -> Tensor:
     """Squared maximum mean discrepancy with a Gaussian kernel.
 
     Formula: mean k(p, p') + mean k(q, q') - 2 mean k(p, q), k = exp(-distance^2 / (2 h^2)),
@@ -196,6 +205,7 @@ def mean_discrepancy(first_BD: Tensor, second_BD: Tensor, numbers: Numbers) -> T
         first_BD: Projected utterance vectors of one modality, B >= 2.
         second_BD: Same utterances in the other modality.
         numbers: Numbers of the measure: `bandwidth` > 0.
+        options: Not read.
 
     Returns:
         Scalar in [0, 2]; permutations of rows do not change it.
@@ -220,7 +230,7 @@ def mean_discrepancy(first_BD: Tensor, second_BD: Tensor, numbers: Numbers) -> T
 
 
 def relational_distance(
-    first_BD: Tensor, second_BD: Tensor, numbers: Numbers | None = None
+    first_BD: Tensor, second_BD: Tensor, numbers: Numbers | None = None, options: Any = None
 ) -> Tensor:
     """Difference of the utterances' distances to one another in the two modalities, both ways.
 
@@ -229,7 +239,8 @@ def relational_distance(
     Args:
         first_BD: Vectors or outputs of one modality, B >= 2.
         second_BD: Same utterances in the other modality.
-        numbers: Numbers of the measure; none are read.
+        numbers: Not read.
+        options: Not read.
 
     Returns:
         Scalar >= 0; 0 if one side is the other, rotated and scaled.
@@ -260,7 +271,9 @@ def _relative_distances(rows_BD: Tensor) -> Tensor:
     return distances_BB / (distances_BB.mean() + 1e-8)
 
 
-def contrastive_alignment(first_BD: Tensor, second_BD: Tensor, numbers: Numbers) -> Tensor:
+def contrastive_alignment(
+    first_BD: Tensor, second_BD: Tensor, numbers: Numbers, options: Any = None
+) -> Tensor:
     """Symmetric InfoNCE of the two modalities; `temperature` is among the numbers.
 
     Formula: (CE(S, I) + CE(S^T, I)) / 2, S = cosines of p and q / temperature.
@@ -271,7 +284,7 @@ def contrastive_alignment(first_BD: Tensor, second_BD: Tensor, numbers: Numbers)
 
 
 def canonical_distance(
-    first_BD: Tensor, second_BD: Tensor, numbers: Numbers, *, components: int | None = None
+    first_BD: Tensor, second_BD: Tensor, numbers: Numbers, options: CcaOptions
 ) -> Tensor:
     """Distance of the canonical correlations of the two modalities from 1.
 
@@ -287,7 +300,7 @@ def canonical_distance(
         second_BD: Same utterances in the other modality.
         numbers: Numbers of the measure: `ridge` > 0, a share of a column's variance; below 1e-5
             it is lost in float32.
-        components: Number of correlations k, from 1 to D; None = all D.
+        options: Options of the measure: `components` = number of correlations k, up to D; 0 = all.
 
     Returns:
         Scalar in [0, k]; NaN where a side's regularised correlations have no Cholesky factor.
@@ -297,8 +310,8 @@ def canonical_distance(
     """
     require_pair("canonical_distance", first_BD, second_BD)
     utterances, width = first_BD.shape
-    count = width if components is None else components
-    if not 1 <= count <= width:
+    count = options.components or width
+    if count > width:
         raise ValueError(
             f"canonical_distance needs components of 1 to the width {width}, but got {count}"
         )

@@ -21,31 +21,14 @@ from msa_core.modules.parts.stateful import StatefulModule
 Measure = Callable[[Tensor, Tensor, Numbers, Any], Tensor]
 
 
-def _canonical_measure(
-    first_BD: Tensor, second_BD: Tensor, numbers: Numbers, options: Any
-) -> Tensor:
-    components = options.components or None
-    return measures.canonical_distance(first_BD, second_BD, numbers, components=components)
-
-
-def _without_options(function: Callable[..., Tensor]) -> Measure:
-    def bare_measure(first_BD: Tensor, second_BD: Tensor, numbers: Numbers, options: Any) -> Tensor:
-        return function(first_BD, second_BD, numbers)
-
-    # The page of modules shows the docstring of the function, whose formula it is.
-    bare_measure.__doc__ = function.__doc__
-    return bare_measure
-
-
-_canonical_measure.__doc__ = measures.canonical_distance.__doc__
 MEASURES: dict[str, Measure] = {
-    "cov": _without_options(measures.covariance_alignment),
-    "paircov": _without_options(measures.paired_covariance),
-    "cmd": _without_options(measures.central_moment_discrepancy),
-    "mmd": _without_options(measures.mean_discrepancy),
-    "rkd": _without_options(measures.relational_distance),
-    "infonce": _without_options(measures.contrastive_alignment),
-    "cca": _canonical_measure,
+    "cov": measures.covariance_alignment,
+    "paircov": measures.paired_covariance,
+    "cmd": measures.central_moment_discrepancy,
+    "mmd": measures.mean_discrepancy,
+    "rkd": measures.relational_distance,
+    "infonce": measures.contrastive_alignment,
+    "cca": measures.canonical_distance,
 }
 
 

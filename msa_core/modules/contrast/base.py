@@ -1,6 +1,6 @@
 """Base class of contrasts, and the small networks that several of them have.
 
-Shapes: B utterances, D and E = widths, H = width of a hidden layer.
+Shapes: B utterances, D and E = widths, H = width of a hidden layer, M losses.
 """
 
 from typing import Any
@@ -76,3 +76,18 @@ class GaussianPredictor(nn.Module):
 def average_terms(terms: list[Tensor]) -> Tensor:
     """Average scalars."""
     return torch.stack(terms).mean()
+
+
+def uncertainty_weighted(losses_M: Tensor, log_variances_M: Tensor) -> Tensor:
+    """Add losses up with weights that are learned with them.
+
+    Formula: sum_m exp(-s_m) L_m + s_m, which for each m is smallest at s_m = ln L_m.
+    It is negative where a loss is small enough; that is no sign of an error.
+
+    Args:
+        losses_M: Losses, each >= 0.
+        log_variances_M: Learned s, one per loss.
+
+    Source: Kendall et al. 2018, as in the public MCLEA code (without the halves).
+    """
+    return ((-log_variances_M).exp() * losses_M + log_variances_M).sum()

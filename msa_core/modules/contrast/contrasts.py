@@ -4,16 +4,20 @@ Shapes: B utterances, T frames, F features a frame, D = width of a projected mod
 N = B // 2 pairs of utterances.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from msa_core.modules.contrast.base import Contrast, Predictor, average_terms
+from msa_core.modules.contrast.base import (
+    Contrast,
+    Predictor,
+    average_terms,
+    uncertainty_weighted,
+)
 from msa_core.modules.contrast.mmim import Bound, Cpc
 from msa_core.modules.contrast.rbc import Rbc
-from msa_core.modules.contrast.uncertainty import uncertainty_weighted
 from msa_core.modules.parts import similarity
 from msa_core.modules.parts.dropout import Dropout
 from msa_core.modules.parts.frames import masked_mean, valid_frames
@@ -53,9 +57,9 @@ class Anchor(Contrast):
         """See `Contrast`."""
         return average_terms(
             [
-                similarity.anchored_contrast(
+                similarity.info_nce(
                     towards(seen.projected[name]),
-                    mean_frame(seen, self.anchors[name]),
+                    mean_frame(seen, self.anchors[name]).detach(),
                     numbers["temperature"],
                 )
                 for name, towards in self.towards.items()
@@ -153,13 +157,13 @@ class Instance(Contrast):
 
     def forward(self, seen: EncodedBatch, numbers: Numbers) -> Tensor:
         """See `Contrast`."""
-        stops = self.options.stop_gradient
-        contrast = similarity.anchored_contrast if stops else similarity.info_nce
         terms = []
         for pair, predictor in self.predictors.items():
             source, target = self.pairs[pair]
-            predicted_BD = predictor(seen.projected[source])
-            terms.append(contrast(predicted_BD, seen.projected[target], numbers["temperature"]))
+            predicted_BD, target_BD = predictor(seen.projected[source]), seen.projected[target]
+            if self.options.stop_gradient:
+                target_BD = target_BD.detach()
+            terms.append(similarity.info_nce(predicted_BD, target_BD, numbers["temperature"]))
         return average_terms(terms)
 
 
@@ -239,15 +243,17 @@ class Icl(PairedContrast):
         """See `Contrast`."""
         first, second = pair_neighbours(seen.projected, seen.labels)
         return self.combine_terms(
-            [_icl_term(first[name], second[name], numbers["temperature"]) for name in first]
+            [
+                _loss_of_pairs(similarity.icl, first[name], second[name], numbers["temperature"])
+                for name in first
+            ]
         )
 
 
-def _icl_term(first_ND: Tensor, second_ND: Tensor, temperature: Number) -> Tensor:
+def _loss_of_pairs(loss: Callable[..., Tensor], first_ND: Tensor, *more: Any) -> Tensor:
+    """Compute a loss of pairs of utterances; 0 of a single pair, which has nothing to compare."""
     # The last batch of an epoch can be that small. A product with 0, so that there is a gradient.
-    if len(first_ND) < 2:
-        return first_ND.sum() * 0.0
-    return similarity.icl(first_ND, second_ND, temperature)
+    return loss(first_ND, *more) if len(first_ND) > 1 else first_ND.sum() * 0.0
 
 
 class Ial(PairedContrast):
@@ -272,14 +278,22 @@ class Ial(PairedContrast):
         joint_NE, other_NE = (self._joint_rows(side) for side in sides)
         term = self.combine_terms(
             [
-                _ial_term(first[name], second[name], joint_NE, other_NE, numbers["temperature"])
+                _loss_of_pairs(
+                    similarity.ial,
+                    first[name],
+                    second[name],
+                    joint_NE,
+                    other_NE,
+                    numbers["temperature"],
+                )
                 for name in first
             ]
         )
         # The term only follows the joint vector and could never move the learned shares in it; so
         # they get a loss of their own.
         if self.options.joint == "learned":
-            term = term + _icl_term(joint_NE, other_NE, numbers["joint_temperature"])
+            own = numbers["joint_temperature"]
+            term = term + _loss_of_pairs(similarity.icl, joint_NE, other_NE, own)
         return term
 
     def _joint_rows(self, side: Mapping[str, Tensor]) -> Tensor:
@@ -288,14 +302,6 @@ class Ial(PairedContrast):
         if self.options.joint == "learned":
             units_MND = units_MND * self.shares.softmax(dim=0)[:, None, None]
         return torch.cat(list(units_MND.unbind(0)), dim=1)
-
-
-def _ial_term(
-    first_ND: Tensor, second_ND: Tensor, joint_NE: Tensor, other_NE: Tensor, temperature: Any
-) -> Tensor:
-    if len(first_ND) < 2:
-        return first_ND.sum() * 0.0
-    return similarity.ial(first_ND, second_ND, joint_NE, other_NE, temperature)
 
 
 CONTRASTS: dict[str, type[Contrast]] = {

@@ -29,27 +29,18 @@ class Gaussian(NamedTuple):
         return self.mean + (self.log_variance / 2).exp() * noise
 
 
-class PosteriorSample(NamedTuple):
-    """Sample of a posterior q(z | x_1 .. x_M), and the density that it was drawn with."""
-
-    latent_SBZ: Tensor
-    log_density_SB: Tensor
-
-
 def log_prior(latent_SBZ: Tensor) -> Tensor:
     """Compute the density of the latent under its standard normal prior, [S, B]."""
     return -(latent_SBZ.square() + math.log(2 * math.pi)).sum(dim=-1) / 2
 
 
-def product_of_experts(experts: Sequence[Gaussian], present_MB: Tensor | None = None) -> Gaussian:
+def product_of_experts(experts: Sequence[Gaussian]) -> Gaussian:
     """Compute the normalised product of the prior and the modalities' experts.
 
-    Formula: precision = 1 + sum_m mu_m exp(-logvar_m), mean = sum_m mu_m exp(-logvar_m) mean_m /
-    precision.
+    Formula: precision = 1 + sum_m exp(-logvar_m), mean = sum_m exp(-logvar_m) mean_m / precision.
 
     Args:
         experts: Posterior of each modality, [B, Z].
-        present_MB: Number mu, 1 where the modality is there, else 0; None = all are there.
 
     Returns:
         The posterior, [B, Z].
@@ -57,43 +48,33 @@ def product_of_experts(experts: Sequence[Gaussian], present_MB: Tensor | None = 
     """
     precision_BZ = torch.ones_like(experts[0].mean)
     weighted_BZ = torch.zeros_like(experts[0].mean)
-    for m, expert in enumerate(experts):
+    for expert in experts:
         own_BZ = (-expert.log_variance).exp()
-        # A precision of 0 takes an absent modality out of the product.
-        if present_MB is not None:
-            own_BZ = own_BZ * present_MB[m][:, None]
         precision_BZ = precision_BZ + own_BZ
         weighted_BZ = weighted_BZ + own_BZ * expert.mean
     return Gaussian(weighted_BZ / precision_BZ, -precision_BZ.log())
 
 
-def product_draws(
-    experts: Sequence[Gaussian], noise_SBZ: Tensor, present_MB: Tensor | None = None
-) -> PosteriorSample:
-    """Draw from the product of experts.
+def product_draws(experts: Sequence[Gaussian], noise_SBZ: Tensor) -> tuple[Tensor, Tensor]:
+    """Draw from the product of experts: latents [S, B, Z], and their log densities [S, B].
 
     Args:
         experts: Posterior of each modality, [B, Z].
         noise_SBZ: Standard normal numbers.
-        present_MB: See `product_of_experts`.
     """
-    posterior = product_of_experts(experts, present_MB)
+    posterior = product_of_experts(experts)
     latent_SBZ = posterior.transform_noise(noise_SBZ)
-    return PosteriorSample(latent_SBZ, posterior.log_density(latent_SBZ))
+    return latent_SBZ, posterior.log_density(latent_SBZ)
 
 
-def mixture_draws(
-    experts: Sequence[Gaussian], noise_SBZ: Tensor, present_MB: Tensor | None = None
-) -> PosteriorSample:
-    """Draw from the equal mixture of experts, S / M draws from each.
+def mixture_draws(experts: Sequence[Gaussian], noise_SBZ: Tensor) -> tuple[Tensor, Tensor]:
+    """Draw S / M times from each expert of an equal mixture; results as `product_draws`.
 
     The density of a draw is that of the whole mixture, log (1/M) sum_m q_m, not of its own expert.
 
     Args:
         experts: Posterior of each modality, [B, Z].
         noise_SBZ: Standard normal numbers; M must divide S.
-        present_MB: Number 1 where the modality is there, else 0; None = all are. The prior takes
-            the place of an absent modality's expert.
 
     Raises:
         ValueError: S is no multiple of M.
@@ -105,19 +86,12 @@ def mixture_draws(
             f"mixture_draws takes the {count} experts in turn, so it needs a multiple of {count} "
             f"draws, but got {len(noise_SBZ)}"
         )
-    if present_MB is not None:
-        experts = [_or_prior(expert, present_MB[m]) for m, expert in enumerate(experts)]
     latent_SBZ = torch.cat(
         # As many draws of each expert, not an expert drawn at random: less variance.
         [expert.transform_noise(noise_SBZ[m::count]) for m, expert in enumerate(experts)]
     )
     log_densities_MSB = torch.stack([expert.log_density(latent_SBZ) for expert in experts])
-    return PosteriorSample(latent_SBZ, log_densities_MSB.logsumexp(dim=0) - math.log(count))
-
-
-def _or_prior(expert: Gaussian, present_B: Tensor) -> Gaussian:
-    is_here_B1 = present_B[:, None] > 0
-    return Gaussian(*(torch.where(is_here_B1, part, 0.0) for part in expert))
+    return latent_SBZ, log_densities_MSB.logsumexp(dim=0) - math.log(count)
 
 
 def elbo(log_joint_SB: Tensor, log_posterior_SB: Tensor) -> Tensor:
@@ -137,7 +111,7 @@ def iwae(log_joint_SB: Tensor, log_posterior_SB: Tensor) -> Tensor:
 
     Args:
         log_joint_SB: Density log p(z) + sum_m log p(x_m | z) at the draws.
-        log_posterior_SB: Density of the draws, `PosteriorSample.log_density_SB`.
+        log_posterior_SB: Density that the draws were drawn with.
 
     Returns:
         [B]; never below `elbo` of the same draws.

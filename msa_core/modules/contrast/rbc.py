@@ -24,7 +24,7 @@ from msa_core.modules.parts.inputs import EncodedBatch, Numbers, Sizes
 from msa_core.modules.parts.similarity import Number
 from msa_core.modules.parts.stochastic import Noise
 
-POSTERIORS: dict[str, Callable[..., generative.PosteriorSample]] = {
+POSTERIORS: dict[str, Callable[..., tuple[Tensor, Tensor]]] = {
     "mixture": generative.mixture_draws,
     "product": generative.product_draws,
 }

@@ -37,30 +37,6 @@ def info_nce(first_BD: Tensor, second_BD: Tensor, temperature: Number) -> Tensor
     return (candidates_B - torch.diagonal(logits_BB)).mean()
 
 
-def anchored_contrast(rows_BD: Tensor, anchors_BD: Tensor, temperature: Number) -> Tensor:
-    """Compute InfoNCE of rows with anchors that no gradient moves.
-
-    Anchors in one common space align modalities that are never compared with each other. Or the
-    rows are predictions, and the anchors their targets: another modality, or the next step.
-
-    Formula: info_nce(rows, stopgrad anchors).
-
-    Args:
-        rows_BD: Projected utterance vectors, or a predictor's output, B >= 2.
-        anchors_BD: Vectors of the same utterances and width; no gradient reaches them.
-        temperature: Positive divisor of the cosines.
-
-    Returns:
-        Scalar > 0, as `info_nce`.
-
-    Raises:
-        ValueError: fewer than two utterances, or two shapes.
-    Source: the public CLFA code (2024), whose anchors are frozen CLIP embeddings of the same
-        modality; for predictions after arXiv:2210.14556, whose full text was not at hand.
-    """
-    return info_nce(rows_BD, anchors_BD.detach(), temperature)
-
-
 def supervised_contrast(rows_BD: Tensor, bins_B: Tensor, temperature: Number) -> Tensor:
     """Compute a contrast in which all rows of the same bin are partners.
 

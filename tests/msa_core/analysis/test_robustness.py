@@ -15,8 +15,8 @@ from msa_core.config.paths import replace
 from msa_core.config.schema import MODALITIES, Config, PlantedConfig
 from msa_core.data.planted import generate_planted
 from msa_core.training.evaluation import evaluate, robustness
-from msa_core.training.pack_training import train_pack
 from msa_core.vectorised.pack_key import Member
+from tests.cases.train_pack import train_pack
 
 SMALL = replace(
     Config(),

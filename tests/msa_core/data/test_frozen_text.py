@@ -5,6 +5,7 @@ import json
 import pickle
 import shutil
 import socket
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ import torch
 from msa_core.config.schema import PlantedConfig
 from msa_core.data import frozen_text
 from msa_core.data.dataset import DataError
-from msa_core.data.frozen_text import TextFeatures, with_encoded_text
+from msa_core.data.frozen_text import with_encoded_text
 from msa_core.data.load import load_dataset
 from msa_core.data.planted import generate_planted
 from msa_core.data.tensor_file import write_tensors
@@ -83,7 +84,7 @@ def encode_tokens(tokens, folder):
 
 def encoded(values, folder):
     found = with_encoded_text("file", {"train": values}, folder)["train"]
-    return TextFeatures(found["text"], found["text_lengths"])
+    return SimpleNamespace(features=found["text"], lengths=found["text_lengths"])
 
 
 def texts_of(split):

@@ -11,8 +11,8 @@ from scipy.stats import norm
 from msa_core.config.paths import replace
 from msa_core.config.planted import WORLDS
 from msa_core.config.schema import MODALITIES, PlantedConfig
-from msa_core.data.planted import expected_r2, generate_planted
-from msa_core.data.planted_worlds import FUSIONS, TABLE, expected_table, write_table
+from msa_core.data.planted import generate_planted
+from tests.cases.planted_theory import FUSIONS, TABLE, expected_r2, expected_table, write_table
 
 SUBSETS = [subset for size in (1, 2, 3) for subset in itertools.combinations(MODALITIES, size)]
 ROWS, SEEDS = 4000, 4
@@ -34,7 +34,7 @@ def expected(world, modalities, fusion="additive"):
 def test_the_file_is_the_theory(tmp_path):
     write_table(tmp_path / "table.csv")
     written = (tmp_path / "table.csv").read_bytes()
-    assert written == TABLE.read_bytes(), "run: python -m msa_core.data.planted_worlds"
+    assert written == TABLE.read_bytes(), "run: python -m tests.cases.planted_theory"
 
 
 def test_every_world_subset_and_fusion_has_one_row():

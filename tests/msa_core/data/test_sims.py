@@ -15,8 +15,8 @@ from msa_core.data.dataset import DataError
 from msa_core.data.load import load_dataset
 from msa_core.metrics import score_predictions
 from msa_core.training.evaluation import evaluate
-from msa_core.training.pack_training import train_pack
 from msa_core.vectorised.pack_key import Member
+from tests.cases.train_pack import train_pack
 
 ROWS = {"train": 120, "valid": 60, "test": 80}
 WIDTHS = {"text": 6, "audio": 4, "vision": 5}

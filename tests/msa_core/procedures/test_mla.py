@@ -24,8 +24,8 @@ from msa_core.procedures.base import Move
 from msa_core.procedures.mla import ALPHAS, PROJECTION, UPDATES, Mla
 from msa_core.tensors.random_streams import Streams
 from msa_core.training.evaluation import evaluate
-from msa_core.training.pack_training import train_pack
 from msa_core.vectorised.pack_key import Member
+from tests.cases.train_pack import train_pack
 
 MLA = replace(
     Config(),

@@ -21,10 +21,10 @@ from msa_core.procedures.registry import PROCEDURES
 from msa_core.tensors.random_streams import Streams
 from msa_core.training import groups
 from msa_core.training.evaluation import evaluate
-from msa_core.training.pack_training import train_pack
 from msa_core.vectorised import stack as stack_module
 from msa_core.vectorised.pack_key import Member, pack_key, sequential_reason
 from msa_core.vectorised.pack_size import measure_pack_size
+from tests.cases.train_pack import train_pack
 
 BASE = {
     **{f"model.{name}.width": 7 for name in MODALITIES},

@@ -18,8 +18,8 @@ from msa_core.procedures import registry as procedures
 from msa_core.procedures.base import Move
 from msa_core.procedures.stream import STORED, Stream, consistency_loss, fill_reservoirs
 from msa_core.tensors.random_streams import Streams
-from msa_core.training.pack_training import train_pack
 from msa_core.vectorised.pack_key import Member, pack_key
+from tests.cases.train_pack import train_pack
 
 STREAM = replace(
     Config(),

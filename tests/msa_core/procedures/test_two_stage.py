@@ -19,8 +19,8 @@ from msa_core.modules.parts.stateful import StatefulModule
 from msa_core.procedures import registry as procedures
 from msa_core.procedures.two_stage import TwoStage
 from msa_core.tensors.random_streams import Streams
-from msa_core.training.pack_training import train_pack
 from msa_core.vectorised.pack_key import Member
+from tests.cases.train_pack import train_pack
 
 TWO_STAGE = replace(
     Config(),

@@ -18,8 +18,8 @@ from msa_core.data.prepared import PreparedSplits
 from msa_core.model import build_model, fresh_parameters
 from msa_core.modules.fusion.vector_fusions import FUSIONS
 from msa_core.tensors.random_streams import Streams
-from msa_core.training.pack_training import train_pack
 from msa_core.vectorised.pack_key import Member, free_numbers
+from tests.cases.train_pack import train_pack
 
 CPU = torch.device("cpu")
 RECIPE = PlantedConfig(train=64, valid=48, test=2, steps=4, width=6)

@@ -7,7 +7,8 @@ import pytest
 from msa_core.config.kinds import FAMILIES, kind_of_path, kinds_of
 from msa_core.config.paths import fields_of
 from msa_core.config.schema import Config
-from msa_core.reference.modules_page import PAGES, SWITCHES, render_page, summarise_docstring
+from msa_core.plugins import registry_of
+from msa_core.reference.modules_page import SWITCHES, render_page, summarise_docstring
 from msa_core.reference.sources import documented_paragraph, source_of_kind
 from tests.cases.paths import DOCS, REPOSITORY
 
@@ -148,12 +149,12 @@ def test_the_page_is_what_the_command_writes():
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_kinds_of_a_family_are_its_registry(family):
-    assert set(PAGES[family].registry) == set(kinds_of(family))
+    assert set(registry_of(family)) == set(kinds_of(family))
 
 
 @pytest.mark.parametrize(("family", "kind"), KINDS)
 def test_every_kind_says_what_it_is_with_formula_and_source(family, kind):
-    module = PAGES[family].registry[kind]
+    module = registry_of(family)[kind]
     # Its own, not that of the class it derives from.
     assert not isinstance(module, type) or "__doc__" in vars(module)
     for said in (

@@ -5,12 +5,12 @@ import sys
 
 import pytest
 
-from msa_core.config.kinds import FAMILIES, declared_cost, kinds_of, options_class
+from msa_core.config.kinds import FAMILIES, kinds_of, options_class
 from msa_core.config.paths import fields_of, replace
 from msa_core.config.schema import Config, ConfigError
-from msa_core.plugins import Plugin, PluginError, use_plugins
+from msa_core.plugins import Plugin, PluginError, registry_of, use_plugins
 from msa_core.reference.citations import cited_by
-from msa_core.reference.modules_page import PAGES, SWITCHES
+from msa_core.reference.modules_page import SWITCHES
 from msa_core.reference.sources import (
     declared_in,
     documented_paragraph,
@@ -54,21 +54,19 @@ def shouting():
 
 
 @pytest.mark.parametrize(("family", "kind"), KINDS)
-def test_a_kind_declares_its_source_its_references_and_its_cost_itself(family, kind):
+def test_a_kind_declares_its_source_and_its_references_itself(family, kind):
     options = options_class(family, kind)
     declared = vars(options)  # What it inherits it has not decided.
     assert declared.get("source"), f"{options.__name__} has no `source`"
     assert "cites" in declared, f"{options.__name__} has no `cites`"
     assert declared["cites"] or declared["source"].startswith("common practice")
-    assert "cost" in declared or family == "alignment", f"{options.__name__} has no `cost`"
-    assert declared_cost(family, kind) >= 0
     assert "\n" not in options.source
     assert options.source == options.source.strip(" .")
 
 
 @pytest.mark.parametrize(("family", "kind"), KINDS)
 def test_a_docstring_names_no_other_source_than_the_options(family, kind):
-    assert documented_paragraph(PAGES[family].registry[kind], "Source") in (
+    assert documented_paragraph(registry_of(family)[kind], "Source") in (
         "",
         source_of_kind(family, kind),
     )
@@ -76,7 +74,7 @@ def test_a_docstring_names_no_other_source_than_the_options(family, kind):
 
 def test_declarations_are_no_fields():
     names = {path.rpartition(".")[2] for path in fields_of(Config)}
-    assert not names & {"source", "cites", "cost", "changes"}
+    assert not names & {"source", "cites", "changes"}
 
 
 def test_every_switch_outside_the_families_has_a_source():
@@ -129,14 +127,12 @@ def test_options_derived_from_another_kind_s_have_not_its_source(shouting):
     shouting(base="MisaOptions")
     assert source_of_kind("fusion", "loud") == "Tufnel 1984"
     assert "hazarika2020misa" not in cited_by(replace(Config(), LOUD))
-    assert declared_cost("fusion", "loud") == declared_cost("fusion", "misa")
 
 
-def test_an_option_of_a_plugin_may_be_called_source_or_cost(shouting):
-    shouting('source: str = field("x", "a", "b"); cost: str = field("y", "c", "d")')
+def test_an_option_of_a_plugin_may_be_called_source(shouting):
+    shouting('source: str = field("x", "a", "b")')
     assert source_of_kind("fusion", "loud") == "Tufnel 1984"
-    assert declared_cost("fusion", "loud") == 0.0
-    assert "model.fusion.loud.cost" in fields_of(Config)
+    assert "model.fusion.loud.source" in fields_of(Config)
 
 
 @pytest.mark.parametrize(

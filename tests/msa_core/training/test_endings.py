@@ -16,9 +16,9 @@ from msa_core.data.planted import generate_planted
 from msa_core.metrics import score_predictions
 from msa_core.modules.alignment import pairs
 from msa_core.training import member_run as runs
-from msa_core.training.pack_training import train_pack
 from msa_core.vectorised import stack
 from msa_core.vectorised.pack_key import Member
+from tests.cases.train_pack import train_pack
 
 SMALL = replace(
     Config(),

@@ -14,12 +14,12 @@ from msa_core.data.dataset import Splits
 from msa_core.data.planted import generate_planted
 from msa_core.data.prepared import PreparedSplits
 from msa_core.metrics import score_predictions
-from msa_core.training import pack_training as training
 from msa_core.training.evaluation import evaluate
-from msa_core.training.pack_training import train_pack
+from msa_core.training.pack_training import PackTraining
 from msa_core.vectorised import network as members
 from msa_core.vectorised.pack_key import Member
 from tests.cases.paths import REPOSITORY
+from tests.cases.train_pack import train_pack
 
 PACKAGE = REPOSITORY / "msa_core"
 SMALL = replace(
@@ -153,7 +153,7 @@ def test_a_failed_member_is_refused(data):
 
 def test_what_a_training_sees_has_no_test_split():
     assert {field.name for field in fields(Splits)} == {"train", "valid", "scheme"}
-    assert training.train_pack.__annotations__["splits"] == Splits | PreparedSplits
+    assert PackTraining.__init__.__annotations__["splits"] == Splits | PreparedSplits
     assert PreparedSplits.__init__.__annotations__["splits"] is Splits
 
 

@@ -17,9 +17,10 @@ from msa_core.procedures.base import Procedure
 from msa_core.training import member_run as runs
 from msa_core.training.failures import LOG_LINES, EpochTimeout, kind_of, last_lines, traceback_lines
 from msa_core.training.outcomes import FailureKind
-from msa_core.training.pack_training import PackTraining, train_pack
+from msa_core.training.pack_training import PackTraining
 from msa_core.vectorised import stack as stack_module
 from msa_core.vectorised.pack_key import Member
+from tests.cases.train_pack import train_pack
 
 SMALL = replace(
     Config(),
@@ -103,7 +104,7 @@ def test_a_member_that_fails_is_found_by_its_kind(splits, healthy, kind, when, m
     failure, reason = WAYS[kind]
     fails_in_epoch(monkeypatch, failure, when)
     training = PackTraining(MEMBERS, splits, epoch_limit=600.0)
-    training.train_to_end()
+    training.train_for()
     check(training.results(), healthy, kind, reason, when - 1)
 
 
@@ -132,7 +133,7 @@ def test_so_is_one_whose_metrics_fail_or_hang(splits, healthy, kind, monkeypatch
 
     monkeypatch.setattr(Procedure, "validation_metrics", watched)
     training = PackTraining(MEMBERS, splits, epoch_limit=600.0)
-    training.train_to_end()
+    training.train_for()
     check(training.results(), healthy, kind, reason, 0)
 
 

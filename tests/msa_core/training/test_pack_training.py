@@ -10,7 +10,7 @@ import torch
 
 from msa_core.config.paths import replace
 from msa_core.config.schema import MODALITIES, Config, PlantedConfig
-from msa_core.data.planted import expected_r2, generate_planted
+from msa_core.data.planted import generate_planted
 from msa_core.metrics import SCHEMES
 from msa_core.model import build_model, fresh_parameters
 from msa_core.modules.encoders import ENCODERS
@@ -23,6 +23,7 @@ from msa_core.training import member_run as runs
 from msa_core.training.evaluation import evaluate
 from msa_core.vectorised import member_labels, stack
 from msa_core.vectorised.pack_key import Member
+from tests.cases.planted_theory import expected_r2
 from tests.cases.train_pack import train_pack
 
 SMALL = replace(

@@ -17,12 +17,13 @@ from msa_core.data.planted import generate_planted
 from msa_core.data.prepared import PreparedSplits
 from msa_core.training import groups
 from msa_core.training.evaluation import evaluate
-from msa_core.training.pack_training import PackTraining, train_pack
+from msa_core.training.pack_training import PackTraining
 from msa_core.vectorised import checkpoint as checkpoint_module
 from msa_core.vectorised import stack as stack_module
 from msa_core.vectorised.checkpoint import CheckpointError, from_bytes, identity_of
 from msa_core.vectorised.pack_key import Member, pack_key
 from tests.cases.pack_cases import BASE, CASES, FREE, MODULE_CASES, RECIPE
+from tests.cases.train_pack import resumed_positions, train_pack
 
 PLAIN = "mean_mlp, concat"
 ALL_CASES = {**CASES, **MODULE_CASES}
@@ -86,8 +87,8 @@ def interrupted(members, splits, epochs, **options):
 
 def resumed(members, splits, found, **options):
     training = PackTraining(members, splits, resume=found, **options)
-    assert training.resumed == sorted(found)
-    training.train_to_end()
+    assert resumed_positions(training) == sorted(found)
+    training.train_for()
     return training.results()
 
 
@@ -154,7 +155,7 @@ def test_members_that_are_unequally_far_train_in_groups_of_their_own(splits):
     assert {place: metrics["mae"] for place, metrics in seen.items()} == {
         place: result.curve["valid.mae"][0] for place, result in enumerate(whole)
     }
-    training.train_to_end()
+    training.train_for()
     results = training.results()
     assert [result.company for result in results] == [2, 2, 2, 2, 1]
     assert all(same(*pair) for pair in zip(results, whole, strict=True))
@@ -187,7 +188,7 @@ def test_time_before_an_interruption_counts(splits):
     training.advance_epoch()
     again = PackTraining(members, splits, resume=training.member_checkpoints())
     assert again.seconds == pytest.approx(training.seconds)
-    again.train_to_end()
+    again.train_for()
     assert again.seconds > training.seconds
 
 
@@ -214,7 +215,7 @@ def test_who_has_ended_or_not_begun_has_no_checkpoint(splits):
     training.train_for(0)
     assert training.epochs_trained() == [1, 1, 1, 1, 0]
     assert sorted(training.member_checkpoints()) == [2, 3]
-    training.train_to_end()
+    training.train_for()
     assert training.member_checkpoints() == {}
     assert training.ended_positions() == [0, 1, 2, 3, 4]
 
@@ -240,9 +241,9 @@ def test_damaged_bytes_are_refused_and_the_member_starts_at_epoch_0(splits, case
             from_bytes(content, identity)
     whole = train_pack(members, splits)
     training = PackTraining(members, splits, resume={0: found[0][:-1], 1: found[1]})
-    assert training.resumed == [1]
+    assert resumed_positions(training) == [1]
     assert training.epochs_trained() == [0, 1]
-    training.train_to_end()
+    training.train_for()
     assert all(same(*pair) for pair in zip(training.results(), whole, strict=True))
 
 
@@ -263,22 +264,24 @@ def test_the_checkpoint_of_another_training_is_refused(splits, data):
         (member, PreparedSplits(narrow), ""),
         (member, splits, "newer code"),
     ):
-        assert PackTraining([one], on, resume={0: content}, identity=beside).resumed == []
+        assert (
+            resumed_positions(PackTraining([one], on, resume={0: content}, identity=beside)) == []
+        )
         with pytest.raises(CheckpointError, match="belongs to another training"):
             from_bytes(content, identity_of(one, on.splits, beside))
-    assert PackTraining([member], splits, resume={0: content}).resumed == [0]
+    assert resumed_positions(PackTraining([member], splits, resume={0: content})) == [0]
 
 
 def test_fields_that_mean_nothing_do_not_make_it_another_training(splits):
     (member,) = members_of(PLAIN, count=1)
     content = interrupted([member], splits, 1)[0]
     idle = Member(replace(member.config, {"model.fusion.lmf.rank": 2}), member.seed)
-    assert PackTraining([idle], splits, resume={0: content}).resumed == [0]
+    assert resumed_positions(PackTraining([idle], splits, resume={0: content})) == [0]
 
 
 def with_checksum(payload, identity):
     digest = checkpoint_module.hashlib.sha256(payload).hexdigest()
-    return f"triptych-checkpoint 1 {identity} {digest}\n".encode() + payload
+    return f"triptych-checkpoint 2 {identity} {digest}\n".encode() + payload
 
 
 class Trap:
@@ -314,8 +317,8 @@ def test_another_format_is_named(splits):
     (member,) = members_of(PLAIN, count=1)
     identity = identity_of(member, splits.splits)
     content = interrupted([member], splits, 1)[0]
-    with pytest.raises(CheckpointError, match="has format 2, and this version reads 1"):
-        from_bytes(content.replace(b"checkpoint 1", b"checkpoint 2", 1), identity)
+    with pytest.raises(CheckpointError, match="has format 1, and this version reads 2"):
+        from_bytes(content.replace(b"checkpoint 2", b"checkpoint 1", 1), identity)
     with pytest.raises(CheckpointError, match="no checkpoint"):
         from_bytes(b"", identity)
 
@@ -345,8 +348,8 @@ def test_a_checkpoint_of_other_modules_lets_its_member_start_over(splits, spoil,
 
     monkeypatch.setattr(checkpoint_module, "_checkpoint_from", other)
     training = PackTraining(members, splits, resume=found)
-    training.train_to_end()
-    assert training.resumed == [0, 2]
+    training.train_for()
+    assert [run.resumed_from is None for run in training._runs] == [False, True, False]
     assert all(same(*pair) for pair in zip(training.results(), whole, strict=True))
 
 

@@ -12,11 +12,11 @@ from msa_core.config.paths import replace
 from msa_core.config.schema import MODALITIES, Config, PlantedConfig
 from msa_core.data.planted import generate_planted
 from msa_core.data.prepared import PreparedSplits
-from msa_core.training.pack_training import train_pack
 from msa_core.vectorised import pack_size as measuring
 from msa_core.vectorised.pack_key import Member, pack_key
 from msa_core.vectorised.pack_size import PeakMemory, device_name, measure_pack_size
 from msa_core.vectorised.stack import Stack
+from tests.cases.train_pack import train_pack
 
 CPU = torch.device("cpu")
 MIB = 2**20

@@ -20,10 +20,10 @@ from msa_core.config.schema import Config
 from msa_core.data.planted import generate_planted
 from msa_core.data.prepared import PreparedSplits
 from msa_core.training import groups
-from msa_core.training.pack_training import train_pack
 from msa_core.vectorised import stack as stack_module
 from msa_core.vectorised.pack_key import Member, pack_key, sequential_reason, shared_fields
 from tests.cases.pack_cases import BASE, CASES, FREE, MODULE_CASES, RECIPE
+from tests.cases.train_pack import train_pack
 
 ALL_CASES = {**CASES, **MODULE_CASES}
 EVERY_CASE = [*CASES, *(pytest.param(case, marks=pytest.mark.slow) for case in MODULE_CASES)]
@@ -269,7 +269,7 @@ from msa_core.config.schema import MODALITIES, Config, PlantedConfig
 from msa_core.config.paths import replace
 from msa_core.data.planted import generate_planted
 from msa_core.vectorised.pack_key import Member
-from msa_core.training.pack_training import train_pack
+from tests.cases.train_pack import train_pack
 
 wide = {**{f"model.{name}.width": 256 for name in MODALITIES}, "train.epochs": 1}
 members = [Member(replace(Config(), wide), seed) for seed in range(32)]

@@ -10,7 +10,6 @@ from optuna.trial import TrialState
 
 from msa_core.config.paths import replace
 from msa_core.data.dataset import Dataset
-from msa_core.training.pack_training import train_pack
 from msa_core.vectorised.pack_key import Member
 from search.ledger.record import CellRecord
 from search.schedule.brackets import BestValues, Bracket, rung_epochs
@@ -22,6 +21,7 @@ from spaces.plan.arms_on_data import Versions
 from spaces.plan.plan import Plan, plan_study
 from spaces.study_file.load import load_study
 from tests.cases.studies.in_process import train_cells
+from tests.cases.train_pack import resumed_positions, train_pack
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_what_is_compared_and_interrupted_after_any_epoch_ends_the_same(
     while not (result := work.step(0.0))["done"]:
         kept |= result[CHECKPOINTS][0]
         again = PackWork(pack, worker, kept)
-        assert again.training.resumed
+        assert resumed_positions(again.training)
         assert _told(cells_of(_to_the_end(again))) == _told(whole)
 
 

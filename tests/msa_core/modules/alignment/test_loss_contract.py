@@ -17,12 +17,11 @@ from msa_core.config.alignment import CcaOptions
 from msa_core.modules.alignment import measures as alignment
 from msa_core.modules.contrast import densities as generative
 from msa_core.modules.contrast import estimators as information
-from msa_core.modules.contrast import uncertainty
 from msa_core.modules.parts import similarity
 from msa_core.procedures import gradient_modification
 from msa_core.tensors.recorded_ops import Recordings
 
-MODULES = (alignment, generative, gradient_modification, information, similarity, uncertainty)
+MODULES = (alignment, generative, gradient_modification, information, similarity)
 B, D = 6, 4
 LABELS = torch.tensor([1.5, -2.0, 0.0, 0.4, -0.3, 2.2])
 BINS = torch.tensor([1, 0, 2, 1, 0, 3])
@@ -90,7 +89,6 @@ CASES = {
     "cosine_matrix": Case(similarity.cosine_matrix, ((B, D), (3, D))),
     "unit_rows": Case(similarity.unit_rows, ((B, D),)),
     "squared_distances": Case(similarity.squared_distances, ((B, D),)),
-    "uncertainty_weighted": Case(uncertainty.uncertainty_weighted, ((3,), (3,))),
     "difference_loss": Case(information.difference_loss),
     "gaussian_log_likelihood": Case(
         lambda *a: information.gaussian_log_likelihood(*a, normalised=True), ((B, D),) * 3

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy, kl_div, normalize
 
-from msa_core.modules.contrast.uncertainty import uncertainty_weighted
+from msa_core.modules.contrast.base import uncertainty_weighted
 from msa_core.modules.parts.similarity import ial, icl
 
 SEED = 9  # of `draw`
