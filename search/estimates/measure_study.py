@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from rich.filesize import decimal
 
 from msa_core.config.schema import PlantedConfig
 from msa_core.data.dataset import Dataset
-from search.estimates.arm_cost import expected_epochs, ledger_costs, probed_costs
+from search.estimates.arm_cost import expected_epochs, ledger_costs, probed_costs, seed_sd
 from search.estimates.probe import TRAIN_SECONDS, ProbeResults, ProbeTask, run_probes
 from search.estimates.remaining import Remaining, find_remaining, work_identity
 from search.estimates.run_estimate import (
@@ -67,7 +67,7 @@ def measure_study(
     due = [one for one in left if one.is_due]
     if not due:
         return estimate_report_only(left, name, count)
-    measurement = _from_ledger(left)
+    measurement = _from_ledger(plan, left)
     known = all(len(_trained_cells(one.records)) >= ENOUGH_CELLS for one in due)
     wanted = not known if probe_first is None else probe_first
     data = source or plan.study.data.file or plan.study.data.planted
@@ -149,7 +149,10 @@ def smallest_difference(found: RunEstimate, plan: Plan) -> float | None:
 def _from_probe(plan: Plan, due: Sequence[Remaining], probed: ProbeResults) -> Measurement:
     names = {arm.key: arm.name for arm in plan.arms}
     cells = [cell for own in probed.trained.values() for cell in own]
-    unseen = 1 - sum(cell.epochs for cell in cells) / sum(map(expected_epochs, cells))
+    epochs = [expected_epochs(cell) for cell in cells]
+    unseen = 1 - sum(cell.epochs for cell in cells) / sum(epochs)
+    # Cells that have hardly begun are still alike.
+    half_way = [cell for cell, whole in zip(cells, epochs, strict=True) if cell.epochs >= whole / 2]
     others = 1 - len(probed.trained) / len(due)
     *first, last = [f"'{names[key]}'" for key in probed.trained]
     trained = f"{', '.join(first)} and {last}" if first else last
@@ -157,15 +160,18 @@ def _from_probe(plan: Plan, due: Sequence[Remaining], probed: ProbeResults) -> M
         basis="probe",
         measured=f"measured by training {len(cells)} cells of {trained} for {probed.seconds:.0f} s",
         costs=probed_costs(plan, due, probed),
-        cells=cells,
+        cells=[
+            replace(cell, epochs=round(whole)) for cell, whole in zip(cells, epochs, strict=True)
+        ],
         # Epochs that were not trained, and arms that were not, are what the estimate guesses.
         doubt=1.2 + 0.3 * unseen + 0.15 * others,
+        seed_sd=seed_sd(half_way, plan.study.metric),
         slowness=probed.opening / OPENING_SECONDS,
         busy=probed.busy,
     )
 
 
-def _from_ledger(left: Sequence[Remaining]) -> Measurement | None:
+def _from_ledger(plan: Plan, left: Sequence[Remaining]) -> Measurement | None:
     costs = ledger_costs(left)
     if not costs:
         return None
@@ -178,6 +184,7 @@ def _from_ledger(left: Sequence[Remaining]) -> Measurement | None:
         costs=costs,
         cells=cells,
         doubt=1.15 + 0.5 * unknown,
+        seed_sd=seed_sd(cells, plan.study.metric),
     )
 
 

@@ -4,11 +4,12 @@ A pure function of what is left of the plan and of what was measured: in micro-r
 by the cells of the ledger. `measure_study` makes those measurements.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from search.estimates.arm_cost import ArmCost, expected_epochs, seed_sd
+from search.estimates.arm_cost import ArmCost
 from search.estimates.remaining import Remaining
 from search.ledger.record import CellRecord, encode_record
 from search.schedule.pack_sizes import UNMEASURED
@@ -85,8 +86,9 @@ class Measurement:
         basis: `probe` or `ledger`.
         measured: Origin of the numbers, as a clause.
         costs: Arm key -> cost of its cells.
-        cells: Cells that were measured.
+        cells: Cells that were measured, with the epochs that they would train to their ends.
         doubt: Factor by which the estimate may be off either way; >= 1.
+        seed_sd: Standard deviation as in `RunEstimate`.
         slowness: Factor by which a process starts slower than where the constants were measured.
         busy: Factor by which all takes longer because of other programs; 1 = there are none.
     """
@@ -96,6 +98,7 @@ class Measurement:
     costs: Mapping[str, ArmCost]
     cells: Sequence[CellRecord]
     doubt: float
+    seed_sd: float | None = None
     slowness: float = 1.0
     busy: float = 1.0
 
@@ -108,15 +111,16 @@ class _ArmWork:
         tune, confirm: Number of its cells.
         device_seconds: Seconds of their training.
         worker_seconds: Seconds of a worker, with what it does beside training.
-        shortest: Seconds that it takes on any number of workers: a generation waits for the one
-            before it, and confirmation for the tuning.
+        shortest_tune, shortest_confirm: Seconds that they take on so many workers at least: a
+            generation waits for the one before it, and confirmation for the tuning.
     """
 
     tune: int
     confirm: int
     device_seconds: float
     worker_seconds: float
-    shortest: float
+    shortest_tune: float
+    shortest_confirm: float
 
 
 def estimate_run(
@@ -140,9 +144,17 @@ def estimate_run(
         cores: Cores of this machine, where the workers are on it; None = they are elsewhere.
         test_rows: Number of test utterances, whose predictions are kept.
     """
-    share = -(-sum(_first_cells(plan, one) for one in left) // workers)
+    # No pack is larger than a worker's share of the cells that wait.
+    tune_share = math.ceil(sum(_first_cells(plan, one) for one in left) / workers)
+    confirm_share = math.ceil(sum(one.confirm for one in left) / workers)
     works = {
-        one.arm.name: _arm_work(plan, one, measurement.costs.get(one.arm.key, ArmCost()), share)
+        one.arm.name: _arm_work(
+            plan,
+            one,
+            measurement.costs.get(one.arm.key, ArmCost()),
+            tune_share=tune_share,
+            confirm_share=confirm_share,
+        )
         for one in left
     }
     tune, confirm = (sum(w.tune for w in works.values()), sum(w.confirm for w in works.values()))
@@ -160,8 +172,7 @@ def estimate_run(
     cells, doubt = measurement.cells, measurement.doubt
     begun = any(one.records for one in left)
     rows = (tune + confirm) * fmean(
-        len(cell.config) + len(cell.metrics) + TAGS + CURVES * expected_epochs(cell)
-        for cell in cells
+        len(cell.config) + len(cell.metrics) + TAGS + CURVES * cell.epochs for cell in cells
     )
     record_bytes = fmean(len(encode_record(cell)) - len(cell.predictions) for cell in cells)
     # A float32 per prediction as base64, in the ledger and as an artifact.
@@ -181,7 +192,7 @@ def estimate_run(
         disk_bytes=int(disk + rows * ROW_BYTES + (0 if begun else STORE_BYTES)),
         mlflow_runs=tune + confirm + (0 if begun else 1 + len(plan.arms)),
         mlflow_rows=round(rows),
-        seed_sd=seed_sd(cells, plan.study.metric),
+        seed_sd=measurement.seed_sd,
         parameters=int(max(cell.metrics.get("parameters", 0) for cell in cells)),
         busy=measurement.busy,
     )
@@ -201,14 +212,17 @@ def estimate_report_only(left: Sequence[Remaining], identity: str, workers: int)
     )
 
 
-def _arm_work(plan: Plan, one: Remaining, cost: ArmCost, share: int) -> _ArmWork:
+def _arm_work(
+    plan: Plan, one: Remaining, cost: ArmCost, *, tune_share: int, confirm_share: int
+) -> _ArmWork:
     """Estimate the work of an arm.
 
     Args:
         plan: Plan to be run.
         one: What is left of the arm.
         cost: Cost of its cells.
-        share: Cells that wait for each worker when the run starts; no pack is larger.
+        tune_share: Most cells of a tuning pack, as far as workers share what waits.
+        confirm_share: The same of a confirm pack.
     """
     budget, seeds = plan.study.budget, len(plan.tune_seeds)
     generations = one.tune
@@ -217,23 +231,27 @@ def _arm_work(plan: Plan, one: Remaining, cost: ArmCost, share: int) -> _ArmWork
         size = budget.generation * seeds
         cells = max(1, round(one.tune_seconds / (cost.pack / size + cost.tune)))
         generations = (*[size] * (cells // size), *([cells % size] if cells % size else []))
+    most = {"bracket": budget.bracket * seeds, "asha": seeds}.get(budget.scheduler, 0)
+    if not most:
+        most = max(1, min(UNMEASURED, tune_share))
+        most -= most % seeds if most > seeds else 0  # whole candidates
+    in_confirm = max(1, min(UNMEASURED, confirm_share, one.confirm))
     tune = sum(generations)
-    most = {"bracket": budget.bracket * seeds, "asha": seeds}.get(budget.scheduler, UNMEASURED)
-    in_tuning = max(1, min(most, share, max(generations, default=1)))
-    in_confirm = max(1, min(UNMEASURED, share or one.confirm, one.confirm))
-    packs = tune / in_tuning + one.confirm / in_confirm
-    tune_seconds = one.tune_seconds or tune * (cost.pack / in_tuning + cost.tune)
-    device = tune_seconds + one.confirm * (cost.pack / in_confirm + cost.confirm)
-    beside = packs * BESIDE_A_PACK + (tune + one.confirm) * BESIDE_A_CELL
-    if cost.pack:
-        beside += MEASURING
+    tune_packs = sum(math.ceil(cells / most) for cells in generations)
+    confirm_packs = math.ceil(one.confirm / in_confirm)
+    device = (
+        (one.tune_seconds or tune_packs * cost.pack + tune * cost.tune)
+        + confirm_packs * cost.pack
+        + one.confirm * cost.confirm
+    )
+    beside = (tune_packs + confirm_packs) * BESIDE_A_PACK + (tune + one.confirm) * BESIDE_A_CELL
     return _ArmWork(
         tune=tune,
         confirm=one.confirm,
         device_seconds=device,
-        worker_seconds=device + beside,
-        shortest=len(generations) * (cost.pack + cost.tune)
-        + bool(one.confirm) * (cost.pack + cost.confirm),
+        worker_seconds=device + beside + (MEASURING if cost.pack else 0.0),
+        shortest_tune=sum(cost.pack + min(most, cells) * cost.tune for cells in generations),
+        shortest_confirm=cost.pack + in_confirm * cost.confirm if one.confirm else 0.0,
     )
 
 
@@ -242,7 +260,7 @@ def _training_wall_seconds(plan: Plan, works: Mapping[str, _ArmWork], workers: i
     shared = sum(work.worker_seconds for work in works.values()) / workers
     # A frozen arm waits for the one whose values it takes.
     alone = [
-        works[arm.name].shortest + (works[arm.frozen].shortest if arm.frozen else 0.0)
+        works[arm.frozen or arm.name].shortest_tune + works[arm.name].shortest_confirm
         for arm in plan.arms
     ]
     return max(shared, *alone)
