@@ -90,7 +90,7 @@ def run(
     """
     from search.engine.options import RunOptions
     from search.results.history import RunEnd
-    from search.run.unchanged import nothing_to_do, print_nothing_to_do
+    from search.run.unchanged import print_if_unchanged
     from search.study.open import StaleAnswer, open_study
     from spaces.errors import StudyError
 
@@ -108,11 +108,10 @@ def run(
             stale_answer=answer,
             fetch=partial(_fetch_copy, uri=how.mirror),
         )
-        ends = []
+        ends: list[str] = []
         for number, opened in enumerate(plans):
-            if kept := nothing_to_do(opened, how):
-                print_nothing_to_do(kept, opened.folder, partial(click.echo, err=as_json))
-                ends.append(kept.ended)
+            if print_if_unchanged(opened, how, partial(click.echo, err=as_json)):
+                ends.append(RunEnd.COMPLETE)
                 continue
             # Late, since it takes seconds to import: a study without work to do is done by then.
             from search.console import AUTO, JSON, PLAIN

@@ -17,8 +17,13 @@ def sync(study: str, workdir: Path, tracking_uri: str | None) -> None:
     STUDY is a name, a file or a results folder. Exit code 0: the server has every cell. 1: it is
     away, or refuses some; what it lacks is in the ledger. 2: wrong input.
     """
-    from search.report.sync_and_print import sync_and_print
+    from search.results.folder import results_folder
+    from search.tracking import sync_study
 
     with report_errors(resumable=True):
-        is_complete = sync_and_print(study, workdir, tracking_uri)
-        sys.exit(ExitCode.COMPLETE if is_complete else ExitCode.INCOMPLETE)
+        synced = sync_study(results_folder(study, workdir), tracking_uri)
+        written = f"{synced.tracking_uri}: {synced.written} cells written"
+        if synced.failure:
+            click.echo(f"{written}; it is behind the ledger, nothing is lost: {synced.failure}")
+            sys.exit(ExitCode.INCOMPLETE)
+        click.echo(f"{written}, {synced.there} there already")

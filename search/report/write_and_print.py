@@ -12,25 +12,26 @@ from reports.render_terminal import terminal_table
 from reports.results import Results, ResultsError
 from reports.wording import answer_sentences, claim_sentences
 from reports.write import write_report
+from search.atomic_files import write_text_atomically
 from search.console import print_line
 from search.results.embargo import embargo_sentence, lift_embargo
 from search.results.folder import ledger_results, read_manifest, results_folder
-from search.results.layout import REPORT
+from search.results.layout import ANSWER, REPORT
 
 
-def write_and_print_report(results: Results, folder: Path, console: Console) -> list[str]:
+def write_and_print_report(results: Results, folder: Path, console: Console) -> None:
     """Write a study's report into its results folder, and print its table and its answer.
 
-    Of a study under embargo it prints how far the study is instead.
-
-    Returns:
-        The answer, sentence by sentence.
+    The answer is in `answer.txt` too. Of a study under embargo it prints how far the study is
+    instead.
     """
+    answer = folder / REPORT / ANSWER
+    answer.unlink(missing_ok=True)
     report = write_report(results, SCHEMES[results.facts.scheme], folder / REPORT)
     if results.embargoed:
         print_line(console, embargo_sentence(results))
         print_line(console, f"report: {report.html}")
-        return []
+        return
     console.print()
     console.print(terminal_table(report.table, console.width))
     sentences = [
@@ -38,10 +39,10 @@ def write_and_print_report(results: Results, folder: Path, console: Console) -> 
         *claim_sentences(report.comparison),
         *results.unblindings,
     ]
+    write_text_atomically(answer, "".join(f"{sentence}\n" for sentence in sentences))
     for sentence in sentences:
         print_line(console, sentence)
     print_line(console, f"report: {report.html}")
-    return sentences
 
 
 def write_study_report(

@@ -130,10 +130,12 @@ def keep_plugins(folder: Path, plugins: Sequence[Plugin]) -> None:
 
 def keep_study(folder: Path, study: Study) -> None:
     """Keep the study as it was read, every arm written out, beside its results."""
-    write_text_atomically(
-        folder / STUDY,
-        write_study(study, [_kept_plugin(plugin).as_posix() for plugin in study.plugins]),
-    )
+    write_text_atomically(folder / STUDY, study_text(study))
+
+
+def study_text(study: Study) -> str:
+    """Return the content of `study.yaml` in a results folder."""
+    return write_study(study, [_kept_plugin(plugin).as_posix() for plugin in study.plugins])
 
 
 def _kept_plugin(plugin: Plugin) -> Path:

@@ -5,4 +5,5 @@ PLAN = "plan.json"
 PLUGINS = "plugins"
 STUDY = "study.yaml"
 REPORT = "report"
+ANSWER = "answer.txt"  # in the report, as long as it is the answer of the ledger
 JOURNAL = "optuna.journal"

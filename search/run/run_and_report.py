@@ -1,7 +1,6 @@
 """`triptych run` of one study that has work to do: train, write the report, print how it ended."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,10 +21,11 @@ from search.results.history import (
     overhead_line,
     read_estimate,
 )
-from search.run.unchanged import digest_inputs, write_finished
+from search.results.layout import ANSWER, REPORT
 from search.screen.progress import Progress
 from search.screen.run_log import RunLog
 from search.study.open import OpenedStudy
+from search.submit.mirror import Mirror
 from spaces.errors import StudyError
 
 MOST_OF_A_REASON = 200  # characters: a server's error can be a page
@@ -64,23 +64,15 @@ def run_and_report(
     # Before the run, which changes the plan's identity by every cell that it finishes.
     planned = read_estimate(folder, plan_identity(plan, folder))
     ended: str = RunEnd.FAILED
-    with _mirror_folder(folder, options.mirror, progress):
+    mirror = options.mirror
+    # Around all that is written: at its end it copies the report and the run's record too.
+    with Mirror(folder, mirror, say=progress.print_line) if mirror else nullcontext():
         try:
+            with suppress(OSError):  # a read-only disk, of which the ledger complains
+                (folder / REPORT / ANSWER).unlink(missing_ok=True)
             summary = run_study(plan, opened.dataset, folder, options, progress, log)
             ended = summary.ended or RunEnd.COMPLETE
-            # Before the report: what another run adds meanwhile is then not taken for reported.
-            inputs = digest_inputs(opened, options)
-            left = RunEnd.INCOMPLETE if summary.failed or summary.untested else RunEnd.COMPLETE
-            lines = _report_outcome(console, summary, folder, options)
-            if lines is not None:
-                write_finished(
-                    folder,
-                    inputs,
-                    cells=summary.cells,
-                    failed=summary.failed,
-                    ended=left,
-                    said=lines,
-                )
+            _report_outcome(console, summary, folder, options)
         except KeyboardInterrupt:
             ended = RunEnd.INTERRUPTED
             raise
@@ -95,34 +87,13 @@ def run_and_report(
             print_line(console, line)
     if summary.ended in (RunEnd.BUDGET_LIMIT, RunEnd.INTERRUPTED):
         return summary.ended
-    return left
-
-
-@contextmanager
-def _mirror_folder(folder: Path, uri: str | None, progress: Progress) -> Iterator[None]:
-    """Keep a copy of the folder up to date, if there is to be one."""
-    if uri is None:
-        yield
-        return
-    from search.submit.mirror import Mirror
-
-    mirror = Mirror(folder, uri, say=progress.print_line)
-    mirror.start()
-    try:
-        yield
-    finally:
-        # It copies once more: the report and the run's record are written by now.
-        mirror.close()
+    return RunEnd.INCOMPLETE if summary.failed or summary.untested else RunEnd.COMPLETE
 
 
 def _report_outcome(
     console: Console, summary: RunSummary, folder: Path, options: RunOptions
-) -> list[str] | None:
-    """Write the report, unless the run was interrupted; print what was trained and what is left.
-
-    Returns:
-        Lines to print again by a run that finds nothing to do; None if something was left undone.
-    """
+) -> None:
+    """Write the report, unless the run was interrupted; print what was trained and what is left."""
     nothing = "nothing left to train" if not summary.ended else "nothing was trained to its end"
     trained = f"{summary.trained} cells trained" if summary.trained else nothing
     print_line(console, f"{trained}; {summary.cells} in {folder}")
@@ -138,22 +109,20 @@ def _report_outcome(
             f"stopped by {summary.why}: {RESUME_NOTE}; `triptych report {folder}` writes the "
             "report of what is there",
         )
-        return None
-    answer = _write_report(console, folder)
-    done = answer is not None and not summary.ended and summary.tracking_failure is None
+        return
+    _write_report(console, folder)
     if summary.tracking_failure is None:
-        done = _attach_report(console, folder, options) and done
+        _attach_report(console, folder, options)
     if left := _remaining_work(summary):
         print_line(console, left)
-    return [*(answer or ()), *([left] if left else [])] if done else None
 
 
-def _write_report(console: Console, folder: Path) -> list[str] | None:
-    """Write the report and return its answer, line by line; None where the disk is full."""
+def _write_report(console: Console, folder: Path) -> None:
+    """Write the report, where the disk has room for it."""
     from search.report.write_and_print import write_and_print_report
 
     try:
-        return write_and_print_report(ledger_results(folder), folder, console)
+        write_and_print_report(ledger_results(folder), folder, console)
     except OSError as error:
         if not is_full(error):
             raise
@@ -162,21 +131,19 @@ def _write_report(console: Console, folder: Path) -> list[str] | None:
             f"no room for the report ({error.strerror}: {error.filename}); every cell is kept: "
             f"make room, and `triptych report {folder}` writes it",
         )
-        return None
 
 
-def _attach_report(console: Console, folder: Path, options: RunOptions) -> bool:
-    """Attach the report to the study's run; return whether it is attached."""
-    from search.tracking import attach_report
+def _attach_report(console: Console, folder: Path, options: RunOptions) -> None:
+    """Attach the report to the study's run."""
+    from search.tracking import attach_in_time
 
-    failure = attach_report(folder, options.tracking_uri)
+    failure = attach_in_time(folder, options.tracking_uri)
     if failure is not None:
         print_line(
             console,
             "warning: the report is not attached to the study's run in MLflow; `triptych sync` "
             f"does it ({str(failure)[:MOST_OF_A_REASON]})",
         )
-    return failure is None
 
 
 def _remaining_work(summary: RunSummary) -> str:

@@ -28,7 +28,10 @@ LEFT_OUT = (
 
 
 class Mirror:
-    """The copy of a results folder in a storage, each file whole or not at all."""
+    """The copy of a results folder in a storage, each file whole or not at all.
+
+    In a `with` block it is kept up to date at regular intervals, in a thread, and at the end.
+    """
 
     def __init__(
         self,
@@ -68,7 +71,7 @@ class Mirror:
         self._copied: dict[str, tuple[int, int]] = {}  # relative path -> size and time of change
         self._reached = True
         self._end = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread = threading.Thread(target=self._copy_regularly, name="mirror", daemon=True)
 
     def fetch_copy(self) -> int:
         """Copy the storage's files here, if this folder has no ledger yet and the storage has one.
@@ -95,21 +98,13 @@ class Mirror:
             ) from None
         return len(names)
 
-    def start(self) -> None:
-        """Begin to copy at regular intervals, in a thread."""
-        self._thread = threading.Thread(target=self._copy_regularly, name="mirror", daemon=True)
+    def __enter__(self) -> None:
         self._thread.start()
 
-    def close(self) -> bool:
-        """Copy what is left, and end.
-
-        Returns:
-            Whether the storage has everything.
-        """
+    def __exit__(self, *error: object) -> None:
         self._end.set()
-        if self._thread is not None:
-            self._thread.join()
-        return self.copy_changes()
+        self._thread.join()
+        self.copy_changes()
 
     def copy_changes(self) -> bool:
         """Copy what changed; return whether all of it arrived."""

@@ -2,7 +2,7 @@
 
 from search.tracking.background import BackgroundTracking
 from search.tracking.marker import is_synced
-from search.tracking.report import attach_report
+from search.tracking.report import attach_in_time, has_report
 from search.tracking.store import local_store
 from search.tracking.sync import SyncResult, sync_study
 from search.tracking.tracker import Tracker
@@ -11,7 +11,8 @@ __all__ = [
     "BackgroundTracking",
     "SyncResult",
     "Tracker",
-    "attach_report",
+    "attach_in_time",
+    "has_report",
     "is_synced",
     "local_store",
     "sync_study",

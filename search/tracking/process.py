@@ -1,9 +1,9 @@
 """The process that writes to MLflow, beside the driver: `python -m search.tracking.process FD`.
 
-Through the pipe of that file descriptor comes the job: results folder, address of the server, and
-whether the report is to be attached. Later, once no cell will come any more, comes whether the
-study is complete. Then it answers `written` as long as there is something to write, and `failure`
-at its end. When the pipe ends, it does too, within one cell.
+Through the pipe of that file descriptor come results folder and address of the server. Later, once
+no cell will come any more, comes whether the study is complete. Then it answers `written` as long
+as there is something to write, and `failure` at its end. When the pipe ends, it does too, within
+one cell.
 """
 
 # A process and not a thread: MLflow's client takes about 20 ms of Python per cell, during which a
@@ -16,23 +16,17 @@ from dataclasses import replace
 from multiprocessing.connection import Connection
 
 from search.results.folder import read_manifest
-from search.tracking.report import attach_to_server
 from search.tracking.sync import write_missing_cells
-from search.tracking.sync_loop import describe_error
+from search.tracking.sync_loop import EndedDriver, describe_error
 
 NICE = 5  # training goes first
 
 
-class PipedDriver:
-    """The driver at the other end of a pipe.
-
-    Attributes:
-        complete: Whether the study is complete; known once `closing`.
-    """
+class PipedDriver(EndedDriver):
+    """A driver that runs, at the other end of a pipe."""
 
     def __init__(self, pipe: "Connection[object, bool]") -> None:
-        """Create it, its job done and nothing more received."""
-        self.complete = False
+        super().__init__(complete=False)
         self._pipe = pipe
         self._closing = False
         self._gone = False
@@ -73,20 +67,17 @@ class PipedDriver:
 
 
 def main() -> None:
-    """Do one job."""
+    """Write the cells of one run."""
     os.nice(NICE)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # meant for the driver, which closes its pipe to end
     pipe = Connection(int(sys.argv[1]))
-    folder, tracking_uri, is_report = pipe.recv()
+    folder, tracking_uri = pipe.recv()
     driver = PipedDriver(pipe)
     failure = None
     try:
         manifest = replace(read_manifest(folder), tracking_uri=tracking_uri)
-        if is_report:
-            attach_to_server(folder, manifest)
-        else:
-            write_missing_cells(folder, manifest, driver)
+        write_missing_cells(folder, manifest, driver)
     except Exception as error:
         failure = describe_error(error)
     driver.send_answer(failure=failure)

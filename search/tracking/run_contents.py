@@ -3,7 +3,6 @@
 Imports no mlflow: the driver, the marker and tests use it, and importing mlflow takes seconds.
 """
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -153,8 +152,3 @@ def late_files(folder: Path, manifest: Manifest) -> dict[str, str]:
         "openings.json": list(unblinding_sentences(folder, manifest.size)),
     }
     return {name: json.dumps(value, indent=1) for name, value in content.items() if value}
-
-
-def digest_files(files: dict[str, str]) -> str:
-    """Return a digest that names what `late_files` returned."""
-    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:16]

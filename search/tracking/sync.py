@@ -1,7 +1,6 @@
 """Synchronising a tracking server with a results folder: during a run, or afterwards."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,11 +10,11 @@ from search.ledger.ledger import read_ledger
 from search.ledger.lock import Lock
 from search.redaction import without_password
 from search.results.folder import Manifest, measure_completion, read_manifest
-from search.tracking.marker import Marker, plan_digest, read_marker, write_marker
-from search.tracking.report import attach_to_server
+from search.tracking.marker import Marker, read_marker, state_digest, write_marker
+from search.tracking.report import attach_report
 from search.tracking.sync_loop import (
     PATIENCE,
-    DriverView,
+    EndedDriver,
     LedgerSource,
     SyncLoop,
     TrackingError,
@@ -48,7 +47,6 @@ def sync_study(
     folder: Path,
     tracking_uri: str | None = None,
     *,
-    progress: Callable[[int], None] = lambda _: None,
     patience: float = PATIENCE,
 ) -> SyncResult:
     """Write to a tracking server whatever it lacks of a results folder, and the report.
@@ -56,7 +54,6 @@ def sync_study(
     Args:
         folder: Results folder.
         tracking_uri: Server; None = that of the run.
-        progress: Receiver of the number of cells that are written so far.
         patience: Time without success after which it gives up, in seconds.
 
     Raises:
@@ -67,11 +64,11 @@ def sync_study(
     if tracking_uri is not None:
         manifest = replace(manifest, tracking_uri=tracking_uri)
     standing = measure_completion(manifest, read_ledger(folder))
-    driver = EndedDriver(standing.complete, progress)
+    driver = EndedDriver(standing.complete)
     failure = ""
     try:
         write_missing_cells(folder, manifest, driver, patience)
-        attach_to_server(folder, manifest)
+        attach_report(folder, manifest)
     except Exception as error:  # of a server, its client, or a full disk
         failure = describe_error(error)
     return SyncResult(
@@ -83,7 +80,7 @@ def sync_study(
 
 
 def write_missing_cells(
-    folder: Path, manifest: Manifest, driver: DriverView, patience: float = PATIENCE
+    folder: Path, manifest: Manifest, driver: EndedDriver, patience: float = PATIENCE
 ) -> None:
     """Write what the server lacks until the driver closes, and remember that it has everything.
 
@@ -106,43 +103,20 @@ def write_missing_cells(
         tracker = loop.run()
         if tracker is None:
             return
-        # A new run of the study has no report yet, whatever the one before had.
         known = read_marker(folder, manifest)
-        same_run = known is not None and known.study_run == tracker.study_run
         marker = Marker(
-            plan=plan_digest(manifest),
-            ledger_bytes=loop.ledger_bytes,
+            state=state_digest(manifest, loop.ledger_bytes, tracker.files),
             complete=driver.complete,
             study_run=tracker.study_run,
             artifacts=tracker.artifact_uri(),
-            report=known.report if known is not None and same_run else "",
-            files=tracker.files,
         )
-        write_marker(folder, manifest, marker)
-
-
-class EndedDriver:
-    """A driver that has ended: the tracking writes what there is, and no more."""
-
-    closing, abandoned = True, False
-
-    def __init__(self, complete: bool, progress: Callable[[int], None]) -> None:
-        self.complete = complete
-        self.written = 0
-        self._progress = progress
-
-    def pause(self, seconds: float) -> None:
-        """Sleep."""
-        time.sleep(seconds)
-
-    def report_progress(self, written: int) -> None:
-        """Keep the number, and pass it on."""
-        self.written = written
-        self._progress(written)
+        # Where nothing was missing, the report that is there is remembered.
+        if known is None or replace(known, report="") != marker:
+            write_marker(folder, marker)
 
 
 @contextmanager
-def _hold_write_lock(folder: Path, driver: DriverView) -> Iterator[None]:
+def _hold_write_lock(folder: Path, driver: EndedDriver) -> Iterator[None]:
     """Wait until no other process writes the cells of this folder, and keep others out."""
     # The writer of a killed run may still be at its last cell. Two at once would both find a cell
     # missing, and make two runs of it.

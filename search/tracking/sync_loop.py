@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 from search.ledger.ledger import read_full_records, read_ledger
 from search.ledger.record import CellRecord
@@ -37,26 +36,37 @@ class TrackingError(RuntimeError):
     """MLflow is behind the ledger."""
 
 
-class DriverView(Protocol):
-    """The driver as far as the tracking depends on it."""
+class EndedDriver:
+    """The driver of a study: one that has ended, so that what there is is written, and no more.
+
+    `search.tracking.process.PipedDriver` is one that runs.
+
+    Attributes:
+        complete: Whether the study is complete; known once `closing`.
+        written: Number of cells that are written so far.
+    """
+
+    def __init__(self, complete: bool) -> None:
+        self.complete = complete
+        self.written = 0
 
     @property
     def closing(self) -> bool:
         """Whether no more cells will come, so that the tracking is to end."""
-
-    @property
-    def complete(self) -> bool:
-        """Whether the study is complete; known once `closing`."""
+        return True
 
     @property
     def abandoned(self) -> bool:
         """Whether the driver has gone without waiting for an end: stop at once."""
+        return False
 
     def pause(self, seconds: float) -> None:
         """Return after some seconds, or as soon as the driver is closing or gone."""
+        time.sleep(seconds)
 
     def report_progress(self, written: int) -> None:
         """Take the number of cells that are written so far."""
+        self.written = written
 
 
 class LedgerSource:
@@ -95,7 +105,7 @@ class SyncLoop:
         self,
         make_tracker: Callable[[], Tracker],
         source: LedgerSource,
-        driver: DriverView,
+        driver: EndedDriver,
         *,
         patience: float = PATIENCE,
         clock: Callable[[], float] = time.monotonic,

@@ -32,7 +32,6 @@ from search.tracking.run_contents import (
     cell_metrics,
     cell_name,
     cell_tags,
-    digest_files,
     late_files,
     stamp_from_tags,
     training_stamp,
@@ -85,7 +84,7 @@ class Tracker:
 
     Attributes:
         embargoed: Whether test metrics are withheld; a run that is unblinded already stays so.
-        files: Digest of the study's files that came late, once its runs are closed.
+        files: Files of the study that came late, as name -> text, once its runs are closed.
         refused: Key of a cell -> reason why the server will never take it.
     """
 
@@ -100,7 +99,7 @@ class Tracker:
         self.manifest = manifest
         self.client = open_client(manifest.tracking_uri) if client is None else client
         self.embargoed = True
-        self.files = ""
+        self.files: dict[str, str] = {}
         self._folder = folder
         self.refused: dict[str, str] = {}
         self._arm_runs: dict[str, str] = {}  # arm -> id of its run
@@ -173,10 +172,9 @@ class Tracker:
         self._delete_runs(self._search_runs("cell", self.study_run, half_written))
         for key in self._cell_runs.keys() - {cell.key for cell in kept}:
             self.client.delete_run(self._cell_runs.pop(key).run)
-        files = late_files(self._folder, self.manifest)
-        for name, text in files.items():
+        self.files = late_files(self._folder, self.manifest)
+        for name, text in self.files.items():
             self.client.log_text(self.study_run, text, name)
-        self.files = digest_files(files)
         for arm, run in self._arm_runs.items():
             own = [cell for cell in kept if cell.arm == arm]
             self._summarise_arm(run, own, complete)

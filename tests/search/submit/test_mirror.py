@@ -82,10 +82,8 @@ def test_large_files_stay_here_but_the_ledger_never(
 
 
 def test_the_end_copies_what_the_last_round_missed(folder: Path, place: Path) -> None:
-    copy = Mirror(folder, place.as_uri(), every_seconds=3600)
-    copy.start()
-    (folder / LEDGER).write_text("one\ntwo\n")
-    assert copy.close()
+    with Mirror(folder, place.as_uri(), every_seconds=3600):
+        (folder / LEDGER).write_text("one\ntwo\n")
     assert files(place / "small") == files(folder)
 
 

@@ -28,7 +28,7 @@ from search.schedule.schedule import Schedule
 from search.tracking import (
     BackgroundTracking,
     Tracker,
-    attach_report,
+    attach_in_time,
     is_synced,
     local_store,
     sync_study,
@@ -38,6 +38,7 @@ from search.tracking.run_contents import cell_metrics, cell_tags, training_stamp
 from search.tracking.sync_loop import (
     LONGEST_WAIT,
     POLL_SECONDS,
+    EndedDriver,
     LedgerSource,
     SyncLoop,
     TrackingError,
@@ -111,15 +112,16 @@ class ListSource(LedgerSource):
         return len(self.cells)
 
 
-class Script:
+class Script(EndedDriver):
     """The driver of a study that ends after its cells; time passes in `pause`.
 
     Cells come while the loop waits for them.
     """
 
     def __init__(self, to_come: list[CellRecord]) -> None:
+        super().__init__(complete=True)
         self.cells: list[CellRecord] = []
-        self.complete, self.abandoned = True, False
+        self.has_gone = False
         self.time = 0.0
         self.pauses: list[float] = []
         self._to_come = list(to_come)
@@ -128,6 +130,10 @@ class Script:
     def closing(self) -> bool:
         return not self._to_come
 
+    @property
+    def abandoned(self) -> bool:
+        return self.has_gone
+
     def pause(self, seconds: float) -> None:
         self.time += seconds
         if seconds == POLL_SECONDS:
@@ -135,9 +141,6 @@ class Script:
             del self._to_come[:3]
         else:
             self.pauses.append(seconds)
-
-    def report_progress(self, written: int) -> None:
-        pass
 
 
 def _sync_loop(
@@ -242,7 +245,7 @@ def test_nobody_who_waits_ends_it_at_once(study: Study, folder: Path) -> None:
     script = Script(cells)
 
     def stop(written: int) -> None:
-        script.abandoned = written >= 2
+        script.has_gone = written >= 2
 
     script.report_progress = stop  # type: ignore[method-assign]
     assert _sync_loop(script, manifest, folder, server).run() is None
@@ -329,13 +332,13 @@ def _check_a_report_is_attached(manifest: Manifest, folder: Path) -> None:
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri=manifest.tracking_uri)
-    run = json.loads((folder / MARKER).read_text(encoding="utf-8")).popitem()[1]["study_run"]
+    run = json.loads((folder / MARKER).read_text(encoding="utf-8"))["study_run"]
     for names in (["claims.csv", "paper/bars.svg", "report.html"], ["report.html"]):
         shutil.rmtree(folder / REPORT, ignore_errors=True)
         for name in names:
             (folder / REPORT / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / REPORT / name).write_text(str(names), encoding="utf-8")
-        assert attach_report(folder) is None
+        assert attach_in_time(folder) is None
         there = [
             path
             for place in (REPORT, f"{REPORT}/paper")
@@ -345,7 +348,7 @@ def _check_a_report_is_attached(manifest: Manifest, folder: Path) -> None:
         ]
         assert sorted(there) == names
     (folder / "report" / "report.html").write_text("newer", encoding="utf-8")
-    assert attach_report(folder) is None
+    assert attach_in_time(folder) is None
     found = Path(client.download_artifacts(run, "report/report.html", str(folder.parent)))
     assert found.read_text(encoding="utf-8") == "newer"
 
