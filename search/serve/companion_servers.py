@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from reports.results import ResultsError
+from search.errors import RunError
 from search.redaction import without_secrets
 from search.results.folder import read_manifest
 from search.results.layout import JOURNAL
@@ -21,9 +22,7 @@ PATIENCE_SECONDS = 5.0  # for a process to end by itself
 INSTALL = "optuna-dashboard is not installed: pip install 'triptych[dashboard]'"
 # A page to look at needs no queue of jobs, which is ten processes.
 ENVIRONMENT = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-STARTING, READY, BROKEN = "starting", "ready", "broken"
 
-PageState = tuple[str, str]  # one of the three, and the page's address or what is wrong
 Launch = Callable[[int], Sequence[str]]  # port -> command line
 
 
@@ -34,14 +33,14 @@ class CompanionServer:
         name: Name of the program for people.
     """
 
-    def __init__(self, name: str, find: Callable[[], PageState | Launch]) -> None:
+    def __init__(self, name: str, find: Callable[[], str | Launch]) -> None:
         """Create it without starting anything.
 
         Args:
             name: Name of the program for people.
-            find: Finder of the page: how to start its program, or the state of a page that needs
-                no start. Called at each request until a program runs, since a study may not have
-                begun when its report is first served.
+            find: Finder of the page: its address, or how to start its program. Raises RunError
+                where there is none. Called at each request until a program runs, since a study may
+                not have begun when its report is first served.
         """
         self.name = name
         self._find = find
@@ -50,28 +49,34 @@ class CompanionServer:
         self._closed = False
         self._lock = threading.Lock()
 
-    def poll_page(self) -> PageState:
-        """Return the state of the page, starting its program if that is not done."""
+    def poll_page(self) -> str | None:
+        """Return the address of the page, or None while its program, started now, is not ready.
+
+        Raises:
+            RunError: there is no page.
+        """
         with self._lock:
             # A request that comes in while the server ends must not leave a new process behind.
             if self._closed:
-                return BROKEN, "the server is ending"
+                raise RunError("the server is ending")
             if self._process is None:
                 found = self._find()
-                if isinstance(found, tuple):
+                if isinstance(found, str):
                     return found
                 self._port = free_port()
                 try:
                     self._process = _start_process(found(self._port))
                 except OSError as error:
-                    return BROKEN, f"{self.name} can't be started: {error.strerror or error}"
+                    reason = error.strerror or error
+                    raise RunError(f"{self.name} can't be started: {reason}") from None
             code = self._process.poll()
             if code is not None:
                 self._process = None  # the next click tries again
-                return BROKEN, f"{self.name} ended at once (exit code {code})"
-        if _accepts_connections(self._port):
-            return READY, f"http://{LOOPBACK}:{self._port}/"
-        return STARTING, f"{self.name} is starting"
+                raise RunError(f"{self.name} ended at once (exit code {code})")
+        with socket.socket() as one:
+            one.settimeout(0.5)
+            is_ready = one.connect_ex((LOOPBACK, self._port)) == 0
+        return f"http://{LOOPBACK}:{self._port}/" if is_ready else None
 
     def close(self) -> None:
         """End the program and the processes that it has started."""
@@ -87,35 +92,35 @@ class CompanionServer:
         process.wait()
 
 
-def find_mlflow_page(folder: Path) -> PageState | Launch:
+def find_mlflow_page(folder: Path) -> str | Launch:
     """Find MLflow's page of the study in a results folder."""
     uri = ""
     with suppress(ResultsError):  # nothing has been run yet
         uri = read_manifest(folder).tracking_uri
     if uri.startswith(("http://", "https://")):
-        return READY, without_user(uri)
+        return without_user(uri)
     store = folder / "mlflow.db"
     if store.exists():  # wherever the folder has been moved since
         uri = f"sqlite:///{store.resolve()}"
     elif not uri.startswith("sqlite:"):
         where = without_secrets(uri) or "nowhere yet"
-        return BROKEN, f"the study is tracked in {where}; `mlflow ui --backend-store-uri` shows it"
+        raise RunError(f"the study is tracked in {where}; `mlflow ui --backend-store-uri` shows it")
     return lambda port: [
         *(sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri),
         *("--host", LOOPBACK, "--port", str(port), "--workers", "1"),
     ]
 
 
-def find_optuna_page(folder: Path) -> PageState | Launch:
+def find_optuna_page(folder: Path) -> Launch:
     """Find optuna-dashboard's page of the journal in a results folder."""
     # Beside this Python first: of a virtual environment that is not activated, PATH knows nothing.
     beside = Path(sys.executable).with_name("optuna-dashboard")
     program = str(beside) if beside.exists() else shutil.which("optuna-dashboard")
     if program is None:
-        return BROKEN, INSTALL
+        raise RunError(INSTALL)
     journal = folder / JOURNAL
     if not journal.exists():
-        return BROKEN, f"{journal} is not there yet: nothing has been tuned"
+        raise RunError(f"{journal} is not there yet: nothing has been tuned")
     return lambda port: [program, "--host", LOOPBACK, "--port", str(port), str(journal)]
 
 
@@ -148,9 +153,3 @@ def _signal_group(process: "subprocess.Popen[bytes]", number: int) -> None:
     """Send a signal to a process and to all that it has started: to its group."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)
-
-
-def _accepts_connections(port: int) -> bool:
-    with socket.socket() as one:
-        one.settimeout(0.5)
-        return one.connect_ex((LOOPBACK, port)) == 0

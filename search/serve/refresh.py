@@ -4,7 +4,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +45,12 @@ class Page:
     problem: str = ""
 
 
-class Refresher:
-    """The thread that makes the report again while the study runs."""
+class Refresher(threading.Thread):
+    """The thread that makes the report again while the study runs.
+
+    Attributes:
+        page: Report to be served.
+    """
 
     def __init__(
         self,
@@ -64,28 +68,21 @@ class Refresher:
             least_seconds: Least time from the end of a report to the next, in seconds.
             clock: Clock in seconds, replaced by tests.
         """
-        self.folder = folder
+        super().__init__(name="refresh", daemon=True)
+        self.page = Page()
+        self._folder = folder
         self._poll_seconds, self._least_seconds = poll_seconds, least_seconds
         self._clock = clock
-        self._page = Page()
         self._state: dict[str, Any] = _waiting_state(folder)
         self._made_from: Stamp | None = None
         self._status_of: Stamp | None = None
         self._not_before = float("-inf")
-        self._stop = threading.Event()
-        self._thread = threading.Thread(
-            target=self._poll_until_stopped, name="refresh", daemon=True
-        )
-
-    @property
-    def page(self) -> Page:
-        """The report to be served."""
-        return self._page
+        self._end = threading.Event()
 
     @property
     def state(self) -> dict[str, Any]:
         """The content of the bar, as plain values."""
-        page = self._page
+        page = self.page
         return {
             **self._state,
             "version": page.version,
@@ -93,21 +90,23 @@ class Refresher:
             "problem": page.problem,
         }
 
-    def start(self) -> None:
-        """Begin to poll."""
-        self._thread.start()
+    def run(self) -> None:
+        """Poll until `stop`."""
+        while not self._end.is_set():
+            self.poll_folder()
+            self._end.wait(self._poll_seconds)
 
     def stop(self) -> None:
         """End; a report that is being made is given five seconds."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=5.0)
+        self._end.set()
+        if self.is_alive():
+            self.join(timeout=5.0)
 
     def poll_folder(self) -> None:
         """Read how far the study is, and make the report again if it is due."""
         self._poll_status()
         # Taken before the report is made: what is appended meanwhile makes the next one due.
-        stamp = _file_stamps(self.folder, WATCHED)
+        stamp = _file_stamps(self._folder, WATCHED)
         if stamp == self._made_from or stamp[0] is None or stamp[1] is None:
             return  # nothing new, or nothing yet
         begun = self._clock()
@@ -118,14 +117,9 @@ class Refresher:
         done = self._clock()
         self._not_before = done + max(self._least_seconds, REST_FACTOR * (done - begun))
 
-    def _poll_until_stopped(self) -> None:
-        while not self._stop.is_set():
-            self.poll_folder()
-            self._stop.wait(self._poll_seconds)
-
     def _make_report(self) -> None:
         try:
-            results = ledger_results(self.folder)
+            results = ledger_results(self._folder)
             with tempfile.TemporaryDirectory(prefix="triptych-") as name:
                 folder = Path(name) / "report"
                 write_report(results, SCHEMES[results.facts.scheme], folder, paper=False)
@@ -134,31 +128,25 @@ class Refresher:
                     for path in sorted(folder.rglob("*"))
                     if path.is_file()
                 }
-        except (
-            Exception
-        ) as error:  # whatever is wrong, the last report stays, and the page shows why
+        except Exception as error:  # the last report stays, and the page shows what is wrong
             known = is_for_the_user(error) or isinstance(error, OSError)
-            self._page = Page(
-                version=self._page.version,
-                files=self._page.files,
-                embargoed=self._page.embargoed,
-                problem=str(error) if known else f"{type(error).__name__}: {error}",
-            )
+            problem = str(error) if known else f"{type(error).__name__}: {error}"
+            self.page = replace(self.page, problem=problem)
             return
-        self._page = Page(version=self._page.version + 1, files=files, embargoed=results.embargoed)
+        self.page = Page(version=self.page.version + 1, files=files, embargoed=results.embargoed)
 
     def _poll_status(self) -> None:
         """Renew the bar's content: each time while a driver is alive, else only after a change."""
-        stamp = _file_stamps(self.folder, (LEDGER, PLAN, LIVE, "lock"))
+        stamp = _file_stamps(self._folder, (LEDGER, PLAN, LIVE, "lock"))
         if stamp == self._status_of and self._state["state"] != DriverState.RUNNING:
             return
         if stamp[1] is None:
-            self._state = _waiting_state(self.folder)
+            self._state = _waiting_state(self._folder)
             return
         try:
-            self._state = _bar_state(status_of(self.folder))
+            self._state = _bar_state(status_of(self._folder))
         except Exception as error:  # the bar shows it; the thread must not end of it
-            self._state = {**_waiting_state(self.folder), "sentence": str(error)}
+            self._state = {**_waiting_state(self._folder), "sentence": str(error)}
         self._status_of = stamp
 
 

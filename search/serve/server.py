@@ -3,8 +3,9 @@
 import json
 import socket
 from collections.abc import Mapping
+from html import escape
 from http import HTTPStatus
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import uvicorn
 from starlette.concurrency import run_in_threadpool
@@ -12,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from search.serve.companion_servers import LOOPBACK, READY, STARTING, CompanionServer
-from search.serve.pages import message_page, outer_page, read_own_file
+from search.errors import RunError
+from search.serve.companion_servers import LOOPBACK, CompanionServer
 from search.serve.refresh import Refresher
 
 HTML = "text/html; charset=utf-8"
@@ -30,7 +31,9 @@ KINDS = {
     ".pdf": "application/pdf",
     ".png": "image/png",
 }
-OWN_FILES = ("serve.js", "serve.css")
+# The frame around the report, a slim bar, and the script that renews both.
+OWN_FILES = {"": "serve.html", "index.html": "serve.html", "serve.js": "serve.js",
+             "serve.css": "serve.css"}  # fmt: skip
 # The frame around the report. The report has a policy of its own, as it is also a file; here only
 # who may show it in a frame is added.
 OUTER_POLICY = (
@@ -114,13 +117,12 @@ class ReportServer(uvicorn.Server):
             return _refuse(HTTPStatus.FORBIDDEN, f"ask for {self.address}")
         if request.headers.get("Sec-Fetch-Site", "none") not in OWN_SITES:
             return _refuse(HTTPStatus.FORBIDDEN, "not for other sites")
-        if name in ("", "index.html"):
-            return _respond(outer_page(str(self._refresher.state["study"])), HTML, OUTER_POLICY)
+        if name in OWN_FILES:
+            own = Path(__file__).with_name(OWN_FILES[name])
+            return _respond(own.read_bytes(), KINDS[own.suffix], OUTER_POLICY)
         kind = KINDS.get(PurePosixPath(name).suffix, "application/octet-stream")
         if name == "state.json":
             return _respond(json.dumps(self._refresher.state), kind)
-        if name in OWN_FILES:
-            return _respond(read_own_file(name), kind)
         if name in self._companions:
             return _answer_companion(self._companions[name])
         # Names of files that were written, not paths of a disk: nothing can lead out of them.
@@ -130,16 +132,28 @@ class ReportServer(uvicorn.Server):
 
 
 def _answer_companion(companion: CompanionServer) -> Response:
-    state, detail = companion.poll_page()
-    if state == READY:
-        return _respond("", HTML, status=HTTPStatus.FOUND, Location=detail)
-    page = message_page(companion.name, detail, reload=state == STARTING)
-    status = HTTPStatus.OK if state == STARTING else HTTPStatus.SERVICE_UNAVAILABLE
-    return _respond(page, HTML, OUTER_POLICY, status)
+    try:
+        address = companion.poll_page()
+    except RunError as error:
+        return _respond_message(HTTPStatus.SERVICE_UNAVAILABLE, companion.name, str(error))
+    if address is not None:
+        return _respond("", HTML, status=HTTPStatus.FOUND, Location=address)
+    # The browser asks again in a second.
+    starting = f"{companion.name} is starting"
+    return _respond_message(HTTPStatus.OK, companion.name, starting, Refresh="1")
 
 
 def _refuse(status: HTTPStatus, sentence: str, **headers: str) -> Response:
-    page = message_page(f"{status.value} {status.phrase}", sentence)
+    return _respond_message(status, f"{status.value} {status.phrase}", sentence, **headers)
+
+
+def _respond_message(status: HTTPStatus, title: str, message: str, **headers: str) -> Response:
+    """Respond with a page of one sentence."""
+    page = (
+        f'<!doctype html><html lang="en"><head><title>{escape(title)}</title>'
+        '<link rel="stylesheet" href="/serve.css"></head>'
+        f'<body><p id="empty">{escape(message)}</p></body></html>'
+    )
     return _respond(page, HTML, OUTER_POLICY, status, **headers)
 
 
