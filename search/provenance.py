@@ -42,7 +42,7 @@ def collect_provenance(plan: Plan, dataset: Dataset) -> dict[str, str]:
         "sampler": f"{plan.study.sampler}, seed {plan.study.budget.seed}",
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
-        **{name: _installed_version(name) for name in DISTRIBUTIONS},
+        **{name: installed_version(name) for name in DISTRIBUTIONS},
     }
 
 
@@ -59,7 +59,8 @@ def _newer_versions(plan: Plan, dataset: Dataset) -> dict[str, str]:
     return {f"{name}, now": newer[name] for name in newer if held[name] not in ("", newer[name])}
 
 
-def _installed_version(name: str) -> str:
+def installed_version(name: str) -> str:
+    """Return the version of an installed distribution, or that there is none."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:

@@ -41,9 +41,10 @@ def reproduce(
 
     Exit code 0: all are the same or inside. 1: some are not. 2: wrong input.
     """
-    from search.reproduce.reproduce import ReproduceOptions, reproduce_targets
+    from search.reproduce.reproduce import reproduce_targets
 
     with report_errors():
-        options = ReproduceOptions(data=data, device=device, as_json=as_json)
-        is_same = reproduce_targets(study, targets, workdir, options)
+        is_same = reproduce_targets(
+            study, targets, workdir, data=data, device=device, as_json=as_json
+        )
         sys.exit(ExitCode.COMPLETE if is_same else ExitCode.INCOMPLETE)

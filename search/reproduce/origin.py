@@ -1,6 +1,5 @@
 """The study and the data that cells were trained with, and what has changed since."""
 
-import importlib.metadata
 import platform
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from msa_core.data.load import load_dataset
 from msa_core.plugins import Plugin
 from reports.results import StudyFacts
 from search.ledger.record import CellRecord
-from search.provenance import code_version
+from search.provenance import code_version, installed_version
 from search.results.folder import Manifest
 from search.results.history import last_data, read_runs
 from search.results.layout import STUDY
@@ -101,7 +100,7 @@ def find_changes(
         ("data", manifest.versions.data, dataset.fingerprint),
         *_plugin_pairs(facts, plugins),
         ("python", then.get("python", UNKNOWN), platform.python_version()),
-        *((name, then.get(name, UNKNOWN), _installed_version(name)) for name in PACKAGES),
+        *((name, then.get(name, UNKNOWN), installed_version(name)) for name in PACKAGES),
         (
             "machine",
             then.get("machine", UNKNOWN),
@@ -126,10 +125,3 @@ def _plugin_pairs(facts: StudyFacts, plugins: Collection[Plugin]) -> list[tuple[
         (f"plugin {name}", then.get(name, "none"), now.get(name, "none"))
         for name in dict.fromkeys([*then, *now])
     ]
-
-
-def _installed_version(distribution: str) -> str:
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"

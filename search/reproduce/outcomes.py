@@ -201,13 +201,12 @@ def record_differences(then: CellRecord, now: CellRecord, *, tested: bool) -> li
         now: Record of the new training, likewise.
         tested: Whether test metrics and predictions count.
     """
-    said = []
-    for name in ("status", "kind", "reason"):
-        if getattr(then, name) != getattr(now, name):
-            said.append(_change_text(name, getattr(then, name), getattr(now, name)))
-    for name, label in (("epochs", "epochs trained"), ("best_epoch", "best epoch")):
-        if getattr(then, name) != getattr(now, name):
-            said.append(f"{label} {getattr(then, name)}, now {getattr(now, name)}")
+    fields = ("status", "kind", "reason", "epochs", "best_epoch")
+    said = [
+        _change_text(name.replace("_", " "), getattr(then, name), getattr(now, name))
+        for name in fields
+        if getattr(then, name) != getattr(now, name)
+    ]
     said += _metric_differences(then.metrics, now.metrics, tested)
     said += _curve_differences(then.curve, now.curve)
     if tested and then.predictions != now.predictions:
@@ -215,12 +214,14 @@ def record_differences(then: CellRecord, now: CellRecord, *, tested: bool) -> li
     return said
 
 
-def _change_text(name: str, then: str, now: str) -> str:
-    return (
-        f"{name} '{then}', now '{now}'"
-        if then and now
-        else f"{name} '{then or now}' " + ("then, now none" if then else "now, then none")
-    )
+def _change_text(name: str, then: str | float | None, now: str | float | None) -> str:
+    return f"{name} {_quote_value(then)}, now {_quote_value(now)}"
+
+
+def _quote_value(value: str | float | None) -> str:
+    if isinstance(value, str):
+        return f"'{value}'" if value else "none"
+    return "none" if value is None else repr(value)
 
 
 def _metric_differences(
@@ -232,8 +233,7 @@ def _metric_differences(
         if name != SECONDS and (tested or not name.startswith(TEST))
     ]
     unlike = [name for name in names if then.get(name) != now.get(name)]
-    said = [f"{name} {_value_repr(then.get(name))}, now {_value_repr(now.get(name))}" for name in
-            unlike[:MOST_METRICS]]  # fmt: skip
+    said = [_change_text(name, then.get(name), now.get(name)) for name in unlike[:MOST_METRICS]]
     if len(unlike) > MOST_METRICS:
         said.append(f"{len(unlike) - MOST_METRICS} more metrics")
     return said
@@ -268,7 +268,7 @@ def _as_float32(values: Sequence[float | None]) -> np.ndarray[tuple[int], np.dty
 
 def _prediction_difference(then: str, now: str) -> str:
     if not then or not now:
-        return "test predictions then, now none" if then else "test predictions now, then none"
+        return f"test predictions: {'some' if then else 'none'}, now {'some' if now else 'none'}"
     old, new = decode_floats(then), decode_floats(now)
     if old.size != new.size:
         return f"{old.size} test predictions, now {new.size}"
@@ -293,7 +293,3 @@ def _failure_text(record: CellRecord) -> str:
     if record.status != Status.FAILED:
         return ""
     return f"{record.kind}: {record.reason}" if record.kind else record.reason
-
-
-def _value_repr(value: float | None) -> str:
-    return "none" if value is None else repr(value)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,23 +44,14 @@ SEALED = (
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ReproduceOptions:
-    """The options of `triptych reproduce`.
-
-    Attributes:
-        data: Feature file; None = the study's own.
-        device: `cpu` or `cuda`; None = where the cells were trained, if that is here.
-        as_json: Whether to print JSON.
-    """
-
-    data: Path | None = None
-    device: str | None = None
-    as_json: bool = False
-
-
 def reproduce_targets(
-    name: str, targets: Sequence[str], workdir: Path, options: ReproduceOptions
+    name: str,
+    targets: Sequence[str],
+    workdir: Path,
+    *,
+    data: Path | None = None,
+    device: str | None = None,
+    as_json: bool = False,
 ) -> bool:
     """Train rows or cells of a study again and print how they compare; writes nothing.
 
@@ -68,7 +59,9 @@ def reproduce_targets(
         name: Name of the study, its file or its results folder.
         targets: Names of arms, or keys of cells or how those begin.
         workdir: Folder that results are below.
-        options: Options of the command.
+        data: Feature file; None = the study's own.
+        device: `cpu` or `cuda`; None = where the cells were trained, if that is here.
+        as_json: Whether to print JSON.
 
     Returns:
         Whether every row and every single cell is the same, or inside its interval.
@@ -82,14 +75,14 @@ def reproduce_targets(
     records = read_ledger(folder)
     wanted = find_targets(manifest, records, targets)
     study = load_kept_study(folder)
-    dataset = find_data(study, manifest.facts, folder, options.data)
+    dataset = find_data(study, manifest.facts, folder, data)
     results = ledger_results(folder)
     devices = _known_devices(folder)
-    device = choose_device(options.device, devices)
+    device = choose_device(device, devices)
     whole = {record.key: record for record in read_full_records(folder, wanted.keys)}
     changed = find_changes(manifest, whole.values(), dataset, study.plugins, devices, device)
 
-    console = Console(stderr=options.as_json)
+    console = Console(stderr=as_json)
     print_line(
         console, f"training {format_count(len(whole), 'cell')} again on the {_device_name(device)}"
     )
@@ -105,7 +98,7 @@ def reproduce_targets(
     rows = [_judge_arm(arm, keys, outcomes, results) for arm, keys in wanted.rows.items()]
     for row in rows:
         print_line(console, _row_line(row, manifest.facts.baseline))
-    if options.as_json:
+    if as_json:
         click.echo(
             json.dumps(_outcomes_json(folder, wanted, outcomes, rows, changed, results.embargoed))
         )
