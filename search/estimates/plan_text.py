@@ -84,6 +84,7 @@ def plan_json(opened: OpenedStudy, estimate: Mapping[str, Any] | None) -> dict[s
     """
     plan, study = opened.plan, opened.study
     finished = finished_cells(opened)
+    done = Counter((cell.arm, cell.phase) for cell in finished)
     effect = detectable_effect(len(plan.confirm_seeds))
     return {
         "study": study.name,
@@ -98,11 +99,17 @@ def plan_json(opened: OpenedStudy, estimate: Mapping[str, Any] | None) -> dict[s
         "budget": study.budget.model_dump(),
         "tune_seeds": list(plan.tune_seeds),
         "confirm_seeds": list(plan.confirm_seeds),
-        "arms": [_arm_json(plan, arm, finished) for arm in plan.arms],
+        "arms": [_arm_json(plan, arm, done) for arm in plan.arms],
         "merged": dict(plan.merged),
         "cells": None if plan.by_seconds else plan.cell_count(),
         "finished_cells": len(finished),
-        "stale": _stale_json(opened),
+        "stale": None
+        if opened.stale is None
+        else {
+            "changed": opened.stale.changed,
+            "cells": opened.stale.cells,
+            "kept": opened.keeps_stale,
+        },
         "p_floor": p_floor(len(plan.confirm_seeds)),
         "seeds_needed": seeds_needed(len(plan.arms)),
         "detectable_effect_sd": effect,
@@ -169,7 +176,7 @@ def _arms_table(plan: Plan, finished: Sequence[CellRecord]) -> RichTable:
     table.add_column("changes", overflow="fold")
     for name in ("searched", "cells", "done"):
         table.add_column(name, justify="left" if name == "searched" else "right", no_wrap=True)
-    done = _count_finished(finished)
+    done = Counter((cell.arm, cell.phase) for cell in finished)
     for arm in plan.arms[:MOST_ARMS]:
         changes = ", ".join(
             level_text(name, value)
@@ -200,12 +207,7 @@ def _tuning_text(plan: Plan, arm: PlannedArm) -> str:
     return f"{plan.tuning_cells(arm)} + " if arm.space else ""
 
 
-def _count_finished(finished: Sequence[CellRecord]) -> Counter[tuple[str, Phase]]:
-    return Counter((cell.arm, cell.phase) for cell in finished)
-
-
-def _arm_json(plan: Plan, arm: PlannedArm, finished: Sequence[CellRecord]) -> dict[str, Any]:
-    done = _count_finished(finished)
+def _arm_json(plan: Plan, arm: PlannedArm, done: Counter[tuple[str, Phase]]) -> dict[str, Any]:
     return {
         "name": arm.name,
         "changes": dict(arm.changes),
@@ -217,14 +219,4 @@ def _arm_json(plan: Plan, arm: PlannedArm, finished: Sequence[CellRecord]) -> di
         "finished_tuning_cells": done[arm.name, Phase.TUNE],
         "finished_confirm_cells": done[arm.name, Phase.CONFIRM],
         "key": arm.key,
-    }
-
-
-def _stale_json(opened: OpenedStudy) -> dict[str, Any] | None:
-    if opened.stale is None:
-        return None
-    return {
-        "changed": opened.stale.changed,
-        "cells": opened.stale.cells,
-        "kept": opened.keeps_stale,
     }

@@ -23,10 +23,10 @@ from spaces.help.values import (
     study_fields,
     usual_range,
     value_schema,
-    value_text,
 )
 from spaces.plan.plan import Plan
 from spaces.search_space.domains import DOMAINS
+from spaces.syntax.document import value_text
 
 BUDGET = "budget"
 MOST_NAMED = 4  # arms; the others are counted

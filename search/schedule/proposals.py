@@ -32,7 +32,7 @@ from search.schedule.samplers import (
 )
 from spaces.plan.arms_on_data import PlannedArm
 from spaces.search_space.candidates import ArmSpace, grid_points, grid_size
-from spaces.search_space.domains import domain_contains, size_of, value_at_share
+from spaces.search_space.domains import size_of, value_at_share
 
 Params = Mapping[str, Value]
 Identity = tuple[tuple[str, Value], ...]
@@ -122,8 +122,7 @@ class Proposals:
         self._numbers: list[int] = []  # Optuna's trial of each candidate
         self._kept: set[Identity] = set()
         self._known = {_identity_of(params) for params in taken}  # and those added since
-        # The starting points that are left.
-        self._start = [point for given in arm.start if (point := self._searched_part(given))]
+        self._start = list(arm.start)  # the starting points that are left
         self._started: set[Identity] = set()
 
     def __len__(self) -> int:
@@ -290,15 +289,6 @@ class Proposals:
         except ConfigError:
             return False
         return True
-
-    def _searched_part(self, given: Params) -> Params:
-        """Return the values of a starting point that the arm searches."""
-        domains = self.arm.space
-        return {
-            path: value
-            for path, value in given.items()
-            if path in domains and domain_contains(domains[path], value)
-        }
 
     def _keep_candidate(self, number: int, params: Params) -> None:
         identity = _identity_of(params)

@@ -6,6 +6,7 @@ that a larger design contains too has the same name there, and its cells are fou
 """
 
 import itertools
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -14,6 +15,7 @@ from msa_core.config.paths import Value, fields_of
 from msa_core.config.schema import Config, ConfigError
 from spaces.designs.fraction import MOST_ARMS, fraction_generators
 from spaces.search_space.domains import Domain, describe_domain
+from spaces.syntax.document import value_text
 
 Changes = Mapping[str, Value]
 COMPONENT_SEPARATOR = " + "  # components that are on together
@@ -182,8 +184,7 @@ def grid(factors: Sequence[Factor], reference: str | None = None) -> list[Arm]:
     ordered = sorted(
         factors, key=lambda factor: (positions.get(factor.name, len(positions)), factor.name)
     )
-    sizes = [len(factor.levels) for factor in ordered]
-    _check_combinations(sizes)
+    _check_arm_count(math.prod(len(factor.levels) for factor in ordered))
     arms = []
     for levels in itertools.product(*(factor.levels for factor in ordered)):
         name = LEVEL_SEPARATOR.join(
@@ -215,7 +216,7 @@ def pairs(
         for measure in ([""] if mode == "off" else measures or [""])
     ]
     ordered = [pair for pair in PAIRS if pair in chosen]
-    _check_combinations([len(states)] * len(ordered))
+    _check_arm_count(len(states) ** len(ordered))
     arms = []
     for picked in itertools.product(states, repeat=len(ordered)):
         changes: dict[str, Value] = {}
@@ -240,7 +241,7 @@ def product(designs: Sequence[Sequence[Arm]]) -> list[Arm]:
     ordered = sorted(
         designs, key=lambda arms: (_declaration_rank(arms)[:1], sorted(arm.name for arm in arms))
     )
-    _check_combinations([len(arms) for arms in ordered])
+    _check_arm_count(math.prod(len(arms) for arms in ordered))
     return [
         _build_arm(
             PRODUCT_SEPARATOR.join(arm.name for arm in arms),
@@ -272,8 +273,7 @@ def short_name(path: str) -> str:
 
 def level_text(path: str, value: Value) -> str:
     """Return the name of a level that is one value of one field: `fusion tfn`, `batch_size 64`."""
-    written = str(value).lower() if isinstance(value, bool) else f"{value}"
-    return f"{short_name(path).removesuffix('.kind')} {written}"
+    return f"{short_name(path).removesuffix('.kind')} {value_text(value)}"
 
 
 def _declaration_rank(parts: Iterable[Part | Arm]) -> list[int]:
@@ -371,13 +371,6 @@ def _pairs_name(states: Mapping[str, tuple[str, str]]) -> str:
 def pair_letters(pair: str) -> str:
     """Return the initials of a pair: `TA` of `text_audio`."""
     return "".join(part[0].upper() for part in pair.split("_"))
-
-
-def _check_combinations(sizes: Sequence[int]) -> None:
-    total = 1
-    for size in sizes:
-        total *= size
-        _check_arm_count(total)
 
 
 def _check_arm_count(arms: int) -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from msa_core.config.fields import PAIRS
 from msa_core.config.kinds import kinds_of
 from msa_core.config.paths import did_you_mean
+from msa_core.config.paths import replace as replace_fields
 from msa_core.config.schema import Config
 from spaces.designs.components import Components, parse_components, parse_factors, parse_part
 from spaces.designs.make_arms import (
@@ -58,40 +59,36 @@ DESIGN_OPTIONS = {
 DESIGNS = tuple(DESIGN_OPTIONS)
 
 
-class Excluded:
-    """Rules that leave arms out, and how many each left out."""
+class Exclusion:
+    """Rules that leave arms out, and how many arms each left out."""
 
-    def __init__(self) -> None:
+    def __init__(self, base: Config) -> None:
+        """Start with no arm left out, for arms over this configuration."""
+        self.base = base
         self.counts: dict[str, int] = {}
 
-    def drop_excluded(
-        self, arms: Sequence[Arm], rules: Sequence[Condition], configure: Callable[[Arm], Config]
-    ) -> list[Arm]:
+    def drop_excluded(self, arms: Sequence[Arm], rules: Sequence[Condition]) -> list[Arm]:
         """Return the arms that no rule leaves out."""
-        kept: list[Arm] = []
-        configs = {id(arm): configure(arm) for arm in arms} if rules else {}
         # A rule that leaves nothing out is counted too: the author should see that it does nothing.
         for rule in rules:
             self.counts.setdefault(rule.text, 0)
-        for arm in arms:
-            against = next((rule for rule in rules if rule.holds(configs[id(arm)])), None)
-            if against is None:
-                kept.append(arm)
-            else:
-                self.counts[against.text] += 1
-        return kept
+        return [arm for arm in arms if not rules or self._is_kept(arm, rules)]
+
+    def _is_kept(self, arm: Arm, rules: Sequence[Condition]) -> bool:
+        config = check_at(arm.where, "arms", replace_fields, self.base, arm.changes)
+        against = next((rule for rule in rules if rule.holds(config)), None)
+        if against is not None:
+            self.counts[against.text] += 1
+        return against is None
 
 
-def parse_arms(
-    node: Node, components: Components, configure: Callable[[Arm], Config], excluded: Excluded
-) -> list[Arm]:
+def parse_arms(node: Node, components: Components, exclusion: Exclusion) -> list[Arm]:
     """Parse a list of designs and return all their arms.
 
     Args:
         node: The `arms` of a study.
         components: Components that the study names.
-        configure: Function from an arm to its configuration, for the rules that leave arms out.
-        excluded: Counts of arms that the rules left out; added to.
+        exclusion: Counts of arms that rules left out; added to.
 
     Raises:
         StudyError: The first mistake.
@@ -100,15 +97,10 @@ def parse_arms(
         raise error_at(
             node.where, f"arms: needs a list of designs, each one of {', '.join(DESIGNS)}"
         )
-    arms: list[Arm] = []
-    for entry in node.value:
-        arms += _entry_arms(entry, components, configure, excluded)
-    return arms
+    return [arm for entry in node.value for arm in _entry_arms(entry, components, exclusion)]
 
 
-def _entry_arms(
-    entry: Node, components: Components, configure: Callable[[Arm], Config], excluded: Excluded
-) -> list[Arm]:
+def _entry_arms(entry: Node, components: Components, exclusion: Exclusion) -> list[Arm]:
     design = _design_of(entry)
     inside = entry.value[design]
     if design in ("product", "union"):
@@ -116,7 +108,7 @@ def _entry_arms(
             raise error_at(
                 inside.where, f"arms: {design} needs a list of designs, each beginning with '-'"
             )
-        parts = [_entry_arms(part, components, configure, excluded) for part in inside.value]
+        parts = [_entry_arms(part, components, exclusion) for part in inside.value]
         made = (
             check_at(entry.where, "arms", product, parts)
             if design == "product"
@@ -126,7 +118,7 @@ def _entry_arms(
         made = check_at(entry.where, "arms", _MAKERS[design], entry, inside, components)
     made = [_fill_location(arm, inside.where) for arm in made]
     rules = parse_conditions(entry.value.get("exclude"), "arms: exclude")
-    return excluded.drop_excluded(made, rules, configure)
+    return exclusion.drop_excluded(made, rules)
 
 
 def _fill_location(arm: Arm, where: str) -> Arm:

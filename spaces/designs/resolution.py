@@ -12,6 +12,7 @@ from msa_core.config.schema import Config, ConfigError
 from spaces.search_space.candidates import ArmSpace, is_switch
 from spaces.search_space.domains import Choice, Domain, Int, describe_domain, size_of, values_of
 from spaces.syntax.constraints import Condition
+from spaces.syntax.document import value_text
 
 MOST_COMBINATIONS = 1024
 MOST_IN_A_STUDY = 4096  # combinations of all arms together: a plan answers in a second or two
@@ -212,7 +213,7 @@ def _blame_values(
 ) -> str:
     """Add to a reason the searched values that it is due to: those without which it would go."""
     guilty = [
-        f"'{path}: {_value_text(value_at(config, path))}'"
+        f"'{path}: {value_text(value_at(config, path))}'"
         for path, values in searched.items()
         if any(
             _refusal_reason(replace(config, {path: value}), scheme) != reason for value in values
@@ -229,10 +230,6 @@ def _blame_values(
         f"the search can choose {' with '.join(guilty)}, which do not go together. {reason}. "
         "Fix one of them in each arm, or search only values that all go together"
     )
-
-
-def _value_text(value: Value) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _values_to_try(domain: Domain) -> tuple[Value, ...]:

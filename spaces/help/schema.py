@@ -6,7 +6,6 @@ depends on several fields at once (an arm that makes no sense, a name that no de
 `triptych plan`. Draft 7, which the YAML language server knows best.
 """
 
-import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -25,7 +24,7 @@ from spaces.help.values import (
     study_fields,
     value_schema,
 )
-from spaces.search_space import domains
+from spaces.search_space.domains import DOMAIN_CLASSES, DOMAIN_OPTIONS
 from spaces.search_space.parse_fields import SEARCH
 from spaces.study_file.claims import FORMS, RELATIONS
 from spaces.study_file.data_source import NAME
@@ -33,13 +32,6 @@ from spaces.syntax.constraints import LONGEST
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
 WRITTEN_BY = "Written by `triptych schema`"
-DOMAIN_CLASSES = {
-    "uniform": domains.Uniform,
-    "log_uniform": domains.LogUniform,
-    "int": domains.Int,
-    "choice": domains.Choice,
-}
-"""How a study file calls each domain."""
 SEARCHABLE = {"integer": ("int", "choice"), "number": ("uniform", "log_uniform", "choice")}
 _COMPONENT_DESIGNS = ("leave_one_out", "add_one_in", "factorial", "fractional", "path")
 
@@ -98,12 +90,6 @@ def study_schema() -> Schema:
 def first_line(documented: Callable[..., Any]) -> str:
     """Return the first line of a docstring."""
     return (documented.__doc__ or "").strip().splitlines()[0]
-
-
-def options_of_domain(domain: str) -> list[str]:
-    """Return what may stand beside a domain in its mapping."""
-    names = [field.name for field in dataclasses.fields(DOMAIN_CLASSES[domain])]
-    return [name for name in names if name in ("step", "log", "when")]
 
 
 def _study_properties() -> Schema:
@@ -210,13 +196,13 @@ def _domain_schema(value: Schema) -> Schema:
         ("log", {"type": "boolean"}),
         ("when", _reference_to("condition")),
     ):
-        if any(name in options_of_domain(kind) for kind in allowed):
+        if any(name in DOMAIN_OPTIONS[kind] for kind in allowed):
             properties[name] = shape
     return {
         **_closed_mapping(properties),
         "oneOf": [{"required": [name]} for name in allowed],
         "dependencies": {
-            name: _one_of([kind for kind in allowed if name in options_of_domain(kind)])
+            name: _one_of([kind for kind in allowed if name in DOMAIN_OPTIONS[kind]])
             for name in ("step", "log")
             if name in properties
         },

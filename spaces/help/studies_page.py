@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from spaces.designs.parse_designs import DEFAULT_REFERENCES, DESIGN_OPTIONS, DESIGNS
-from spaces.help.schema import DOMAIN_CLASSES, first_line, meaning_of_design, options_of_domain
+from spaces.help.schema import first_line, meaning_of_design
 from spaces.help.topics import DOMAIN_EXAMPLES, SAMPLERS, example_arms, example_entry
 from spaces.help.values import default_text, in_words, study_fields
-from spaces.search_space.domains import DOMAINS
+from spaces.search_space.domains import DOMAIN_CLASSES, DOMAIN_OPTIONS, DOMAINS
 from spaces.study_file.claims import FORMS
 
 _MARKED = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->\n)", re.DOTALL)
@@ -60,7 +60,7 @@ def _domain_table() -> str:
         (
             f"`{name}`",
             first_line(DOMAIN_CLASSES[name]),
-            ", ".join(f"`{option}`" for option in options_of_domain(name)),
+            ", ".join(f"`{option}`" for option in DOMAIN_OPTIONS[name]),
             f"`{DOMAIN_EXAMPLES[name]}`",
         )
         for name in DOMAINS

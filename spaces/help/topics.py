@@ -6,19 +6,18 @@ that an example makes are found out by reading it as a study is read.
 
 from dataclasses import dataclass
 
-from msa_core.config import paths as config_paths
 from msa_core.config.schema import Config
 from spaces.designs.make_arms import Arm
 from spaces.designs.parse_designs import (
     DEFAULT_REFERENCES,
     DESIGN_OPTIONS,
     DESIGNS,
-    Excluded,
+    Exclusion,
     parse_arms,
 )
-from spaces.help.schema import DOMAIN_CLASSES, first_line, meaning_of_design, options_of_domain
+from spaces.help.schema import first_line, meaning_of_design
 from spaces.help.values import allowed_values, study_fields
-from spaces.search_space.domains import DOMAINS
+from spaces.search_space.domains import DOMAIN_CLASSES, DOMAIN_OPTIONS, DOMAINS
 from spaces.study_file.claims import FORMS
 from spaces.syntax.document import parse_yaml
 
@@ -236,7 +235,7 @@ def example_arms(design: str) -> list[Arm]:
     # Read and not written down, so that an example that is no longer valid fails the tests.
     text = f"arms:\n{example_entry(design)}\n"
     node = parse_yaml(text, f"{design}.yaml").value["arms"]
-    return parse_arms(node, {}, lambda arm: config_paths.replace(Config(), arm.changes), Excluded())
+    return parse_arms(node, {}, Exclusion(Config()))
 
 
 def _study_topic(name: str) -> Topic:
@@ -270,6 +269,6 @@ def _domain_topic(name: str) -> Topic:
         name=name,
         what="domain",
         meaning=first_line(DOMAIN_CLASSES[name]),
-        facts=(f"beside it: {', '.join(options_of_domain(name))}",),
+        facts=(f"beside it: {', '.join(DOMAIN_OPTIONS[name])}",),
         example=f"search:\n  {DOMAIN_EXAMPLES[name]}",
     )

@@ -8,6 +8,7 @@ from msa_core.config.paths import Value, fields_of, value_at
 from msa_core.config.schema import LABEL_SCHEMES, Config, FieldInfo
 from spaces.study_file.data_source import NAME
 from spaces.study_file.file_shape import PARAMETERS, StudyFields
+from spaces.syntax.document import value_text
 
 Schema = dict[str, Any]
 METRICS = list(dict.fromkeys(name for scheme in LABEL_SCHEMES.values() for name in scheme.metrics))
@@ -102,13 +103,6 @@ def in_words(schema: Mapping[str, Any]) -> str:
         if key in schema
     ]
     return _NOUNS[schema["type"]] + "".join(bounds) + unit
-
-
-def value_text(value: object) -> str:
-    """Write a value as a study file has it."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return "nothing" if value is None else str(value)
 
 
 def describe_field(path: str) -> str:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
 
 from msa_core.config.paths import Value, check_path, check_value, did_you_mean, fields_of
@@ -53,13 +53,13 @@ class Choice:
 
 
 Domain = Uniform | LogUniform | Int | Choice
-# The first lines of the docstrings above are what `triptych explain` and docs/studies.md show.
+# Name of each domain in a study file -> its class; `triptych explain` and docs/studies.md show the
+# first line of its docstring.
+DOMAIN_CLASSES = {"uniform": Uniform, "log_uniform": LogUniform, "int": Int, "choice": Choice}
 # Name of each domain -> what may stand beside it.
 DOMAIN_OPTIONS = {
-    "uniform": ("step", "when"),
-    "log_uniform": ("when",),
-    "int": ("step", "log", "when"),
-    "choice": ("when",),
+    name: tuple(one.name for one in fields(made) if one.name in ("step", "log", "when"))
+    for name, made in DOMAIN_CLASSES.items()
 }
 DOMAINS = tuple(DOMAIN_OPTIONS)
 

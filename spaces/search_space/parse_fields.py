@@ -19,10 +19,7 @@ def fixed_fields(node: Node, part: str) -> dict[str, Value]:
     Raises:
         StudyError: No mapping, no such field, or a value that it does not allow.
     """
-    if not isinstance(node.value, dict):
-        raise error_at(
-            node.where, f"{part}: needs a mapping of fields, but got {node.plain_value()!r}"
-        )
+    _check_mapping(node, part)
     return {
         name: check_at(child.where, part, check_value, Config, name, child.plain_value())
         for name, child in iterate_leaves(node, lambda child: False)
@@ -35,10 +32,7 @@ def searched_fields(node: Node, part: str) -> dict[str, Domain]:
     Raises:
         StudyError: No mapping, no such field, or a domain that does not fit it.
     """
-    if not isinstance(node.value, dict):
-        raise error_at(
-            node.where, f"{part}: needs a mapping of fields, but got {node.plain_value()!r}"
-        )
+    _check_mapping(node, part)
     found: dict[str, Domain] = {}
     for name, child in iterate_leaves(node, is_domain):
         if not is_domain(child):
@@ -59,10 +53,7 @@ def changed_fields(node: Node, part: str) -> tuple[dict[str, Value], dict[str, D
     """
     if node.value is None:
         return {}, {}
-    if not isinstance(node.value, dict):
-        raise error_at(
-            node.where, f"{part}: needs a mapping of fields, but got {node.plain_value()!r}"
-        )
+    _check_mapping(node, part)
     own = node.value.get(SEARCH)
     fixed = fixed_fields(
         Node(node.where, {name: child for name, child in node.value.items() if name != SEARCH}),
@@ -74,6 +65,13 @@ def changed_fields(node: Node, part: str) -> tuple[dict[str, Value], dict[str, D
             node.where, f"{part}: '{name}' is both fixed and searched here; remove one of the two"
         )
     return fixed, searched
+
+
+def _check_mapping(node: Node, part: str) -> None:
+    if not isinstance(node.value, dict):
+        raise error_at(
+            node.where, f"{part}: needs a mapping of fields, but got {node.plain_value()!r}"
+        )
 
 
 def parse_conditions(node: Node | None, part: str) -> tuple[Condition, ...]:

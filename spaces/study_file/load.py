@@ -12,7 +12,7 @@ from msa_core.plugins import Plugin
 from spaces.designs.components import parse_study_components
 from spaces.designs.fraction import MOST_ARMS
 from spaces.designs.make_arms import Arm
-from spaces.designs.parse_designs import Excluded, parse_arms
+from spaces.designs.parse_designs import Exclusion, parse_arms
 from spaces.designs.resolution import combinations_per_arm, find_refusal
 from spaces.errors import StudyError, check_at, error_at
 from spaces.search_space.candidates import pick_order
@@ -212,18 +212,14 @@ def _base_and_search(root: Node) -> tuple[Config, dict[str, Domain]]:
 
 def _load_arms(root: Node, base: Config) -> tuple[tuple[Arm, ...], tuple[str, ...]]:
     """Return the arms, each name once, and notes on what was left out."""
-
-    def configure(arm: Arm) -> Config:
-        return check_at(arm.where, "arms", config_paths.replace, base, arm.changes)
-
-    excluded = Excluded()
+    exclusion = Exclusion(base)
     components = parse_study_components(root.value.get("components"))
-    listed = parse_arms(root.value["arms"], components, configure, excluded)
+    listed = parse_arms(root.value["arms"], components, exclusion)
     rules = parse_conditions(root.value.get("exclude"), "exclude")
-    kept = excluded.drop_excluded(listed, rules, configure)
+    kept = exclusion.drop_excluded(listed, rules)
     notes = [
         f"exclude '{rule}' leaves out {count} {'arm' if count == 1 else 'arms'}"
-        for rule, count in excluded.counts.items()
+        for rule, count in exclusion.counts.items()
     ]
     seen: dict[str, Arm] = {}
     for arm in kept:
@@ -251,7 +247,7 @@ def _load_arms(root: Node, base: Config) -> tuple[tuple[Arm, ...], tuple[str, ..
             f"arms: {len(seen):,} of them, but at most {MOST_ARMS:,} are allowed; leave some out",
         )
     if not seen:
-        left = " that no rule excludes" if rules or excluded.counts else ""
+        left = " that no rule excludes" if rules or exclusion.counts else ""
         raise error_at(root.find_node(("arms",)).where, f"arms: needs at least one arm{left}")
     return tuple(seen.values()), tuple(notes)
 

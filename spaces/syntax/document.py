@@ -19,7 +19,6 @@ from ruamel.yaml.scalarstring import ScalarString
 
 from spaces.errors import error_at
 
-Plain = dict[str, Any] | list[Any] | str | int | float | bool | None
 # Limits of a file. 216 arms, all written out, are 60,000 characters, and 200,000 take the parser a
 # second; a few aliases of aliases make billions of values of one line.
 MOST_CHARACTERS = 200_000
@@ -147,6 +146,13 @@ def _deepest_brackets(text: str) -> int:
         open_now += 1 if bracket in "[{" else -1
         most = max(most, open_now)
     return most
+
+
+def value_text(value: object) -> str:
+    """Write a value as a study file has it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "nothing" if value is None else str(value)
 
 
 def is_domain(node: Node) -> bool:

@@ -197,7 +197,6 @@ def test_starting_points_come_first_and_once(sampler: str) -> None:
         # The same: without lmf's rank, and dropout has no `when` that holds.
         {KIND: "lmf", RANK: 4, WIDTH: 16, MODE: "off", DROPOUT: 0.3},
         {KIND: "sum", DROPOUT: 0.3, RANK: 4},
-        {KIND: "tfn"},  # in no domain
     ]
     arm = make_arm(FINITE, start=start)
     candidates = run(make(arm, sampler), {}, 6)

@@ -55,6 +55,16 @@ def test_a_field_is_searched_only_where_it_means_something(write_study: WriteStu
     }
 
 
+def test_an_arm_starts_from_the_part_of_a_point_that_it_searches(write_study: WriteStudy) -> None:
+    point = "{train.learning_rate: 1e-3, loss.alignment.text_audio.weight: 2}"
+    only = "{loss.alignment.text_audio.weight: 3}"
+    arms = plan(write_study(f"{STUDY}start: [{point}, {only}]\n")).arms
+    starts = {arm.name: [dict(point) for point in arm.start] for arm in arms}
+    rate, ta = "train.learning_rate", "loss.alignment.text_audio.weight"
+    assert starts["TA"] == [{rate: 1e-3, ta: 2.0}, {ta: 3.0}]
+    assert starts["full"] == starts["without audio"] == [{rate: 1e-3}]
+
+
 def test_a_searched_choice_opens_the_fields_that_it_may_switch_on(
     write_study: WriteStudy,
 ) -> None:
