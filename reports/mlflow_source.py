@@ -125,10 +125,9 @@ def _read_study_run(
             json.loads(_read_artifact(client, study_id, "test_labels.json"))["labels"]
         )
     predictions = {
-        run.data.tags["triptych.key"]: decode_floats(json.loads(text)["predictions"])
+        run.data.tags["triptych.key"]: decode_floats(found["predictions"])
         for run in confirmed
-        if (text := _read_optional_artifact(client, run.info.run_id, "predictions.json"))
-        is not None
+        if (found := json.loads(_read_artifact(client, run.info.run_id, "predictions.json", "{}")))
     }
     notes = code_notes(run.data.tags.get("triptych.code", "") for run in runs)
     return Results(
@@ -144,20 +143,14 @@ def _read_study_run(
             for run in runs
             if len(curve := curve_from_tags(run.data.tags))
         },
-        tags=tags_from_plain(_read_optional_json(client, study_id, "tags.json", {})),
+        tags=tags_from_plain(json.loads(_read_artifact(client, study_id, "tags.json", "{}"))),
         information=information_from_plain(
-            _read_optional_json(client, study_id, "modalities.json", [])
+            json.loads(_read_artifact(client, study_id, "modalities.json", "[]"))
         ),
         embargoed=embargoed,
         planned_confirm=len(facts.arms) * len(facts.confirm_seeds),
-        unblindings=tuple(_read_optional_json(client, study_id, "openings.json", [])),
+        unblindings=tuple(json.loads(_read_artifact(client, study_id, "openings.json", "[]"))),
     )
-
-
-def _read_optional_json(client: "MlflowClient", run_id: str, name: str, nothing: Any) -> Any:
-    """Read an artifact that not every study has; `nothing` where it is missing."""
-    text = _read_optional_artifact(client, run_id, name)
-    return nothing if text is None else json.loads(text)
 
 
 def _newest_study_run(client: "MlflowClient", experiment_id: str, plan: str | None) -> "Run | None":
@@ -213,18 +206,17 @@ def _tag_by_key(runs: "list[Run]", tag: str) -> dict[str, str]:
     }
 
 
-def _read_artifact(client: "MlflowClient", run_id: str, name: str) -> str:
-    text = _read_optional_artifact(client, run_id, name)
-    if text is None:
+def _read_artifact(
+    client: "MlflowClient", run_id: str, name: str, otherwise: str | None = None
+) -> str:
+    """Read an artifact, which must be there unless there is a text to take otherwise."""
+    if name in {item.path for item in client.list_artifacts(run_id)}:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(client.download_artifacts(run_id, name, folder))
+            return path.read_text(encoding="utf-8")
+    if otherwise is None:
         raise ResultsError(f"MLflow run {run_id}: the artifact {name} is missing")
-    return text
-
-
-def _read_optional_artifact(client: "MlflowClient", run_id: str, name: str) -> str | None:
-    if name not in {item.path for item in client.list_artifacts(run_id)}:
-        return None
-    with tempfile.TemporaryDirectory() as folder:
-        return Path(client.download_artifacts(run_id, name, folder)).read_text(encoding="utf-8")
+    return otherwise
 
 
 def _check_reachable(tracking_uri: str) -> None:

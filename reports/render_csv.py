@@ -16,7 +16,7 @@ import pandas as pd
 
 from reports.evidence.comparison import Comparison
 from reports.evidence.values import Evidence
-from reports.results import CELL_COLUMNS, METRIC, PARAM, PHASES, Results, StatedClaim
+from reports.results import CELL_COLUMNS, METRIC, PARAM, Results, StatedClaim, order_cells
 
 ESTIMATE_COLUMNS = (
     "arm",
@@ -76,18 +76,7 @@ def render_cells_csv(results: Results) -> str:
         *sorted(name for name in cells.columns if str(name).startswith(METRIC)),
         *sorted(name for name in cells.columns if str(name).startswith(PARAM)),
     ]
-    arms = {arm: position for position, arm in enumerate(results.facts.arms)}
-    rows = cells[columns].to_dict("records")
-    # The order of the source, ledger or MLflow, must not show: both give the same bytes.
-    rows.sort(
-        key=lambda row: (
-            arms[row["arm"]],
-            PHASES.index(row["phase"]),
-            row["candidate"],
-            row["seed"],
-            row["key"],
-        )
-    )
+    rows = order_cells(cells, results.facts)[columns].to_dict("records")
     return csv_text(columns, ([row[name] for name in columns] for row in rows))
 
 

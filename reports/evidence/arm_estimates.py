@@ -13,7 +13,7 @@ from reports.evidence.statistics.paired import (
     bca_interval,
     equivalence_p,
     hedges_g,
-    holm_correction,
+    holm_by_name,
     share_of_wins,
     sign_flip_p,
 )
@@ -146,10 +146,9 @@ def judge_arms(
     estimates: Sequence[Estimate], primary: MetricFacts, baseline: str
 ) -> list[Estimate]:
     """Add Holm's correction and the verdicts on the primary metric; the rest stays as it is."""
-    family = [e for e in estimates if e.metric == primary.name and e.arm != baseline]
-    # An arm without a p stays in the family as p = 1: a failed arm must not ease the correction.
-    corrected = holm_correction([1.0 if e.p is None else e.p for e in family])
-    p_holm = {e.arm: p for e, p in zip(family, corrected, strict=True) if e.p is not None}
+    p_holm = holm_by_name(
+        {e.arm: e.p for e in estimates if e.metric == primary.name and e.arm != baseline}
+    )
     judged = []
     for estimate in estimates:
         if estimate.metric == primary.name and estimate.arm == baseline:

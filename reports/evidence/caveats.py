@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from reports.evidence.statistics.paired import detectable_effect, p_floor, seeds_needed
-from reports.results import METRIC, CellPhase, CellStatus, Results, select_complete
+from reports.results import METRIC, CellPhase, CellStatus, Results, order_cells, select_complete
 
 # Share of the device-seconds within which arms count as equal: training stops between epochs, so
 # no arm spends its seconds exactly.
@@ -194,8 +194,7 @@ def list_failures(results: Results) -> tuple[FailedCell, ...]:
         (cells["status"] == CellStatus.FAILED)
         | ((cells["status"] == CellStatus.PRUNED) & (cells["phase"] == CellPhase.CONFIRM))
     ]
-    order = {arm: position for position, arm in enumerate(results.facts.arms)}
-    found = [
+    return tuple(
         FailedCell(
             key=str(row["key"]),
             arm=str(row["arm"]),
@@ -207,8 +206,5 @@ def list_failures(results: Results) -> tuple[FailedCell, ...]:
             kind=results.kinds.get(str(row["key"]), ""),
             log=results.logs.get(str(row["key"]), ""),
         )
-        for row in wrong.to_dict("records")
-    ]
-    # By name "tune" would sort after "confirm", which it precedes in time.
-    found.sort(key=lambda f: (order[f.arm], f.phase != CellPhase.TUNE, f.candidate, f.seed, f.key))
-    return tuple(found)
+        for row in order_cells(wrong, results.facts).to_dict("records")
+    )

@@ -20,7 +20,15 @@ from reports.evidence.caveats import (
     list_failures,
 )
 from reports.evidence.claims.answers import ClaimAnswer, Pair, answer_claims, claimed_pairs
-from reports.evidence.statistics.resampling import DRAWS, Interval, PairedCells, two_level_intervals
+from reports.evidence.statistics.resampling import (
+    DRAWS,
+    Interval,
+    PairedCells,
+    pair_by_seed,
+    terms_of_cell,
+    two_level_intervals,
+    value_of_terms,
+)
 from reports.results import (
     METRIC,
     CellPhase,
@@ -214,14 +222,9 @@ def _intervals_of_pairs(
     notes: list[str] = []
     against_baseline = [(arm, facts.baseline) for arm in facts.arms if arm != facts.baseline]
     for arm, other in dict.fromkeys([*against_baseline, *claimed_pairs(facts.claims)]):
-        own, others = confirmed.get(arm, {}), confirmed.get(other, {})
-        shared = [s for s in own if s in others]
-        if not shared:
+        contrast = pair_by_seed(confirmed.get(arm, {}), confirmed.get(other, {}))
+        if contrast is None:
             continue
-        contrast = PairedCells(
-            arm_keys=tuple(own[s] for s in shared),
-            baseline_keys=tuple(others[s] for s in shared),
-        )
         needed = {*contrast.arm_keys, *contrast.baseline_keys}
         lacking = sorted(needed - results.predictions.keys())
         if not lacking and labels is not None:
@@ -238,10 +241,7 @@ def _intervals_of_pairs(
 
     # Checked while terms are at hand: to make all of them first would need memory for every cell.
     def terms_of(key: str) -> list[FloatArray]:
-        terms = [
-            np.asarray(metric.terms(results.predictions[key], labels), dtype=np.float64)
-            for metric in metrics
-        ]
+        terms = [terms_of_cell(results, key, metric) for metric in metrics]
         for metric, (name, stored), own in zip(metrics, values.items(), terms, strict=True):
             if key in stored and (text := _describe_disagreement(metric, stored[key], own)):
                 wrong[name][key] = text
@@ -261,8 +261,7 @@ def _intervals_of_pairs(
 
 def _describe_disagreement(metric: MetricDefinition, stored: float, terms: FloatArray) -> str:
     """Describe how a stored value differs from that of the predictions; empty if it does not."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        again = float(metric.combine(terms.mean(axis=0)))
+    again = value_of_terms(metric, terms)
     # Predictions are float32, so the two agree only up to rounding.
     if abs(again - stored) <= 1e-4 + 1e-3 * abs(stored):
         return ""

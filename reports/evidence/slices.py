@@ -4,16 +4,22 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from reports.evidence.statistics.resampling import Interval, PairedCells, two_level_intervals
-from reports.evidence.values import Number, SliceEstimate
+from reports.evidence.comparison import Confirmed
+from reports.evidence.statistics.resampling import (
+    PairedCells,
+    pair_by_seed,
+    terms_of_cell,
+    two_level_intervals,
+    value_of_terms,
+)
+from reports.evidence.tuning.candidates import finite_mean
+from reports.evidence.values import SliceEstimate
 from reports.results import FloatArray, MetricDefinition, Results
 
 SLICE_DRAWS = 2_000  # fewer than for the table: slices are many, and none of them is tested
 # Tags with an order, by their names in `msa_core.analysis.slices`, which reports may not import.
 _ORDER = ("neutral", "weak", "short", "medium", "long", "strong", "agreement", "conflict")
 _POSITION = {tag: position for position, tag in enumerate(_ORDER)}
-
-Confirmed = Mapping[str, Mapping[int, str]]  # arm -> seed -> key of its complete confirm cell
 
 
 def slice_estimates(
@@ -31,8 +37,7 @@ def slice_estimates(
         metric: Primary metric.
         seed: Seed of all resampling.
     """
-    labels = results.labels
-    if labels is None or not results.tags:
+    if results.labels is None or not results.tags:
         return ()
     known = {
         arm: {s: key for s, key in cells.items() if key in results.predictions}
@@ -40,7 +45,7 @@ def slice_estimates(
     }
     # Terms are made once per cell and cut per slice: each slice is a selection of utterances.
     terms = {
-        key: np.asarray(metric.terms(results.predictions[key], labels), dtype=np.float64)
+        key: terms_of_cell(results, key, metric)
         for cells in known.values()
         for key in cells.values()
     }
@@ -68,23 +73,16 @@ def _estimate_slice(
     tag: str,
     terms: Mapping[str, FloatArray],
 ) -> list[SliceEstimate]:
-    values = {key: _metric_value(metric, own) for key, own in terms.items()}
+    values = {key: value_of_terms(metric, own) for key, own in terms.items()}
     # Cells without predictions have no slices, so pairs are formed anew from those that are left.
     baseline = known.get(results.facts.baseline, {})
-    shared = {
-        arm: [s for s in cells if s in baseline]
+    pairs = {
+        arm: paired
         for arm, cells in known.items()
-        if arm != results.facts.baseline
+        if arm != results.facts.baseline and (paired := pair_by_seed(cells, baseline))
     }
-    intervals: dict[str, list[Interval | None]] = two_level_intervals(
-        {
-            arm: PairedCells(
-                arm_keys=tuple(known[arm][s] for s in seeds),
-                baseline_keys=tuple(baseline[s] for s in seeds),
-            )
-            for arm, seeds in shared.items()
-            if seeds
-        },
+    intervals = two_level_intervals(
+        pairs,
         {key: [own] for key, own in terms.items()},
         [metric],
         seed,
@@ -95,28 +93,18 @@ def _estimate_slice(
         if not known.get(arm):
             continue
         (interval,) = intervals.get(arm, [None])
-        differences = [values[known[arm][s]] - values[baseline[s]] for s in shared.get(arm, [])]
+        pair = pairs.get(arm, PairedCells(arm_keys=(), baseline_keys=()))
+        keys = zip(pair.arm_keys, pair.baseline_keys, strict=True)
         found.append(
             SliceEstimate(
                 arm=arm,
                 dimension=dimension,
                 tag=tag,
                 utterances=len(next(iter(terms.values()))),
-                mean=_mean_of_defined([values[key] for key in known[arm].values()]),
-                delta=_mean_of_defined(differences),
+                mean=finite_mean(values[key] for key in known[arm].values()),
+                delta=finite_mean(values[own] - values[other] for own, other in keys),
                 low=interval.low if interval else None,
                 high=interval.high if interval else None,
             )
         )
     return found
-
-
-def _metric_value(metric: MetricDefinition, terms: FloatArray) -> float:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return float(metric.combine(terms.mean(axis=0)))
-
-
-def _mean_of_defined(values: list[float]) -> Number:
-    """Average the defined values; None without one."""
-    known = [value for value in values if np.isfinite(value)]
-    return float(np.mean(known)) if known else None

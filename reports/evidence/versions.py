@@ -21,8 +21,15 @@ from scipy import stats
 
 from reports.evidence.arm_estimates import Estimate, MetricFacts, estimate_arm
 from reports.evidence.comparison import Comparison, compare_arms, confirmed_cells
-from reports.evidence.statistics.paired import ALPHA, holm_correction
-from reports.evidence.statistics.resampling import DRAWS, Interval, PairedCells, two_level_intervals
+from reports.evidence.statistics.paired import ALPHA, holm_by_name
+from reports.evidence.statistics.resampling import (
+    DRAWS,
+    Interval,
+    PairedCells,
+    pair_by_seed,
+    terms_of_cell,
+    two_level_intervals,
+)
 from reports.evidence.verdicts import Verdict
 from reports.numerals import name_some
 from reports.results import FloatArray, MetricDefinition, Results, ResultsError
@@ -217,27 +224,22 @@ def _intervals_of_arms(
 ) -> dict[str, Interval | None]:
     """Compute two-level intervals of the arms that are paired."""
     contrasts: dict[str, PairedCells] = {}
-    terms: dict[str, list[FloatArray]] = {}
+    # With the number of the study, since two studies may have a cell in common.
+    studies = {"first": one, "second": other}
     for arm in arms:
-        shared = sorted(one.keys[arm].keys() & other.keys[arm].keys())
-        sides = []
-        for position, study in enumerate((one, other)):
-            names = []
-            for number in shared:
-                key = study.keys[arm][number]
-                # With the number of the study, since two studies may have a cell in common.
-                names.append(f"{position} {key}")
-                if names[-1] not in terms:
-                    terms[names[-1]] = [_terms_of_cell(study.results, key, metric)]
-            sides.append(tuple(names))
-        contrasts[arm] = PairedCells(arm_keys=sides[1], baseline_keys=sides[0])
-    found = two_level_intervals(contrasts, terms, [metric], seed, draws=draws)
+        names = [
+            {number: f"{name} {study.keys[arm][number]}" for number in sorted(study.keys[arm])}
+            for name, study in studies.items()
+        ]
+        if pair := pair_by_seed(names[1], names[0]):
+            contrasts[arm] = pair
+
+    def terms_of(name: str) -> list[FloatArray]:
+        study, _, key = name.partition(" ")
+        return [terms_of_cell(studies[study].results, key, metric)]
+
+    found = two_level_intervals(contrasts, terms_of, [metric], seed, draws=draws)
     return {arm: intervals[0] for arm, intervals in found.items()}
-
-
-def _terms_of_cell(results: Results, key: str, metric: MetricDefinition) -> FloatArray:
-    assert results.labels is not None
-    return np.asarray(metric.terms(results.predictions[key], results.labels), dtype=np.float64)
 
 
 def _compare_arm(
@@ -294,13 +296,10 @@ def welch_interval(
 
 def _correct_over_arms(arms: Sequence[ArmAcrossVersions]) -> list[ArmAcrossVersions]:
     """Add Holm's correction over the arms compared."""
-    # The same cells are no test. An arm whose results are missing stays in as p = 1: it must not
-    # ease the correction.
-    family = [one.arm for one in arms if one.method != Pairing.SAME_CELLS]
-    by_arm = {one.arm: one for one in arms}
-    corrected = holm_correction([1.0 if (p := by_arm[arm].p) is None else p for arm in family])
-    p_holm = dict(zip(family, corrected, strict=True))
-    return [one if one.p is None else replace(one, p_holm=p_holm[one.arm]) for one in arms]
+    # The same cells are no test.
+    family = {one.arm: one.p for one in arms if one.method != Pairing.SAME_CELLS}
+    p_holm = holm_by_name(family)
+    return [replace(one, p_holm=p_holm.get(one.arm)) for one in arms]
 
 
 def _version_notes(

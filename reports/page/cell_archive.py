@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from reports.field_names import field_names, format_value
-from reports.results import METRIC, PARAM, PHASES, STATUSES, Results, StudyFacts
+from reports.results import METRIC, PARAM, PHASES, STATUSES, Results, StudyFacts, order_cells
 
 CURVE_POINTS = 24  # per curve: a page may hold tens of thousands of curves
 _NONE = 255  # a point of a curve that is undefined; 0 to 254 are values
@@ -28,11 +28,7 @@ def cell_archive(results: Results, labels: Mapping[str, str]) -> dict[str, Any]:
         labels: Name of a metric -> its label.
     """
     facts = results.facts
-    order = {arm: index for index, arm in enumerate(facts.arms)}
-    # Sorted, as a ledger has the cells in the order in which they ended: same cells, same bytes.
-    cells = results.cells.assign(
-        _arm=results.cells["arm"].map(order), _phase=results.cells["phase"].map(PHASES.index)
-    ).sort_values(["_arm", "_phase", "candidate", "seed", "key"])
+    cells = order_cells(results.cells, facts)
     keys = [str(key) for key in cells["key"]]
     return {
         "study": facts.study,
@@ -44,8 +40,8 @@ def cell_archive(results: Results, labels: Mapping[str, str]) -> dict[str, Any]:
         "phases": PHASES,
         "statuses": STATUSES,
         "keys": keys,
-        "arm": _pack_array(cells["_arm"].to_numpy(), "<u2"),
-        "phase": _pack_array(cells["_phase"].to_numpy(), "<u2"),
+        "arm": _pack_array(cells["arm"].map(facts.arms.index).to_numpy(), "<u2"),
+        "phase": _pack_array(cells["phase"].map(PHASES.index).to_numpy(), "<u2"),
         "status": _pack_array(cells["status"].map(STATUSES.index).to_numpy(), "<u2"),
         "candidate": _pack_array(cells["candidate"].to_numpy(), "<i4"),
         "seed": _pack_array(cells["seed"].to_numpy(), "<f8"),

@@ -1,6 +1,8 @@
 """Tables whose cells are coloured by their numbers: pairs of factors, interactions, slices."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from reports.evidence.comparison import Comparison
 from reports.evidence.values import Evidence, FactorialEffects, Matrix, Number
@@ -8,6 +10,7 @@ from reports.numerals import MISSING, format_interval, format_number
 from reports.page.verdict_table import ALL_CONFIRMED, link_to_arm
 from reports.wording import primary_decimals
 
+Column = TypeVar("Column")
 _PALE = 0.3  # of the colour, where an interval holds 0: it may be noise
 
 
@@ -53,7 +56,7 @@ class HeatTable:
 
     caption: str
     corner: str
-    groups: tuple[tuple[str, int], ...]
+    groups: tuple[tuple[str, int], ...] = ()
     columns: tuple[tuple[str, str], ...]
     rows: tuple[tuple[str, tuple[HeatCell, ...]], ...]
 
@@ -72,30 +75,19 @@ def interaction_table(effects: FactorialEffects, comparison: Comparison) -> Heat
 
     def make_cell(row: str, column: str) -> HeatCell:
         effect = found.get(frozenset((row, column)))
-        if effect is None:
+        # A triangle: the other half holds the same numbers.
+        if effect is None or effects.factors.index(column) >= effects.factors.index(row):
             return HeatCell(text="")
         share = sign * effect.estimate / largest
         return _difference_cell(
             effect.estimate, effect.low, effect.high, share, decimals, ALL_CONFIRMED
         )
 
-    # A triangle: the other half holds the same numbers.
     return HeatTable(
         caption="How much one module changes what the other one does.",
         corner="Module",
-        groups=(),
         columns=tuple((factor, "") for factor in effects.factors[:-1]),
-        rows=tuple(
-            (
-                row,
-                tuple(
-                    make_cell(row, column) if right < down else HeatCell(text="")
-                    for right, column in enumerate(effects.factors[:-1])
-                ),
-            )
-            for down, row in enumerate(effects.factors)
-            if down
-        ),
+        rows=_fill_rows(effects.factors[1:], effects.factors[:-1], make_cell),
     )
 
 
@@ -111,8 +103,8 @@ def slice_table(evidence: Evidence, comparison: Comparison) -> HeatTable:
     sizes = {(s.dimension, s.tag): s.utterances for s in evidence.slices}
     largest = max((abs(s.delta) for s in evidence.slices if s.delta is not None), default=0) or 1.0
 
-    def make_cell(arm: str, dimension: str, tag: str) -> HeatCell:
-        found = known.get((arm, dimension, tag))
+    def make_cell(arm: str, column: tuple[str, str]) -> HeatCell:
+        found = known.get((arm, *column))
         if found is None or found.mean is None:
             return HeatCell(text=MISSING)
         if found.delta is None:
@@ -130,7 +122,7 @@ def slice_table(evidence: Evidence, comparison: Comparison) -> HeatTable:
         corner="Arm",
         groups=tuple((d, sum(c[0] == d for c in columns)) for d in dimensions),
         columns=tuple((tag, f"n = {sizes[dimension, tag]:,}") for dimension, tag in columns),
-        rows=tuple((arm, tuple(make_cell(arm, d, tag) for d, tag in columns)) for arm in arms),
+        rows=_fill_rows(arms, columns, make_cell),
     )
 
 
@@ -159,7 +151,9 @@ def _matrix_table(matrix: Matrix, comparison: Comparison) -> HeatTable:
     low, high = min(known, default=0.0), max(known, default=0.0)
     best = max((sign * m for m in known), default=None)
 
-    def make_cell(mean: float | None, arm: str | None) -> HeatCell:
+    def make_cell(row: str, column: str) -> HeatCell:
+        at = matrix.rows.index(row), matrix.columns.index(column)
+        mean, arm = matrix.means[at[0]][at[1]], matrix.arms[at[0]][at[1]]
         if mean is None or arm is None:
             return HeatCell(text=MISSING)
         share = 2 * (mean - low) / (high - low) - 1 if high > low else 0.0
@@ -174,16 +168,12 @@ def _matrix_table(matrix: Matrix, comparison: Comparison) -> HeatTable:
         caption=f"{matrix.row_factor} by {matrix.column_factor}: mean {comparison.primary.label}"
         + (f" with {', '.join(matrix.beside)}." if matrix.beside else "."),
         corner=f"{matrix.row_factor} ↓  {matrix.column_factor} →",
-        groups=(),
         columns=tuple((column, "") for column in matrix.columns),
-        rows=tuple(
-            (
-                row,
-                tuple(
-                    make_cell(mean, arm)
-                    for mean, arm in zip(matrix.means[index], matrix.arms[index], strict=True)
-                ),
-            )
-            for index, row in enumerate(matrix.rows)
-        ),
+        rows=_fill_rows(matrix.rows, matrix.columns, make_cell),
     )
+
+
+def _fill_rows(
+    rows: Sequence[str], columns: Sequence[Column], make_cell: Callable[[str, Column], HeatCell]
+) -> tuple[tuple[str, tuple[HeatCell, ...]], ...]:
+    return tuple((row, tuple(make_cell(row, column) for column in columns)) for row in rows)

@@ -5,6 +5,7 @@ report of many arms calls them by the thousand, so the parts that calls share ar
 """
 
 import warnings
+from collections.abc import Mapping
 from functools import lru_cache
 
 import numpy as np
@@ -85,6 +86,16 @@ def holm_correction(p_values: list[float]) -> list[float]:
     corrected = np.empty(order.size)
     corrected[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
     return [float(p) for p in corrected]
+
+
+def holm_by_name(p_values: Mapping[str, float | None]) -> dict[str, float]:
+    """Correct a family of p values; one that is missing stays in the family as p = 1.
+
+    So an arm that failed does not ease the correction of the others. Returns those that are known.
+    """
+    corrected = holm_correction([1.0 if p is None else p for p in p_values.values()])
+    known = zip(p_values.items(), corrected, strict=True)
+    return {name: holm for (name, p), holm in known if p is not None}
 
 
 def bca_interval(differences: FloatArray, seed: int) -> tuple[float, float] | None:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reports.evidence.statistics.exact import fits_float32, round_to_grid
-from reports.results import FloatArray, MetricDefinition
+from reports.results import FloatArray, MetricDefinition, Results
 
 DRAWS = 10_000
 CHUNK = 500
@@ -49,6 +49,34 @@ class PairedCells:
 
     arm_keys: tuple[str, ...]
     baseline_keys: tuple[str, ...]
+
+
+def pair_by_seed(own: Mapping[int, str], others: Mapping[int, str]) -> PairedCells | None:
+    """Pair the cells of two arms by the seeds that both have; None without one.
+
+    Args:
+        own: Seed -> key of the arm's cell; the pairs are in this order.
+        others: Seed -> key of the other arm's cell.
+    """
+    shared = [seed for seed in own if seed in others]
+    if not shared:
+        return None
+    return PairedCells(
+        arm_keys=tuple(own[seed] for seed in shared),
+        baseline_keys=tuple(others[seed] for seed in shared),
+    )
+
+
+def terms_of_cell(results: Results, key: str, metric: MetricDefinition) -> FloatArray:
+    """Return the terms of a metric, [N, k], of a cell whose test predictions are known."""
+    assert results.labels is not None
+    return np.asarray(metric.terms(results.predictions[key], results.labels), dtype=np.float64)
+
+
+def value_of_terms(metric: MetricDefinition, terms: FloatArray) -> float:
+    """Return a metric's value; NaN where it is undefined."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(metric.combine(terms.mean(axis=0)))
 
 
 Terms = Sequence[FloatArray]  # of one cell: for each metric its terms [N, k]

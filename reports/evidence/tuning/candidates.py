@@ -35,9 +35,9 @@ def collect_candidates(results: Results) -> dict[str, tuple[Candidate, ...]]:
                 arm=arm,
                 number=number,
                 params=_searched_params(own[0], facts.searched.get(arm, ())),
-                value=_finite_mean(row.get(first) for row in own),
+                value=finite_mean(row.get(first) for row in own),
                 # A mean over fewer seeds than that of the value would not be of the same models.
-                second=_finite_mean(row.get(second) for row in own)
+                second=finite_mean(row.get(second) for row in own)
                 if all(len(_finite_values((row.get(first), row.get(second)))) == 2 for row in own)
                 else None,
                 status=_candidate_status(own, len(facts.tune_seeds)),
@@ -82,7 +82,8 @@ def _finite_values(values: Iterable[Any]) -> list[float]:
     return [float(v) for v in values if v is not None and math.isfinite(float(v))]
 
 
-def _finite_mean(values: Iterable[Any]) -> float | None:
+def finite_mean(values: Iterable[Any]) -> float | None:
+    """Average the defined values; None without one."""
     known = _finite_values(values)
     return float(np.mean(known)) if known else None
 

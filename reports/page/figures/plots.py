@@ -7,12 +7,11 @@ from typing import Any
 from reports.evidence.comparison import Comparison
 from reports.evidence.values import Evidence
 from reports.figures.arm_data import arms_data, learning_data
-from reports.figures.budget_data import anytime_data, expected_data, pareto_data
 from reports.figures.shown_arms import few_and_all
 from reports.figures.tuning_data import importance_data, tuning_data
 from reports.page.figures.base import MOST_LINES, MOST_ROWS, Figure, Plot, Variant
 from reports.page.figures.draw_arms import draw_delta, draw_learning, draw_seeds
-from reports.page.figures.draw_budget import draw_budget, draw_pareto
+from reports.page.figures.draw_budget import draw_anytime, draw_expected, draw_pareto
 from reports.page.figures.draw_tuning import draw_importance, draw_parallel, draw_tuning_slices
 
 TUNING = "tuning-arm"  # the chooser of the arm whose tuning is shown
@@ -69,7 +68,7 @@ def _arm_plots(comparison: Comparison, evidence: Evidence) -> Iterator[Plot]:
             "candidates on the fronts. The table below has the same numbers.",
             [point.arm for point in evidence.fronts],
             MOST_LINES,
-            lambda arms: draw_pareto(pareto_data(evidence, comparison, arms)),
+            lambda arms: draw_pareto(evidence, comparison, arms),
         )
 
 
@@ -106,7 +105,7 @@ def _tuning_plots(comparison: Comparison, evidence: Evidence) -> Iterator[Plot]:
             f"Step plot: best validation {label} so far against device-seconds, by arm.",
             [curve.arm for curve in evidence.anytime],
             MOST_LINES,
-            lambda arms: draw_budget(anytime_data(evidence, comparison, arms)),
+            lambda arms: draw_anytime(evidence, comparison, arms),
         )
     if evidence.expected:
         yield _plot_arms(
@@ -115,7 +114,7 @@ def _tuning_plots(comparison: Comparison, evidence: Evidence) -> Iterator[Plot]:
             f"Line plot: expected validation {label} of the best of n candidates, by arm.",
             [curve.arm for curve in evidence.expected],
             MOST_LINES,
-            lambda arms: draw_budget(expected_data(evidence, comparison, arms)),
+            lambda arms: draw_expected(evidence, comparison, arms),
         )
     # The following plots share one chooser, so that they always show the same arm.
     if tuning := tuning_data(evidence, comparison):

@@ -7,7 +7,6 @@ import pytest
 from reports.evidence.comparison import Comparison, compare_arms
 from reports.evidence.values import Evidence, LearningCurve
 from reports.figures.arm_data import arms_data, learning_data
-from reports.figures.budget_data import anytime_data, expected_data
 from reports.figures.shown_arms import farthest_arms, few_and_all
 from reports.figures.tuning_data import importance_data, tuning_data
 from reports.results import Results
@@ -57,16 +56,6 @@ def test_importance_is_sorted_and_in_words(study: Study) -> None:
     data = importance_data(evidence, results.facts)[0]
     assert data.labels == ("learning rate", "width of the fusion", "fusion <b>kind</b>")
     assert [b.value for b in data.bars] == [0.6, 0.3, 0.1]
-
-
-def test_lines_over_what_was_spent_hold_the_evidence(study: Study) -> None:
-    _, comparison, evidence = study
-    arms = comparison.facts.arms
-    anytime = anytime_data(evidence, comparison, arms[:2])
-    assert anytime.steps and anytime.lines[1].x == evidence.anytime[1].seconds
-    expected = expected_data(evidence, comparison, arms[1:2])
-    assert expected.lines[0].x == tuple(float(n) for n in range(1, 9))
-    assert expected.lines[0].arm_index == 1
 
 
 def test_many_arms_are_cut_to_the_most_different_ones(synthetic: ModuleType) -> None:

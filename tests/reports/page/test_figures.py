@@ -11,10 +11,9 @@ import pytest
 from reports.evidence.comparison import Comparison, compare_arms
 from reports.evidence.values import Evidence
 from reports.figures.arm_data import arms_data, learning_data
-from reports.figures.budget_data import pareto_data
 from reports.figures.tuning_data import tuning_data
 from reports.page.figures.draw_arms import draw_delta, draw_learning, draw_seeds
-from reports.page.figures.draw_budget import draw_pareto
+from reports.page.figures.draw_budget import draw_anytime, draw_expected, draw_pareto
 from reports.page.figures.draw_tuning import draw_parallel, draw_tuning_slices
 from reports.page.figures.plots import make_plots
 from reports.results import Results
@@ -134,18 +133,26 @@ def test_a_field_searched_by_orders_of_magnitude_has_a_logarithmic_axis(study: S
     assert sorted(points) == list(range(1, 8)), "candidate 0 never got a value"
 
 
+def test_lines_over_what_was_spent_hold_the_evidence(study: Study) -> None:
+    _, comparison, evidence = study
+    arms = comparison.facts.arms
+    _, line = draw_anytime(evidence, comparison, arms[:2])["data"]
+    assert line["line"]["shape"] == "hv" and tuple(line["x"]) == evidence.anytime[1].seconds
+    (line,) = draw_expected(evidence, comparison, arms[1:2])["data"]
+    assert line["x"] == [float(n) for n in range(1, 9)] and line["meta"]["arm"] == 1
+
+
 def test_the_front_of_an_arm_runs_along_the_second_objective(study: Study) -> None:
     _, comparison, evidence = study
     arm = comparison.facts.arms[0]
-    data = pareto_data(evidence, comparison, [arm])
-    ((name, place, points),) = data.arms
-    assert (name, place) == (arm, 0)
-    assert points == tuple(p for p in evidence.fronts if p.arm == arm) and points
-    trace = draw_pareto(data)["data"][0]
+    points = {p.number: p for p in evidence.fronts if p.arm == arm}
+    (trace,) = draw_pareto(evidence, comparison, [arm])["data"]
+    assert trace["meta"]["arm"] == 0 and set(trace["customdata"]) == set(points)
+    assert trace["x"] == [points[number].second for number in trace["customdata"]]
     assert trace["x"] == sorted(trace["x"])
     assert trace["y"] == sorted(trace["y"], reverse=True), "more parameters, less error"
     filled = [s for s in trace["marker"]["symbol"] if not s.endswith("-open")]
-    assert len(filled) == sum(p.confirmed for p in points)
+    assert len(filled) == sum(p.confirmed for p in points.values())
 
 
 def test_figures_are_json_without_nan(study: Study, render: Callable[[Results], str]) -> None:
