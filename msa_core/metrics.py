@@ -26,14 +26,13 @@ Classes = NDArray[np.int64]
 Classify = Callable[[Values], Classes]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Metric:
     """One metric of predictions against labels.
 
     Attributes:
         name: Name, as in `LABEL_SCHEMES`.
         label: Name in tables and plots.
-        higher_is_better: Whether a larger value is a better one.
         bound: Bound to which predictions and labels are first clipped, on both sides.
         terms_of: Function of clipped predictions [N] and labels [N] that returns terms [N, k];
             see `terms`.
@@ -43,10 +42,14 @@ class Metric:
 
     name: str
     label: str
-    higher_is_better: bool
     bound: float
     terms_of: Callable[[Values, Values], Values]
     combination: Callable[[Values], Values]
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether a larger value is a better one."""
+        return self.name not in METRICS_LOWER_IS_BETTER
 
     def terms(self, predictions: ArrayLike, labels: ArrayLike) -> Values:
         """Compute each utterance's contributions to the metric.
@@ -247,20 +250,8 @@ _RECIPES: dict[str, dict[str, _Recipe]] = {
 }  # fmt: skip
 
 
-def _make_metric(name: str, recipe: _Recipe) -> Metric:
-    label, bound, terms_of, combination = recipe
-    return Metric(
-        name=name,
-        label=label,
-        higher_is_better=name not in METRICS_LOWER_IS_BETTER,
-        bound=bound,
-        terms_of=terms_of,
-        combination=combination,
-    )
-
-
 SCHEMES: dict[str, dict[str, Metric]] = {
-    scheme: {name: _make_metric(name, _RECIPES[scheme][name]) for name in described.metrics}
+    scheme: {name: Metric(name, *_RECIPES[scheme][name]) for name in described.metrics}
     for scheme, described in LABEL_SCHEMES.items()
 }
 """Label scheme -> name -> metric, with the names and the order of `LABEL_SCHEMES`."""

@@ -29,6 +29,7 @@ def last_lines(text: str) -> str:
     return "\n".join(text.rstrip().splitlines()[-LOG_LINES:])
 
 
-def traceback_lines(error: BaseException) -> str:
-    """Return the last lines of an exception's traceback."""
-    return last_lines("".join(traceback.format_exception(error)))
+def describe_failure(error: BaseException) -> tuple[FailureKind, str, str]:
+    """Return the kind of failure, the exception in one line, and the end of its traceback."""
+    log = last_lines("".join(traceback.format_exception(error)))
+    return kind_of(error), f"{type(error).__name__}: {error}", log

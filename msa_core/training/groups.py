@@ -8,8 +8,8 @@ import torch
 
 from msa_core.data.dataset import FloatArray
 from msa_core.data.prepared import PreparedSplits
-from msa_core.training.failures import kind_of, traceback_lines
-from msa_core.training.member_run import MemberRun, reason_of
+from msa_core.training.failures import describe_failure
+from msa_core.training.member_run import MemberRun
 from msa_core.training.time_limit import limit_time
 from msa_core.vectorised.checkpoint import Checkpoint, CheckpointError
 from msa_core.vectorised.pack_key import pack_key, sequential_reason
@@ -82,7 +82,7 @@ class Group:
             return []
         except Exception as error:  # one bad member must not take the pack with it
             starts_over = isinstance(error, CheckpointError)
-            failure = kind_of(error), reason_of(error), traceback_lines(error)
+            failure = describe_failure(error)
         # Outside the handler, since the exception's traceback holds the memory of the failed step.
         self._free_memory()
         if len(self.runs) > 1:
@@ -165,4 +165,4 @@ class Group:
                         flat_P = stack.parameters.flat[row].to("cpu", copy=True)
                         run.best = flat_P, stack.parameters.layout
             except Exception as error:  # of the metrics: this member's alone
-                run.fail_from(error)
+                run.fail(*describe_failure(error))

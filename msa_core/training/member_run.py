@@ -14,7 +14,7 @@ from msa_core.data.dataset import FloatArray
 from msa_core.data.prepared import PreparedSplits
 from msa_core.metrics import SCHEMES, score_predictions
 from msa_core.tensors.parameters import Layout
-from msa_core.training.failures import kind_of, last_lines, traceback_lines
+from msa_core.training.failures import last_lines
 from msa_core.training.outcomes import FailureKind, Status
 from msa_core.vectorised.checkpoint import Checkpoint, MemberState
 from msa_core.vectorised.pack_key import Member
@@ -153,10 +153,6 @@ class MemberRun:
         """End with a failure."""
         self.status, self.reason, self.kind, self.log = Status.FAILED, reason, kind, log
 
-    def fail_from(self, error: Exception) -> None:
-        """Fail because of an exception."""
-        self.fail(kind_of(error), reason_of(error), traceback_lines(error))
-
     def add_epoch(
         self, losses: Mapping[str, float], predictions: FloatArray, labels: FloatArray
     ) -> bool:
@@ -257,8 +253,3 @@ class MemberRun:
             return True
         gain = self.valid[monitor] - self.best_valid[monitor]
         return gain > 0 if SCHEMES[self.data.scheme][monitor].higher_is_better else gain < 0
-
-
-def reason_of(error: Exception) -> str:
-    """Write an exception in one line."""
-    return f"{type(error).__name__}: {error}"

@@ -15,7 +15,13 @@ from msa_core.data.prepared import PreparedSplits
 from msa_core.metrics import score_predictions
 from msa_core.procedures.base import Procedure
 from msa_core.training import member_run as runs
-from msa_core.training.failures import LOG_LINES, EpochTimeout, kind_of, last_lines, traceback_lines
+from msa_core.training.failures import (
+    LOG_LINES,
+    EpochTimeout,
+    describe_failure,
+    kind_of,
+    last_lines,
+)
 from msa_core.training.outcomes import FailureKind
 from msa_core.training.pack_training import PackTraining
 from msa_core.vectorised import stack as stack_module
@@ -186,7 +192,7 @@ def test_a_log_has_the_last_lines_only():
     try:
         endless_depth(0)
     except RecursionError as error:
-        assert len(traceback_lines(error).splitlines()) <= LOG_LINES
+        assert len(describe_failure(error)[2].splitlines()) <= LOG_LINES
 
 
 def endless_depth(depth):
