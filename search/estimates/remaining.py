@@ -42,20 +42,19 @@ def find_remaining(plan: Plan, records: Iterable[CellRecord]) -> list[Remaining]
     for record in records:
         if record.arm_key in by_key:
             by_key[record.arm_key].append(record)
+    arms = {arm.name: arm for arm in plan.arms}
     cells = {arm.name: ArmCells(arm.key, by_key[arm.key]) for arm in plan.arms}
-    tuning = {arm.name: _tuning_left(plan, arm, cells[arm.name]) for arm in plan.arms}
     left = []
     for arm in plan.arms:
-        tuned = arm.frozen or arm.name
-        groups, seconds, open_share = tuning[arm.name]
-        reference = next(other for other in plan.arms if other.name == tuned)
-        open_share = tuning[tuned][2]
+        tuned = arms[arm.frozen or arm.name]
+        groups, seconds, _ = _tuning_left(plan, arm, cells[arm.name])
+        _, _, open_share = _tuning_left(plan, tuned, cells[tuned.name])
         left.append(
             Remaining(
                 arm=arm,
                 tune=groups,
                 tune_seconds=seconds,
-                confirm=_confirm_left(plan, reference, cells[tuned], cells[arm.name], open_share),
+                confirm=_confirm_left(plan, tuned, cells[tuned.name], cells[arm.name], open_share),
                 records=tuple(by_key[arm.key]),
             )
         )

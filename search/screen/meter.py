@@ -1,6 +1,6 @@
 """How fast a run is: recent cells per minute, and the share of its workers' time in training."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 
 from search.ledger.record import CellRecord
@@ -92,8 +92,4 @@ class Meter:
 
 def packs_by_node(flights: Iterable[InFlightPack]) -> dict[str, int]:
     """Count the packs on each node, of those whose node is known."""
-    nodes: dict[str, int] = {}
-    for flight in flights:
-        if flight.node:
-            nodes[flight.node] = nodes.get(flight.node, 0) + 1
-    return dict(sorted(nodes.items()))
+    return dict(sorted(Counter(flight.node for flight in flights if flight.node).items()))

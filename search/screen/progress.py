@@ -4,6 +4,7 @@ import os
 import socket
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -181,11 +182,9 @@ class Progress:
         assert self._schedule is not None
         now = time.monotonic()
         flights = list(self._flights) if self._state != RunState.ENDED else []
-        running: dict[str, int] = {}
+        running: Counter[str] = Counter()
         for flight in flights:
-            key = flight.pack.arm_key
-            left = len(flight.pack.cells) - len(flight.finished)
-            running[key] = running.get(key, 0) + left
+            running[flight.pack.arm_key] += len(flight.pack.cells) - len(flight.finished)
         paused = self._state in (RunState.PAUSED, RunState.STOPPING, RunState.ENDED)
         return Snapshot(
             study=self._study,
@@ -196,7 +195,7 @@ class Progress:
             state=self._state,
             reason=self._reason,
             seconds=now - self._started,
-            arms=tuple(arm.take_snapshot(running.get(key, 0)) for key, arm in self._arms.items()),
+            arms=tuple(arm.take_snapshot(running[key]) for key, arm in self._arms.items()),
             failures=count_failures(cell for arm in self._arms.values() for cell in arm.failed),
             trained=self._meter.trained,
             cells_a_minute=self._meter.cells_per_minute,
