@@ -80,7 +80,7 @@ def measure_study(
             seconds=seconds,
         )
         probed = run_probes(task, min(count, cores))
-        measurement = _from_probe(plan, due, probed) if probed else measurement
+        measurement = from_probe(plan, due, probed) if probed else measurement
     if measurement is None:
         return None
     return estimate_run(
@@ -146,7 +146,8 @@ def smallest_difference(found: RunEstimate, plan: Plan) -> float | None:
     return float(effect * 2**0.5 * found.seed_sd)
 
 
-def _from_probe(plan: Plan, due: Sequence[Remaining], probed: ProbeResults) -> Measurement:
+def from_probe(plan: Plan, due: Sequence[Remaining], probed: ProbeResults) -> Measurement:
+    """Return what micro-runs measured of the arms that have something left."""
     names = {arm.key: arm.name for arm in plan.arms}
     cells = [cell for own in probed.trained.values() for cell in own]
     epochs = [expected_epochs(cell) for cell in cells]
@@ -156,15 +157,19 @@ def _from_probe(plan: Plan, due: Sequence[Remaining], probed: ProbeResults) -> M
     others = 1 - len(probed.trained) / len(due)
     *first, last = [f"'{names[key]}'" for key in probed.trained]
     trained = f"{', '.join(first)} and {last}" if first else last
+    measured = f"measured by training {len(cells)} cells of {trained} for {probed.seconds:.0f} s"
+    untimed = sum(one.arm.key not in probed.timings for one in due)
+    if untimed:
+        measured += f", {untimed} of {len(due)} arms guessed from the others for want of time"
     return Measurement(
         basis="probe",
-        measured=f"measured by training {len(cells)} cells of {trained} for {probed.seconds:.0f} s",
+        measured=measured,
         costs=probed_costs(plan, due, probed),
         cells=[
             replace(cell, epochs=round(whole)) for cell, whole in zip(cells, epochs, strict=True)
         ],
         # Epochs that were not trained, and arms that were not, are what the estimate guesses.
-        doubt=1.2 + 0.3 * unseen + 0.15 * others,
+        doubt=1.2 + 0.3 * unseen + 0.15 * others + untimed / len(due),
         seed_sd=seed_sd(half_way, plan.study.metric),
         slowness=probed.opening / OPENING_SECONDS,
         busy=probed.busy,

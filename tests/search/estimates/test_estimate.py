@@ -19,6 +19,7 @@ from search.estimates.arm_cost import (
 from search.estimates.measure_study import (
     estimate_json,
     estimate_lines,
+    from_probe,
     smallest_difference,
 )
 from search.estimates.probe import EpochTiming, ProbeResults
@@ -261,6 +262,20 @@ def test_an_epoch_costs_what_was_timed_and_a_cell_as_many_as_those_that_were_tra
         assert first.tune == pytest.approx(slowdown * 0.1)
         assert second.tune == pytest.approx(slowdown * 0.3)
         assert third.tune == pytest.approx(slowdown * 0.2)  # neither timed nor trained
+
+
+def test_arms_that_were_not_timed_are_named_and_widen_the_bounds(
+    plan_of: Callable[..., Plan],
+) -> None:
+    plan = plan_of()
+    cells = [a_cell(plan, plan.arms[0], Phase.TUNE, 0, seed) for seed in range(4)]
+    found = probed(plan, cells, 0.5)
+    timing = found.timings[plan.arms[0].key]
+    whole = replace(found, timings={arm.key: timing for arm in plan.arms})
+    left = find_remaining(plan, ())
+    some, every = (from_probe(plan, left, one) for one in (found, whole))
+    assert "1 of 3 arms guessed" in some.measured and "guessed" not in every.measured
+    assert some.doubt > every.doubt > 1
 
 
 def test_a_cell_that_was_stopped_would_train_for_its_patience_at_least(
