@@ -94,10 +94,10 @@ class BackgroundTracking:
 
     def _start_process(self) -> None:
         self._started = time.monotonic()
-        self._pipe, theirs = Pipe()
         # It imports what this process imports, and nothing from whatever the current folder is.
         path = os.pathsep.join(entry for entry in sys.path if entry)
         try:
+            self._pipe, theirs = Pipe()
             with theirs:
                 self._process = subprocess.Popen(
                     [sys.executable, "-P", "-m", "search.tracking.process", str(theirs.fileno())],

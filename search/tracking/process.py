@@ -17,12 +17,12 @@ from multiprocessing.connection import Connection
 
 from search.results.folder import read_manifest
 from search.tracking.sync import write_missing_cells
-from search.tracking.sync_loop import EndedDriver, describe_error
+from search.tracking.sync_loop import DriverView, describe_error
 
 NICE = 5  # training goes first
 
 
-class PipedDriver(EndedDriver):
+class PipedDriver(DriverView):
     """A driver that runs, at the other end of a pipe."""
 
     def __init__(self, pipe: "Connection[object, bool]") -> None:

@@ -14,7 +14,7 @@ from search.tracking.marker import Marker, read_marker, state_digest, write_mark
 from search.tracking.report import attach_report
 from search.tracking.sync_loop import (
     PATIENCE,
-    EndedDriver,
+    DriverView,
     LedgerSource,
     SyncLoop,
     TrackingError,
@@ -64,7 +64,7 @@ def sync_study(
     if tracking_uri is not None:
         manifest = replace(manifest, tracking_uri=tracking_uri)
     standing = measure_completion(manifest, read_ledger(folder))
-    driver = EndedDriver(standing.complete)
+    driver = DriverView(standing.complete)
     failure = ""
     try:
         write_missing_cells(folder, manifest, driver, patience)
@@ -80,7 +80,7 @@ def sync_study(
 
 
 def write_missing_cells(
-    folder: Path, manifest: Manifest, driver: EndedDriver, patience: float = PATIENCE
+    folder: Path, manifest: Manifest, driver: DriverView, patience: float = PATIENCE
 ) -> None:
     """Write what the server lacks until the driver closes, and remember that it has everything.
 
@@ -116,7 +116,7 @@ def write_missing_cells(
 
 
 @contextmanager
-def _hold_write_lock(folder: Path, driver: EndedDriver) -> Iterator[None]:
+def _hold_write_lock(folder: Path, driver: DriverView) -> Iterator[None]:
     """Wait until no other process writes the cells of this folder, and keep others out."""
     # The writer of a killed run may still be at its last cell. Two at once would both find a cell
     # missing, and make two runs of it.

@@ -36,10 +36,11 @@ class TrackingError(RuntimeError):
     """MLflow is behind the ledger."""
 
 
-class EndedDriver:
-    """The driver of a study: one that has ended, so that what there is is written, and no more.
+class DriverView:
+    """The driver of a study as far as tracking depends on it; by itself one that has ended.
 
-    `search.tracking.process.PipedDriver` is one that runs.
+    Then what there is is written, and no more. `search.tracking.process.PipedDriver` is one that
+    runs.
 
     Attributes:
         complete: Whether the study is complete; known once `closing`.
@@ -105,7 +106,7 @@ class SyncLoop:
         self,
         make_tracker: Callable[[], Tracker],
         source: LedgerSource,
-        driver: EndedDriver,
+        driver: DriverView,
         *,
         patience: float = PATIENCE,
         clock: Callable[[], float] = time.monotonic,

@@ -17,7 +17,7 @@ from search.results.folder import Manifest, measure_completion, write_manifest
 from search.results.plan_facts import manifest_of, with_tags
 from search.schedule.schedule import Schedule
 from search.tracking import Tracker, local_store
-from search.tracking.sync_loop import EndedDriver, LedgerSource, SyncLoop
+from search.tracking.sync_loop import DriverView, LedgerSource, SyncLoop
 from spaces.plan.arms_on_data import Versions
 from spaces.plan.plan import Phase, Plan, plan_study
 from spaces.study_file.load import load_study
@@ -82,7 +82,7 @@ def filled(folder: Path, plan: Plan, data: Dataset, cells: Iterable[CellRecord])
 def track(folder: Path, manifest: Manifest, server: ShakyServer) -> None:
     """Bring a server up to date, as `sync_study` does with a real one."""
     standing = measure_completion(manifest, read_ledger(folder))
-    driver = EndedDriver(standing.complete)
+    driver = DriverView(standing.complete)
     source = LedgerSource(folder, manifest)
     SyncLoop(lambda: Tracker(manifest, folder, client=server), source, driver).run()
 

@@ -38,7 +38,7 @@ from search.tracking.run_contents import cell_metrics, cell_tags, training_stamp
 from search.tracking.sync_loop import (
     LONGEST_WAIT,
     POLL_SECONDS,
-    EndedDriver,
+    DriverView,
     LedgerSource,
     SyncLoop,
     TrackingError,
@@ -112,7 +112,7 @@ class ListSource(LedgerSource):
         return len(self.cells)
 
 
-class Script(EndedDriver):
+class Script(DriverView):
     """The driver of a study that ends after its cells; time passes in `pause`.
 
     Cells come while the loop waits for them.
