@@ -264,9 +264,7 @@ def test_an_epoch_costs_what_was_timed_and_a_cell_as_many_as_those_that_were_tra
         assert third.tune == pytest.approx(slowdown * 0.2)  # neither timed nor trained
 
 
-def test_arms_that_were_not_timed_are_named_and_widen_the_bounds(
-    plan_of: Callable[..., Plan],
-) -> None:
+def test_arms_that_were_not_timed_widen_the_bounds(plan_of: Callable[..., Plan]) -> None:
     plan = plan_of()
     cells = [a_cell(plan, plan.arms[0], Phase.TUNE, 0, seed) for seed in range(4)]
     found = probed(plan, cells, 0.5)
