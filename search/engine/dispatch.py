@@ -12,7 +12,7 @@ from msa_core.vectorised.pack_key import PackSize
 from search.engine.stopping import StopRequest
 from search.ledger.record import CellRecord
 from search.results.checkpoints import Checkpoints
-from search.results.events import Events
+from search.results.events import KINDS, Events
 from search.results.history import RunEnd
 from search.schedule.first_failures import FirstFailures
 from search.schedule.in_flight import InFlightPack, InFlightPacks
@@ -184,8 +184,5 @@ def _pack_details(assigned: InFlightPack) -> dict[str, Any]:
 
 
 def _cell_details(record: CellRecord) -> dict[str, Any]:
-    details = {
-        name: getattr(record, name)
-        for name in ("key", "arm", "phase", "candidate", "seed", "status", "kind", "reason")
-    }
+    details = {name: getattr(record, name) for name in KINDS["cell finished"] if name != "seconds"}
     return details | {"seconds": round(record.metrics.get("seconds", 0.0), 3)}

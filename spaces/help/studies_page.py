@@ -1,7 +1,7 @@
 """The generated parts of the page `docs/studies.md`, between marks that name them.
 
-`python -m spaces.help.studies_page docs/studies.md` writes them anew; without a file name it prints
-them. The rest of the page is written by hand, in the page itself.
+`python -m spaces.help.studies_page docs/studies.md` writes them anew. The rest of the page is
+written by hand, in the page itself.
 """
 
 import re
@@ -96,12 +96,9 @@ def _markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> s
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Print the generated parts, or write them into a page."""
-    if arguments:
-        page = Path(arguments[0])
-        page.write_text(fill_page(page.read_text(encoding="utf-8")), encoding="utf-8")
-    else:
-        sys.stdout.write("\n".join(part() for part in PARTS.values()))
+    """Write the generated parts into a page."""
+    page = Path(arguments[0])
+    page.write_text(fill_page(page.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ class _Representer(SafeRepresenter):
 
 
 def _represent_text(representer: _Representer, text: str) -> ScalarNode:
-    # A NEL is a line break to ruamel's writer and none to its reader; in double quotes it is \\N.
+    # A NEL is a line break to ruamel's writer and none to its reader; in double quotes it is `\N`.
     style = '"' if "\x85" in text else None
     return representer.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
