@@ -10,8 +10,7 @@ from torch.nn import functional
 
 from msa_core.config.encoders import EncodersConfig
 from msa_core.config.paths import fields_of, replace
-from msa_core.config.rules import check_config
-from msa_core.config.schema import Config, ConfigError, ModalityConfig
+from msa_core.config.schema import Config, ModalityConfig
 from msa_core.data.batching import Scaler, prepare_batch
 from msa_core.data.dataset import Split
 from msa_core.modules.encoders import ENCODERS
@@ -346,7 +345,7 @@ def test_the_transformer_gives_the_mean_of_the_vectors_of_its_valid_frames(frame
     torch.testing.assert_close(encoded, means_of(given.detach()))
 
 
-def test_the_transformer_lets_every_frame_hear_every_other(frames):
+def test_the_transformer_lets_every_frame_see_every_other(frames):
     encoder = built("transformer")
     frames.requires_grad_()
     _, given = encoder(frames, LENGTHS)
@@ -365,15 +364,6 @@ def test_a_transformer_whose_layers_are_all_dropped_has_none(frames):
     dropped = vector(encoder, frames)
     encoder.stack.layers = torch.nn.ModuleList()
     assert torch.equal(dropped, vector(encoder, frames))
-
-
-def test_a_width_that_does_not_divide_into_heads_is_refused():
-    changes = {"model.audio.encoder": "transformer", "model.audio.width": 10}
-    config = replace(Config(), changes)
-    with pytest.raises(ConfigError, match=r"'model.audio.width' is 10.*4 heads"):
-        check_config(config, "mosi")
-    check_config(replace(config, {"model.encoder.transformer.heads": 5}), "mosi")
-    check_config(replace(config, {"model.audio.use": False}), "mosi")
 
 
 # What is done before the training.
