@@ -1,18 +1,15 @@
-"""Encoders: what they read of a sequence, and the pooling that is done before training.
+"""Encoders: what they make of a sequence, alone and in packs.
 
 Shapes: B utterances, T steps, D features, W = width of an encoder.
 """
 
-import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
 from msa_core.config.encoders import EncodersConfig
 from msa_core.config.paths import fields_of, replace
-from msa_core.config.schema import Config, ModalityConfig
-from msa_core.data.batching import Scaler, prepare_batch
-from msa_core.data.dataset import Split
+from msa_core.config.schema import ModalityConfig
 from msa_core.modules.encoders import ENCODERS
 from msa_core.modules.parts.dropout import Dropout, draw_keep_mask
 from msa_core.tensors.recorded_ops import Recordings
@@ -67,17 +64,6 @@ def means_of(frames):
 
 def padding(steps, lengths):
     return torch.arange(steps) >= lengths[:, None]
-
-
-def split_of(frames, lengths):
-    rows = len(frames)
-    return Split(
-        name="train",
-        ids=tuple(map(str, range(rows))),
-        features={"text": frames.numpy().astype(np.float32)},
-        lengths={"text": lengths.numpy()},
-        labels=np.zeros(rows, np.float32),
-    )
 
 
 def test_every_encoder_is_an_allowed_choice_and_the_other_way_round():
@@ -364,33 +350,3 @@ def test_a_transformer_whose_layers_are_all_dropped_has_none(frames):
     dropped = vector(encoder, frames)
     encoder.stack.layers = torch.nn.ModuleList()
     assert torch.equal(dropped, vector(encoder, frames))
-
-
-# What is done before the training.
-
-
-def test_pooling_before_training_equals_pooling_inside_the_encoder(frames):
-    split = split_of(frames, LENGTHS)
-    scaler = Scaler.fit(split, ("text",), standardise=True)
-    pooled = prepare_batch(split, scaler, Config(), CPU)
-    whole = prepare_batch(split, scaler, replace(Config(), {"model.text.encoder": "lstm"}), CPU)
-    assert pooled.features["text"].shape == (B, D)
-    assert whole.features["text"].shape == (B, T, D)
-    assert not pooled.lengths
-    encoder = built("mean_mlp")
-    torch.testing.assert_close(
-        vector(encoder, pooled.features["text"], pooled.lengths.get("text")),
-        vector(encoder, whole.features["text"], whole.lengths["text"]),
-    )
-
-
-@pytest.mark.parametrize("encoder_name", sorted(ENCODERS))
-def test_what_a_file_holds_behind_the_last_frame_never_reaches_a_model(frames, encoder_name):
-    config = replace(Config(), {"model.text.encoder": encoder_name})
-    dirty = frames.clone()
-    dirty[padding(T, LENGTHS)] = 1e30
-    batches = []
-    for values in (frames, dirty):
-        split = split_of(values, LENGTHS)
-        batches.append(prepare_batch(split, Scaler.fit(split, ("text",), True), config, CPU))
-    torch.testing.assert_close(batches[0].features, batches[1].features, rtol=0, atol=0)
