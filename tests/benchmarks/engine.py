@@ -8,12 +8,12 @@ Schedule, searcher, Ray Tune, two workers, ledger and, where it is on, MLflow ar
 of thirty epochs, predictions of 686 utterances for confirm cells). Every size is a process of its
 own in a fresh folder. A row: cells per second from the first pack to the last cell, the driver's
 processor time and largest memory with what each cell beyond the smallest study's adds to both, the
-ledger's bytes per cell. With `--again`, the wall time of `triptych run` of the finished study, which
-writes its report, and once more, when nothing is left to do. Ratios are of seconds per cell against
-the smallest size. On a machine that does other things, only the processor time says something.
+ledger's bytes per cell. With `--again`, the wall time of `triptych run` of the finished study,
+which writes its report, and once more, when nothing is left to do. Ratios are of seconds per cell
+against the smallest size. On a machine that does other things, only the processor time counts.
 
-With `--overhead` a cell computes for some seconds of its core's own time, and what is told is what
-the run says of itself: the workers' time from the first training to the last cell, by the cells'.
+With `--overhead` a cell computes for some seconds of its core's own time, and the number is the
+run's own: the workers' time from the first training to the last cell, by the cells'.
 """
 
 import argparse
