@@ -27,9 +27,9 @@ from msa_core.data.dataset import Dataset
 from msa_core.data.load import load_dataset
 from msa_core.data.planted import generate_planted
 from msa_core.data.prepared import PreparedSplits
+from msa_core.training.pack_training import PackTraining
 from msa_core.vectorised.pack_key import Member, sequential_reason
 from msa_core.vectorised.pack_size import measure_pack_size
-from tests.cases.train_pack import train_pack
 
 UTTERANCES = PlantedConfig(train=1284, valid=229, test=2, steps=1, width=91)
 SEQUENCES = PlantedConfig(train=512, valid=128, test=2, steps=25, width=64)
@@ -109,7 +109,7 @@ def _row(case: Case, options: argparse.Namespace, peak: float) -> str:
         picked = measure_pack_size(Member(config, 0), data, device=options.device).size
     members = [Member(config, seed) for seed in range(max(*options.sizes, picked))]
     ways: dict[int, Callable[[], None]] = {
-        size: lambda size=size: _check(train_pack(members[:size], data, device=options.device))  # type: ignore[misc]
+        size: lambda size=size: _train_pack(members[:size], data, options.device)  # type: ignore[misc]
         for size in dict.fromkeys([*options.sizes, picked])
     }
     loop, times = float("inf"), dict.fromkeys(ways, float("inf"))
@@ -125,8 +125,10 @@ def _row(case: Case, options: argparse.Namespace, peak: float) -> str:
     return f"{case.name:<18}{loop / epochs * 1e3:>6.0f}ms {share / loop:>4.0%}{cells}  {note}"
 
 
-def _check(results: list[object]) -> None:
-    reasons = {getattr(result, "reason", "") for result in results}
+def _train_pack(members: list[Member], data: PreparedSplits, device: str) -> None:
+    training = PackTraining(members, data, device=device)
+    training.train_for()
+    reasons = {result.reason for result in training.results()}
     assert reasons == {""}, reasons
 
 
@@ -137,7 +139,7 @@ def _time(work: Callable[[], object]) -> float:
 
 
 def _peak(device: str) -> float:
-    """Operations a second of one core (or the device) on a product of large matrices."""
+    """Operations per second of one core (or the device) on a product of large matrices."""
     left = torch.randn(1024, 1024, device=device)
 
     def product() -> None:

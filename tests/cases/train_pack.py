@@ -1,4 +1,4 @@
-"""A whole training in one call, as tests and benchmarks want it."""
+"""A whole training in one call."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
