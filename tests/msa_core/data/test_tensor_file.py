@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from safetensors.numpy import load_file
 
 from msa_core.config.schema import PlantedConfig
 from msa_core.data.dataset import DataError
@@ -66,11 +65,35 @@ def lies_in_the_file(array):
     return isinstance(array, mmap.mmap) or isinstance(getattr(array, "obj", None), mmap.mmap)
 
 
-def test_the_library_reads_what_is_written(tmp_path):
+def test_the_same_contents_give_the_same_bytes(tmp_path):
+    first, second = tmp_path / "a", tmp_path / "b"
+    write_tensors(first, every_kind(), {"a": "1", "b": "2"})
+    write_tensors(second, dict(reversed(every_kind().items())), {"b": "2", "a": "1"})
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_the_reference_library_reads_what_is_written(tmp_path):
+    library = pytest.importorskip("safetensors", reason="the reference library is not installed")
+    numpy_side = pytest.importorskip("safetensors.numpy")
     path = tmp_path / "a.safetensors"
     write_tensors(path, every_kind(), {"note": "text"})
-    for name, array in load_file(path).items():
+    for name, array in numpy_side.load_file(path).items():
         np.testing.assert_array_equal(array, every_kind()[name])
+    with library.safe_open(path, framework="numpy") as file:
+        assert file.metadata() == {"note": "text"}
+
+
+def test_what_the_reference_library_writes_is_read(tmp_path):
+    numpy_side = pytest.importorskip(
+        "safetensors.numpy", reason="the reference library is not installed"
+    )
+    path = tmp_path / "a.safetensors"
+    arrays = {name: np.ascontiguousarray(array) for name, array in every_kind().items()}
+    numpy_side.save_file(arrays, path, {"note": "text"})
+    found = open_tensors(path)
+    assert found.metadata == {"note": "text"}
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(found.arrays[name], array)
 
 
 def test_bfloat16_is_the_upper_half_of_a_float32(tmp_path):
@@ -90,33 +113,35 @@ def test_an_unaligned_array_is_copied_into_place(tmp_path):
 # --- Files that are none.
 
 BROKEN = {
-    "an empty file": (b"", None),
-    "a header longer than the file": ({}, 10**15),
-    "no JSON": (b"{'a': 1}", None),
-    "bytes that are no text": (b"\xff\xfe{}", None),
-    "JSON without end": (b"[" * 100_000, None),
-    "a list": ([], None),
-    "metadata with numbers": ({METADATA: {"a": 1}}, None),
-    "an entry without a shape": ({"a": {"dtype": "F32"}}, None),
-    "a negative shape": ({"a": entry(shape=(-2,))}, None),
-    "a shape with truth values": ({"a": entry(shape=(True,))}, None),
-    "three offsets": ({"a": entry(offsets=(0, 4, 8))}, None),
-    "offsets backwards": ({"a": entry(offsets=(8, 0))}, None),
-    "a shape too large": ({"a": entry(shape=(3,))}, None),
-    "a shape that overflows": ({"a": entry(shape=(2**62, 2**62))}, None),
-    "data that are cut off": ({"a": entry(shape=(4,), offsets=(0, 16))}, None),
-}
+    "an empty file": (b"", None, "the file is empty"),
+    "a header longer than the file": ({}, 10**15, "its header is cut off"),
+    "no JSON": (b"{'a': 1}", None, "its header is no JSON"),
+    "bytes that are no text": (b"\xff\xfe{}", None, "its header is no JSON"),
+    "JSON without end": (b"[" * 100_000, None, "its header is no JSON"),
+    "a list": ([], None, "its header is no JSON object"),
+    "metadata with numbers": ({METADATA: {"a": 1}}, None, "'__metadata__' holds more than texts"),
+    "an entry without a shape": ({"a": {"dtype": "F32"}}, None, "nothing sound of array 'a'"),
+    "a negative shape": ({"a": entry(shape=(-2,))}, None, "nothing sound of array 'a'"),
+    "a shape with truth values": ({"a": entry(shape=(True,))}, None, "nothing sound of array 'a'"),
+    "three offsets": ({"a": entry(offsets=(0, 4, 8))}, None, "nothing sound of array 'a'"),
+    "offsets backwards": ({"a": entry(offsets=(8, 0))}, None, "'a' does not fill its place"),
+    "a shape too large": ({"a": entry(shape=(3,))}, None, "'a' does not fill its place"),
+    "a shape that overflows": (
+        {"a": entry(shape=(2**62, 2**62))}, None, "'a' does not fill its place"
+    ),
+    "data that are cut off": ({"a": entry(shape=(4,), offsets=(0, 16))}, None, "cut off"),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_file_is_refused(name, tmp_path):
-    header, length = BROKEN[name]
+    header, length, message = BROKEN[name]
     path = raw_file(tmp_path, header, bytes(8), length)
     if header == b"":
         path.write_bytes(b"")
-    with pytest.raises(
-        DataError, match=r"^raw\.safetensors: not a readable safetensors file: .*complete\?$"
-    ):
+    with pytest.raises(DataError, match=r"^raw\.safetensors: not a readable safetensors file: "):
+        open_tensors(path)
+    with pytest.raises(DataError, match=message):
         open_tensors(path)
 
 
