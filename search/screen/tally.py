@@ -75,10 +75,10 @@ class ArmTally:
                 self._count_cell(record)
 
     def add_cells(self, records: Iterable[CellRecord]) -> None:
-        """Count finished cells of this arm, which the schedule has already received."""
+        """Count finished cells of this arm; what the schedule decides on them, `refresh` reads."""
+        # Not here: the best candidate is chosen anew among all of the arm's, for each pack.
         for record in records:
             self._count_cell(record)
-        self.refresh()
 
     def refresh(self) -> None:
         """Read the state of the arm from the schedule; in the driver's thread alone."""
