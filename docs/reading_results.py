@@ -29,8 +29,8 @@ confirm = cells[(cells["phase"] == "confirm") & (cells["status"] == "complete")]
 print(confirm.groupby("arm", sort=False)["metric.test.mae"].agg(["count", "mean", "std"]).round(3))
 
 # %% [markdown]
-# Every arm has the same seeds, so differences are taken seed by seed. A table with a row a seed and
-# a column an arm makes them:
+# Every arm has the same seeds, so differences are taken seed by seed. A table with a row per seed
+# and a column per arm makes them:
 
 # %%
 by_seed = confirm.pivot(index="seed", columns="arm", values="metric.test.mae")
@@ -38,7 +38,7 @@ differences = by_seed.sub(by_seed["full"], axis=0).drop(columns="full")
 print(differences.agg(["mean", "std"]).round(3))
 
 # %% [markdown]
-# The same with intervals, corrected p values and verdicts is the table `arms`, a row an arm and
+# The same with intervals, corrected p values and verdicts is the table `arms`, a row per arm and
 # metric. Verdicts are on the primary metric alone:
 
 # %%

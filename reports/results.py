@@ -257,12 +257,14 @@ def order_cells(cells: pd.DataFrame, facts: StudyFacts) -> pd.DataFrame:
 
     A ledger has the cells in the order in which they ended: same cells, same bytes in a report.
     """
-    arms = {arm: index for index, arm in enumerate(facts.arms)}
-    places = cells.reset_index(drop=True).assign(
-        _arm=cells["arm"].map(arms).to_numpy(), _phase=cells["phase"].map(PHASES.index).to_numpy()
+    places: Mapping[object, Mapping[str, int]] = {
+        "arm": {arm: index for index, arm in enumerate(facts.arms)},
+        "phase": {phase: index for index, phase in enumerate(PHASES)},
+    }
+    return cells.sort_values(
+        ["arm", "phase", "candidate", "seed", "key"],
+        key=lambda column: column.map(places[column.name]) if column.name in places else column,
     )
-    order = places.sort_values(["_arm", "_phase", "candidate", "seed", "key"]).index
-    return cells.iloc[order]
 
 
 def select_complete(cells: pd.DataFrame, phase: CellPhase) -> pd.DataFrame:

@@ -194,7 +194,7 @@ def _read_ids(where: str, name: str, value: object, rows: int) -> tuple[str, ...
     if array.ndim != 1 or array.dtype.kind not in "Uiu":
         raise DataError(
             f"{where}, key '{ID_KEY}': {array.dtype} values of shape {array.shape}, but one name "
-            f"an utterance is needed, as text [N]; without the key, they are '{name}/0', ..."
+            f"per utterance is needed, as text [N]; without the key, they are '{name}/0', ..."
         )
     _check_rows(where, ID_KEY, len(array), rows)
     return tuple(str(item) for item in array.tolist())

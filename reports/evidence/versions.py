@@ -224,14 +224,14 @@ def _intervals_of_arms(
 ) -> dict[str, Interval | None]:
     """Compute two-level intervals of the arms that are paired."""
     contrasts: dict[str, PairedCells] = {}
-    # With the number of the study, since two studies may have a cell in common.
+    # With the place of the study, since two studies may have a cell in common.
     studies = {"first": one, "second": other}
     for arm in arms:
-        names = [
-            {number: f"{name} {study.keys[arm][number]}" for number in sorted(study.keys[arm])}
+        first, second = (
+            {number: f"{name} {key}" for number, key in study.keys[arm].items()}
             for name, study in studies.items()
-        ]
-        if pair := pair_by_seed(names[1], names[0]):
+        )
+        if pair := pair_by_seed(second, first):
             contrasts[arm] = pair
 
     def terms_of(name: str) -> list[FloatArray]:

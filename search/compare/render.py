@@ -7,7 +7,7 @@ from typing import Any
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from reports.evidence.arm_estimates import NO_RESULT, Estimate
+from reports.evidence.arm_estimates import Estimate
 from reports.evidence.versions import ArmAcrossVersions, VersionComparison
 from reports.numerals import (
     MISSING,
@@ -100,30 +100,25 @@ def summary_sentences(sheet: Sheet) -> list[str]:
     compared = [arm for arm in arms if arm.method in ("paired", "unpaired")]
     moved = [arm.arm for arm in arms if arm.has_moved]
     flips = [
-        f"{arm.arm} ({verdict_text(arm.first)} {ARROW} {verdict_text(arm.second)})"
+        f"{arm.arm} ({arm.first.outcome} {ARROW} {arm.second.outcome})"
         for arm in arms
         if arm.verdict_flips
     ]
-    said = []
+    sentences = []
     if same:
         are = "is" if len(same) == 1 else "are"
-        said.append(
+        sentences.append(
             f"{len(same)} of {format_count(len(arms), 'arm')} {are} made of the very same cells."
         )
     if compared:
-        said.append(
+        sentences.append(
             f"Of {len(compared)} compared, {len(moved)} changed: {', '.join(moved)}."
             if moved
             else f"Of {len(compared)} compared, none is known to have changed on "
             f"{sheet.versus.metric.label}."
         )
-    said.append(f"Verdicts that flip: {'; '.join(flips)}." if flips else "No verdict flips.")
-    return said
-
-
-def verdict_text(side: Estimate) -> str:
-    """Return a study's answer on an arm."""
-    return side.verdict or NO_RESULT
+    sentences.append(f"Verdicts that flip: {'; '.join(flips)}." if flips else "No verdict flips.")
+    return sentences
 
 
 def render_terminal(sheet: Sheet, width: int) -> RichTable | list[str]:
@@ -179,8 +174,8 @@ def _difference_texts(arm: ArmAcrossVersions, decimals: int) -> tuple[str, str, 
 
 def _verdicts_text(arm: ArmAcrossVersions) -> str:
     if not arm.verdict_flips and arm.first.verdict is not None:
-        return verdict_text(arm.first)
-    return f"{verdict_text(arm.first)} {ARROW} {verdict_text(arm.second)}"
+        return arm.first.outcome
+    return f"{arm.first.outcome} {ARROW} {arm.second.outcome}"
 
 
 def setting_lines(sheet: Sheet) -> list[str]:

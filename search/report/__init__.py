@@ -1,1 +1,1 @@
-"""What is made from a finished results folder: report, export of its cells, sync with MLflow."""
+"""What is made from a finished results folder: its report, and exports of its cells."""

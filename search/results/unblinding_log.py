@@ -105,7 +105,7 @@ def _growth_sentence(found: Mapping[str, Any], size: PlanSize) -> str:
     for name, unit in (
         ("confirm_seeds", "confirm seeds"),
         ("candidates", "candidates per arm"),
-        ("device_seconds", "device-seconds an arm"),
+        ("device_seconds", "device-seconds per arm"),
     ):
         old, new = found[name], getattr(size, name)
         if old and new and new > old:

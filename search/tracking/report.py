@@ -56,9 +56,9 @@ def attach_report(folder: Path, manifest: Manifest) -> None:
     Raises:
         Exception: whatever a server or its client raises.
     """
-    marker = read_marker(folder, manifest)
+    marker, digest = read_marker(folder, manifest), _report_digest(folder)
     files = _report_files(folder)
-    if marker is None or not files or has_report(folder, manifest):
+    if marker is None or not files or marker.report == digest:
         return
     artifacts = urlsplit(marker.artifacts)
     if artifacts.scheme == "file":  # importing mlflow would take seconds, at the end of every run
@@ -68,7 +68,7 @@ def attach_report(folder: Path, manifest: Manifest) -> None:
         for file in files:
             within = file.parent.relative_to(folder).as_posix()
             client.log_artifact(marker.study_run, str(file), within)
-    write_marker(folder, replace(marker, report=_report_digest(folder)))
+    write_marker(folder, replace(marker, report=digest))
 
 
 def has_report(folder: Path, manifest: Manifest) -> bool:

@@ -282,7 +282,7 @@ def _plugin_digests(study: Study, own_kinds: Collection[tuple[str, str]]) -> lis
 
 
 def _tuning_settings(study: Study) -> list[str | int]:
-    """Return what decides which candidates per arm is given and how long each trains."""
+    """Return what decides which candidates an arm is given and how long each trains."""
     budget = study.budget
     decides: list[str | int] = [study.sampler, budget.seed, budget.generation, study.metric]
     if budget.scheduler != "none":

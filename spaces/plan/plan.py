@@ -65,7 +65,7 @@ class Plan:
         return self.study.budget.device_seconds is not None
 
     def candidate_count(self, arm: PlannedArm) -> int:
-        """Return how many candidates per arm is tuned with.
+        """Return how many candidates an arm is tuned with.
 
         0 where nothing is tuned, or where the arm's seconds decide.
         """

@@ -145,7 +145,7 @@ def pick_order(space: Mapping[str, Domain]) -> tuple[str, ...]:
 def grid_size(
     config: Config, space: Mapping[str, Domain], constraints: Sequence[Condition] = ()
 ) -> int:
-    """Return how many candidates per arm can have at all.
+    """Return how many candidates an arm can have at all.
 
     Raises:
         ConfigError: Infinitely many, or more than `MOST_POINTS`.

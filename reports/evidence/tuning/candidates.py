@@ -6,15 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from reports.evidence.tuning.pareto import second_column
 from reports.evidence.values import Candidate, FieldValue
 from reports.results import METRIC, PARAM, CellPhase, CellStatus, Results
+
+PARAMETERS = "parameters"  # number of a model's: a second objective that is no metric of the data
 
 
 def collect_candidates(results: Results) -> dict[str, tuple[Candidate, ...]]:
     """Collect the candidates of each arm by number; arms that tried none are left out."""
     cells, facts = results.cells, results.facts
-    first, second = f"{METRIC}valid.{facts.primary}", second_column(facts.second_metric)
+    first, second = f"{METRIC}valid.{facts.primary}", _second_column(facts.second_metric)
     wanted = ["arm", "candidate", "seed", "status", *_needed_columns(results, first, second)]
     rows: dict[tuple[str, int], list[dict[str, Any]]] = {}
     for row in cells.loc[cells["phase"] == CellPhase.TUNE, wanted].to_dict("records"):
@@ -46,6 +47,13 @@ def collect_candidates(results: Results) -> dict[str, tuple[Candidate, ...]]:
             )
         )
     return {arm: tuple(own) for arm, own in found.items() if own}
+
+
+def _second_column(second_metric: str) -> str:
+    """Return the column of a study's second objective; empty if it has one objective."""
+    if not second_metric:
+        return ""
+    return f"{METRIC}{'' if second_metric == PARAMETERS else 'valid.'}{second_metric}"
 
 
 def _needed_columns(results: Results, *metrics: str) -> list[str]:

@@ -3,9 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from reports.evidence.values import Candidate
-from reports.results import METRIC, MetricDefinition, StudyFacts
-
-PARAMETERS = "parameters"  # number of a model's: a second objective that is no metric of the data
+from reports.results import MetricDefinition, StudyFacts
 
 
 def pareto_fronts(
@@ -39,13 +37,6 @@ def pareto_fronts(
         ]
         found += sorted(front, key=lambda c: losses[c.number][0])
     return tuple(found)
-
-
-def second_column(second_metric: str) -> str:
-    """Return the column of a study's second objective; empty if it has one objective."""
-    if not second_metric:
-        return ""
-    return f"{METRIC}{'' if second_metric == PARAMETERS else 'valid.'}{second_metric}"
 
 
 def _dominates(other: tuple[float, float], own: tuple[float, float]) -> bool:

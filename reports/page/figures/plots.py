@@ -83,7 +83,7 @@ def _learning_plot(comparison: Comparison, evidence: Evidence) -> Plot:
     plot = _plot_arms(
         comparison,
         "learning",
-        f"Line plot: validation {comparison.primary.label} by epoch, a line an arm.",
+        f"Line plot: validation {comparison.primary.label} by epoch, a line per arm.",
         curved,
         MOST_LINES,
         draw_curves,
@@ -120,7 +120,7 @@ def _tuning_plots(comparison: Comparison, evidence: Evidence) -> Iterator[Plot]:
     if tuning := tuning_data(evidence, comparison):
         yield Plot(
             id="parallel",
-            alt="Parallel coordinates: a line a candidate through the values of its searched "
+            alt="Parallel coordinates: a line per candidate through the values of its searched "
             f"fields to its validation {label}. The cells panel has the same numbers.",
             variants=tuple(
                 Variant(name=data.arm, figures=(draw_parallel(data),)) for data in tuning

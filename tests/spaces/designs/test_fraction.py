@@ -24,7 +24,7 @@ def parts(number: int) -> list[Component]:
 
 
 def matrix(number: int, resolution: int) -> "np.ndarray[tuple[int, int], np.dtype[np.int64]]":
-    """A row an arm, +1 where a component is on and -1 where it is off."""
+    """A row per arm, +1 where a component is on and -1 where it is off."""
     named = [arm.name.split(" + ") for arm in fractional(parts(number), resolution)]
     names = [part.name for part in parts(number)]
     return np.array([[1 if name in on else -1 for name in names] for on in named])
