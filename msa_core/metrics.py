@@ -19,7 +19,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from msa_core.config.schema import LABEL_SCHEMES, METRICS_LOWER_IS_BETTER
+from msa_core.config.fields import LABEL_SCHEMES, METRICS_LOWER_IS_BETTER
 
 Values = NDArray[np.float64]
 Classes = NDArray[np.int64]

@@ -12,17 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from msa_core.config.alignment import aligned_pairs
-from msa_core.config.fields import used_modalities
-from msa_core.config.kinds import chosen_kinds, options_of
+from msa_core.config.fields import PAIRS, used_modalities
+from msa_core.config.kinds import chosen_kinds, import_named, module_of, options_of
 from msa_core.config.rules import fused_entries, head_width, reads_frames
-from msa_core.config.schema import PAIRS, Config
+from msa_core.config.schema import Config
 from msa_core.config.unimodal import unimodal_heads
 from msa_core.data.batching import Batch
 from msa_core.modules.alignment.pairs import PairAlignment
-from msa_core.modules.contrast.contrasts import CONTRASTS
-from msa_core.modules.contrast.inference import INFERENCES
-from msa_core.modules.encoders import ENCODERS
-from msa_core.modules.fusion.vector_fusions import FUSIONS
 from msa_core.modules.missing import FrameMask, ModalityDropout
 from msa_core.modules.parts.dropout import Dropout
 from msa_core.modules.parts.inputs import EncodedBatch, Numbers, Sizes, numbers_below
@@ -96,6 +92,7 @@ class Model(nn.Module):
         """Build the parameters without drawing any random number; see `build_model`."""
         super().__init__()
         self.bound = bound
+        kinds = type(config)
         used = used_modalities(config)
         width = config.model.projection.width
         fused = fused_entries(config)
@@ -103,7 +100,7 @@ class Model(nn.Module):
         self.projections = nn.ModuleDict()
         for name in used:
             branch = getattr(config.model, name)
-            encoder = ENCODERS[branch.encoder](
+            encoder = module_of(kinds, "encoder", branch.encoder)(
                 features[name],
                 branch.width,
                 branch.dropout,
@@ -115,16 +112,18 @@ class Model(nn.Module):
         # Names of attributes are names of parameters, which name the streams that they are drawn
         # from: a module renamed here starts from other numbers.
         kind = config.model.fusion.kind
-        self.fusion = FUSIONS[kind](used, width, options_of(config, "fusion", kind))
+        self.fusion = module_of(kinds, "fusion", kind)(
+            used, width, options_of(config, "fusion", kind)
+        )
         self.reads_frames = reads_frames(config)
         own = config.model.fusion
         self.head = (
             LinearHead(fused) if own.head == "linear" else Head(fused, own.width, own.dropout)
         )
-        infer = INFERENCES.get(config.procedure.kind)
+        steps = options_of(config, "procedure", config.procedure.kind)
         self.inference = (
-            infer(options_of(config, "procedure", config.procedure.kind), used, head_width(config))
-            if infer
+            import_named(steps.inference)(steps, used, head_width(config))
+            if steps.inference
             else None
         )
         self.unimodal_heads = nn.ModuleDict(
@@ -145,7 +144,9 @@ class Model(nn.Module):
         # every number as if it were absent.
         self.contrasts = nn.ModuleDict(
             {
-                kind: CONTRASTS[kind](options_of(config, "contrast", kind), sizes)
+                kind: module_of(kinds, "contrast", kind)(
+                    options_of(config, "contrast", kind), sizes
+                )
                 for kind in chosen_kinds(config, "contrast")
                 if options_of(config, "contrast", kind).weight > 0
             }

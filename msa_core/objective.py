@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from msa_core.config.paths import value_at
 from msa_core.config.schema import Config
 from msa_core.data.batching import Batch
 from msa_core.model import ModelOutput
 from msa_core.modules.fusion.base import row_mean
 from msa_core.modules.parts.inputs import Numbers
+from spaces.fields.paths import value_at
 
 
 @dataclass(frozen=True, slots=True)

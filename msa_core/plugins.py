@@ -1,42 +1,44 @@
 """A study's own modules: Python files that add kinds to the families of modules.
 
 A plugin imports what it needs, PyTorch included; this module imports none of it, so a study
-without plugins is read without PyTorch. A process has the plugins of one study: using those of
-another removes the first one's kinds. `docs/plugins.md` has an example of every family.
-Standard library only.
+without plugins is read without PyTorch. The kinds of a study's plugins are those of the class of
+its configurations (`config_with`), which nothing else in the process sees.
+`docs/plugins.md` has an example of every family. Standard library only.
 """
 
 import ast
-import hashlib
-import importlib
+import functools
 import linecache
 import sys
 import traceback
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from msa_core.config.alignment import MeasureOptions
 from msa_core.config.contrast import ContrastOptions
 from msa_core.config.encoders import EncoderOptions
-from msa_core.config.fields import ConfigError, Options, WeightedTerm, count, field, section
+from msa_core.config.fields import WeightedTerm
 from msa_core.config.fusion import FusionOptions
-from msa_core.config.kinds import FAMILIES, add_kind, remove_kind
-from msa_core.config.paths import check_value, fields_of, value_at
+from msa_core.config.kinds import FAMILIES, AddedKind, import_named, with_kind
 from msa_core.config.procedure import ProcedureOptions
 from msa_core.config.schema import Config
+from spaces.core import SourceFile
+from spaces.fields.declaration import ConfigError, count, field, section
+from spaces.fields.paths import check_value, default_of, fields_of, flatten, replace, value_at
 
 __all__ = [
     "ContrastOptions",
     "EncoderOptions",
     "FusionOptions",
     "MeasureOptions",
-    "Plugin",
     "PluginError",
     "ProcedureOptions",
     "WeightedTerm",
+    "config_with",
     "contrast",
     "count",
     "encoder",
@@ -46,20 +48,10 @@ __all__ = [
     "procedure",
     "read_plugin",
     "section",
-    "use_plugins",
 ]
 
 Module = TypeVar("Module", bound=Callable[..., Any])
 
-# Family -> where its modules are: file, name of the registry, class that they derive from (none:
-# they are functions). Names, not imports: those import PyTorch.
-_REGISTRIES = {
-    "encoder": ("msa_core.modules.encoders", "ENCODERS", "Encoder"),
-    "fusion": ("msa_core.modules.fusion.vector_fusions", "FUSIONS", "Fusion"),
-    "alignment": ("msa_core.modules.alignment.pairs", "MEASURES", ""),
-    "contrast": ("msa_core.modules.contrast.contrasts", "CONTRASTS", "Contrast"),
-    "procedure": ("msa_core.procedures.registry", "PROCEDURES", "Procedure"),
-}
 # Modules that plugins of version 0.1 import -> where they are now.
 _MOVED = {
     "msa_core.config_fields": "msa_core.config.fields",
@@ -75,7 +67,10 @@ _MOVED = {
     "msa_core.modules.similarity": "msa_core.modules.parts.similarity",
     "msa_core.procedure": "msa_core.procedures.base",
     "msa_core.procedures": "msa_core.procedures.base",
+    "msa_core.procedures.registry": "msa_core.procedures.base",
 }
+# Names that `msa_core.config.fields` had, and their module now.
+_DECLARATIONS = ("msa_core.config.fields", "spaces.fields.declaration")
 # Methods that classes of version 0.1 override -> what they are called now. A class with an old name
 # would train without its override, so it is refused.
 _RENAMED_METHODS = {
@@ -95,35 +90,8 @@ class PluginError(ConfigError):
     """A plugin that can't be used; the message starts with its file."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plugin:
-    """The text of a plugin, as it is sent to workers and kept beside results.
-
-    Attributes:
-        name: Name of its file.
-        text: Python source.
-    """
-
-    name: str
-    text: str
-
-    @property
-    def digest(self) -> str:
-        """Digest of the text; two plugins of one digest do the same."""
-        return hashlib.sha256(self.text.encode()).hexdigest()[:16]
-
-
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    family: str
-    name: str
-    options: type[Options]
-    module: Callable[..., Any]
-
-
-_declared: list[_Kind] | None = None  # by the plugin that is being executed; None = none is
-_in_use: tuple[Plugin, ...] = ()
-_kinds: dict[str, list[_Kind]] = {}  # plugin's name -> what it added
+# What the plugin that is being executed has declared so far; None = none is.
+_declared: ContextVar[list[AddedKind] | None] = ContextVar("declared", default=None)
 
 
 def encoder(name: str, options: type[EncoderOptions]) -> Callable[[Module], Module]:
@@ -170,7 +138,7 @@ def contrast(name: str, options: type[ContrastOptions]) -> Callable[[Module], Mo
 
 
 def procedure(name: str, options: type[ProcedureOptions]) -> Callable[[Module], Module]:
-    """Declare a class derived from `msa_core.procedures.registry.Procedure` as a kind of procedure.
+    """Declare a class derived from `msa_core.procedures.base.Procedure` as a kind of procedure.
 
     Args:
         name: Value of `procedure.kind`.
@@ -179,68 +147,96 @@ def procedure(name: str, options: type[ProcedureOptions]) -> Callable[[Module], 
     return _declare_kind("procedure", name, options)
 
 
-def read_plugin(path: Path) -> Plugin:
+def read_plugin(path: Path) -> SourceFile:
     """Read the text of a file.
 
     Raises:
         PluginError: It can't be read.
     """
     try:
-        return Plugin(path.name, path.read_text(encoding="utf-8"))
+        return SourceFile(path.name, path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:  # ValueError: no text, or no path
         raise PluginError(f"{path}: cannot be read: {error}") from None
 
 
-def use_plugins(plugins: Sequence[Plugin]) -> None:
-    """Make exactly these the plugins of this process: execute them and add their kinds.
+class ExtendedConfig(Config):
+    """Base of the configurations that have the kinds of plugins.
 
-    Does nothing if they are in use already. After an error none is.
+    Attributes:
+        plugins: Files with the kinds.
+        added: Name of a plugin -> its kinds.
+    """
+
+    __slots__ = ()
+    plugins: ClassVar[tuple[SourceFile, ...]] = ()
+    added: ClassVar[Mapping[str, tuple[AddedKind, ...]]] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let a process that does not have the class yet make it, from the plugins' text."""
+        return _restore_config, (self.plugins, flatten(self))
+
+
+def _restore_config(plugins: tuple[SourceFile, ...], values: Mapping[str, Any]) -> Config:
+    restored: Config = replace(default_of(config_with(plugins)), values)
+    return restored
+
+
+# Cached, since a second execution of a plugin would make other classes of the same names.
+@functools.lru_cache(maxsize=64)
+def config_with(plugins: tuple[SourceFile, ...]) -> type[Config]:
+    """Return the class of configurations that have the kinds of these plugins.
 
     Raises:
         PluginError: A plugin raises, adds nothing, or adds what it can't; with file and reason.
     """
-    global _in_use
-    # Executed once: a second execution would make other classes of the same names.
-    if tuple(plugins) == _in_use:
-        return
-    _remove_plugins()
-    try:
-        for plugin in plugins:
-            if plugin.name in _kinds:
-                raise PluginError(f"{plugin.name}: two plugins have this name; rename one")
-            _kinds[plugin.name] = []
-            for kind in _execute_plugin(plugin):
-                _add_declared(plugin, kind)
-    except BaseException:  # Ctrl-C too: half of a study's kinds must not stay.
-        _remove_plugins()
-        raise
-    _in_use = tuple(plugins)
+    if not plugins:
+        return Config
+    extended: type[Config] = ExtendedConfig
+    added: dict[str, tuple[AddedKind, ...]] = {}
+    for plugin in plugins:
+        if plugin.name in added:
+            raise PluginError(f"{plugin.name}: two plugins have this name; rename one")
+        added[plugin.name] = tuple(_execute_plugin(plugin))
+        for kind in added[plugin.name]:
+            extended = _add_declared(extended, plugin, kind)
+    extended.plugins, extended.added = plugins, added  # type: ignore[attr-defined]
+    return extended
 
 
-def kinds_added_by(plugin: Plugin) -> list[tuple[str, str]]:
-    """Return family and name of every kind that a plugin in use has added."""
-    return [(kind.family, kind.name) for kind in _kinds.get(plugin.name, ())]
+def plugins_of(config_class: type[Config]) -> tuple[SourceFile, ...]:
+    """Return the plugins whose kinds a class of configurations has."""
+    return config_class.plugins if issubclass(config_class, ExtendedConfig) else ()
 
 
-def registry_of(family: str) -> dict[str, Any]:
-    """Return a family's modules by their kinds, Triptych's own and those of plugins in use."""
-    file, name, _ = _REGISTRIES[family]
-    registry: dict[str, Any] = getattr(importlib.import_module(file), name)
-    return registry
+def kinds_added_by(config_class: type[Config], plugin: SourceFile) -> list[tuple[str, str]]:
+    """Return family and name of every kind that a plugin has added."""
+    if not issubclass(config_class, ExtendedConfig):
+        return []
+    return [(kind.family, kind.name) for kind in config_class.added[plugin.name]]
 
 
 def _declare_kind(family: str, name: str, options: type[Any]) -> Callable[[Module], Module]:
     def declare(module: Module) -> Module:
-        if _declared is not None:
-            _declared.append(_Kind(family, name, options, module))
+        found = _declared.get()
+        if found is not None:
+            found.append(AddedKind(family, name, options, module))
         return module
 
     return declare
 
 
-def _execute_plugin(plugin: Plugin) -> list[_Kind]:
+@contextmanager
+def _collecting() -> Iterator[list[AddedKind]]:
+    found: list[AddedKind] = []
+    token = _declared.set(found)
+    try:
+        yield found
+    finally:
+        _declared.reset(token)
+
+
+def _execute_plugin(plugin: SourceFile) -> list[AddedKind]:
     """Execute a plugin and return the kinds that it declares."""
-    global _declared
     module = ModuleType(f"{_MODULE}{plugin.digest}")
     # With the digest: two versions of one plugin must not share lines in tracebacks.
     file = f"<plugin {plugin.digest}>/{plugin.name}"
@@ -248,17 +244,15 @@ def _execute_plugin(plugin: Plugin) -> list[_Kind]:
     # Dataclasses look their module up, and tracebacks show the line.
     sys.modules[module.__name__] = module
     linecache.cache[file] = (len(plugin.text), None, plugin.text.splitlines(True), file)
-    _declared = []
     try:
-        exec(compile(_with_moved_imports(plugin.text, file), file, "exec"), module.__dict__)
+        with _collecting() as found:
+            exec(compile(_with_moved_imports(plugin.text, file), file, "exec"), module.__dict__)
         _check_overrides(module)
-        found = _declared
     except (Exception, SystemExit) as error:
+        del sys.modules[module.__name__]
         raise PluginError(
             f"{plugin.name}{_line_of(error, file)}: {_describe_error(error)}"
         ) from error
-    finally:
-        _declared = None
     if not found:
         raise PluginError(
             f"{plugin.name}: adds no kind; declare one with @fusion, @encoder, @measure, "
@@ -267,16 +261,33 @@ def _execute_plugin(plugin: Plugin) -> list[_Kind]:
     return found
 
 
+class _MovedImports(ast.NodeTransformer):
+    """Imports from where modules were in version 0.1, led to where they are."""
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> list[ast.stmt]:
+        module = _MOVED.get(node.module or "", node.module)
+        old, new = _DECLARATIONS
+        groups: dict[str | None, list[ast.alias]] = {}
+        for name in node.names:
+            moved = module == old and name.name in _declared_names()
+            groups.setdefault(new if moved else module, []).append(name)
+        return [
+            ast.copy_location(ast.ImportFrom(target, names, node.level), node)
+            for target, names in groups.items()
+        ]
+
+
+def _declared_names() -> frozenset[str]:
+    return frozenset(vars(sys.modules[_DECLARATIONS[1]]))
+
+
 def _with_moved_imports(text: str, file: str) -> ast.Module:
-    """Parse a plugin, with imports from where modules were in version 0.1 led to where they are.
+    """Parse a plugin, with imports of old modules led to where they are now.
 
     Its text stays as it is: the text's digest is part of the keys of the cells trained with it.
     """
-    tree = ast.parse(text, file)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.level == 0:
-            node.module = _MOVED.get(node.module or "", node.module)
-    return tree
+    tree: ast.Module = _MovedImports().visit(ast.parse(text, file))
+    return ast.fix_missing_locations(tree)
 
 
 def _check_overrides(module: ModuleType) -> None:
@@ -288,48 +299,33 @@ def _check_overrides(module: ModuleType) -> None:
                     raise ConfigError(f"method '{own.__name__}.{old}' is called '{new}' now")
 
 
-def _add_declared(plugin: Plugin, kind: _Kind) -> None:
-    """Add a kind to its family and its module to the registry."""
-    # In this order `_remove_plugins` can undo whatever was done before a step that raises.
+def _add_declared(config_class: type[Config], plugin: SourceFile, kind: AddedKind) -> type[Config]:
+    """Return the class with one more kind."""
     try:
         _check_module(kind)
-        add_kind(kind.family, kind.name, kind.options)
+        extended = with_kind(config_class, kind)
     except ConfigError as error:
         raise PluginError(f"{plugin.name}: {error}") from None
-    _kinds[plugin.name].append(kind)
-    registry_of(kind.family)[kind.name] = kind.module
     # `field` takes any default; bounds are checked only where a study sets a value.
     prefix = f"{FAMILIES[kind.family].section}.{kind.name}."
-    for path in fields_of(Config):
+    for path in fields_of(extended):
         if path.startswith(prefix):
             try:
-                check_value(Config, path, value_at(Config(), path))
+                check_value(extended, path, value_at(extended(), path))
             except ConfigError as error:
                 raise PluginError(f"{plugin.name}: default of {error}") from None
+    return extended
 
 
-def _check_module(kind: _Kind) -> None:
-    file, _, base = _REGISTRIES[kind.family]
+def _check_module(kind: AddedKind) -> None:
+    base = FAMILIES[kind.family].base
     if not base:
         if isinstance(kind.module, type) or not callable(kind.module):
             raise ConfigError(f"'{kind.name}' must be a function")
         return
-    wanted = getattr(importlib.import_module(file), base)
+    wanted = import_named(base)
     if not (isinstance(kind.module, type) and issubclass(kind.module, wanted)):
-        raise ConfigError(f"'{kind.name}' must be a class derived from {wanted.__module__}.{base}")
-
-
-def _remove_plugins() -> None:
-    """Leave the process as if it had never had a plugin."""
-    global _in_use
-    for kinds in _kinds.values():
-        for kind in kinds:
-            remove_kind(kind.family, kind.name)
-            registry_of(kind.family).pop(kind.name, None)
-    _kinds.clear()
-    for name in [name for name in sys.modules if name.startswith(_MODULE)]:
-        del sys.modules[name]
-    _in_use = ()
+        raise ConfigError(f"'{kind.name}' must be a class derived from {base.replace(':', '.')}")
 
 
 def _line_of(error: BaseException, file: str) -> str:

@@ -37,7 +37,7 @@ def facts_to_json(facts: StudyFacts) -> str:
     raw = asdict(facts)
     # Left out, so that the facts of a study without claims, say, are the bytes that they were
     # before claims existed: digests are made from them.
-    for name in DESCRIPTIONS[2:]:
+    for name in (*DESCRIPTIONS[2:], "core"):
         if not raw[name]:
             del raw[name]
     return json.dumps(raw, indent=2, ensure_ascii=False)

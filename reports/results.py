@@ -153,7 +153,7 @@ class StudyFacts:
         changes: Arm -> field -> value that the arm fixes over the base configuration.
         primary: Name of the metric that carries verdicts.
         margins: Metric -> smallest difference that the author cares about.
-        scheme: `mosi` or `sims`; decides which metrics exist.
+        scheme: Name of the task, such as `mosi`; decides which metrics exist.
         candidates: Tuning budget of every arm with searched fields, in candidates.
         searched: Arm -> fields searched in it; empty if there is nothing to tune.
         tune_seeds, confirm_seeds: Seeds of the two phases.
@@ -170,6 +170,7 @@ class StudyFacts:
         sampler: Sampler of the candidates; only those of `random` are independent.
         methods: Arm -> keys of `references` that it is built from.
         references: Key -> BibTeX entry.
+        core: Name of the core, where it is not the one that ships.
     """
 
     study: str
@@ -195,6 +196,7 @@ class StudyFacts:
     sampler: str = ""
     methods: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     references: Mapping[str, str] = field(default_factory=dict)
+    core: str = ""
 
 
 # Facts that describe a study and do not decide which cells it has.

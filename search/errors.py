@@ -1,10 +1,10 @@
 """The exceptions that are messages to a user, and not faults of the program."""
 
-from msa_core.config.schema import ConfigError
-from msa_core.data.dataset import DataError
 from reports.results import ResultsError
 from search.ledger.errors import LedgerError
+from spaces.core import DataError
 from spaces.errors import StudyError
+from spaces.fields.declaration import ConfigError
 
 RESUME_NOTE = "everything finished is kept, the same command goes on"
 REFUSED_TOKEN = (

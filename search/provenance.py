@@ -3,20 +3,20 @@
 import hashlib
 import platform
 import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 
-import msa_core
-from msa_core.data.dataset import Dataset
+from spaces.core import Core, Data
 from spaces.plan.arms_on_data import Versions
 from spaces.plan.plan import Plan
 
 DISTRIBUTIONS = ("triptych", "torch", "numpy", "ray", "optuna", "mlflow", "scipy", "statsmodels")
 
 
-def code_version() -> str:
-    """Digest the training core's source: all code that decides what a cell's numbers are."""
-    root = Path(msa_core.__file__).parent
+def code_version(core: Core) -> str:
+    """Digest the core's source: all code that decides what a cell's numbers are."""
+    root = _package_folder(core)
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):
         digest.update(str(path.relative_to(root).as_posix()).encode())
@@ -24,17 +24,23 @@ def code_version() -> str:
     return digest.hexdigest()[:16]
 
 
-def current_versions(dataset: Dataset) -> Versions:
+def _package_folder(core: Core) -> Path:
+    """Return the folder of the package that a core is in."""
+    package = type(core).__module__.partition(".")[0]
+    return Path(str(sys.modules[package].__file__)).parent
+
+
+def current_versions(core: Core, dataset: Data) -> Versions:
     """Return what besides the study decides the numbers."""
-    return Versions(data=dataset.fingerprint, code=code_version())
+    return Versions(data=dataset.fingerprint, code=code_version(core))
 
 
-def collect_provenance(plan: Plan, dataset: Dataset) -> dict[str, str]:
+def collect_provenance(plan: Plan, dataset: Data) -> dict[str, str]:
     """Collect name -> value of all that is needed to make the numbers again."""
     return {
         "data": dataset.source,
         "data sha256": plan.versions.data,
-        "utterances": _utterance_counts(dataset),
+        "utterances": _split_counts(dataset),
         "training core": plan.versions.code,
         **_newer_versions(plan, dataset),
         **{f"plugin {plugin.name}": plugin.digest for plugin in plan.study.plugins},
@@ -46,15 +52,14 @@ def collect_provenance(plan: Plan, dataset: Dataset) -> dict[str, str]:
     }
 
 
-def _utterance_counts(dataset: Dataset) -> str:
-    splits = (dataset.splits.train, dataset.splits.valid, dataset.test)
-    return ", ".join(f"{split.name} {len(split)}" for split in splits)
+def _split_counts(dataset: Data) -> str:
+    return ", ".join(f"{name} {count}" for name, count in dataset.counts.items())
 
 
-def _newer_versions(plan: Plan, dataset: Dataset) -> dict[str, str]:
+def _newer_versions(plan: Plan, dataset: Data) -> dict[str, str]:
     """Return what is newer than the versions that the cells' keys hold."""
     # Only under `--keep` they differ: then old and new cells stand in one table.
-    newer = {"data sha256": dataset.fingerprint, "training core": code_version()}
+    newer = {"data sha256": dataset.fingerprint, "training core": code_version(plan.study.core)}
     held = {"data sha256": plan.versions.data, "training core": plan.versions.code}
     return {f"{name}, now": newer[name] for name in newer if held[name] not in ("", newer[name])}
 
@@ -69,7 +74,7 @@ def installed_version(name: str) -> str:
 
 def _git_commit() -> str:
     """Describe the commit of the checkout that this code runs from, marked if it was edited."""
-    root = Path(msa_core.__file__).parents[1]
+    root = Path(__file__).parents[1]
     if not (root / ".git").exists():
         return "not a git checkout"
     try:

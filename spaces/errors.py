@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-from msa_core.config.schema import ConfigError
+from spaces.fields.declaration import ConfigError
 
 LONGEST_MESSAGE = 1500
 P = ParamSpec("P")

@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from msa_core.config.schema import PlantedConfig
+from msa_core.config.planted import PlantedConfig
 from msa_core.data.dataset import Dataset
 from msa_core.data.planted import generate_planted
 from tests.cases.paths import SHARED_DATA

@@ -10,8 +10,8 @@ import pytest
 import torch
 from rich.console import Console
 
-from msa_core.config.paths import fields_of, replace, symbol_of, value_at
 from msa_core.config.schema import Config
+from msa_core.core import CORE
 from msa_core.data.batching import Scaler, prepare_batch
 from msa_core.data.dataset import Dataset
 from msa_core.metrics import SCHEMES
@@ -28,6 +28,7 @@ from search.results.folder import ledger_results, read_manifest
 from search.results.selection import Objective
 from search.schedule.proposals import Proposals
 from search.screen.progress import Progress
+from spaces.fields.paths import fields_of, replace, symbol_of, value_at
 from spaces.plan.arms_on_data import Versions
 from spaces.plan.plan import plan_study
 from spaces.search_space.domains import LogUniform
@@ -56,7 +57,7 @@ def test_one_field_has_one_name_from_its_declaration_to_the_report(
     # Declared once, with a symbol and bounds.
     info, kind = fields_of(Config)[FIELD]
     assert (info.label, info.minimum, kind) == ("alignment weight", 0.0, float)
-    assert symbol_of(FIELD) == r"\lambda_{ta}"
+    assert symbol_of(Config, FIELD) == r"\lambda_{ta}"
 
     # Written in a study file, and checked there.
     path = tmp_path / "study.yaml"
@@ -71,7 +72,7 @@ def test_one_field_has_one_name_from_its_declaration_to_the_report(
     assert set(off.space) == set()
 
     # A distribution of the same name in Optuna.
-    proposals = Proposals(full, Objective(metric="mae"), sampler="tpe", seed=0)
+    proposals = Proposals(CORE, full, Objective(metric="mae"), sampler="tpe", seed=0)
     params = proposals.ask()
     assert params is not None
     (distribution,) = proposals.optuna_study.trials[0].distributions.values()

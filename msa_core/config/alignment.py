@@ -3,18 +3,9 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from msa_core.config.fields import (
-    PAIRS,
-    ConfigError,
-    Options,
-    count,
-    field,
-    positive,
-    section,
-    used_pairs,
-    weight,
-)
+from msa_core.config.fields import PAIRS, positive, used_pairs, weight
 from msa_core.config.unimodal import unimodal_heads
+from spaces.fields.declaration import ConfigError, Options, count, field, section
 
 # A smaller one float32 can't tell from none.
 SMALLEST_RIDGE = 1e-5
@@ -29,6 +20,11 @@ class MeasureOptions(Options):
 class CovOptions(MeasureOptions):
     """Squared distance of the covariances."""
 
+    implementation: ClassVar[str] = "msa_core.modules.alignment.measures:covariance_alignment"
+    known_answer: ClassVar[str] = (
+        "modules/alignment/test_covariance_alignment.py::"
+        "test_cov_of_the_cross_with_its_double_is_a_half"
+    )
     source: ClassVar[str] = (
         "Sun & Saenko 2016 (Deep CORAL) eq. 1; on modality pairs after arXiv:2305.08473, whose "
         "full text was not at hand"
@@ -60,6 +56,11 @@ class CovOptions(MeasureOptions):
 class PaircovOptions(MeasureOptions):
     """Distance of the correlation from the identity."""
 
+    implementation: ClassVar[str] = "msa_core.modules.alignment.measures:paired_covariance"
+    known_answer: ClassVar[str] = (
+        "modules/alignment/test_covariance_alignment.py::"
+        "test_paircov_of_a_modality_with_its_negative_is_4"
+    )
     source: ClassVar[str] = (
         "the form of Zbontar et al. 2021 (Barlow Twins) eq. 1, here between modalities"
     )
@@ -74,6 +75,11 @@ class PaircovOptions(MeasureOptions):
 class CmdOptions(MeasureOptions):
     """Distance of means and central moments."""
 
+    implementation: ClassVar[str] = "msa_core.modules.alignment.measures:central_moment_discrepancy"
+    known_answer: ClassVar[str] = (
+        "modules/contrast/test_information_estimators.py::"
+        "test_cmd_of_points_at_half_and_of_the_same_halved_is_known"
+    )
     source: ClassVar[str] = (
         "Zellinger et al. 2017, without the range factors, as in the public MISA code"
     )
@@ -84,6 +90,11 @@ class CmdOptions(MeasureOptions):
 class MmdOptions(MeasureOptions):
     """Maximum mean discrepancy."""
 
+    implementation: ClassVar[str] = "msa_core.modules.alignment.measures:mean_discrepancy"
+    known_answer: ClassVar[str] = (
+        "modules/alignment/test_covariance_alignment.py::"
+        "test_mmd_of_two_points_is_known_whatever_their_distance"
+    )
     source: ClassVar[str] = "Gretton et al. 2012 eq. 5"
     cites: ClassVar[tuple[str, ...]] = ("gretton2012mmd",)
     bandwidth: float = positive(
@@ -96,6 +107,11 @@ class MmdOptions(MeasureOptions):
 class RkdOptions(MeasureOptions):
     """Distance of relations between utterances."""
 
+    implementation: ClassVar[str] = "msa_core.modules.alignment.measures:relational_distance"
+    known_answer: ClassVar[str] = (
+        "modules/alignment/test_relational_distances.py::"
+        "test_the_half_circle_against_the_equilateral_triangle_is_known"
+    )
     source: ClassVar[str] = (
         "Park et al. 2019 (RKD), distance term; between modalities as in the public SAMM code"
     )
@@ -106,6 +122,11 @@ class RkdOptions(MeasureOptions):
 class InfonceOptions(MeasureOptions):
     """Symmetric InfoNCE."""
 
+    implementation: ClassVar[str] = "msa_core.modules.alignment.measures:contrastive_alignment"
+    known_answer: ClassVar[str] = (
+        "modules/contrast/test_anchor_loss.py::"
+        "test_two_orthonormal_matched_rows_give_the_known_value"
+    )
     source: ClassVar[str] = (
         "van den Oord et al. 2018 (InfoNCE), both ways as in Radford et al. 2021 (CLIP)"
     )
@@ -120,6 +141,11 @@ class InfonceOptions(MeasureOptions):
 class CcaOptions(MeasureOptions):
     """Distance of the canonical correlations from 1."""
 
+    implementation: ClassVar[str] = "msa_core.modules.alignment.measures:canonical_distance"
+    known_answer: ClassVar[str] = (
+        "modules/alignment/test_covariance_alignment.py::"
+        "test_cca_is_k_less_the_sum_of_the_k_largest_canonical_correlations"
+    )
     source: ClassVar[str] = "Andrew et al. 2013 (deep CCA), section 3"
     cites: ClassVar[tuple[str, ...]] = ("andrew2013dcca",)
     components: int = field(
@@ -161,7 +187,7 @@ class PairConfig:
         choices=("off", "shared", "private"),
     )
     measure: str = field(
-        "cov", "distance of the two representations", "alignment measure", family="alignment"
+        "cov", "distance of the two representations", "alignment measure", kinds_in="loss.alignment"
     )
     weight: float = weight(
         1.0, "weight of the pair's term in the loss", "alignment weight", symbol=r"\lambda_{%s}",

@@ -3,17 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from msa_core.config.fields import (
-    Options,
-    Origin,
-    count,
-    field,
-    positive,
-    section,
-    share,
-    used_modalities,
-    weight,
-)
+from msa_core.config.fields import positive, share, used_modalities, weight
+from spaces.fields.declaration import Options, Origin, count, field, section
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,6 +45,11 @@ def _temperature_field(default: float) -> Any:
 class AnchorOptions(ContrastOptions):
     """Every modality is pulled to a frozen vector of its utterance."""
 
+    implementation: ClassVar[str] = "msa_core.modules.contrast.contrasts:Anchor"
+    known_answer: ClassVar[str] = (
+        "modules/contrast/test_anchor_loss.py::"
+        "test_two_orthonormal_matched_rows_give_the_known_value"
+    )
     source: ClassVar[str] = (
         "after the public CLFA code (2024), whose anchors are frozen CLIP embeddings of the same "
         "modality; one modality's features for all is our choice"
@@ -79,6 +75,11 @@ class AnchorOptions(ContrastOptions):
 class ViewsOptions(ContrastOptions):
     """Two views of an audio or vision sequence are one utterance."""
 
+    implementation: ClassVar[str] = "msa_core.modules.contrast.contrasts:Views"
+    known_answer: ClassVar[str] = (
+        "modules/contrast/test_mmcl_losses.py::"
+        "test_two_identical_orthonormal_views_give_the_value_of_section_4"
+    )
     source: ClassVar[str] = "after arXiv:2210.14556 (MMCL), whose full text was not at hand"
     cites: ClassVar[tuple[str, ...]] = ("lin2022mmcl",)
     temperature: float = _temperature_field(0.1)
@@ -104,6 +105,11 @@ class ViewsOptions(ContrastOptions):
 class InstanceOptions(ContrastOptions):
     """A modality predicts every other of its utterance."""
 
+    implementation: ClassVar[str] = "msa_core.modules.contrast.contrasts:Instance"
+    known_answer: ClassVar[str] = (
+        "modules/contrast/test_mmcl_losses.py::"
+        "test_a_perfect_cross_modal_prediction_gives_the_value_of_section_4"
+    )
     source: ClassVar[str] = "after arXiv:2210.14556 (MMCL), whose full text was not at hand"
     cites: ClassVar[tuple[str, ...]] = ("lin2022mmcl",)
     least_modalities: ClassVar[int] = 2
@@ -118,6 +124,10 @@ class InstanceOptions(ContrastOptions):
 class SentimentOptions(ContrastOptions):
     """Utterances of one sentiment, in whatever modality, are alike."""
 
+    implementation: ClassVar[str] = "msa_core.modules.contrast.contrasts:Sentiment"
+    known_answer: ClassVar[str] = (
+        "modules/contrast/test_mmcl_losses.py::test_equal_rows_give_the_logarithm_of_n_less_1"
+    )
     source: ClassVar[str] = (
         "Khosla et al. 2020 eq. 2; on sentiment after arXiv:2210.14556 (MMCL), whose full text "
         "was not at hand"
@@ -130,6 +140,10 @@ class SentimentOptions(ContrastOptions):
 class IclOptions(ContrastOptions):
     """Within each modality an utterance finds its partner of like sentiment."""
 
+    implementation: ClassVar[str] = "msa_core.modules.contrast.contrasts:Icl"
+    known_answer: ClassVar[str] = (
+        "modules/contrast/test_mclea_losses.py::test_equal_rows_give_the_logarithm_of_2_n_less_1"
+    )
     source: ClassVar[str] = (
         "Lin et al. 2022 (MCLEA), as in its public code; partners by sentiment are our choice"
     )
@@ -147,6 +161,11 @@ class IclOptions(ContrastOptions):
 class IalOptions(ContrastOptions):
     """Each modality's similarities follow those of all modalities together."""
 
+    implementation: ClassVar[str] = "msa_core.modules.contrast.contrasts:Ial"
+    known_answer: ClassVar[str] = (
+        "modules/contrast/test_mclea_losses.py::"
+        "test_a_modality_that_is_the_joint_representation_has_no_ial"
+    )
     source: ClassVar[str] = (
         "Lin et al. 2022 (MCLEA), as in its public code; partners by sentiment are our choice"
     )
@@ -178,6 +197,11 @@ class IalOptions(ContrastOptions):
 class RbcOptions(ContrastOptions):
     """A generative model of the modalities, trained to tell related from unrelated utterances."""
 
+    implementation: ClassVar[str] = "msa_core.modules.contrast.rbc:Rbc"
+    known_answer: ClassVar[str] = (
+        "modules/contrast/test_rbc_contrast.py::"
+        "test_of_candidates_as_likely_as_itself_the_logarithm_of_their_number_is_left"
+    )
     source: ClassVar[str] = (
         "Shi et al. 2021 (arXiv:2007.01179), after its description; on vectors, not on raw data"
     )
@@ -239,6 +263,11 @@ class RbcOptions(ContrastOptions):
 class BoundOptions(ContrastOptions):
     """A lower bound of what text says of audio and of vision is raised."""
 
+    implementation: ClassVar[str] = "msa_core.modules.contrast.mmim:Bound"
+    known_answer: ClassVar[str] = (
+        "modules/contrast/test_information_estimators.py::"
+        "test_a_perfect_prediction_with_logvar_0_has_the_log_likelihood_0"
+    )
     source: ClassVar[str] = (
         "Han et al. 2021 (MMIM), as in its public code, which has the sum and no ridge"
     )
@@ -269,6 +298,11 @@ class BoundOptions(ContrastOptions):
 class CpcOptions(ContrastOptions):
     """The fused vector finds the utterance in every modality."""
 
+    implementation: ClassVar[str] = "msa_core.modules.contrast.mmim:Cpc"
+    known_answer: ClassVar[str] = (
+        "modules/contrast/test_information_estimators.py::"
+        "test_matched_orthonormal_rows_give_the_known_cpc"
+    )
     source: ClassVar[str] = "Han et al. 2021 (MMIM), as in its public code, which has the sum"
     cites: ClassVar[tuple[str, ...]] = ("han2021mmim",)
     width: int = count(

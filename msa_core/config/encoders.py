@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from msa_core.config.fields import Options, count, field, section, share
+from msa_core.config.fields import share
+from spaces.fields.declaration import Options, count, field, section
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,6 +31,11 @@ class EncoderOptions(Options):
 class MeanMlpOptions(EncoderOptions):
     """The mean over the frames and two layers."""
 
+    implementation: ClassVar[str] = "msa_core.modules.encoders:MeanMlp"
+    known_answer: ClassVar[str] = (
+        "modules/test_encoders.py::"
+        "test_the_mean_encoder_is_two_relu_layers_on_the_mean_of_the_valid_frames"
+    )
     source: ClassVar[str] = (
         "the subnet of late-fusion DNNs, e.g. the public MMSA framework's LF-DNN"
     )
@@ -41,6 +47,10 @@ class MeanMlpOptions(EncoderOptions):
 class LstmOptions(EncoderOptions):
     """One recurrent layer."""
 
+    implementation: ClassVar[str] = "msa_core.modules.encoders:Lstm"
+    known_answer: ClassVar[str] = (
+        "modules/test_encoders.py::test_a_recurrence_written_out_step_by_step_is_the_fused_kernel"
+    )
     source: ClassVar[str] = "Hochreiter & Schmidhuber 1997"
     cites: ClassVar[tuple[str, ...]] = ("hochreiter1997lstm",)
     # Measured at 40 frames: 2.3 ms per step and member sequentially, 6.9 ms under vmap.
@@ -54,6 +64,10 @@ class LstmOptions(EncoderOptions):
 class GruOptions(EncoderOptions):
     """One recurrent layer."""
 
+    implementation: ClassVar[str] = "msa_core.modules.encoders:Gru"
+    known_answer: ClassVar[str] = (
+        "modules/test_encoders.py::test_a_recurrence_written_out_step_by_step_is_the_fused_kernel"
+    )
     # It packs, unlike the LSTM: PyTorch's GRU has no fused kernel for training on a CPU. Measured
     # at 50 frames and width 32, in a pack of 8: 33 against 77 ms per step and member sequentially.
 
@@ -65,6 +79,10 @@ class GruOptions(EncoderOptions):
 class ConvOptions(EncoderOptions):
     """A convolution over time."""
 
+    implementation: ClassVar[str] = "msa_core.modules.encoders:Conv"
+    known_answer: ClassVar[str] = (
+        "modules/test_encoders.py::test_the_convolution_is_that_of_pytorch_on_each_utterance"
+    )
     # In a pack of 8 a member's step took .81 of its time alone, at 50 frames and width 32; of
     # utterances with few frames it takes a fraction.
 
@@ -86,6 +104,8 @@ class ConvOptions(EncoderOptions):
 class TransformerOptions(EncoderOptions):
     """Layers of self-attention over the frames."""
 
+    implementation: ClassVar[str] = "msa_core.modules.encoders:Transformer"
+    known_answer: ClassVar[str] = "modules/test_attention.py::test_attention_is_that_of_pytorch"
     # In a pack of 8 a member's step took .86 of its time alone, at 50 frames and width 32.
 
     source: ClassVar[str] = (
@@ -122,7 +142,7 @@ class ModalityConfig:
 
     use: bool = field(True, "whether the model reads this modality", "use")
     encoder: str = field(
-        "mean_mlp", "how a sequence becomes one vector", "encoder", family="encoder"
+        "mean_mlp", "how a sequence becomes one vector", "encoder", kinds_in="model.encoder"
     )
     width: int = count(64, "units of the encoder", "encoder width", 4096, unit="units")
     dropout: float = share(0.1, "share of encoder outputs dropped in training", "encoder dropout")

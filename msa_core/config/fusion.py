@@ -3,17 +3,9 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from msa_core.config.fields import (
-    Options,
-    WeightedTerm,
-    count,
-    field,
-    section,
-    share,
-    used_modalities,
-    weight,
-)
+from msa_core.config.fields import WeightedTerm, share, used_modalities, weight
 from msa_core.config.unimodal import unimodal_heads
+from spaces.fields.declaration import Options, count, field, section
 
 MOST_FUSED = 2**20  # entries of a tensor-product fusion: a head of 64 units then has 256 MiB
 
@@ -59,6 +51,10 @@ class FusionOptions(Options):
 class ConcatOptions(FusionOptions):
     """The vectors side by side."""
 
+    implementation: ClassVar[str] = "msa_core.modules.fusion.vector_fusions:Concat"
+    known_answer: ClassVar[str] = (
+        "modules/contrast/test_information_estimators.py::test_concat_puts_the_vectors_side_by_side"
+    )
     source: ClassVar[str] = "common practice (late fusion)"
     cites: ClassVar[tuple[str, ...]] = ()
 
@@ -71,6 +67,11 @@ class ConcatOptions(FusionOptions):
 class SumOptions(FusionOptions):
     """The mean of the vectors."""
 
+    implementation: ClassVar[str] = "msa_core.modules.fusion.vector_fusions:Average"
+    known_answer: ClassVar[str] = (
+        "modules/contrast/test_information_estimators.py::"
+        "test_sum_fusion_is_the_mean_of_the_modalities_of_the_model"
+    )
     source: ClassVar[str] = "common practice (late fusion)"
     cites: ClassVar[tuple[str, ...]] = ()
 
@@ -79,6 +80,10 @@ class SumOptions(FusionOptions):
 class GatedOptions(FusionOptions):
     """A weighted sum whose weights depend on the vectors."""
 
+    implementation: ClassVar[str] = "msa_core.modules.fusion.vector_fusions:Gated"
+    known_answer: ClassVar[str] = (
+        "modules/fusion/test_fusion_operators.py::test_equal_gates_give_the_mean"
+    )
     source: ClassVar[str] = (
         "after Arevalo et al. 2017 (gated multimodal units), with one gate per modality"
     )
@@ -95,6 +100,11 @@ class GatedOptions(FusionOptions):
 class TfnOptions(FusionOptions):
     """All products of entries of different modalities."""
 
+    implementation: ClassVar[str] = "msa_core.modules.fusion.vector_fusions:TensorProduct"
+    known_answer: ClassVar[str] = (
+        "modules/contrast/test_information_estimators.py::"
+        "test_the_tensor_product_of_1_2_and_3_is_known"
+    )
     source: ClassVar[str] = "Zadeh et al. 2017 (Tensor Fusion Network), eq. 5"
     cites: ClassVar[tuple[str, ...]] = ("zadeh2017tensor",)
 
@@ -120,6 +130,11 @@ class TfnOptions(FusionOptions):
 class LmfOptions(FusionOptions):
     """The tensor product read through a sum of rank-1 weights."""
 
+    implementation: ClassVar[str] = "msa_core.modules.fusion.vector_fusions:LowRank"
+    known_answer: ClassVar[str] = (
+        "modules/fusion/test_fusion_operators.py::"
+        "test_lmf_equals_the_tensor_product_contracted_with_its_factors"
+    )
     source: ClassVar[str] = (
         "Liu et al. 2018 (Low-rank Multimodal Fusion), eq. 6, with the public code's w; its bias "
         "is the next layer's"
@@ -132,6 +147,10 @@ class LmfOptions(FusionOptions):
 class MultOptions(FusionOptions):
     """Every modality attends to the frames of every other."""
 
+    implementation: ClassVar[str] = "msa_core.modules.fusion.mult:CrossModal"
+    known_answer: ClassVar[str] = (
+        "modules/fusion/test_fusion_operators.py::test_constant_keys_give_the_mean_of_the_values"
+    )
     # In a pack of 8 a member's step took .97 of its time alone, at 50 frames and width 32.
 
     source: ClassVar[str] = "Tsai et al. 2019 (Multimodal Transformer), eq. 3 to 6"
@@ -187,6 +206,11 @@ class ReconstructionTerm(WeightedTerm):
 class MisaOptions(FusionOptions):
     """A shared and a private code of every modality, and attention between them."""
 
+    implementation: ClassVar[str] = "msa_core.modules.fusion.misa:Misa"
+    known_answer: ClassVar[str] = (
+        "modules/fusion/test_fusion_operators.py::"
+        "test_the_similarity_of_codes_shifted_by_0_3_is_known"
+    )
     source: ClassVar[str] = (
         "Hazarika et al. 2020 (MISA); its layer of attention here normalises before its parts"
     )
@@ -225,6 +249,11 @@ class PseudoTerm(WeightedTerm):
 class ReorgSumOptions(FusionOptions):
     """Frames sorted into slots that are the same for every modality, then added up."""
 
+    implementation: ClassVar[str] = "msa_core.modules.fusion.reorg:ReorganisedSum"
+    known_answer: ClassVar[str] = (
+        "modules/fusion/test_unseen_combinations.py::"
+        "test_shares_add_up_to_1_so_the_slots_add_up_to_the_frames"
+    )
     source: ClassVar[str] = (
         "after Zhang et al. 2023 (unseen modality interaction) and its public code; labels are "
         "numbers here, so the class vectors become a curve"
@@ -264,7 +293,7 @@ class ReorgSumOptions(FusionOptions):
 class FusionConfig:
     """How the projected modalities become one vector, and the head on top of it."""
 
-    kind: str = field("concat", "fusion operator", "fusion", family="fusion")
+    kind: str = field("concat", "fusion operator", "fusion", kinds_in="model.fusion")
     head: str = field(
         "mlp",
         "what reads the fused vector; mlp: a hidden layer; linear: nothing but a weighted sum, so "

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from msa_core.config.fields import Origin, field
+from spaces.fields.declaration import Origin, field
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -17,6 +17,7 @@ class MissingConfig:
             source="the random masks of TFR-Net (Yuan et al. 2021) on audio and vision, without "
             "its generator loss; here text frames are zeroed too, not replaced by an unknown word",
             cites=("yuan2021tfrnet",),
+            known_answer="modules/test_modality_dropout.py::test_mask_rate_0_is_the_identity",
         )},
     )  # fmt: skip
     modalities: float = field(
@@ -27,6 +28,8 @@ class MissingConfig:
             source="modality dropout (ModDrop, Neverova et al. 2016), there of inputs and not of "
             "vectors",
             cites=("neverova2016moddrop",),
+            known_answer="modules/test_modality_dropout.py::"
+            "test_moddrop_takes_each_modality_with_p_less_p_to_the_m_over_m",
         )},
     )  # fmt: skip
     protocol: str = field(
@@ -41,6 +44,8 @@ class MissingConfig:
                 source="after the protocol of Zhang et al. 2023 (unseen modality interaction), "
                 "whose training sees disjoint sets of modalities and whose test has all",
                 cites=("zhang2023unseen",),
+                known_answer="procedures/test_unseen_protocol.py::"
+                "test_modality_combinations_of_test_never_co_occur_in_training",
             )
         },
     )

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from msa_core.config.fields import count, field
+from spaces.fields.declaration import count, field
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

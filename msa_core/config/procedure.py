@@ -3,17 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from msa_core.config.fields import (
-    Options,
-    Origin,
-    WeightedTerm,
-    count,
-    field,
-    positive,
-    section,
-    used_modalities,
-    weight,
-)
+from msa_core.config.fields import WeightedTerm, positive, used_modalities, weight
+from spaces.fields.declaration import Options, Origin, count, field, section
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,18 +16,25 @@ class ProcedureOptions(Options):
         plans_epochs: Whether what an epoch does depends on how many there are to be, so that
             members of a pack have equally many.
         keeps_last: Whether the model of the last epoch is the result, and nothing stops it early.
+        inference: What predicts in place of the model as it trains, as `package.module:Name`; empty
+            = the model itself.
     """
 
     changes: ClassVar[str] = "loop"
     one_modality: ClassVar[bool] = False
     plans_epochs: ClassVar[bool] = False
     keeps_last: ClassVar[bool] = False
+    inference: ClassVar[str] = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JointOptions(ProcedureOptions):
     """Every step moves the whole model."""
 
+    implementation: ClassVar[str] = "msa_core.procedures.base:Procedure"
+    known_answer: ClassVar[str] = (
+        "tensors/test_parameters.py::test_every_member_is_moved_as_by_an_adam_of_its_own"
+    )
     source: ClassVar[str] = "common practice"
     cites: ClassVar[tuple[str, ...]] = ()
 
@@ -45,12 +43,18 @@ class JointOptions(ProcedureOptions):
 class MlaOptions(ProcedureOptions):
     """Modalities take turns through one shared head."""
 
+    implementation: ClassVar[str] = "msa_core.procedures.mla:Mla"
+    known_answer: ClassVar[str] = (
+        "procedures/test_mla.py::"
+        "test_while_a_modality_steps_the_encoders_of_the_others_stay_bit_unchanged"
+    )
     source: ClassVar[str] = (
         "Zhang et al. 2024 (MLA) and its public code, where the projection never takes effect and "
         "Adam is SGD; weights of predictions: msa_core.modules.contrast.inference"
     )
     cites: ClassVar[tuple[str, ...]] = ("zhang2024mla",)
     one_modality: ClassVar[bool] = True
+    inference: ClassVar[str] = "msa_core.modules.contrast.inference:WeightedVote"
     gradient: str = field(
         "rls",
         "off; rls: what earlier modalities rely on is taken out of the head's gradient",
@@ -94,6 +98,11 @@ class MlaOptions(ProcedureOptions):
 class TwoStageOptions(ProcedureOptions):
     """Each epoch first fits the estimators of information, then the rest of the model."""
 
+    implementation: ClassVar[str] = "msa_core.procedures.two_stage:TwoStage"
+    known_answer: ClassVar[str] = (
+        "procedures/test_two_stage.py::"
+        "test_the_first_pass_moves_the_estimators_alone_and_the_second_all_but_them"
+    )
     source: ClassVar[str] = "Han et al. 2021 (MMIM), the two stages of its public code"
     cites: ClassVar[tuple[str, ...]] = ("han2021mmim",)
 
@@ -129,6 +138,11 @@ class ConsistencyTerm(WeightedTerm):
 class StreamOptions(ProcedureOptions):
     """Tasks come one after another, with replay of what was seen."""
 
+    implementation: ClassVar[str] = "msa_core.procedures.stream:Stream"
+    known_answer: ClassVar[str] = (
+        "procedures/test_stream.py::"
+        "test_tasks_are_equal_quantile_ranges_of_the_label_in_rising_order"
+    )
     source: ClassVar[str] = (
         "Sarfraz et al. 2024 (SAMM), after its public code; its confidence is on the true class"
     )
@@ -162,7 +176,7 @@ class StreamOptions(ProcedureOptions):
 class ProcedureConfig:
     """What a step of the training moves."""
 
-    kind: str = field("joint", "what a step moves", "procedure", family="procedure", quiet=True)
+    kind: str = field("joint", "what a step moves", "procedure", kinds_in="procedure", quiet=True)
     joint: JointOptions = section(JointOptions)
     mla: MlaOptions = section(MlaOptions)
     two_stage: TwoStageOptions = section(TwoStageOptions)

@@ -7,18 +7,19 @@ import re
 from collections.abc import Iterable, Mapping
 
 from msa_core.config.alignment import aligned_pairs, check_alignment
-from msa_core.config.fields import used_modalities, used_pairs
+from msa_core.config.fields import LABEL_SCHEMES, MODALITIES, PAIRS, used_modalities, used_pairs
 from msa_core.config.kinds import FAMILIES, chosen_kinds, kind_of_path, options_of
-from msa_core.config.paths import (
-    Value,
+from msa_core.config.schema import Config
+from spaces.fields.declaration import ConfigError, Value
+from spaces.fields.paths import (
     check_path,
+    default_of,
     did_you_mean,
     fields_of,
     flatten,
     replace,
     value_at,
 )
-from msa_core.config.schema import LABEL_SCHEMES, MODALITIES, PAIRS, Config, ConfigError
 
 
 def resolve_fields(config: Config) -> dict[str, Value]:
@@ -28,18 +29,19 @@ def resolve_fields(config: Config) -> dict[str, Value]:
     (an absent modality, a pair whose mode is off) is absent here, and so in every record; and so
     is a quiet one at its default.
     """
-    known, values, used = fields_of(Config), flatten(config), _kinds_used(config)
+    known, values, used = fields_of(type(config)), flatten(config), _kinds_used(config)
+    default = default_of(type(config))
     return {
         path: value
         for path, value in values.items()
         if _is_active(config, used, path)
-        and not (known[path][0].quiet and value == value_at(_DEFAULT, path))
+        and not (known[path][0].quiet and value == value_at(default, path))
     }
 
 
 def is_active(config: Config, path: str) -> bool:
     """Check whether changing this field could change a training of this configuration."""
-    check_path(Config, path)
+    check_path(type(config), path)
     return _is_active(config, _kinds_used(config), path)
 
 
@@ -48,7 +50,7 @@ def _kinds_used(config: Config) -> dict[str, list[str]]:
 
 
 def _is_active(config: Config, used: Mapping[str, list[str]], path: str) -> bool:
-    if option := kind_of_path(path):
+    if option := kind_of_path(type(config), path):
         family, kind, name = option
         # The switch itself means something even while it is off.
         if family == "contrast" and name == "use":
@@ -140,9 +142,6 @@ def pools_frames(config: Config, modality: str) -> bool:
     return bool(options_of(config, "encoder", kind).pools) and config.missing.frames == 0
 
 
-_DEFAULT = Config()  # made once, since `resolve_fields` is called for every candidate
-
-
 def _quote_switch(family: str, kind: str) -> str:
     switch = re.sub("<[a-z]+>", "*", FAMILIES[family].switch)
     return f"'{switch.format(kind)}'"
@@ -217,7 +216,7 @@ def _pair_field_is_active(config: Config, pair: str, name: str) -> bool:
 
 
 def _option_is_active(config: Config, path: str) -> bool:
-    info, _ = fields_of(Config)[path]
+    info, _ = fields_of(type(config))[path]
     if info.only_with is None:
         return True
     name, value = info.only_with

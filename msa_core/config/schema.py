@@ -5,49 +5,19 @@ A `Config` describes how one model is built and trained. The dotted name of a fi
 in MLflow and in reports. Standard library only, so that reading a study never imports torch.
 
 Families of modules are declared beside this file, in `encoders`, `fusion`, `alignment`, `contrast`,
-`unimodal`, `procedure` and `missing`. A new module is an entry there. Import from this file.
+`unimodal`, `procedure` and `missing`. A new module is an entry there.
 """
 
 from dataclasses import dataclass
 
-from msa_core.config.alignment import AlignmentConfig, PairConfig
+from msa_core.config.alignment import AlignmentConfig
 from msa_core.config.contrast import ContrastConfig
 from msa_core.config.encoders import EncodersConfig, ModalityConfig
-from msa_core.config.fields import (
-    LABEL_SCHEMES,
-    METRICS_LOWER_IS_BETTER,
-    MODALITIES,
-    PAIRS,
-    ConfigError,
-    FieldInfo,
-    LabelScheme,
-    Options,
-    Origin,
-    count,
-    field,
-    section,
-)
 from msa_core.config.fusion import FusionConfig
 from msa_core.config.missing import MissingConfig
-from msa_core.config.planted import PlantedConfig
 from msa_core.config.procedure import ProcedureConfig
 from msa_core.config.unimodal import UnimodalConfig
-
-__all__ = [
-    "LABEL_SCHEMES",
-    "METRICS_LOWER_IS_BETTER",
-    "MODALITIES",
-    "PAIRS",
-    "Config",
-    "ConfigError",
-    "FieldInfo",
-    "FusionConfig",
-    "LabelScheme",
-    "ModalityConfig",
-    "Options",
-    "PairConfig",
-    "PlantedConfig",
-]
+from spaces.fields.declaration import Origin, count, field, section
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -135,7 +105,8 @@ class TrainConfig:
     )
 
 
-_OURS = {"": Origin(source="a control; ours")}
+def _control(known_answer: str) -> dict[str, Origin]:
+    return {"": Origin(source="a control; ours", known_answer=known_answer)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,7 +118,7 @@ class ControlConfig:
         "off, or any name: salts every random stream; same model, other noise, no real effect",
         "placebo",
         varies=True,
-        origins=_OURS,
+        origins=_control("test_laws.py::test_a_placebo_is_other_noise_in_the_same_model"),
     )
     unused: int = field(
         0,
@@ -157,7 +128,9 @@ class ControlConfig:
         minimum=0,
         maximum=4096,
         quiet=True,
-        origins=_OURS,
+        origins=_control(
+            "modules/test_controls.py::test_unused_units_are_bit_identical_to_none_in_every_number"
+        ),
     )
     shuffled_labels: bool = field(
         False,
@@ -165,18 +138,15 @@ class ControlConfig:
         "choosing its epoch on valid gives",
         "shuffled labels",
         quiet=True,
-        origins=_OURS,
+        origins=_control(
+            "modules/test_controls.py::test_with_shuffled_labels_a_model_knows_nothing_of_valid"
+        ),
     )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
-    """How one model is built and trained.
-
-    Attributes:
-        plugins: Fields of the study's own modules that differ from their defaults, as pairs of
-            path and value (`msa_core.config.kinds`).
-    """
+    """How one model is built and trained."""
 
     features: FeaturesConfig = section(FeaturesConfig)
     model: ModelConfig = section(ModelConfig)
@@ -185,6 +155,3 @@ class Config:
     missing: MissingConfig = section(MissingConfig)
     train: TrainConfig = section(TrainConfig)
     control: ControlConfig = section(ControlConfig)
-    # Pairs, not the options' own classes, whose code only processes with the plugin have. Sorted
-    # and without defaults, so that configurations that mean the same are equal.
-    plugins: tuple[tuple[str, bool | int | float | str], ...] = ()

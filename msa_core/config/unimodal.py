@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from msa_core.config.fields import Origin, count, field, section, used_modalities
+from msa_core.config.fields import used_modalities
+from spaces.fields.declaration import Origin, count, field, section
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,8 +55,17 @@ class UnimodalConfig:
         "unimodal heads",
         choices=("none", "fixed", "ulgm"),
         origins={
-            "fixed": Origin(source="common practice (multi-task learning)"),
-            "ulgm": Origin(source=UlgmConfig.source, cites=UlgmConfig.cites),
+            "fixed": Origin(
+                source="common practice (multi-task learning)",
+                known_answer="test_objective.py::"
+                "test_every_unimodal_head_learns_the_multimodal_label_with_its_own_weight",
+            ),
+            "ulgm": Origin(
+                source=UlgmConfig.source,
+                cites=UlgmConfig.cites,
+                known_answer="modules/test_ulgm_labels.py::"
+                "test_the_distances_1_2_and_1_3_give_the_known_step_of_the_second_epoch",
+            ),
         },
     )
     target: str = field(
@@ -64,7 +74,12 @@ class UnimodalConfig:
         "unimodal target",
         choices=("multimodal", "annotated"),
         origins={
-            "annotated": Origin(source="Yu et al. 2020 (CH-SIMS, MLMF)", cites=("yu2020sims",))
+            "annotated": Origin(
+                source="Yu et al. 2020 (CH-SIMS, MLMF)",
+                cites=("yu2020sims",),
+                known_answer="modules/test_controls.py::"
+                "test_annotated_heads_learn_the_data_s_own_labels",
+            )
         },
     )
     width: int = count(

@@ -27,8 +27,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from msa_core.config.schema import LABEL_SCHEMES, MODALITIES
-from msa_core.data.dataset import DataError, Dataset, Split, Splits
+from msa_core.config.fields import LABEL_SCHEMES, MODALITIES
+from msa_core.data.dataset import Dataset, Split, Splits
 from msa_core.data.layout import (
     ID_KEY,
     LABEL_KEY,
@@ -39,6 +39,7 @@ from msa_core.data.layout import (
 )
 from msa_core.data.npz_and_safetensors import ids_as_text, texts_from
 from msa_core.data.tensor_file import TensorFile, open_tensors, write_tensors
+from spaces.core import DataError
 
 VARIABLE = "TRIPTYCH_CACHE"
 # A file may change twice within one tick of its clock; coarse ones tick every two seconds.

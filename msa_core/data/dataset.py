@@ -7,14 +7,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from msa_core.config.schema import LABEL_SCHEMES, MODALITIES
+from msa_core.config.fields import LABEL_SCHEMES, MODALITIES
+from msa_core.config.on_data import DataFacts
+from spaces.core import DataError
 
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
-
-
-class DataError(ValueError):
-    """A feature file that cannot be used; the message names the file, split, key and row."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +50,7 @@ class Splits:
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """A whole data set. Only `msa_core.training.evaluation` reads `test`.
+    """A whole data set. Only evaluation and `analysis.kinds_of_utterances` read `test`.
 
     Attributes:
         source: Name for messages: that of the file, or `planted`.
@@ -68,6 +66,24 @@ class Dataset:
     def modalities(self) -> tuple[str, ...]:
         """The modalities that the data has, in the order of `MODALITIES`."""
         return tuple(name for name in MODALITIES if name in self.splits.train.features)
+
+    @property
+    def facts(self) -> DataFacts:
+        """What configurations are restricted to, and checked against."""
+        return DataFacts(
+            modalities=self.modalities, annotated=tuple(self.splits.train.unimodal_labels)
+        )
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Name of each split -> number of its utterances."""
+        splits = (self.splits.train, self.splits.valid, self.test)
+        return {split.name: len(split) for split in splits}
+
+    @property
+    def test_labels(self) -> FloatArray:
+        """Labels of the test split [N]."""
+        return self.test.labels
 
 
 def assemble_dataset(source: str, scheme: str, splits: Mapping[str, Split]) -> Dataset:

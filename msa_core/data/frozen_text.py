@@ -21,8 +21,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from msa_core.data.dataset import DataError, FloatArray, IntArray
+from msa_core.data.dataset import FloatArray, IntArray
 from msa_core.data.layout import LENGTH_KEYS, RAW_TEXT_KEY, SPLITS, TOKENS_KEY, SplitValues
+from spaces.core import DataError
 
 CONFIG_FILE = "config.json"
 BATCH = 32

@@ -12,9 +12,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from msa_core.config.paths import did_you_mean
-from msa_core.config.schema import LABEL_SCHEMES, MODALITIES
-from msa_core.data.dataset import DataError, Dataset, FloatArray, IntArray, Split, assemble_dataset
+from msa_core.config.fields import LABEL_SCHEMES, MODALITIES
+from msa_core.data.dataset import Dataset, FloatArray, IntArray, Split, assemble_dataset
+from spaces.core import DataError
+from spaces.fields.paths import did_you_mean
 
 SPLITS = ("train", "valid", "test")
 ID_KEY = "id"

@@ -4,14 +4,15 @@ from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 
-from msa_core.config.paths import did_you_mean
-from msa_core.config.schema import PlantedConfig
+from msa_core.config.planted import PlantedConfig
 from msa_core.data.cache import load_cached
-from msa_core.data.dataset import DataError, Dataset
+from msa_core.data.dataset import Dataset
 from msa_core.data.layout import KEYS, TEXT_KEYS, SplitValues, to_dataset
 from msa_core.data.mmsa import read_mmsa
 from msa_core.data.npz_and_safetensors import read_npz, read_safetensors
 from msa_core.data.planted import SCHEME, generate_planted
+from spaces.core import DataError
+from spaces.fields.paths import did_you_mean
 
 READERS: dict[str, Callable[[Path, Collection[str]], SplitValues]] = {
     ".pkl": read_mmsa,

@@ -3,9 +3,9 @@
 from collections.abc import Collection
 from pathlib import Path
 
-from msa_core.data.dataset import DataError
 from msa_core.data.layout import SPLITS, SplitValues
 from msa_core.data.unpickling import SizeLimit, describe_kind, make_arrays, unpickle
+from spaces.core import DataError
 
 
 def read_mmsa(path: Path, keys: Collection[str]) -> SplitValues:

@@ -18,9 +18,10 @@ from pathlib import Path
 
 import numpy as np
 
-from msa_core.data.dataset import DataError, Dataset
+from msa_core.data.dataset import Dataset
 from msa_core.data.layout import ID_KEY, SPLITS, SplitValues, sort_by_split
 from msa_core.data.tensor_file import open_tensors
+from spaces.core import DataError
 
 MOST_UNPACKED = 2**30  # bytes that an archive may always hold
 MOST_COMPRESSED = 100  # times its size that a larger one may unpack to

@@ -30,8 +30,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from msa_core.config.schema import LABEL_SCHEMES, MODALITIES, ConfigError, PlantedConfig
+from msa_core.config.fields import LABEL_SCHEMES, MODALITIES
+from msa_core.config.planted import PlantedConfig
 from msa_core.data.dataset import Dataset, FloatArray, Split, assemble_dataset
+from spaces.fields.declaration import ConfigError
 
 SCHEME = "mosi"
 LABEL_SCALE = 1.5

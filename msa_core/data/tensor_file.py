@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from msa_core.data.dataset import DataError
+from spaces.core import DataError
 
 METADATA = "__metadata__"
 LENGTH_BYTES = 8

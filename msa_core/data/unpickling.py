@@ -22,7 +22,7 @@ from typing import Any, BinaryIO, ClassVar, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from msa_core.data.dataset import DataError
+from spaces.core import DataError
 
 SPARE_BYTES = 2**23  # that even a tiny file may be made into
 MOST_AXES = 32

@@ -244,12 +244,3 @@ class Transformer(Encoder):
         hidden_BTW = self.stack(entered_BTW, valid_frames(frames_BTD, lengths_B))
         vector_BW = masked_mean(hidden_BTW, lengths_B)
         return self.dropout(vector_BW), self.dropout(hidden_BTW) if self.gives_frames else None
-
-
-ENCODERS: dict[str, type[Encoder]] = {
-    "mean_mlp": MeanMlp,
-    "lstm": Lstm,
-    "gru": Gru,
-    "conv": Conv,
-    "transformer": Transformer,
-}

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from msa_core.config.schema import MODALITIES
+from msa_core.config.fields import MODALITIES
 from msa_core.modules.parts.dropout import draw_keep_mask
 from msa_core.modules.parts.stochastic import StochasticModule
 

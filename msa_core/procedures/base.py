@@ -2,7 +2,7 @@
 
 A procedure knows neither the modules nor the stack. It lists the passes over train in an epoch,
 the update steps ("moves") of each batch, the blocks of parameters that each move updates, and
-changes to their gradients. Kinds are in `msa_core.procedures.registry`.
+changes to their gradients. Kinds are declared in `msa_core.config.procedure`.
 Shapes: N utterances of train, B of a batch, R replayed ones.
 """
 

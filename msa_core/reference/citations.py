@@ -11,12 +11,19 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from msa_core.config.alignment import aligned_pairs
-from msa_core.config.fields import FieldInfo
-from msa_core.config.kinds import FAMILIES, chosen_kinds, declared_origin, kind_of_path, options_of
-from msa_core.config.paths import Value, did_you_mean, fields_of, flatten
+from msa_core.config.kinds import (
+    FAMILIES,
+    chosen_kinds,
+    declared_origin,
+    kind_of_path,
+    options_class,
+    options_of,
+)
 from msa_core.config.rules import resolve_fields
-from msa_core.config.schema import Config, ConfigError
+from msa_core.config.schema import Config
 from msa_core.config.unimodal import unimodal_heads
+from spaces.fields.declaration import ConfigError, FieldInfo, Value
+from spaces.fields.paths import did_you_mean, fields_of, flatten
 
 FILE = Path(__file__).with_name("references.bib")
 TRAINING = ("kingma2015adam", "paszke2019pytorch")  # of every configuration
@@ -36,11 +43,11 @@ def cited_by(config: Config) -> tuple[str, ...]:
     for family in FAMILIES:
         for kind in chosen_kinds(config, family):
             if _has_part(config, family, kind):
-                keys += _known_keys(family, kind)
-    known = fields_of(Config)
+                keys += _known_keys(config, family, kind)
+    known = fields_of(type(config))
     # Only fields that mean something: an option of what is off brings no paper.
     for path, value in resolve_fields(config).items():
-        option = kind_of_path(path)
+        option = kind_of_path(type(config), path)
         if _has_part(config, *option[:2]) if option else _is_switched(config, path):
             keys += _cited_by_value(known[path][0], value)
     if any(_is_dropout(path, value) for path, value in flatten(config).items()):
@@ -72,8 +79,8 @@ def _is_switched(config: Config, path: str) -> bool:
     return not path.startswith("loss.unimodal.") or bool(unimodal_heads(config))
 
 
-def _known_keys(family: str, kind: str) -> tuple[str, ...]:
-    keys = declared_origin(family, kind).cites
+def _known_keys(config: Config, family: str, kind: str) -> tuple[str, ...]:
+    keys = declared_origin(options_class(type(config), family, kind)).cites
     for key in keys:
         if key not in read_references():
             raise ConfigError(

@@ -10,17 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from msa_core.config.kinds import FAMILIES, kinds_of, options_class
-from msa_core.config.paths import fields_of, value_at
-from msa_core.config.schema import Config, FieldInfo
+from msa_core.config.kinds import FAMILIES, kinds_of, module_of, options_class
+from msa_core.config.schema import Config
 from msa_core.modules.missing import (
     FrameMask,
     ModalityDropout,
     present_where_modalities_never_meet,
 )
 from msa_core.modules.unimodal_labels import LabelGenerator
-from msa_core.plugins import registry_of
 from msa_core.reference.sources import documented_paragraph, source_of_kind
+from spaces.fields.declaration import FieldInfo
+from spaces.fields.paths import fields_of, value_at
 
 INTRODUCTION = """\
 # Modules
@@ -119,7 +119,7 @@ def render_page() -> str:
     """Return the page, in Markdown."""
     parts = [INTRODUCTION]
     for family, shown in PAGES.items():
-        rows = [_row_of_kind(family, kind) for kind in kinds_of(family)]
+        rows = [_row_of_kind(family, kind) for kind in kinds_of(Config, family)]
         beside = f"Every kind: {_format_options(shown.beside)}.\n\n" if shown.beside else ""
         heading = f"## {shown.title}\n\nOff: `{shown.off}`.\n\n"
         parts.append(
@@ -141,16 +141,16 @@ def summarise_docstring(module: Callable[..., Any]) -> str:
 
 
 def _row_of_kind(family: str, kind: str) -> tuple[str, ...]:
-    module = registry_of(family)[kind]
+    module = module_of(Config, family, kind)
     prefix = f"{FAMILIES[family].section}.{kind}."
     options = [path for path in fields_of(Config) if path.startswith(prefix)]
     # `use` is the switch itself, which the first column shows.
     own = [path for path in options if path != f"{prefix}use"]
-    formula, source = documented_paragraph(module, "Formula"), source_of_kind(family, kind)
+    formula, source = documented_paragraph(module, "Formula"), source_of_kind(Config, family, kind)
     return (
         f"`{FAMILIES[family].switch.format(kind)}`<br>{_escape_bars(summarise_docstring(module))}",
         f"{_format_code(formula)}<br>{_escape_bars(source)}",
-        options_class(family, kind).changes,
+        options_class(Config, family, kind).changes,
         _format_options(own, prefix),
     )
 

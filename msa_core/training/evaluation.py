@@ -1,33 +1,19 @@
 """Evaluation: the only code that reads a test split."""
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import torch
 
 from msa_core.analysis.robustness import REPETITIONS, SHARES, RobustnessScore, robustness_curve
 from msa_core.data.batching import prepare_batch
-from msa_core.data.dataset import FloatArray, Split
+from msa_core.data.dataset import Split
 from msa_core.metrics import score_predictions
 from msa_core.tensors.parameters import Parameters
 from msa_core.training.member_run import MemberResult
-from msa_core.training.outcomes import Status
 from msa_core.vectorised.network import Network
 from msa_core.vectorised.pack_key import sequential_reason
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """Results of a trained member on the test split.
-
-    Attributes:
-        metrics: Name -> value, unrounded; an undefined metric is absent.
-        predictions: Predictions, float32 [N], in the order of the split.
-    """
-
-    metrics: Mapping[str, float]
-    predictions: FloatArray
+from spaces.core import Evaluation, Status
 
 
 def evaluate(

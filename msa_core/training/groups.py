@@ -8,12 +8,12 @@ import torch
 
 from msa_core.data.dataset import FloatArray
 from msa_core.data.prepared import PreparedSplits
-from msa_core.training.failures import describe_failure
 from msa_core.training.member_run import MemberRun
 from msa_core.training.time_limit import limit_time
 from msa_core.vectorised.checkpoint import Checkpoint, CheckpointError
 from msa_core.vectorised.pack_key import pack_key, sequential_reason
 from msa_core.vectorised.stack import Stack
+from spaces.failures import describe_failure
 
 
 def group_runs(

@@ -14,10 +14,9 @@ from msa_core.data.dataset import FloatArray
 from msa_core.data.prepared import PreparedSplits
 from msa_core.metrics import SCHEMES, score_predictions
 from msa_core.tensors.parameters import Layout
-from msa_core.training.failures import last_lines
-from msa_core.training.outcomes import FailureKind, Status
 from msa_core.vectorised.checkpoint import Checkpoint, MemberState
-from msa_core.vectorised.pack_key import Member
+from spaces.core import FailureKind, Member, Status
+from spaces.failures import last_lines
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,6 +74,13 @@ class MemberResult:
     seconds: float
     company: int
     trained: TrainedModel | None = field(repr=False)
+
+    @property
+    def parameters(self) -> int | None:
+        """Number of trained parameters; None if there is no model."""
+        if self.trained is None:
+            return None
+        return sum(tensor.numel() for tensor in self.trained.state.values())
 
 
 class MemberRun:

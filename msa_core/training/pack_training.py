@@ -11,9 +11,8 @@ from msa_core.data.dataset import Splits
 from msa_core.data.prepared import PreparedSplits
 from msa_core.training.groups import Group, group_runs
 from msa_core.training.member_run import MemberResult, MemberRun
-from msa_core.training.outcomes import Status
 from msa_core.vectorised.checkpoint import CheckpointError, from_bytes, identity_of, to_bytes
-from msa_core.vectorised.pack_key import Member
+from spaces.core import Member, Status
 
 
 class PackTraining:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from msa_core.training.failures import EpochTimeout
+from spaces.failures import EpochTimeout
 
 SOON = 1e-3  # seconds; a timer of 0 would be none
 

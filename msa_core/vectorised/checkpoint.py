@@ -22,7 +22,7 @@ from msa_core.config.rules import resolve_fields
 from msa_core.data.dataset import Splits
 from msa_core.tensors.parameters import Layout
 from msa_core.tensors.pytrees import Tree
-from msa_core.vectorised.pack_key import Member
+from spaces.core import Member
 
 MAGIC = "triptych-checkpoint"
 FORMAT = 2

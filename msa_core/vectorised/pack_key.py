@@ -8,46 +8,14 @@ Such a field has `varies=True` in its declaration (`msa_core.config.schema`).
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from msa_core.config.fields import used_modalities
 from msa_core.config.kinds import chosen_kinds, options_class, options_of
-from msa_core.config.paths import Value, fields_of
 from msa_core.config.rules import fused_entries, resolve_fields
 from msa_core.config.schema import Config
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """One training to be done: a configuration and a seed."""
-
-    config: Config
-    seed: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PackSize:
-    """How large packs of one key should be on one kind of device, and why.
-
-    Attributes:
-        pack_key: Pack key of the members.
-        data: Fingerprint of the data; empty if unknown.
-        device: `cpu`, or the name of the accelerator.
-        size: Number of members in one step.
-        seconds: Number of members -> wall time of one step per member, in seconds.
-        memory: Number of members -> peak memory of all of them, in bytes; empty where it cannot be
-            measured.
-        share: Memory that one worker may use, in bytes; 0 if unknown.
-    """
-
-    pack_key: str
-    data: str = ""
-    device: str
-    size: int
-    seconds: Mapping[str, float]
-    memory: Mapping[str, int]
-    share: int
+from spaces.fields.declaration import Value
+from spaces.fields.paths import fields_of
 
 
 def shared_fields(config: Config) -> dict[str, Value]:
@@ -55,7 +23,7 @@ def shared_fields(config: Config) -> dict[str, Value]:
     shared: dict[str, Value] = {}
     planned = options_of(config, "procedure", config.procedure.kind).plans_epochs
     for path, value in resolve_fields(config).items():
-        if not _may_vary(path) or (planned and path == "train.epochs"):
+        if not _may_vary(config, path) or (planned and path == "train.epochs"):
             shared[path] = value
         elif path.endswith(".weight"):
             # A weight is free, but whether it is 0 is not: a term of weight 0 is left out of the
@@ -79,7 +47,7 @@ def free_numbers(config: Config) -> dict[str, float]:
         path: float(value)
         for path, value in resolve_fields(config).items()
         if path.split(".")[0] in ("model", "loss", "procedure")
-        and _may_vary(path)
+        and _may_vary(config, path)
         and not path.endswith(".dropout")
     }
 
@@ -99,7 +67,7 @@ def sequential_reason(config: Config, device: str) -> str:
         return ""
     for family in ("encoder", "fusion"):
         for kind in chosen_kinds(config, family):
-            if reason := sequential_kind_reason(family, kind):
+            if reason := sequential_kind_reason(type(config), family, kind):
                 return reason
     widths = [getattr(config.model, name).width for name in used_modalities(config)]
     largest = max(_matrix_entries(config, widths))
@@ -111,9 +79,9 @@ def sequential_reason(config: Config, device: str) -> str:
     return ""
 
 
-def sequential_kind_reason(family: str, kind: str) -> str:
+def sequential_kind_reason(config_class: type[Config], family: str, kind: str) -> str:
     """Return why a kind of encoder or fusion trains sequentially on a CPU; empty if it packs."""
-    return str(getattr(options_class(family, kind), "in_turn_on_a_cpu", ""))
+    return str(getattr(options_class(config_class, family, kind), "in_turn_on_a_cpu", ""))
 
 
 def _matrix_entries(config: Config, widths: Sequence[int]) -> list[int]:
@@ -127,6 +95,6 @@ def _matrix_entries(config: Config, widths: Sequence[int]) -> list[int]:
     return encoders + heads
 
 
-def _may_vary(path: str) -> bool:
-    info, _ = fields_of(Config)[path]
+def _may_vary(config: Config, path: str) -> bool:
+    info, _ = fields_of(type(config))[path]
     return info.varies

@@ -12,21 +12,21 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from msa_core.config.schema import LABEL_SCHEMES, MODALITIES
+from msa_core.config.fields import LABEL_SCHEMES, MODALITIES
+from msa_core.config.kinds import module_of
 from msa_core.data.batching import Batch, batch_sizes
 from msa_core.data.dataset import FloatArray
 from msa_core.data.prepared import PreparedSplits
 from msa_core.model import fresh_parameters
 from msa_core.procedures.base import Move
-from msa_core.procedures.registry import PROCEDURES
 from msa_core.tensors.parameters import Layout, Parameters, RowAdam
 from msa_core.tensors.pytrees import Tree, map_tensors, stack_trees, structure_of
 from msa_core.tensors.random_streams import Streams
 from msa_core.vectorised.checkpoint import CheckpointError, MemberState
 from msa_core.vectorised.member_labels import MemberLabels
 from msa_core.vectorised.network import Network
-from msa_core.vectorised.pack_key import Member
 from msa_core.vectorised.step import StepFunction, StepResult
+from spaces.core import Member
 
 # A batched product of MKL otherwise rounds by where in memory a member lies, and so by the size of
 # its pack (37 of 336 shapes with odd sizes did). MKL reads this at its first product, so it is set
@@ -76,7 +76,7 @@ class Stack:
         self._network = Network(self._config, features, bound, vmapped=vmapped)
         self._model = self._network.model
         self._model.set_mask_steps(self._train)
-        self.procedure = PROCEDURES[self._config.procedure.kind](
+        self.procedure = module_of(type(self._config), "procedure", self._config.procedure.kind)(
             self._config, self._train.labels.cpu(), bound
         )
         streams = self._member_streams

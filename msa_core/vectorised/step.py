@@ -20,7 +20,8 @@ from msa_core.tensors.parameters import Parameters
 from msa_core.tensors.pytrees import Tree
 from msa_core.tensors.recorded_ops import Recordings
 from msa_core.vectorised.network import Network, over_members
-from msa_core.vectorised.pack_key import Member, free_numbers
+from msa_core.vectorised.pack_key import free_numbers
+from spaces.core import Member
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,13 +31,14 @@ def complete_field(
     context: click.Context, parameter: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
     """Offer what `triptych explain` knows: fields, groups of them, designs, domains, samplers."""
-    from msa_core.config.paths import fields_of
-    from msa_core.config.schema import Config
+    from spaces.fields.paths import fields_of
+    from spaces.find_core import DEFAULT, find_core
     from spaces.help.topics import topic_names
 
-    paths = list(fields_of(Config))
+    core = find_core(DEFAULT)
+    paths = list(fields_of(core.config_class))
     groups = {path.rsplit(".", depth)[0] for path in paths for depth in (1, 2)}
-    return _beginning_with(incomplete, sorted({*paths, *groups, *topic_names()}))
+    return _beginning_with(incomplete, sorted({*paths, *groups, *topic_names(core)}))
 
 
 def _beginning_with(incomplete: str, values: Iterable[str]) -> list[CompletionItem]:

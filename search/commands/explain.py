@@ -16,10 +16,9 @@ def explain(field: str | None, study: str | None) -> None:
     study such as budget.candidates, a design, a domain or a sampler; without it, all are listed.
     """
     from search.help.explain import show_field, show_fields
+    from spaces.find_core import DEFAULT, find_core
     from spaces.study_file.load import find_study, load_study
 
     with report_errors():
-        # To read a study is to make the fields of its plugins known.
-        if study:
-            load_study(find_study(study))
-        show_field(field) if field else show_fields()
+        core = load_study(find_study(study)).core if study else find_core(DEFAULT)
+        show_field(field, core) if field else show_fields(core)

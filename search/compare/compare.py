@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from msa_core.metrics import SCHEMES
 from reports.evidence.comparison import compare_arms
 from reports.evidence.versions import compare_studies
 from reports.paper.render_side import render_side_csv, render_side_latex, render_side_markdown
@@ -30,6 +29,7 @@ from search.compare.render import (
 from search.compare.settings import differing_settings
 from search.console import print_line
 from search.results.folder import ledger_results, results_folder
+from search.results.tasks import task_of
 from spaces.errors import StudyError
 
 SEED = 0  # of all resampling, as in a report
@@ -84,7 +84,7 @@ def build_sheet(folders: Sequence[Path], results: Sequence[Results]) -> Sheet:
         ResultsError: they can't be compared.
     """
     first, second = results
-    versus = compare_studies(first, second, SCHEMES[first.facts.scheme], seed=SEED)
+    versus = compare_studies(first, second, task_of(first.facts), seed=SEED)
     names = distinct_names(folders, [one.facts.study for one in results])
     settings = differing_settings((folders[0], first.facts), (folders[1], second.facts))
     return Sheet(first=names[0], second=names[1], versus=versus, settings=settings)
@@ -137,7 +137,7 @@ def write_side_by_side(results: Mapping[Path, Results], out: Path) -> None:
     for folder, found in results.items():
         study = found.facts.study
         name = study if names.count(study) == 1 else f"{study} ({folder})"
-        comparison = compare_arms(found, SCHEMES[found.facts.scheme], seed=SEED)
+        comparison = compare_arms(found, task_of(found.facts), seed=SEED)
         named[name] = (comparison, build_table(comparison))
     sides = side_by_side(named)
     out.mkdir(parents=True, exist_ok=True)

@@ -9,9 +9,11 @@ from typing import Any
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
 
 from search.schedule.brackets import EPOCH, REDUCTION, RUNGS, VALUE, rung_epochs
+from spaces.core import Core
+from spaces.fields.paths import replace
 from spaces.plan.arms_on_data import PlannedArm
 from spaces.plan.plan import Plan
-from spaces.search_space.domains import Choice, Int
+from spaces.search_space.domains import Choice
 
 
 class ArmsAsha(FIFOScheduler):  # type: ignore[misc]  # Ray ships no types for it
@@ -20,7 +22,7 @@ class ArmsAsha(FIFOScheduler):  # type: ignore[misc]  # Ray ships no types for i
     def __init__(self, plan: Plan) -> None:
         """Create one ASHA per tuned arm."""
         super().__init__()
-        self._arms = {arm.key: _make_asha(most_epochs(arm)) for arm in plan.arms}
+        self._arms = {arm.key: _make_asha(most_epochs(plan.study.core, arm)) for arm in plan.arms}
 
     def on_trial_add(self, controller: Any, trial: Any) -> None:
         """Register a trial, for Tune."""
@@ -54,11 +56,11 @@ def _make_asha(epochs: int) -> AsyncHyperBandScheduler:
     )
 
 
-def most_epochs(arm: PlannedArm) -> int:
+def most_epochs(core: Core, arm: PlannedArm) -> int:
     """Return the most epochs that a candidate of an arm can train."""
-    match arm.space.get("train.epochs"):
-        case Int(_, high):
-            return high
-        case Choice(options):
-            return max(int(option) for option in options)
-    return arm.config.train.epochs
+    ends = [
+        replace(arm.config, {path: value})
+        for path, domain in arm.space.items()
+        for value in (domain.options if isinstance(domain, Choice) else (domain.low, domain.high))
+    ]
+    return max(core.epochs(config) for config in (arm.config, *ends))

@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from msa_core.training.outcomes import FailureKind
-from msa_core.vectorised.pack_key import PackSize
 from search.engine.stopping import StopRequest
 from search.ledger.record import CellRecord
 from search.results.checkpoints import Checkpoints
@@ -21,6 +19,7 @@ from search.schedule.retries import packs_to_retry
 from search.schedule.schedule import Schedule
 from search.schedule.study_limit import StudyLimit
 from search.worker.pack_work import failed_cells
+from spaces.core import FailureKind, PackSize
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

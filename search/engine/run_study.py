@@ -4,9 +4,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from msa_core.data.dataset import Dataset
-from msa_core.plugins import use_plugins
-from msa_core.training.outcomes import Status
 from reports.results import ResultsError
 from search.engine.options import RunOptions
 from search.engine.tuner import Engine
@@ -29,6 +26,7 @@ from search.results.unblinding_log import record_seen_plan
 from search.screen.progress import Progress
 from search.screen.run_log import RunLog
 from search.tracking import BackgroundTracking, local_store
+from spaces.core import Data, Status
 from spaces.plan.plan import Phase, Plan
 
 IN_A_HURRY = 10.0  # seconds for MLflow after Ctrl-C; `triptych sync` does the rest
@@ -59,7 +57,7 @@ class RunSummary:
 
 def run_study(
     plan: Plan,
-    dataset: Dataset,
+    dataset: Data,
     folder: Path,
     options: RunOptions,
     progress: Progress,
@@ -80,7 +78,6 @@ def run_study(
         RunError: Ray could not start.
         KeyboardInterrupt: stopped at once; everything finished is in the ledger.
     """
-    use_plugins(plan.study.plugins)
     with Ledger(folder) as ledger:
         watcher = log or RunLog()
         events = Events(folder, [progress.on_event, watcher.on_event])
@@ -89,7 +86,7 @@ def run_study(
         keep_study(folder, plan.study)
         manifest = manifest_for(plan, dataset, ledger, options)
         write_manifest(folder, manifest)
-        estimation = InformationEstimation(folder, dataset, progress.print_line)
+        estimation = InformationEstimation(folder, plan.study.core, dataset, progress.print_line)
         tracking = BackgroundTracking(manifest, folder)
         engine = Engine(
             plan=plan,
@@ -119,7 +116,7 @@ def run_study(
         return _make_summary(manifest, cells, engine, tracking.failure)
 
 
-def manifest_for(plan: Plan, dataset: Dataset, ledger: Ledger, options: RunOptions) -> Manifest:
+def manifest_for(plan: Plan, dataset: Data, ledger: Ledger, options: RunOptions) -> Manifest:
     """Make the manifest of a plan for the results folder of an open ledger.
 
     Where the folder has the manifest of another plan, which was finished, the unblinding log notes
@@ -127,7 +124,7 @@ def manifest_for(plan: Plan, dataset: Dataset, ledger: Ledger, options: RunOptio
     """
     folder = ledger.folder
     uri = options.tracking_uri or local_store(folder)
-    manifest = with_tags(manifest_of(plan, dataset, uri), dataset)
+    manifest = with_tags(manifest_of(plan, dataset, uri), plan.study.core, dataset)
     with suppress(ResultsError):  # there is none, or a damaged one
         before = read_manifest(folder)
         if before.digest == manifest.digest:

@@ -67,9 +67,7 @@ def ray_session(
         # `WorkerWatch` reports a lost worker in one line; Tune would print its traceback.
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
         # A second of imports, done while Ray's processes come up.
-        torch_too = Thread(
-            target=importlib.import_module, args=("msa_core.training.pack_training",)
-        )
+        torch_too = Thread(target=importlib.import_module, args=("torch",))
         torch_too.start()
         try:
             # Without "local", ray.init attaches to any cluster that happens to run here.

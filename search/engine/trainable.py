@@ -9,13 +9,13 @@ import ray
 import torch
 from ray.tune import Trainable
 
-from msa_core.plugins import PluginError, use_plugins
-from msa_core.training.outcomes import FailureKind
 from search.schedule.brackets import EPOCH, VALUE
 from search.schedule.pack import Pack
 from search.worker.pack_work import CELLS, PackWork, failed_cells
 from search.worker.recorded_output import clear_recorded, start_recording
 from search.worker.worker import Worker
+from spaces.core import FailureKind
+from spaces.fields.declaration import ConfigError
 
 IDLE = "idle"  # key of an idle worker's results
 IDLE_LIMIT_SECONDS = (
@@ -43,8 +43,9 @@ class PackTrainable(Trainable):  # type: ignore[misc]  # Ray ships no types for 
         self.worker = worker
         self.refusal = ""
         try:
-            use_plugins(worker.plugins if worker else ())
-        except PluginError as error:  # something that it imports is not installed here
+            if worker is not None:
+                worker.find_core()
+        except ConfigError as error:  # something that it imports is not installed here
             self.refusal = f"on this worker: {error}"
         self.reset_config(config)
 

@@ -8,8 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from msa_core.data.dataset import Dataset
-from msa_core.training.outcomes import Status
 from search.engine.dispatch import Dispatch
 from search.engine.durable import append_durably
 from search.engine.options import GIGABYTE, MINUTE, RunOptions
@@ -29,6 +27,7 @@ from search.schedule.schedule import Schedule
 from search.schedule.study_limit import StudyLimit
 from search.screen.progress import Progress
 from search.screen.run_log import RunLog
+from spaces.core import Data, Status
 from spaces.plan.plan import Plan
 
 
@@ -50,7 +49,7 @@ class Engine:
     """
 
     plan: Plan
-    dataset: Dataset
+    dataset: Data
     ledger: Ledger
     options: RunOptions
     progress: Progress
@@ -165,18 +164,17 @@ class Engine:
         from search.worker.worker import Worker
 
         options = self.options
-        worker = Worker.for_dataset(
+        return Worker.for_data(
+            self.plan.study.core,
             self.dataset,
+            self.plan,
             device=sizes.device,
             gpu_share=session.resources.gpus_a_worker,
             memory=session.resources.memory,
-            code=code_version(),
-            plugins=self.plan.study.plugins,
+            code=code_version(self.plan.study.core),
             epoch_seconds=options.epoch_seconds,
             checkpoint_seconds=options.checkpoint_minutes * MINUTE or float("inf"),
         )
-        worker.warm_features(self.plan)
-        return worker
 
     def _run_tuner(self, dispatch: Dispatch, session: RaySession, sizes: PackSizes) -> None:
         """Train the whole study by one `Tuner.fit`."""

@@ -11,14 +11,14 @@ from ray import cloudpickle
 from ray.exceptions import OutOfMemoryError, RayTaskError
 from ray.tune import Callback
 
-from msa_core.training.failures import kind_of, last_lines
-from msa_core.training.outcomes import FailureKind
 from search.engine.dispatch import Dispatch
 from search.engine.nodes import ClusterNode, NodeWatch, ray_nodes
 from search.engine.ray_patches import drop_finished, empty_trial
 from search.engine.searcher import BULK, PackSearcher
 from search.schedule.in_flight import InFlightPack
 from search.worker.recorded_output import log_of_process
+from spaces.core import FailureKind
+from spaces.failures import kind_of, last_lines
 
 POLL_SECONDS = 2.0  # between two polls of nodes and workers
 # A worker hangs if it reports nothing for an epoch, a quarter more, and these: first the alarm in

@@ -4,14 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, variance
 
-from msa_core.config.kinds import options_of
-from msa_core.config.paths import replace
-from msa_core.config.schema import Config
-from msa_core.training.outcomes import Status
 from search.estimates.probe import EpochTiming, ProbeResults
 from search.estimates.remaining import Remaining
 from search.ledger.record import CellRecord
 from search.schedule.brackets import REDUCTION, rung_epochs
+from spaces.core import Core, Status
+from spaces.fields.paths import default_of, replace
 from spaces.plan.arms_on_data import PlannedArm
 from spaces.plan.plan import Phase, Plan
 
@@ -47,11 +45,12 @@ def probed_costs(plan: Plan, left: Sequence[Remaining], probed: ProbeResults) ->
         fixed=fmean(timing.fixed for timing in probed.timings.values()),
         member=fmean(timing.member for timing in probed.timings.values()),
     )
+    core = plan.study.core
     costs = {}
     for one in left:
         timing = probed.timings.get(one.arm.key, typical)
         own = probed.trained.get(one.arm.key) or seen
-        epochs = [_clip_epochs(one.arm, expected_epochs(cell)) for cell in own]
+        epochs = [_clip_epochs(core, one.arm, expected_epochs(core, cell)) for cell in own]
         each = timing.member * slowdown * fmean(epochs)
         share = _trained_share(plan, epochs)
         costs[one.arm.key] = ArmCost(
@@ -96,19 +95,12 @@ def seed_sd(cells: Iterable[CellRecord], metric: str) -> float | None:
     return (sum(square * free for square, free in better) / freedom) ** 0.5 if freedom else None
 
 
-def expected_epochs(cell: CellRecord) -> float:
+def expected_epochs(core: Core, cell: CellRecord) -> float:
     """Return the epochs of a cell: as trained, or as expected where the micro-run stopped it."""
     if cell.status != Status.PRUNED:
         return cell.epochs
-    config = replace(Config(), cell.config)
-    if _keeps_last(config):
-        return config.train.epochs
-    # It would train for its patience from its best epoch at least. Measured on 560 trainings of
-    # MOSI (patience 8), the mean of all epochs is about twice the patience, and a cell that
-    # trains beyond that improves once more in every other case or less.
-    patience = config.train.patience
-    least = cell.best_epoch + patience + 0.5
-    return min(float(config.train.epochs), max(least, 2.0 * patience))
+    config = replace(default_of(core.config_class), cell.config)
+    return core.expected_epochs(config, cell.best_epoch)
 
 
 def _slowdown_factor(probed: ProbeResults) -> float:
@@ -121,15 +113,10 @@ def _slowdown_factor(probed: ProbeResults) -> float:
     return took / timed if took and timed else 1.0
 
 
-def _clip_epochs(arm: PlannedArm, epochs: float) -> float:
+def _clip_epochs(core: Core, arm: PlannedArm, epochs: float) -> float:
     """Limit the epochs of another arm's cell to those that this arm may train."""
-    most = float(arm.config.train.epochs)
-    return most if _keeps_last(arm.config) else min(epochs, most)
-
-
-def _keeps_last(config: Config) -> bool:
-    """Whether the procedure trains all epochs, without early stopping."""
-    return bool(options_of(config, "procedure", config.procedure.kind).keeps_last)
+    most = float(core.epochs(arm.config))
+    return min(epochs, most) if core.stops_early(arm.config) else most
 
 
 def _trained_share(plan: Plan, epochs: Sequence[float]) -> float:
@@ -138,7 +125,7 @@ def _trained_share(plan: Plan, epochs: Sequence[float]) -> float:
     if budget.scheduler == "none":
         return 1.0
     candidates = budget.bracket if budget.scheduler == "bracket" else ASHA_CANDIDATES
-    most = max(arm.config.train.epochs for arm in plan.arms)
+    most = max(plan.study.core.epochs(arm.config) for arm in plan.arms)
     trained, left, before = 0.0, candidates, 0.0
     for rung in (*rung_epochs(most, candidates), most):
         until = fmean(min(rung, own) for own in epochs)

@@ -8,8 +8,6 @@ from typing import Any
 
 from rich.filesize import decimal
 
-from msa_core.config.schema import PlantedConfig
-from msa_core.data.dataset import Dataset
 from search.estimates.arm_cost import expected_epochs, ledger_costs, probed_costs, seed_sd
 from search.estimates.probe import TRAIN_SECONDS, ProbeResults, ProbeTask, run_probes
 from search.estimates.remaining import Remaining, find_remaining, work_identity
@@ -22,6 +20,7 @@ from search.estimates.run_estimate import (
 from search.ledger.ledger import read_ledger
 from search.ledger.record import CellRecord
 from search.results.history import format_duration
+from spaces.core import Data, DataSource
 from spaces.plan.plan import Plan
 from spaces.plan.power import detectable_effect
 
@@ -33,10 +32,10 @@ ENOUGH_CELLS = 3  # cells of an arm in the ledger from which its costs are known
 
 def measure_study(
     plan: Plan,
-    dataset: Dataset,
+    dataset: Data,
     folder: Path,
     *,
-    source: Path | PlantedConfig | None = None,
+    source: DataSource | None = None,
     workers: int | None = None,
     local: bool = True,
     device: str = "cpu",
@@ -70,8 +69,8 @@ def measure_study(
     measurement = _from_ledger(plan, left)
     known = all(len(_trained_cells(one.records)) >= ENOUGH_CELLS for one in due)
     wanted = not known if probe_first is None else probe_first
-    data = source or plan.study.data.file or plan.study.data.planted
-    if wanted and device == "cpu" and data is not None:
+    data = source or plan.study.data
+    if wanted and device == "cpu" and data.is_named:
         task = ProbeTask(
             plan=plan,
             source=data,
@@ -90,7 +89,7 @@ def measure_study(
         measurement,
         workers=count,
         cores=cores if local else None,
-        test_rows=len(dataset.test),
+        test_rows=len(dataset.test_labels),
     )
 
 
@@ -150,7 +149,7 @@ def from_probe(plan: Plan, due: Sequence[Remaining], probed: ProbeResults) -> Me
     """Return what micro-runs measured of the arms that have something left."""
     names = {arm.key: arm.name for arm in plan.arms}
     cells = [cell for own in probed.trained.values() for cell in own]
-    epochs = [expected_epochs(cell) for cell in cells]
+    epochs = [expected_epochs(plan.study.core, cell) for cell in cells]
     unseen = 1 - sum(cell.epochs for cell in cells) / sum(epochs)
     # Cells that have hardly begun are still alike.
     half_way = [cell for cell, whole in zip(cells, epochs, strict=True) if cell.epochs >= whole / 2]

@@ -8,9 +8,6 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from msa_core.config.paths import fields_of, value_at
-from msa_core.config.schema import Config
-from msa_core.plugins import kinds_added_by
 from search.console import print_line
 from search.help.explain import packing_lines
 from search.ledger.ledger import read_ledger
@@ -18,13 +15,15 @@ from search.ledger.record import CellRecord
 from search.results.folder import select_cells
 from search.results.plan_facts import manifest_of
 from search.study.open import OpenedStudy
+from spaces.core import Documented
 from spaces.designs.make_arms import level_text
+from spaces.fields.help import value_text
+from spaces.fields.paths import fields_of, value_at
 from spaces.plan.arms_on_data import PlannedArm
 from spaces.plan.plan import Phase, Plan
 from spaces.plan.power import detectable_effect, p_floor, seeds_needed
 from spaces.search_space.domains import describe_domain
 from spaces.study_file.load import Study
-from spaces.syntax.document import value_text
 
 MOST_ARMS = 40  # arms listed one by one; of a larger study the first of them
 
@@ -40,7 +39,7 @@ def show_plan(opened: OpenedStudy, console: Console) -> None:
     searched = {name: domain for arm in plan.arms for name, domain in arm.space.items()}
     if searched:
         # In the order of the configuration, as in the reference, and not of the arms.
-        order = {name: index for index, name in enumerate(fields_of(Config))}
+        order = {name: index for index, name in enumerate(fields_of(study.core.config_class))}
         console.print("\nsearched:")
         for name, domain in sorted(searched.items(), key=lambda item: order[item[0]]):
             console.print(f"  {name}: {describe_domain(domain)}", markup=False, highlight=False)
@@ -55,7 +54,7 @@ def show_plan(opened: OpenedStudy, console: Console) -> None:
     for claim in study.claims:
         print_line(console, f"claim: {claim.text}")
     for plugin in study.plugins:
-        added = ", ".join(f"{family} '{kind}'" for family, kind in kinds_added_by(plugin))
+        added = study.core.added_by(plugin) if isinstance(study.core, Documented) else ""
         print_line(console, f"plugin {plugin.name}: {added}")
     for line in packing_lines(plan):
         print_line(console, line)
@@ -179,7 +178,7 @@ def _arms_table(plan: Plan, finished: Sequence[CellRecord]) -> RichTable:
     done = Counter((cell.arm, cell.phase) for cell in finished)
     for arm in plan.arms[:MOST_ARMS]:
         changes = ", ".join(
-            level_text(name, value)
+            level_text(plan.study.core.config_class, name, value)
             for name, value in arm.changes.items()
             if value != value_at(plan.study.base, name)
         )

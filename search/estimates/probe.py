@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
-from msa_core.config.schema import PlantedConfig
 from search.ledger.record import CellRecord
+from spaces.core import DataSource
 from spaces.plan.plan import Plan
 
 TRAIN_SECONDS = 8.0  # of training per process
@@ -28,14 +28,14 @@ class ProbeTask:
     """The task of a process.
 
     Attributes:
-        source: Source of the data, for `load_dataset`.
+        source: Source of the data.
         folder: Results folder; cells that its ledger holds are not trained.
         arms: Keys of the arms to time and to train.
         seconds: Time of training of all of them, in seconds.
     """
 
     plan: Plan
-    source: Path | PlantedConfig
+    source: DataSource
     folder: Path
     arms: tuple[str, ...] = ()
     seconds: float = TRAIN_SECONDS

@@ -12,18 +12,10 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
-import numpy as np
 import torch
 
-from msa_core.config.paths import replace
-from msa_core.config.schema import Config
-from msa_core.data.dataset import Split, Splits
-from msa_core.data.load import load_dataset
-from msa_core.data.prepared import PreparedSplits
-from msa_core.plugins import use_plugins
-from msa_core.vectorised.pack_key import Member, pack_key, sequential_reason
-from msa_core.vectorised.stack import Stack
 from search.estimates.probe import EpochTiming, ProbeResults, ProbeTask
 from search.ledger.ledger import read_ledger
 from search.ledger.record import CellRecord
@@ -32,8 +24,9 @@ from search.schedule.pack_sizes import UNMEASURED
 from search.schedule.schedule import Schedule
 from search.worker.pack_work import PackWork, cells_of
 from search.worker.worker import Worker
+from spaces.core import Core, Member, TimedEpochs
+from spaces.fields.paths import default_of, replace
 
-TIMED_BATCHES = 8  # of 32 utterances: the part of the train split that epochs are timed on
 TIMING_SECONDS = 20.0  # of timing arms; those that come later are not timed
 STRUCTURES = 3  # architectures of an arm that are timed, at most
 FEW, MANY = 4, UNMEASURED // 2  # members of the two packs that are timed
@@ -45,12 +38,11 @@ LEAST_EPOCHS = 12  # epochs that a pack should reach in its seconds
 def probe_arms(task: ProbeTask) -> ProbeResults:
     """Time an epoch of each arm, and train the cheapest ones."""
     torch.set_num_threads(1)  # as in a worker
-    use_plugins(task.plan.study.plugins)
-    data = task.plan.study.data
-    dataset = load_dataset(task.source, data.scheme, data.text_model)
-    worker = Worker.for_dataset(dataset)
+    core = task.plan.study.core
+    dataset = core.open(task.source)
+    worker = Worker.for_data(core, dataset)
     schedule = Schedule(task.plan, read_ledger(task.folder).values())
-    part, share = thin_splits(dataset.splits)
+    thinned = core.thin(dataset) if isinstance(core, TimedEpochs) else None
     opening = time.process_time()
 
     timings: dict[str, EpochTiming] = {}
@@ -58,7 +50,7 @@ def probe_arms(task: ProbeTask) -> ProbeResults:
     for key in task.arms:
         if not time_is_up():
             with suppress(Exception):  # whatever a module or a plugin raises: the run reports it
-                timings[key] = time_epoch(schedule.arms[key], part, share)
+                timings[key] = time_epoch(core, schedule.arms[key], worker, thinned)
 
     trained: dict[str, list[CellRecord]] = {}
     started, began = time.process_time(), time.perf_counter()
@@ -77,20 +69,53 @@ def probe_arms(task: ProbeTask) -> ProbeResults:
     )
 
 
-def time_epoch(arm: ArmSchedule, part: PreparedSplits, share: float) -> EpochTiming:
-    """Time an epoch of an arm on a part of the data, for two sizes of pack."""
-    configs = [replace(Config(), cell.config) for cell in arm.waiting_cells()] or [arm.arm.config]
-    by_key: dict[str, list[Config]] = {}
+def time_epoch(
+    core: Core, arm: ArmSchedule, worker: Worker, thinned: tuple[Any, float] | None
+) -> EpochTiming:
+    """Time an epoch of an arm's candidates.
+
+    Args:
+        core: Core of the study.
+        arm: Arm, with its first candidates.
+        worker: Worker with the whole data.
+        thinned: Part of the data, and its share, where the core can time an epoch on it; None =
+            an epoch of one training is timed.
+    """
+    default = default_of(core.config_class)
+    configs = [replace(default, cell.config) for cell in arm.waiting_cells()] or [arm.arm.config]
+    by_key: dict[str, list[Any]] = {}
     for config in configs:
-        by_key.setdefault(pack_key(config), []).append(config)
+        # On a GPU, where all kinds pack, the key tells apart what costs differently.
+        by_key.setdefault(core.pack_key(config, "cuda"), []).append(config)
     common = sorted(by_key.values(), key=len, reverse=True)[:STRUCTURES]
     cells = sum(len(alike) for alike in common)
+    share = thinned[1] if thinned else 1.0
     fixed, member = 0.0, 0.0
     for alike in common:
-        seconds = _fixed_and_member_seconds(alike[0], part)
+        seconds = (
+            core.epoch_seconds(alike[0], thinned[0])
+            if thinned and isinstance(core, TimedEpochs)
+            else (0.0, _trained_seconds(core, alike[0], worker))
+        )
         fixed += seconds[0] * len(alike) / cells
         member += seconds[1] * len(alike) / cells
     return EpochTiming(fixed=fixed / share, member=member / share)
+
+
+def _trained_seconds(core: Core, config: Any, worker: Worker) -> float:
+    """Return the time of the first epoch of a training."""
+    training = core.train(
+        [Member(config, 0)],
+        worker.prepared,
+        device="cpu",
+        size=None,
+        epoch_limit=None,
+        resume={},
+        identity="",
+    )
+    started = time.process_time()
+    training.advance_epoch()
+    return time.process_time() - started
 
 
 def affordable_cells(timing: EpochTiming, seconds: float) -> int:
@@ -123,57 +148,6 @@ def start_clock(seconds: float) -> Callable[[], bool]:
     """Return a check whether so many seconds are over, or too many of them by the wall clock."""
     until, wall_until = time.process_time() + seconds, time.perf_counter() + BUSY * seconds
     return lambda: time.process_time() >= until or time.perf_counter() >= wall_until
-
-
-def thin_splits(splits: Splits) -> tuple[PreparedSplits, float]:
-    """Return a part of train and valid, spread evenly over both, and its share of train."""
-    share = min(1.0, TIMED_BATCHES * 32 / len(splits.train))
-    part = Splits(
-        train=_thin_split(splits.train, share),
-        valid=_thin_split(splits.valid, share),
-        scheme=splits.scheme,
-    )
-    return PreparedSplits(part), len(part.train) / len(splits.train)
-
-
-def _thin_split(split: Split, share: float) -> Split:
-    count = max(2, round(share * len(split)))
-    rows = np.unique(np.linspace(0, len(split) - 1, count).astype(np.int64))
-    return dataclasses.replace(
-        split,
-        ids=tuple(split.ids[row] for row in rows),
-        features={name: array[rows] for name, array in split.features.items()},
-        lengths={name: array[rows] for name, array in split.lengths.items()},
-        labels=split.labels[rows],
-        unimodal_labels={name: array[rows] for name, array in split.unimodal_labels.items()},
-    )
-
-
-def _fixed_and_member_seconds(config: Config, part: PreparedSplits) -> tuple[float, float]:
-    """Time an epoch on the part of the data; return its fixed seconds, and those per member."""
-    if sequential_reason(config, "cpu"):
-        return 0.0, _epoch_seconds(config, part, 1, vmapped=False)
-    few, many = (_epoch_seconds(config, part, count, vmapped=True) for count in (FEW, MANY))
-    member = max(0.0, (many - few) / (MANY - FEW))
-    member = min(member, many / MANY)  # else the fixed part would be negative
-    return many - member * MANY, member
-
-
-def _epoch_seconds(config: Config, part: PreparedSplits, members: int, *, vmapped: bool) -> float:
-    """Return the time of an epoch of some members on the part of the data."""
-    stack = Stack(
-        [Member(config, seed) for seed in range(members)],
-        part,
-        torch.device("cpu"),
-        vmapped=vmapped,
-    )
-    times: list[float] = []
-    while len(times) < 2 or (len(times) < 4 and min(times[1:]) < AGAIN_SECONDS):
-        started = time.process_time()
-        stack.train_epoch(len(times) + 1)
-        stack.predict_valid()
-        times.append(time.process_time() - started)
-    return min(times[1:])  # without the first, which allocates and warms up
 
 
 def main() -> None:

@@ -105,7 +105,9 @@ def _confirm_left(
     seeds = len(plan.confirm_seeds)
     best: int | None = 0
     if reference.space:
-        objective = Objective.from_metrics(study.metric, study.second_metric, study.margins)
+        objective = Objective.from_metrics(
+            study.task, study.metric, study.second_metric, study.margins
+        )
         best = objective.best_candidate(tuned, tuned.count_tried(), plan.tune_seeds)
     if best is None:
         return seeds if open_share else 0

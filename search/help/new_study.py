@@ -6,6 +6,7 @@ from pathlib import Path
 
 from search.atomic_files import write_text_atomically
 from spaces.errors import StudyError
+from spaces.find_core import DEFAULT, find_core
 from spaces.help.schema import WRITTEN_BY, study_schema
 from spaces.study_file.load import SHIPPED, find_study, load_study
 
@@ -70,10 +71,8 @@ def schema_text(study: str | None = None) -> str:
     Raises:
         StudyError: The study is wrong.
     """
-    # To read a study is to make the fields of its plugins known.
-    if study:
-        load_study(find_study(study))
-    return json.dumps(study_schema(), ensure_ascii=False, separators=(",", ":")) + "\n"
+    core = load_study(find_study(study)).core if study else find_core(DEFAULT)
+    return json.dumps(study_schema(core), ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
 def schema_modeline(schema: Path, study: Path) -> str:

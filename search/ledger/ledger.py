@@ -15,8 +15,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 
-from msa_core.training.outcomes import Status
-from msa_core.vectorised.pack_key import PackSize
 from search.ledger.errors import LedgerError
 from search.ledger.lines import (
     LEDGER,
@@ -30,6 +28,7 @@ from search.ledger.lines import (
 )
 from search.ledger.lock import Lock
 from search.ledger.record import CellRecord, MappingPool, add_checksum, encode_record, parse_record
+from spaces.core import PackSize, Status
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 

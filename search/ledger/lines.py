@@ -12,8 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from msa_core.training.outcomes import Status
-from msa_core.vectorised.pack_key import PackSize
 from search.atomic_files import written_atomically
 from search.ledger.errors import LedgerError
 from search.ledger.record import (
@@ -24,6 +22,7 @@ from search.ledger.record import (
     clear_more_mark,
     parse_record,
 )
+from spaces.core import PackSize, Status
 
 LEDGER = "ledger.jsonl"
 QUARANTINE = "ledger.quarantine.jsonl"

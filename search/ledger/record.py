@@ -17,9 +17,8 @@ from typing import Annotated, Any, NoReturn
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
-from msa_core.config.paths import Value
-from msa_core.training.outcomes import Status
-from msa_core.vectorised.pack_key import PackSize
+from spaces.core import PackSize, Status
+from spaces.fields.declaration import Value
 from spaces.plan.plan import Phase
 
 LONGEST = 2**26  # bytes of a line that is still parsed

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from msa_core.metrics import SCHEMES
 from reports.render_terminal import terminal_table
 from reports.results import Results, ResultsError
 from reports.wording import answer_sentences, claim_sentences
@@ -17,6 +16,7 @@ from search.console import print_line
 from search.results.embargo import embargo_sentence, lift_embargo
 from search.results.folder import ledger_results, read_manifest, results_folder
 from search.results.layout import ANSWER, REPORT
+from search.results.tasks import task_of
 
 
 def write_and_print_report(results: Results, folder: Path, console: Console) -> None:
@@ -27,7 +27,7 @@ def write_and_print_report(results: Results, folder: Path, console: Console) -> 
     """
     answer = folder / REPORT / ANSWER
     answer.unlink(missing_ok=True)
-    report = write_report(results, SCHEMES[results.facts.scheme], folder / REPORT)
+    report = write_report(results, task_of(results.facts), folder / REPORT)
     if results.embargoed:
         print_line(console, embargo_sentence(results))
         print_line(console, f"report: {report.html}")

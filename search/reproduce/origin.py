@@ -5,15 +5,13 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from msa_core.data.dataset import Dataset
-from msa_core.data.load import load_dataset
-from msa_core.plugins import Plugin
 from reports.results import StudyFacts
 from search.ledger.record import CellRecord
 from search.provenance import code_version, installed_version
 from search.results.folder import Manifest
 from search.results.history import last_data, read_runs
 from search.results.layout import STUDY
+from spaces.core import Core, Data, SourceFile
 from spaces.errors import StudyError
 from spaces.study_file.load import Study, load_study
 
@@ -31,7 +29,7 @@ class OriginChange:
 
 
 def load_kept_study(folder: Path) -> Study:
-    """Load the study as it was run; its plugins, as they were, are in use from now on.
+    """Load the study as it was run; its plugins are as they were.
 
     Raises:
         StudyError: the folder has none, or today's version can't read it.
@@ -45,7 +43,7 @@ def load_kept_study(folder: Path) -> Study:
     return load_study(path)
 
 
-def find_data(study: Study, facts: StudyFacts, folder: Path, given: Path | None) -> Dataset:
+def find_data(study: Study, facts: StudyFacts, folder: Path, given: Path | None) -> Data:
     """Load the data of a study.
 
     Args:
@@ -58,26 +56,27 @@ def find_data(study: Study, facts: StudyFacts, folder: Path, given: Path | None)
         StudyError: the place of the data is unknown.
         DataError: it is not there, or wrong.
     """
-    source = given or last_data(read_runs(folder)) or study.data.file or study.data.planted
-    if source is None:
+    file = given or last_data(read_runs(folder))
+    source = study.data if file is None else study.data.at_file(file)
+    if not source.is_named:
         name = facts.provenance.get("data", "the data")
         raise StudyError(
             f"the study names no data, and was run on '{name}' given on the command line; say "
             f"where it is: --data {name}"
         )
-    if given is None and isinstance(source, Path) and not source.exists():
+    if given is None and source.file is not None and not source.file.exists():
         raise StudyError(
-            f"{source}: the file that the study was run on is not there any more; say where it is: "
+            f"{source.file}: the file that the study was run on is not there any more; say where it is: "
             "--data FILE"
         )
-    return load_dataset(source, study.data.scheme, study.data.text_model)
+    return study.core.open(source)
 
 
 def find_changes(
     manifest: Manifest,
     records: Collection[CellRecord],
-    dataset: Dataset,
-    plugins: Collection[Plugin],
+    core: Core,
+    dataset: Data,
     devices: Collection[str],
     device: str,
 ) -> list[OriginChange]:
@@ -86,8 +85,8 @@ def find_changes(
     Args:
         manifest: Manifest of the results folder.
         records: Records of the cells.
+        core: Core of the study.
         dataset: Data to train on now.
-        plugins: Plugins in use now.
         devices: Devices that the folder's cells were trained on, as far as is known.
         device: Device to train on now.
     """
@@ -96,9 +95,9 @@ def find_changes(
     # Each cell has a version of its own: a study may have been finished by a later one.
     codes = {record.code or manifest.versions.code for record in records}
     pairs = [
-        ("training core", ", ".join(sorted(codes)), code_version()),
+        ("training core", ", ".join(sorted(codes)), code_version(core)),
         ("data", manifest.versions.data, dataset.fingerprint),
-        *_plugin_pairs(facts, plugins),
+        *_plugin_pairs(facts, core.plugins),
         ("python", then.get("python", UNKNOWN), platform.python_version()),
         *((name, then.get(name, UNKNOWN), installed_version(name)) for name in PACKAGES),
         (
@@ -111,7 +110,7 @@ def find_changes(
     return [OriginChange(what=what, then=old, now=new) for what, old, new in pairs if old != new]
 
 
-def _plugin_pairs(facts: StudyFacts, plugins: Collection[Plugin]) -> list[tuple[str, str, str]]:
+def _plugin_pairs(facts: StudyFacts, plugins: Collection[SourceFile]) -> list[tuple[str, str, str]]:
     """Return name, old and new digest of each plugin, matched by the name before it was kept."""
     prefix = "plugin "
     then = {

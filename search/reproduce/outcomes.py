@@ -8,9 +8,9 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
-from msa_core.training.outcomes import Status
 from reports.encoding import decode_floats
 from search.ledger.record import CellRecord
+from spaces.core import Status
 from spaces.plan.plan import Phase
 
 Verdict = Literal["same", "inside", "not"]

@@ -10,9 +10,6 @@ import click
 import numpy as np
 from rich.console import Console
 
-from msa_core.data.dataset import Dataset
-from msa_core.metrics import SCHEMES
-from msa_core.training.outcomes import Status
 from reports.evidence.comparison import compare_arms
 from reports.evidence.statistics.paired import bca_interval
 from reports.numerals import format_count
@@ -34,8 +31,11 @@ from search.reproduce.outcomes import (
 from search.reproduce.retrain import choose_device, retrain_cells
 from search.reproduce.targets import Targets, find_targets
 from search.results.events import EVENTS
-from search.results.folder import Manifest, ledger_results, read_manifest, results_folder
+from search.results.folder import ledger_results, read_manifest, results_folder
+from search.results.tasks import task_of
+from spaces.core import Data, Status
 from spaces.plan.plan import Phase
+from spaces.study_file.load import Study
 
 SEED = 0  # of the resampling, as in the report
 WORDS = {SAME: "the same to the bit", INSIDE: "inside the interval", NOT: "not the same"}
@@ -80,7 +80,7 @@ def reproduce_targets(
     devices = _known_devices(folder)
     device = choose_device(device, devices)
     whole = {record.key: record for record in read_full_records(folder, wanted.keys)}
-    changed = find_changes(manifest, whole.values(), dataset, study.plugins, devices, device)
+    changed = find_changes(manifest, whole.values(), study.core, dataset, devices, device)
 
     console = Console(stderr=as_json)
     print_line(
@@ -90,7 +90,7 @@ def reproduce_targets(
         print_line(console, line)
     outcomes: dict[str, CellOutcome] = {}
     for outcome in _judge_cells(
-        manifest, records, list(whole.values()), dataset, results.embargoed, device
+        study, records, list(whole.values()), dataset, results.embargoed, device
     ):
         outcomes[outcome.key] = outcome
         for line in _cell_lines(outcome):
@@ -106,19 +106,18 @@ def reproduce_targets(
 
 
 def _judge_cells(
-    manifest: Manifest,
+    study: Study,
     records: Mapping[str, CellRecord],
     whole: Sequence[CellRecord],
-    dataset: Dataset,
+    dataset: Data,
     embargoed: bool,
     device: str,
 ) -> Iterator[CellOutcome]:
-    primary = manifest.facts.primary
     then = {record.key: record for record in whole}
-    for pack in retrain_cells(whole, dataset, metric=primary, device=device, test=not embargoed):
+    for pack in retrain_cells(study, whole, dataset, device=device, test=not embargoed):
         for now in sorted(pack, key=lambda record: record.seed):
             others = _other_seeds(then[now.key], records.values())
-            yield judge_cell(then[now.key], now, others, primary=primary, embargoed=embargoed)
+            yield judge_cell(then[now.key], now, others, primary=study.metric, embargoed=embargoed)
 
 
 def _other_seeds(cell: CellRecord, records: Iterable[CellRecord]) -> list[CellRecord]:
@@ -166,7 +165,7 @@ def _two_level(results: Results, arm: str) -> tuple[float, float] | None:
     """Compute the report's interval of an arm's difference."""
     # From the two arms alone, which is all that it depends on: all of a large study take minutes.
     facts = results.facts
-    metric = SCHEMES[facts.scheme][facts.primary]
+    metric = task_of(facts)[facts.primary]
     arms = (facts.baseline, arm)
     few = replace(
         results,

@@ -4,16 +4,15 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import torch
 
-from msa_core.data.dataset import Dataset
-from msa_core.training.outcomes import Status
 from search.errors import RunError
 from search.ledger.record import CellRecord
 from search.provenance import code_version
-from search.results.selection import higher_is_better
 from search.schedule.pack import Pack, PackCell
 from search.worker.pack_work import PackWork, cells_of
 from search.worker.worker import Worker
+from spaces.core import Data, Status
 from spaces.plan.plan import Phase
+from spaces.study_file.load import Study
 
 
 class RepeatedPack(PackWork):
@@ -38,22 +37,21 @@ class RepeatedPack(PackWork):
 
 
 def retrain_cells(
-    records: Sequence[CellRecord], dataset: Dataset, *, metric: str, device: str, test: bool
+    study: Study, records: Sequence[CellRecord], dataset: Data, *, device: str, test: bool
 ) -> Iterator[list[CellRecord]]:
     """Train cells again, those of an arm and a phase in one pack; yield pack after pack.
 
-    A cell that was stopped early is stopped after as many epochs. Plugins of the study have to be
-    in use already.
+    A cell that was stopped early is stopped after as many epochs.
 
     Args:
+        study: Study as it was run.
         records: Records of the cells as they were.
         dataset: Data to train on.
-        metric: Metric by which the study tunes.
         device: `cpu` or `cuda`.
         test: Whether confirm cells are evaluated on the test split.
     """
     torch.set_num_threads(1)  # as in a worker
-    worker = Worker.for_dataset(dataset, device=device, code=code_version())
+    worker = Worker.for_data(study.core, dataset, device=device, code=code_version(study.core))
     # Whatever packs the run had: a cell's numbers do not depend on its pack.
     packs: dict[tuple[str, str, bool], list[CellRecord]] = {}
     for record in records:
@@ -61,11 +59,11 @@ def retrain_cells(
         packs.setdefault((record.arm_key, record.phase, pruned), []).append(record)
     for own in packs.values():
         stops = {record.key: record.epochs for record in own if record.status == Status.PRUNED}
-        work = RepeatedPack(_repeat_pack(own, metric, test), worker, stops)
+        work = RepeatedPack(_repeat_pack(study, own, test), worker, stops)
         yield cells_of(work.step())
 
 
-def _repeat_pack(records: Sequence[CellRecord], metric: str, test: bool) -> Pack:
+def _repeat_pack(study: Study, records: Sequence[CellRecord], test: bool) -> Pack:
     first = records[0]
     return Pack(
         arm=first.arm,
@@ -76,8 +74,8 @@ def _repeat_pack(records: Sequence[CellRecord], metric: str, test: bool) -> Pack
         pack_key="",  # nothing is measured
         size=None,
         scheduler="bracket" if first.status == Status.PRUNED else "none",
-        metric=metric,
-        higher_is_better=higher_is_better(metric),
+        metric=study.metric,
+        higher_is_better=study.task[study.metric].higher_is_better,
     )
 
 

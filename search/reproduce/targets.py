@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from msa_core.config.paths import did_you_mean
 from search.ledger.record import CellRecord
 from search.results.folder import Manifest, select_cells
 from spaces.errors import StudyError
+from spaces.fields.paths import did_you_mean
 from spaces.plan.plan import Phase
 
 SHORTEST = 6  # characters of a key that name a cell

@@ -1,14 +1,19 @@
 """The papers that a study builds on: for its arms' modules, its tuning and its analyses."""
 
+import functools
+import re
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
-from msa_core.config.paths import Value, replace
-from msa_core.config.schema import Config, ConfigError
-from msa_core.reference.citations import ANALYSES, TRAINING, cited_by, read_references
+from spaces.core import Core, Informed
+from spaces.fields.declaration import ConfigError, Value
+from spaces.fields.paths import replace
 from spaces.plan.arms_on_data import PlannedArm
 from spaces.plan.plan import Plan
 from spaces.search_space.domains import Choice, Domain, value_at_share
 
+TOOLS_FILE = Path(__file__).with_name("tools.bib")
 TOOLS = ("akiba2019optuna", "liaw2018tune")
 OF_SAMPLERS = {
     "tpe": "bergstra2011tpe",
@@ -28,25 +33,34 @@ def collect_citations(plan: Plan) -> tuple[dict[str, tuple[str, ...]], dict[str,
         Arm -> keys of what it is built from, as `StudyFacts.methods`; and key -> BibTeX entry of
         these, the tools and the analyses, as `StudyFacts.references`.
     """
-    methods = {arm.name: _references_of_arm(arm) for arm in plan.arms}
+    core = plan.study.core
+    methods = {arm.name: _references_of_arm(core, arm) for arm in plan.arms}
     keys = [key for own in methods.values() for key in own]
-    keys += [*TRAINING, *ANALYSES]
+    keys += core.information_cites if isinstance(core, Informed) else ()
     # A study that tunes nothing uses neither a sampler nor Ray Tune's ways of stopping.
     if any(arm.space for arm in plan.arms):
         keys += TOOLS
         keys += [OF_SAMPLERS.get(plan.study.sampler, "")]
         keys += [OF_SCHEDULERS.get(plan.study.budget.scheduler, "")]
-    entries = read_references()
+    entries = {**read_tools(), **core.references()}
     return methods, {key: entries[key] for key in dict.fromkeys(keys) if key}
 
 
-def _references_of_arm(arm: PlannedArm) -> tuple[str, ...]:
+@functools.cache
+def read_tools() -> dict[str, str]:
+    """Return key -> BibTeX entry of what the platform itself builds on."""
+    text = TOOLS_FILE.read_text(encoding="utf-8")
+    found = re.finditer(r"^@\w+\{([^,\s]+),.*?^\}$", text, re.M | re.S)
+    return {entry[1]: entry[0] for entry in found}
+
+
+def _references_of_arm(core: Core, arm: PlannedArm) -> tuple[str, ...]:
     """Return the keys of everything that a candidate of the arm can have."""
-    found = [key for config in _possible_configurations(arm) for key in cited_by(config)]
+    found = [key for config in _possible_configurations(arm) for key in core.cites(config)]
     return tuple(dict.fromkeys(found))
 
 
-def _possible_configurations(arm: PlannedArm) -> Iterator[Config]:
+def _possible_configurations(arm: PlannedArm) -> Iterator[Any]:
     """Yield the arm's configuration with each searched field at values that switch things on."""
     yield arm.config
     # The middle of a range, since a weight of 0 at its lower end would switch its module off.

@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from msa_core.plugins import Plugin
-from msa_core.training.outcomes import Status
 from reports.encoding import (
     cells_from_rows,
     code_notes,
@@ -31,7 +29,9 @@ from search.redaction import shorten_log, shorten_reason, without_password
 from search.results.layout import PLAN, PLUGINS, RUNS, STUDY
 from search.results.selection import ArmCells, Objective, paid_candidates, planned_cells
 from search.results.shared_information import read_information
+from search.results.tasks import task_of
 from search.results.unblinding_log import PlanSize, unblinding_sentences
+from spaces.core import SourceFile, Status
 from spaces.plan.arms_on_data import Versions
 from spaces.plan.plan import Phase
 from spaces.study_file.load import Study, find_study, load_study
@@ -115,7 +115,7 @@ def manifest_text(manifest: Manifest) -> str:
     return json.dumps(content, indent=1)
 
 
-def keep_plugins(folder: Path, plugins: Sequence[Plugin]) -> None:
+def keep_plugins(folder: Path, plugins: Sequence[SourceFile]) -> None:
     """Keep the text of each plugin beside the results, by its digest; earlier ones stay.
 
     A report needs none of them: they are for making the numbers again.
@@ -138,7 +138,7 @@ def study_text(study: Study) -> str:
     return write_study(study, [_kept_plugin(plugin).as_posix() for plugin in study.plugins])
 
 
-def _kept_plugin(plugin: Plugin) -> Path:
+def _kept_plugin(plugin: SourceFile) -> Path:
     return Path(PLUGINS) / f"{Path(plugin.name).stem}.{plugin.digest}.py"
 
 
@@ -196,7 +196,9 @@ def measure_completion(manifest: Manifest, records: Mapping[str, CellRecord]) ->
         by_arm.setdefault(record.arm_key, []).append(record)
     cells = {arm: ArmCells(key, by_arm.get(key, ())) for arm, key in manifest.arm_keys.items()}
     tried = {arm: tried_candidates(facts, arm, cells[arm]) for arm in facts.arms}
-    objective = Objective.from_metrics(facts.primary, facts.second_metric, facts.margins)
+    objective = Objective.from_metrics(
+        task_of(facts), facts.primary, facts.second_metric, facts.margins
+    )
     selected: list[CellRecord] = []
     tuned, untested = {}, {}  # arm -> whether it is tuned; arm -> confirm cells that it lacks
     for arm in facts.arms:

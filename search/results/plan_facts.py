@@ -1,20 +1,19 @@
 """The facts of a plan, for the results folder and the reports."""
 
-from collections.abc import Iterator
 from dataclasses import asdict, replace
 
-from msa_core.config.paths import fields_of
-from msa_core.config.schema import Config
-from msa_core.data.dataset import Dataset
 from reports.results import FieldFacts, StatedClaim, StudyFacts
 from search.provenance import collect_provenance
 from search.results.citations import collect_citations
 from search.results.folder import Manifest
+from spaces.core import Core, Data, Sliced
+from spaces.fields.paths import fields_of
+from spaces.find_core import DEFAULT
 from spaces.plan.plan import Plan
 from spaces.search_space.domains import Int, LogUniform, describe_domain
 
 
-def study_facts(plan: Plan, dataset: Dataset) -> StudyFacts:
+def study_facts(plan: Plan, dataset: Data) -> StudyFacts:
     """Collect what a report needs to know of a plan."""
     study = plan.study
     claims, dropped = _resolve_claims(plan)
@@ -43,6 +42,7 @@ def study_facts(plan: Plan, dataset: Dataset) -> StudyFacts:
         sampler=study.sampler,
         methods=methods,
         references=references,
+        core="" if study.core.name == DEFAULT else study.core.name,
     )
 
 
@@ -50,7 +50,7 @@ def _field_facts(plan: Plan) -> dict[str, FieldFacts]:
     """Describe the fields that the plan changes or searches, by path."""
     # Reversed, so that of several arms with a domain for a field the first one's is shown.
     domains = {path: domain for arm in reversed(plan.arms) for path, domain in arm.space.items()}
-    known = fields_of(Config)
+    known = fields_of(plan.study.core.config_class)
     used = {*domains, *(path for arm in plan.arms for path in arm.changes)}
     return {
         path: FieldFacts(
@@ -66,38 +66,24 @@ def _field_facts(plan: Plan) -> dict[str, FieldFacts]:
     }
 
 
-def manifest_of(plan: Plan, dataset: Dataset, tracking_uri: str) -> Manifest:
+def manifest_of(plan: Plan, dataset: Data, tracking_uri: str) -> Manifest:
     """Return what the results folder keeps of a plan."""
     return Manifest(
         facts=study_facts(plan, dataset),
         arm_keys={arm.name: arm.key for arm in plan.arms},
-        test_labels=dataset.test.labels,
+        test_labels=dataset.test_labels,
         tracking_uri=tracking_uri,
         versions=plan.versions,
     )
 
 
-def with_tags(manifest: Manifest, dataset: Dataset) -> Manifest:
-    """Add the kinds of test utterances that a report tells apart."""
-    # Apart from `manifest_of`, which a study without work to do calls: these import scipy.
-    return replace(manifest, tags=dict(_test_tags(dataset)))
-
-
-def _test_tags(dataset: Dataset) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield dimension and tag of every test utterance, where the utterances differ in it."""
-    from msa_core.analysis.slices import conflict_tags, length_tags, strength_tags
-
-    test, scheme = dataset.test, dataset.splits.scheme
-    found = {"sentiment strength": strength_tags(test.labels, scheme)}
-    for name in dataset.modalities:
-        if name in test.lengths:
-            found[f"{name} length"] = length_tags(test.lengths[name])
-    for name in dataset.modalities:
-        if name in test.unimodal_labels:
-            found[f"{name} conflict"] = conflict_tags(test.labels, test.unimodal_labels[name])
-    for dimension, tags in found.items():
-        if len(set(tags)) > 1:
-            yield dimension, tuple(str(tag) for tag in tags)
+def with_tags(manifest: Manifest, core: Core, dataset: Data) -> Manifest:
+    """Add the kinds of test examples that a report tells apart, where the core can."""
+    # Apart from `manifest_of`, which a study without work to do calls: these may import scipy.
+    if not isinstance(core, Sliced):
+        return manifest
+    tags = {name: tuple(own) for name, own in core.test_tags(dataset).items()}
+    return replace(manifest, tags={name: own for name, own in tags.items() if len(set(own)) > 1})
 
 
 def _resolve_claims(plan: Plan) -> tuple[tuple[StatedClaim, ...], list[str]]:

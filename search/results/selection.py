@@ -3,21 +3,15 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from msa_core.config.paths import Value
-from msa_core.config.schema import METRICS_LOWER_IS_BETTER
-from msa_core.training.outcomes import Status
 from search.ledger.record import CellRecord
+from spaces.core import Status, Task
+from spaces.fields.declaration import Value
 from spaces.plan.plan import Phase
 from spaces.study_file.file_shape import PARAMETERS
 
 # Share of its device-seconds by which an arm may overspend: packs are stopped between two epochs,
 # so the last one can end an epoch late.
 OVERSPENT = 0.05
-
-
-def higher_is_better(metric: str) -> bool:
-    """Check the direction of a metric, or of the number of parameters."""
-    return metric not in METRICS_LOWER_IS_BETTER and metric != PARAMETERS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,21 +22,32 @@ class Objective:
         metric: Primary metric, on validation.
         second: Second metric, or `parameters`; empty = none.
         margin: Difference of the primary metric below which the second decides.
+        rising: Those of the metrics of which a larger value is a better one.
     """
 
     metric: str
     second: str = ""
     margin: float = 0.0
+    rising: frozenset[str] = frozenset()
 
     @classmethod
-    def from_metrics(cls, metric: str, second: str, margins: Mapping[str, float]) -> "Objective":
-        """Create the objective of a study from its metrics and their margins."""
-        return cls(metric=metric, second=second, margin=margins.get(metric, 0.0))
+    def from_metrics(
+        cls, task: Task, metric: str, second: str, margins: Mapping[str, float]
+    ) -> "Objective":
+        """Create the objective of a study from its task, its metrics and their margins."""
+        # The number of parameters is no metric of a task, and the fewer the better.
+        rising = frozenset(name for name, known in task.items() if known.higher_is_better)
+        return cls(
+            metric=metric,
+            second=second,
+            margin=margins.get(metric, 0.0),
+            rising=rising.intersection((metric, second)),
+        )
 
     @property
     def higher_is_better(self) -> bool:
         """The direction of the primary metric."""
-        return higher_is_better(self.metric)
+        return self.metric in self.rising
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -70,12 +75,11 @@ class Objective:
             key=lambda number: (seconds.get(number, float("inf")), values[number], number),
         )
 
-    @staticmethod
     def _losses(
-        metric: str, cells: "ArmCells", candidates: int, seeds: Sequence[int]
+        self, metric: str, cells: "ArmCells", candidates: int, seeds: Sequence[int]
     ) -> dict[int, float]:
         """Return each candidate's mean validation value, turned so that lower is better."""
-        sign = -1.0 if higher_is_better(metric) else 1.0
+        sign = -1.0 if metric in self.rising else 1.0
         tuned = (cells.finished_cells(Phase.TUNE, number, seeds) for number in range(candidates))
         values = (candidate_value(found, metric, len(seeds)) for found in tuned)
         return {number: sign * value for number, value in enumerate(values) if value is not None}

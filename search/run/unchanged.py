@@ -7,7 +7,6 @@ draws: that alone takes seconds.
 
 from collections.abc import Callable
 
-from msa_core.training.outcomes import Status
 from reports.results import ResultsError
 from search.engine.options import RunOptions
 from search.ledger.ledger import read_ledger
@@ -16,6 +15,7 @@ from search.results.layout import ANSWER, REPORT, STUDY
 from search.results.plan_facts import manifest_of
 from search.study.open import OpenedStudy
 from search.tracking import has_report, is_synced, local_store
+from spaces.core import Status
 
 
 def print_if_unchanged(

@@ -3,9 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace as with_changes
 
-from msa_core.config.paths import Value, flatten, replace
-from msa_core.config.rules import resolve_fields
-from msa_core.vectorised.pack_key import pack_key, sequential_reason
 from search.ledger.record import CellRecord
 from search.results.selection import ArmCells, Objective, paid_candidates
 from search.schedule.pack import Pack, PackCell
@@ -13,6 +10,8 @@ from search.schedule.pack_sizes import PackSizes
 from search.schedule.proposals import Proposals
 from search.schedule.remaining_budget import RemainingBudget
 from search.schedule.samplers import LEARNING
+from spaces.fields.declaration import Value
+from spaces.fields.paths import flatten, replace
 from spaces.plan.arms_on_data import PlannedArm
 from spaces.plan.plan import Phase, Plan, cell_key
 
@@ -37,8 +36,11 @@ class ArmSchedule:
         self.cells = cells
         self.sizes = sizes
         study = plan.study
-        self.objective = Objective.from_metrics(study.metric, study.second_metric, study.margins)
+        self.objective = Objective.from_metrics(
+            study.task, study.metric, study.second_metric, study.margins
+        )
         self.proposals = Proposals(
+            study.core,
             arm,
             self.objective,
             sampler=plan.study.sampler,
@@ -266,9 +268,9 @@ class ArmSchedule:
     def _make_cells(self, phase: Phase, candidate: int) -> dict[int, PackCell]:
         """Make the cells of a candidate, by seed."""
         params = self.candidate_params(candidate)
-        config = replace(self.arm.config, params)
-        flat, resolved = flatten(config), resolve_fields(config)
-        alone = sequential_reason(config, self.sizes.device)
+        core, config = self.plan.study.core, replace(self.arm.config, params)
+        flat, resolved = flatten(config), core.resolve(config)
+        key = core.pack_key(config, self.sizes.device)
         return {
             seed: PackCell(
                 candidate=candidate,
@@ -277,7 +279,7 @@ class ArmSchedule:
                 config=flat,
                 resolved=resolved,
                 key=cell_key(self.arm, phase, resolved, seed),
-                pack_key="" if alone else pack_key(config),
+                pack_key=key,
             )
             for seed in (self.plan.tune_seeds if phase == Phase.TUNE else self.plan.confirm_seeds)
         }

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from msa_core.training.outcomes import Status
 from search.ledger.record import CellRecord
+from spaces.core import Status
 
 
 class FirstFailures:

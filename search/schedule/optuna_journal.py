@@ -21,7 +21,6 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
 from optuna.trial import FrozenTrial, TrialState
 
-from msa_core.training.outcomes import Status
 from search.atomic_files import write_text_atomically
 from search.ledger.lines import LEDGER
 from search.ledger.record import CellRecord
@@ -32,6 +31,7 @@ from search.schedule.arm_schedule import ArmSchedule
 from search.schedule.proposals import Params, TrialOutcome, trial_outcome
 from search.schedule.samplers import optuna_distribution
 from search.schedule.schedule import Schedule
+from spaces.core import Status
 from spaces.plan.plan import Phase
 
 WRITE_SECONDS = 2.0  # between two writes

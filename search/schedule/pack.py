@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from msa_core.config.paths import Value
+from spaces.fields.declaration import Value
 from spaces.plan.plan import Phase
 
 

@@ -17,11 +17,8 @@ import optuna
 from optuna.study import StudyDirection
 from optuna.trial import Trial, TrialState, create_trial
 
-from msa_core.config.paths import Value
-from msa_core.config.schema import ConfigError
-from msa_core.training.outcomes import Status
 from search.ledger.record import CellRecord
-from search.results.selection import Objective, candidate_value, higher_is_better
+from search.results.selection import Objective, candidate_value
 from search.schedule.samplers import (
     KEEPING,
     make_sampler,
@@ -30,6 +27,8 @@ from search.schedule.samplers import (
     single_threaded,
     suggest_value,
 )
+from spaces.core import Core, Status
+from spaces.fields.declaration import ConfigError, Value
 from spaces.plan.arms_on_data import PlannedArm
 from spaces.search_space.candidates import ArmSpace, grid_points, grid_size
 from spaces.search_space.domains import size_of, value_at_share
@@ -90,6 +89,7 @@ class Proposals:
 
     def __init__(
         self,
+        core: Core,
         arm: PlannedArm,
         objective: Objective,
         *,
@@ -101,6 +101,7 @@ class Proposals:
         """Start with no candidate.
 
         Args:
+            core: Core of the study.
             arm: Arm with its search space and its starting points.
             objective: Objective of the tuning.
             sampler: Name of the sampler, as in a study file.
@@ -108,12 +109,13 @@ class Proposals:
             generation: Number of candidates per generation, for samplers that breed them.
             taken: Candidates in the ledger, whatever their number; never proposed anew.
         """
+        self.core = core
         self.arm = arm
         self.sampler = sampler
         self.seed = seed
         self.metrics = objective.metrics
         self.directions = [
-            StudyDirection.MAXIMIZE if higher_is_better(metric) else StudyDirection.MINIMIZE
+            StudyDirection.MAXIMIZE if metric in objective.rising else StudyDirection.MINIMIZE
             for metric in self.metrics
         ]
         self.generation = generation
@@ -137,7 +139,7 @@ class Proposals:
     @functools.cached_property
     def space(self) -> ArmSpace:
         """Space of the candidates."""
-        return ArmSpace(self.arm.config, self.arm.space, self.arm.constraints)
+        return ArmSpace(self.core, self.arm.config, self.arm.space, self.arm.constraints)
 
     def ask(self) -> dict[str, Value] | None:
         """Propose the next candidate, searched field -> value; None if the space is exhausted."""
@@ -242,7 +244,9 @@ class Proposals:
         return self._distinct_points(self._sobol_points())
 
     def _grid_points(self) -> Iterator[Params]:
-        return grid_points(self.arm.config, self.arm.space, self.arm.constraints, self.seed)
+        return grid_points(
+            self.core, self.arm.config, self.arm.space, self.arm.constraints, self.seed
+        )
 
     def _sobol_points(self) -> Iterator[Params]:
         """Yield the points of one scrambled Sobol sequence, a dimension for each searched field."""
@@ -285,7 +289,7 @@ class Proposals:
         if any(size_of(domain) is None for domain in self.arm.space.values()):
             return False
         try:
-            grid_size(self.arm.config, self.arm.space, self.arm.constraints)
+            grid_size(self.core, self.arm.config, self.arm.space, self.arm.constraints)
         except ConfigError:
             return False
         return True

@@ -9,9 +9,9 @@ overspending.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from msa_core.training.outcomes import Status
 from search.ledger.record import CellRecord
 from search.results.selection import seconds_of
+from spaces.core import Status
 
 LEFT_OVER = 0.02  # share of an arm's seconds that is too little for another pack
 

@@ -15,7 +15,7 @@ from optuna.distributions import (
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import Trial
 
-from msa_core.config.paths import Value
+from spaces.fields.declaration import Value
 from spaces.search_space.domains import Choice, Domain, Int, LogUniform, Uniform, tidy_value
 
 # Their candidates depend on the results of earlier ones.

@@ -4,13 +4,13 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from msa_core.vectorised.pack_key import PackSize
 from search.ledger.record import CellRecord
 from search.results.selection import ArmCells
 from search.schedule.arm_schedule import ArmSchedule, FrozenArm
 from search.schedule.pack import Pack
 from search.schedule.pack_sizes import PackSizes
 from search.schedule.remaining_budget import pack_share
+from spaces.core import PackSize
 from spaces.plan.plan import Plan
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from rich.console import Console
 from rich.live import Live
 
-from msa_core.training.outcomes import Status
 from search.console import AUTO, JSON, print_line
 from search.ledger.record import CellRecord
 from search.results.events import Event, event_sentence
@@ -29,6 +28,7 @@ from search.screen.forecast import cells_behind, seconds_left
 from search.screen.live_table import draw_snapshot, snapshot_line
 from search.screen.meter import Meter, packs_by_node
 from search.screen.tally import ArmTally, count_failures
+from spaces.core import Status
 
 REFRESH_SECONDS = 2.0  # between two writes of `live.json`
 # Time between two plain lines: this share of the run's time so far, within these bounds. A log of

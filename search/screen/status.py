@@ -18,7 +18,6 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from msa_core.training.outcomes import Status
 from search.console import print_line
 from search.ledger.ledger import read_ledger
 from search.ledger.lock import lock_holder, seconds_since_heartbeat
@@ -35,9 +34,11 @@ from search.results.snapshot import (
     read_live,
     snapshot_json,
 )
+from search.results.tasks import task_of
 from search.screen.live_table import draw_snapshot, snapshot_line
 from search.screen.progress import failure_line
 from search.screen.tally import best_value, count_failures
+from spaces.core import Status
 from spaces.plan.plan import Phase
 
 WATCH_SECONDS = 2.0
@@ -170,7 +171,9 @@ def _arm_snapshot(
     facts, own = manifest.facts, cells[name]
     tuned_as = facts.frozen.get(name, name)
     tried = {arm: tried_candidates(facts, arm, cells[arm]) for arm in {name, tuned_as}}
-    objective = Objective.from_metrics(facts.primary, facts.second_metric, facts.margins)
+    objective = Objective.from_metrics(
+        task_of(facts), facts.primary, facts.second_metric, facts.margins
+    )
     best = (
         objective.best_candidate(cells[tuned_as], tried[tuned_as], facts.tune_seeds)
         if facts.searched[tuned_as]

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from msa_core.training.outcomes import Status
 from search.ledger.record import CellRecord
 from search.results.selection import ArmCells
 from search.results.snapshot import (
@@ -18,6 +17,7 @@ from search.results.snapshot import (
     FailureCount,
 )
 from search.schedule.arm_schedule import ArmSchedule
+from spaces.core import Status
 from spaces.plan.plan import Phase
 
 UNKNOWN_KIND = "failed"  # of a record that was written before failures had kinds

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from msa_core.metrics import SCHEMES
 from reports.write import write_report
 from search.errors import is_for_the_user
 from search.ledger.lines import LEDGER
@@ -16,6 +15,7 @@ from search.results.folder import ledger_results
 from search.results.history import format_duration
 from search.results.layout import PLAN
 from search.results.snapshot import LIVE, RunState
+from search.results.tasks import task_of
 from search.screen.status import DriverState, StudyStatus, status_of
 
 POLL_SECONDS = 1.0  # between two polls of the folder
@@ -122,7 +122,7 @@ class Refresher(threading.Thread):
             results = ledger_results(self._folder)
             with tempfile.TemporaryDirectory(prefix="triptych-") as name:
                 folder = Path(name) / "report"
-                write_report(results, SCHEMES[results.facts.scheme], folder, paper=False)
+                write_report(results, task_of(results.facts), folder, paper=False)
                 files = {
                     path.relative_to(folder).as_posix(): path.read_bytes()
                     for path in sorted(folder.rglob("*"))

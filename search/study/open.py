@@ -5,14 +5,12 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from msa_core.config.schema import PlantedConfig
-from msa_core.data.dataset import Dataset
-from msa_core.data.load import load_dataset
 from search.provenance import current_versions
 from search.results.folder import read_manifest
 from search.results.layout import PLAN, RUNS
 from search.study.given_files import files_by_set
 from search.study.stale import StaleCells, check_kept, find_stale_cells
+from spaces.core import Data, DataSource
 from spaces.errors import StudyError
 from spaces.plan.arms_on_data import Versions
 from spaces.plan.plan import Plan, plan_study
@@ -33,16 +31,16 @@ class OpenedStudy:
 
     Attributes:
         dataset: Data of the study; None if it names no data and none was given.
-        source: Feature file or synthetic world that the dataset was made from.
+        source: Where the dataset comes from.
         stale: Cells of the folder from other versions of data or code; None = there are none.
         keeps_stale: Whether those cells count.
     """
 
     study: Study
     plan: Plan
-    dataset: Dataset | None
+    dataset: Data | None
     folder: Path
-    source: Path | PlantedConfig | None = None
+    source: DataSource | None = None
     stale: StaleCells | None = None
     keeps_stale: bool = False
 
@@ -98,11 +96,11 @@ def _open_on_set(
     need_data: bool,
     stale_answer: StaleAnswer,
 ) -> OpenedStudy:
-    source = file or study.data.file or study.data.planted
+    source = study.data if file is None else study.data.at_file(file)
     folder = workdir / RUNS / study.name
     # Before anything is read: on another machine the folder may exist as a copy alone.
     fetch(folder)
-    if source is None:
+    if not source.is_named:
         if need_data:
             raise StudyError(
                 f"{study.source_name}: the study names no data; give a file with --data FILE"
@@ -113,8 +111,8 @@ def _open_on_set(
             dataset=None,
             folder=folder,
         )
-    dataset = load_dataset(source, study.data.scheme, study.data.text_model)
-    now = current_versions(dataset)
+    dataset = study.core.open(source)
+    now = current_versions(study.core, dataset)
     if study.name != whole.name and _holds_results_on(workdir / RUNS / whole.name, now.data):
         # The folder is older than the other data sets of the study: its cells still count.
         study, folder = replace(study, name=whole.name), workdir / RUNS / whole.name
@@ -124,8 +122,7 @@ def _open_on_set(
         check_kept(stale, dataset)
         # Keys are made with the old version, so that the finished cells are found by theirs.
         now = stale.before
-    annotated = tuple(dataset.splits.train.unimodal_labels)
-    plan = plan_study(study, now, dataset.modalities, annotated)
+    plan = plan_study(study, now, dataset.facts)
     return OpenedStudy(
         study=study,
         plan=plan,

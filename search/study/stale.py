@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from msa_core.data.dataset import Dataset
 from search.ledger.ledger import read_ledger
 from search.results.folder import read_manifest, select_cells
 from search.results.layout import PLAN
+from spaces.core import Data
 from spaces.errors import StudyError
 from spaces.plan.arms_on_data import Versions
 
@@ -75,7 +75,7 @@ def find_stale_cells(folder: Path, now: Versions) -> StaleCells | None:
     return StaleCells(folder=folder, cells=cells, before=manifest.versions, now=now)
 
 
-def check_kept(stale: StaleCells, dataset: Dataset) -> None:
+def check_kept(stale: StaleCells, dataset: Data) -> None:
     """Refuse to keep old cells that can't stand in one table with new ones.
 
     Raises:
@@ -85,7 +85,7 @@ def check_kept(stale: StaleCells, dataset: Dataset) -> None:
     if "data" not in stale.changed:
         return
     labels = read_manifest(stale.folder).test_labels
-    if not np.array_equal(labels, dataset.test.labels):
+    if not np.array_equal(labels, dataset.test_labels):
         raise StudyError(
             f"{stale.change_sentence()}, and its test labels are others: cells that were tested on "
             "different utterances can't stand in one table; use --rerun, or another --workdir"

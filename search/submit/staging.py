@@ -89,13 +89,10 @@ def _own_files(study: Study, given: set[str]) -> Mapping[str, Path]:
     """List the files that the study itself names, of data sets for which none was given."""
     files: dict[str, Path] = {}
     for name, source in study.sets.items():
-        if source.text_model is not None:
-            raise RunError(
-                f"{study.source_name}: data.text_model{_set_suffix(name)} is a folder of this "
-                "machine, and `triptych submit` does not send language models; make the text "
-                "features first"
-            )
-        if name in given or source.planted is not None:
+        if source.stays_here:
+            why = source.stays_here.replace("{which}", _set_suffix(name))
+            raise RunError(f"{study.source_name}: {why}")
+        if name in given or (source.is_named and source.file is None):
             continue
         if source.file is None:
             raise StudyError(

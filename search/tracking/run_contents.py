@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from msa_core.training.outcomes import Status
 from reports.encoding import curve_tags, encode_curve, information_to_plain, tags_to_plain
 from reports.results import ResultsError
 from search.ledger.record import CellRecord
@@ -17,6 +16,7 @@ from search.redaction import shorten_log, shorten_reason
 from search.results.folder import Manifest, read_manifest, without_test
 from search.results.shared_information import read_information
 from search.results.unblinding_log import unblinding_sentences
+from spaces.core import Status
 from spaces.plan.plan import Phase
 
 STATUS = {Status.COMPLETE: "FINISHED", Status.PRUNED: "KILLED", Status.FAILED: "FAILED"}

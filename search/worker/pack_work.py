@@ -7,15 +7,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from msa_core.config.paths import replace
-from msa_core.config.schema import Config
-from msa_core.training.evaluation import evaluate
-from msa_core.training.failures import last_lines
-from msa_core.training.member_run import MemberResult
-from msa_core.training.outcomes import FailureKind, Status
-from msa_core.training.pack_training import PackTraining
-from msa_core.vectorised.pack_key import Member, PackSize
-from msa_core.vectorised.pack_size import measure_pack_size
 from reports.encoding import encode_floats
 from search.ledger.record import CellRecord
 from search.redaction import without_secrets
@@ -24,6 +15,9 @@ from search.schedule.pack import Pack, PackCell
 from search.schedule.pack_sizes import UNMEASURED
 from search.worker.recorded_output import recent_lines
 from search.worker.worker import Worker
+from spaces.core import FailureKind, Member, PackSize, Status, VectorisedPacks
+from spaces.failures import last_lines
+from spaces.fields.paths import default_of, replace
 from spaces.plan.plan import Phase
 from spaces.study_file.file_shape import PARAMETERS
 
@@ -50,14 +44,16 @@ class PackWork:
         """
         self.pack = pack
         self.worker = worker
-        configs = [replace(Config(), cell.config) for cell in pack.cells]
+        self.core = worker.find_core()
+        default: Any = default_of(self.core.config_class)
+        configs = [replace(default, cell.config) for cell in pack.cells]
         members = [
             Member(config, cell.seed) for config, cell in zip(configs, pack.cells, strict=True)
         ]
         self.measured = self._measure_size(members)
         size = self.measured.size if self.measured else pack.size
         found = resume or {}
-        self.training = PackTraining(
+        self.training = self.core.train(
             members,
             worker.prepared,
             device=worker.device,
@@ -70,7 +66,7 @@ class PackWork:
         )
         candidates = [cell.candidate for cell in pack.cells]
         self.best_values = BestValues(candidates, pack.metric, pack.higher_is_better)
-        self.epochs = max(config.train.epochs for config in configs)
+        self.epochs = max(self.core.epochs(config) for config in configs)
         self.bracket = Bracket(self.best_values, self.epochs)
         self._told: set[int] = set()  # positions of the cells that were reported
         self._saved_at = self.training.seconds
@@ -182,8 +178,10 @@ class PackWork:
         """Measure the pack size, if it is unknown and the pack has enough members to choose one."""
         if not self.pack.pack_key or self.pack.size or len(members) < 3:
             return None
+        if not isinstance(self.core, VectorisedPacks):
+            return None
         try:
-            measured = measure_pack_size(
+            measured = self.core.measure_pack_size(
                 members[0],
                 self.worker.prepared,
                 device=self.worker.device,
@@ -195,11 +193,11 @@ class PackWork:
             return None
         return dataclasses.replace(measured, data=self.worker.data)
 
-    def _make_record(self, cell: PackCell, result: MemberResult) -> CellRecord:
+    def _make_record(self, cell: PackCell, result: Any) -> CellRecord:
         metrics = {f"valid.{name}": value for name, value in result.valid.items()}
         predictions = ""
         if self.pack.phase == Phase.CONFIRM and result.status == Status.COMPLETE:
-            evaluation = evaluate(result, self.worker.test, device=self.worker.device)
+            evaluation = self.core.evaluate(result, self.worker.test, device=self.worker.device)
             metrics.update({f"test.{name}": value for name, value in evaluation.metrics.items()})
             predictions = encode_floats(evaluation.predictions)
         failed = result.status == Status.FAILED
@@ -277,11 +275,9 @@ def cell_record(pack: Pack, cell: PackCell, **outcome: Any) -> CellRecord:
     )
 
 
-def _count_parameters(result: MemberResult) -> dict[str, float]:
+def _count_parameters(result: Any) -> dict[str, float]:
     """Return the number of trained parameters, if there is a model."""
-    if result.trained is None:
-        return {}
-    return {PARAMETERS: float(sum(tensor.numel() for tensor in result.trained.state.values()))}
+    return {} if result.parameters is None else {PARAMETERS: float(result.parameters)}
 
 
 def _finite_or_none(values: Any) -> list[float | None]:

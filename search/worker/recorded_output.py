@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
-from msa_core.training.failures import LOG_LINES, last_lines
+from spaces.failures import LOG_LINES, last_lines
 
 BEGINS = ":pack begins"  # among Ray's own marks, which begin like it
 MOST_BESIDES = 20  # of a traceback, so that some lines of output are left above it

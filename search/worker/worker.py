@@ -1,16 +1,14 @@
-"""The equipment of a worker process: data, device, share of memory, limits."""
+"""The equipment of a worker process: core, data, device, share of memory, limits."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
-from msa_core.config.paths import replace
-from msa_core.data.dataset import Dataset, Split
-from msa_core.data.prepared import PreparedSplits
-from msa_core.plugins import Plugin
+from spaces.core import Core, Data, SourceFile
+from spaces.fields.paths import replace
+from spaces.find_core import find_core
 from spaces.plan.plan import Plan
-from spaces.search_space.domains import Choice
+from spaces.search_space.domains import possible_values
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,43 +16,52 @@ class Worker:
     """The equipment of a worker process.
 
     Attributes:
-        prepared: Splits train and valid.
-        test: Test split, read by `evaluate` alone.
+        core_name: Name of the core, which each process finds by itself.
+        prepared: Splits train and valid, as the core prepares them.
+        test: Test split, read by the core's `evaluate` alone.
         device: Device, `cpu` or `cuda`.
         gpu_share: Share of the memory of its GPU, 0 to 1.
         memory: Main memory that it may use, in bytes; 0 = unknown.
         data: Fingerprint of the data.
-        code: Digest of the training core.
+        code: Digest of the core's code.
         plugins: The study's own modules, as text: their files may not be on its machine.
         epoch_seconds: Seconds after which an epoch counts as hung; None = never.
         checkpoint_seconds: Seconds of training between two checkpoints.
     """
 
-    prepared: PreparedSplits
-    test: Split
+    core_name: str
+    prepared: Any
+    test: Any
     device: str = "cpu"
     gpu_share: float = 0.0
     memory: int = 0
     data: str = ""
     code: str = ""
-    plugins: tuple[Plugin, ...] = ()
+    plugins: tuple[SourceFile, ...] = ()
     epoch_seconds: float | None = None
     checkpoint_seconds: float = 60.0
 
     @classmethod
-    def for_dataset(cls, dataset: Dataset, **has: Any) -> "Worker":
-        """Create the equipment for a data set."""
-        prepared = PreparedSplits(dataset.splits)
-        return cls(prepared=prepared, test=dataset.test, data=dataset.fingerprint, **has)
+    def for_data(cls, core: Core, data: Data, plan: Plan | None = None, **has: Any) -> "Worker":
+        """Create the equipment for the data, prepared once for all trainings of a plan."""
+        configs = list(_planned_configs(plan)) if plan is not None else []
+        prepared, test = core.prepare(data, configs)
+        return cls(
+            core_name=core.name,
+            prepared=prepared,
+            test=test,
+            data=data.fingerprint,
+            plugins=core.plugins,
+            **has,
+        )
 
-    def warm_features(self, plan: Plan) -> None:
-        """Prepare the features once, for every worker process."""
-        for arm in plan.arms:
-            self.prepared.prepare_arrays(arm.config)
-            for path, domain in arm.space.items():
-                if isinstance(domain, Choice):
-                    for option in domain.options:
-                        self.prepared.prepare_arrays(replace(arm.config, {path: option}))
+    def find_core(self) -> Core:
+        """Find the core in this process.
+
+        Raises:
+            ConfigError: It, or something that a plugin imports, is not installed here.
+        """
+        return find_core(self.core_name).with_plugins(self.plugins)
 
     @property
     def identity(self) -> str:
@@ -66,5 +73,16 @@ class Worker:
         """Memory of its device that it may use, in bytes; 0 = unknown."""
         if self.device != "cuda":
             return self.memory
+        import torch  # a core without it trains on a CPU
+
         total = torch.cuda.get_device_properties(0).total_memory
         return int(total * min(1.0, self.gpu_share))
+
+
+def _planned_configs(plan: Plan) -> Iterator[Any]:
+    """Yield the configurations that differ in more than a number from one another."""
+    for arm in plan.arms:
+        yield arm.config
+        for path, options in possible_values(arm.space).items():
+            for option in options:
+                yield replace(arm.config, {path: option})

@@ -3,17 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from msa_core.config.paths import check_value, did_you_mean, fields_of
-from msa_core.config.schema import Config
 from spaces.designs.make_arms import Component, Factor, Part, level_text
 from spaces.errors import check_at, error_at
+from spaces.fields.paths import check_value, did_you_mean, fields_of
 from spaces.search_space.parse_fields import changed_fields
 from spaces.syntax.document import Node
 
 Components = Mapping[str, Component]
 
 
-def parse_study_components(node: Node | None) -> dict[str, Component]:
+def parse_study_components(config_class: type, node: Node | None) -> dict[str, Component]:
     """Parse the `components` of a study: groups of fields that switch together, under a name.
 
     Raises:
@@ -21,16 +20,19 @@ def parse_study_components(node: Node | None) -> dict[str, Component]:
     """
     if node is None or node.value is None:
         return {}
-    return {component.name: component for component in _inline_components(node, "components", "on")}
+    return {
+        component.name: component
+        for component in _inline_components(config_class, node, "components", "on")
+    }
 
 
-def parse_part(name: str, node: Node) -> Part:
+def parse_part(config_class: type, name: str, node: Node) -> Part:
     """Parse the fields that a name stands for."""
-    changes, search = changed_fields(node, f"arms: '{name}'")
+    changes, search = changed_fields(config_class, node, f"arms: '{name}'")
     return Part(name=name, changes=changes, search=search, where=node.where)
 
 
-def parse_factors(inside: Node, design: str) -> list[Factor]:
+def parse_factors(config_class: type, inside: Node, design: str) -> list[Factor]:
     """Parse the factors of a design: fields with values, or names with named alternatives."""
     if not isinstance(inside.value, dict) or not inside.value:
         raise error_at(
@@ -38,20 +40,25 @@ def parse_factors(inside: Node, design: str) -> list[Factor]:
             f"arms: {design} needs a mapping: a field to a list of values, or a name to named "
             "alternatives",
         )
-    return [_parse_factor(name, child, design) for name, child in inside.value.items()]
+    return [
+        _parse_factor(config_class, name, child, design) for name, child in inside.value.items()
+    ]
 
 
-def _parse_factor(name: str, node: Node, design: str) -> Factor:
+def _parse_factor(config_class: type, name: str, node: Node, design: str) -> Factor:
     if isinstance(node.value, list):
-        if name not in fields_of(Config):
+        if name not in fields_of(config_class):
             raise error_at(
                 node.where,
-                f"arms: {design}: '{name}' is not a field{did_you_mean(name, fields_of(Config))}; "
+                f"arms: {design}: '{name}' is not a field"
+                f"{did_you_mean(name, fields_of(config_class))}; "
                 "alternatives of a name of its own are written {small: {...}, large: {...}}",
             )
         # A value that is listed twice would make two arms of one name.
         values = [
-            check_at(child.where, f"arms: {design}", check_value, Config, name, child.plain_value())
+            check_at(
+                child.where, f"arms: {design}", check_value, config_class, name, child.plain_value()
+            )
             for child in node.value
         ]
         if not values or len(set(values)) < len(values):
@@ -59,17 +66,19 @@ def _parse_factor(name: str, node: Node, design: str) -> Factor:
                 node.where, f"arms: {design}: '{name}' needs a list of values, each once"
             )
         levels = [
-            Part(name=level_text(name, value), changes={name: value}, where=node.where)
+            Part(
+                name=level_text(config_class, name, value), changes={name: value}, where=node.where
+            )
             for value in values
         ]
     elif isinstance(node.value, dict) and node.value:
-        if name in fields_of(Config):
+        if name in fields_of(config_class):
             raise error_at(
                 node.where,
                 f"arms: {design}: '{name}' is a field: give it a list of values, or give the "
                 "factor a name of its own",
             )
-        levels = [parse_part(level, child) for level, child in node.value.items()]
+        levels = [parse_part(config_class, level, child) for level, child in node.value.items()]
     else:
         raise error_at(
             node.where,
@@ -79,10 +88,13 @@ def _parse_factor(name: str, node: Node, design: str) -> Factor:
     return Factor(name=name, levels=tuple(levels))
 
 
-def parse_components(inside: Node, design: str, known: Components, flat: str) -> list[Component]:
+def parse_components(
+    config_class: type, inside: Node, design: str, known: Components, flat: str
+) -> list[Component]:
     """Parse the components that a design lists by name, or brings along.
 
     Args:
+        config_class: Class of the configurations.
         inside: Value of the design in its entry: a list of names, or a mapping.
         design: Name of the design, for messages.
         known: Components of the study.
@@ -113,7 +125,7 @@ def parse_components(inside: Node, design: str, known: Components, flat: str) ->
             for child, name in zip(inside.value, names, strict=True)
         ]
     elif isinstance(inside.value, dict):
-        found = _inline_components(inside, f"arms: {design}", flat)
+        found = _inline_components(config_class, inside, f"arms: {design}", flat)
     else:
         raise error_at(
             inside.where,
@@ -133,7 +145,7 @@ def _placed_component(component: Component, where: str) -> Component:
     return Component(name=component.name, on=on, off=off)
 
 
-def _inline_components(node: Node, part: str, flat: str) -> list[Component]:
+def _inline_components(config_class: type, node: Node, part: str, flat: str) -> list[Component]:
     if not isinstance(node.value, dict):
         raise error_at(node.where, f"{part}: needs a mapping of names to changed fields")
     found = []
@@ -144,7 +156,9 @@ def _inline_components(node: Node, part: str, flat: str) -> list[Component]:
         made = {}
         for side in ("on", "off"):
             changes, search = (
-                changed_fields(sides[side], f"{part}: '{name}'") if side in sides else ({}, {})
+                changed_fields(config_class, sides[side], f"{part}: '{name}'")
+                if side in sides
+                else ({}, {})
             )
             made[side] = Part(name=name, changes=changes, search=search, where=child.where)
         if not any((*side.changes, *side.search) for side in made.values()):

@@ -1,7 +1,7 @@
 """Designs: from a few named components and factors to the arms of a study.
 
 An arm's name follows from what it switches, never from the order in which a file lists things:
-parts of a name stand in the order in which their fields are declared (`msa_core.config`). So an arm
+parts of a name stand in the order in which their fields are declared. So an arm
 that a larger design contains too has the same name there, and its cells are found again.
 """
 
@@ -10,12 +10,12 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from msa_core.config.fields import PAIRS
-from msa_core.config.paths import Value, fields_of
-from msa_core.config.schema import Config, ConfigError
+from spaces.core import FieldGroups
 from spaces.designs.fraction import MOST_ARMS, fraction_generators
+from spaces.fields.declaration import ConfigError, Value
+from spaces.fields.help import value_text
+from spaces.fields.paths import fields_of
 from spaces.search_space.domains import Domain, describe_domain
-from spaces.syntax.document import value_text
 
 Changes = Mapping[str, Value]
 COMPONENT_SEPARATOR = " + "  # components that are on together
@@ -106,22 +106,28 @@ def add_one_in(components: Sequence[Component], reference: str = "base") -> list
     ]
 
 
-def factorial(components: Sequence[Component], reference: str = "none") -> list[Arm]:
+def factorial(
+    config_class: type, components: Sequence[Component], reference: str = "none"
+) -> list[Arm]:
     """Every subset of the components, `reference` for the empty one."""
     _check_arm_count(2 ** len(components))
-    ordered = sort_canonically(components)
+    ordered = sort_canonically(config_class, components)
     subsets = itertools.chain.from_iterable(
         itertools.combinations(ordered, size) for size in range(len(ordered) + 1)
     )
-    return [_combination_arm(components, [c.name for c in subset], reference) for subset in subsets]
+    return [
+        _combination_arm(config_class, components, [c.name for c in subset], reference)
+        for subset in subsets
+    ]
 
 
 def fractional(
-    components: Sequence[Component], resolution: int, reference: str = "none"
+    config_class: type, components: Sequence[Component], resolution: int, reference: str = "none"
 ) -> list[Arm]:
     """A regular two-level fraction of the factorial that contains the empty subset.
 
     Args:
+        config_class: Class of the configurations, whose order of fields names have.
         components: The components, at least as many as the resolution.
         resolution: Length of the shortest word that is mixed with the mean: at 3 main effects are
             mixed with two-way interactions, at 4 not any more, at 5 these are not with each other.
@@ -132,7 +138,7 @@ def fractional(
     """
     from pyDOE3 import fracfact  # half a second, so only where it is needed
 
-    ordered = sort_canonically(components)
+    ordered = sort_canonically(config_class, components)
     if not 3 <= resolution <= len(ordered):
         raise ConfigError(
             f"fractional: `3 <= resolution <= components` must hold, but got resolution "
@@ -146,24 +152,32 @@ def fractional(
     is_on = signs != signs[0]
     names = [component.name for component in ordered]
     subsets = [[name for name, on in zip(names, row, strict=True) if on] for row in is_on]
-    return [_combination_arm(components, subset, reference) for subset in subsets]
+    return [_combination_arm(config_class, components, subset, reference) for subset in subsets]
 
 
 def path(
-    components: Sequence[Component], order: Sequence[str], reference: str = "base"
+    config_class: type,
+    components: Sequence[Component],
+    order: Sequence[str],
+    reference: str = "base",
 ) -> list[Arm]:
     """From nothing to everything, one component more at each step, in this order."""
     return [
-        _combination_arm(components, order[:steps], reference) for steps in range(len(order) + 1)
+        _combination_arm(config_class, components, order[:steps], reference)
+        for steps in range(len(order) + 1)
     ]
 
 
-def one_at_a_time(factors: Sequence[Factor], reference: str = "base") -> list[Arm]:
+def one_at_a_time(
+    config_class: type, factors: Sequence[Factor], reference: str = "base"
+) -> list[Arm]:
     """The base, then each alternative of each factor alone."""
     untouched = {factor.name: AS_IN_BASE for factor in factors}
     alternatives = [
         _build_arm(
-            _level_name(factor, level), [level], levels={**untouched, factor.name: level.name}
+            _level_name(config_class, factor, level),
+            [level],
+            levels={**untouched, factor.name: level.name},
         )
         for factor in factors
         for level in factor.levels
@@ -171,16 +185,17 @@ def one_at_a_time(factors: Sequence[Factor], reference: str = "base") -> list[Ar
     return [Arm(name=reference, changes={}, reference=True, levels=untouched), *alternatives]
 
 
-def grid(factors: Sequence[Factor], reference: str | None = None) -> list[Arm]:
+def grid(config_class: type, factors: Sequence[Factor], reference: str | None = None) -> list[Arm]:
     """Every combination of one level a factor; in names fields come before named factors.
 
     Args:
+        config_class: Class of the configurations, whose order of fields names have.
         factors: The factors, at least one.
         reference: Name of the arm that is the reference; None = no arm is.
     """
     # By what doesn't change when a factor is given one more level, so that the arms that were there
     # before keep their names and their finished cells.
-    positions = {path: position for position, path in enumerate(fields_of(Config))}
+    positions = {path: position for position, path in enumerate(fields_of(config_class))}
     ordered = sorted(
         factors, key=lambda factor: (positions.get(factor.name, len(positions)), factor.name)
     )
@@ -188,7 +203,7 @@ def grid(factors: Sequence[Factor], reference: str | None = None) -> list[Arm]:
     arms = []
     for levels in itertools.product(*(factor.levels for factor in ordered)):
         name = LEVEL_SEPARATOR.join(
-            _level_name(factor, level, alone=False)
+            _level_name(config_class, factor, level, alone=False)
             for factor, level in zip(ordered, levels, strict=True)
         )
         chosen = {factor.name: level.name for factor, level in zip(ordered, levels, strict=True)}
@@ -197,41 +212,43 @@ def grid(factors: Sequence[Factor], reference: str | None = None) -> list[Arm]:
 
 
 def pairs(
+    groups: FieldGroups,
     modes: Sequence[str],
-    measures: Sequence[str],
+    details: Sequence[str],
     chosen: Sequence[str],
     reference: str = "no pair",
 ) -> list[Arm]:
     """Every modality pair x its mode x its measure.
 
     Args:
-        modes: Values of `loss.alignment.<pair>.mode`; a pair that is off has no measure.
-        measures: Values of `loss.alignment.<pair>.measure`; none = the base's, which is in no name.
-        chosen: Pairs of `PAIRS` that vary; the others stay as in the base.
-        reference: Name of the arm in which every pair is off.
+        groups: Pairs of the core, or other groups of fields that switch alike.
+        modes: Values of the field that switches a group; a group that is off has no detail.
+        details: Values of the other field; none = the base's, which is in no name.
+        chosen: Groups that vary; the others stay as in the base.
+        reference: Name of the arm in which every group is off.
     """
     states = [
-        (mode, measure)
+        (mode, detail)
         for mode in modes
-        for measure in ([""] if mode == "off" else measures or [""])
+        for detail in ([""] if mode == groups.off else details or [""])
     ]
-    ordered = [pair for pair in PAIRS if pair in chosen]
+    ordered = [group for group in groups.sections if group in chosen]
     _check_arm_count(len(states) ** len(ordered))
     arms = []
     for picked in itertools.product(states, repeat=len(ordered)):
         changes: dict[str, Value] = {}
-        for pair, (mode, measure) in zip(ordered, picked, strict=True):
-            changes[f"loss.alignment.{pair}.mode"] = mode
-            if measure:
-                changes[f"loss.alignment.{pair}.measure"] = measure
-        by_pair = dict(zip(ordered, picked, strict=True))
-        name = _pairs_name(by_pair)
-        levels = {pair_letters(pair): " ".join(state).strip() for pair, state in by_pair.items()}
+        for group, (mode, detail) in zip(ordered, picked, strict=True):
+            changes[f"{groups.sections[group]}.{groups.switch}"] = mode
+            if detail:
+                changes[f"{groups.sections[group]}.{groups.detail}"] = detail
+        by_group = dict(zip(ordered, picked, strict=True))
+        name = _groups_name(by_group, groups.off)
+        levels = {group_letters(own): " ".join(state).strip() for own, state in by_group.items()}
         arms.append(Arm(name=name or reference, changes=changes, reference=not name, levels=levels))
     return arms
 
 
-def product(designs: Sequence[Sequence[Arm]]) -> list[Arm]:
+def product(config_class: type, designs: Sequence[Sequence[Arm]]) -> list[Arm]:
     """Every combination of one arm a design.
 
     Raises:
@@ -239,7 +256,11 @@ def product(designs: Sequence[Sequence[Arm]]) -> list[Arm]:
     """
     # By the first field alone: one more arm rarely changes it, and so renames none.
     ordered = sorted(
-        designs, key=lambda arms: (_declaration_rank(arms)[:1], sorted(arm.name for arm in arms))
+        designs,
+        key=lambda arms: (
+            _declaration_rank(config_class, arms)[:1],
+            sorted(arm.name for arm in arms),
+        ),
     )
     _check_arm_count(math.prod(len(arms) for arms in ordered))
     return [
@@ -253,46 +274,55 @@ def product(designs: Sequence[Sequence[Arm]]) -> list[Arm]:
     ]
 
 
-def sort_canonically(components: Iterable[Component]) -> list[Component]:
+def sort_canonically(config_class: type, components: Iterable[Component]) -> list[Component]:
     """Sort components by the order in which their fields are declared, then by name."""
     return sorted(
         components,
-        key=lambda component: (_declaration_rank([component.on, component.off]), component.name),
+        key=lambda component: (
+            _declaration_rank(config_class, [component.on, component.off]),
+            component.name,
+        ),
     )
 
 
-def short_name(path: str) -> str:
+def short_name(config_class: type, path: str) -> str:
     """Return the end of a field's path, as long as it needs to be to name no other field."""
     steps = path.split(".")
     ends = (".".join(steps[-length:]) for length in range(1, len(steps)))
-    others = [other for other in fields_of(Config) if other != path]
+    others = [other for other in fields_of(config_class) if other != path]
     return next(
         (end for end in ends if not any(other.endswith(f".{end}") for other in others)), path
     )
 
 
-def level_text(path: str, value: Value) -> str:
+def level_text(config_class: type, path: str, value: Value) -> str:
     """Return the name of a level that is one value of one field: `fusion tfn`, `batch_size 64`."""
-    return f"{short_name(path).removesuffix('.kind')} {value_text(value)}"
+    return f"{short_name(config_class, path).removesuffix('.kind')} {value_text(value)}"
 
 
-def _declaration_rank(parts: Iterable[Part | Arm]) -> list[int]:
+def _declaration_rank(config_class: type, parts: Iterable[Part | Arm]) -> list[int]:
     """Return the positions at which the fields that parts change or search are declared."""
-    positions = {path: position for position, path in enumerate(fields_of(Config))}
+    positions = {path: position for position, path in enumerate(fields_of(config_class))}
     return sorted({positions[path] for part in parts for path in (*part.changes, *part.search)})
 
 
-def _level_name(factor: Factor, level: Part, *, alone: bool = True) -> str:
+def _level_name(config_class: type, factor: Factor, level: Part, *, alone: bool = True) -> str:
     """Return the text for a level in the name of an arm."""
     # The level of a field has the field in its name (`fusion tfn`). A level that the author named
     # needs its factor's name too, except beside the levels of other factors.
-    if factor.name in fields_of(Config) or not alone:
+    if factor.name in fields_of(config_class) or not alone:
         return level.name
     return f"{factor.name}: {level.name}"
 
 
-def _combination_arm(components: Sequence[Component], on: Sequence[str], reference: str) -> Arm:
-    names = [component.name for component in sort_canonically(components) if component.name in on]
+def _combination_arm(
+    config_class: type, components: Sequence[Component], on: Sequence[str], reference: str
+) -> Arm:
+    names = [
+        component.name
+        for component in sort_canonically(config_class, components)
+        if component.name in on
+    ]
     name = COMPONENT_SEPARATOR.join(names) or reference
     return _subset_arm(name, components, set(on), reference=not names)
 
@@ -349,28 +379,28 @@ def _build_arm(
     )
 
 
-def _pairs_name(states: Mapping[str, tuple[str, str]]) -> str:
-    """Name the arm of some pairs; empty if all are off.
+def _groups_name(states: Mapping[str, tuple[str, str]], off: str) -> str:
+    """Name the arm of some groups; empty if all are off.
 
     `shared TA + TV, private AV`, with a measure `shared TA (cov)`.
     """
-    # The mode stands in front of its pairs, since `TA` alone could be shared or private: a larger
+    # The mode stands in front of its groups, since `TA` alone could be shared or private: a larger
     # design that has both modes would give the arm another name.
-    groups = []
-    for mode in ("shared", "private"):
-        members = [
-            pair_letters(pair) + (f" ({measure})" if measure else "")
-            for pair, (own, measure) in states.items()
-            if own == mode
-        ]
-        if members:
-            groups.append(f"{mode} {COMPONENT_SEPARATOR.join(members)}")
-    return ", ".join(groups)
+    by_mode: dict[str, list[str]] = {}
+    for group, (mode, detail) in states.items():
+        if mode != off:
+            text = group_letters(group) + (f" ({detail})" if detail else "")
+            by_mode.setdefault(mode, []).append(text)
+    # In an order that does not depend on the order in which a study lists modes or groups.
+    return ", ".join(
+        f"{mode} {COMPONENT_SEPARATOR.join(members)}"
+        for mode, members in sorted(by_mode.items(), reverse=True)
+    )
 
 
-def pair_letters(pair: str) -> str:
-    """Return the initials of a pair: `TA` of `text_audio`."""
-    return "".join(part[0].upper() for part in pair.split("_"))
+def group_letters(group: str) -> str:
+    """Return the initials of a group: `TA` of `text_audio`."""
+    return "".join(part[0].upper() for part in group.split("_"))
 
 
 def _check_arm_count(arms: int) -> None:

@@ -2,12 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
-from msa_core.config.fields import PAIRS
-from msa_core.config.kinds import kinds_of
-from msa_core.config.paths import did_you_mean
-from msa_core.config.paths import replace as replace_fields
-from msa_core.config.schema import Config
+from spaces.core import Core, Grouped
 from spaces.designs.components import Components, parse_components, parse_factors, parse_part
 from spaces.designs.make_arms import (
     Arm,
@@ -27,11 +24,13 @@ from spaces.designs.make_arms import (
     sort_canonically,
 )
 from spaces.errors import check_at, error_at
+from spaces.fields.declaration import ConfigError
+from spaces.fields.paths import did_you_mean, fields_of
+from spaces.fields.paths import replace as replace_fields
 from spaces.search_space.parse_fields import changed_fields, parse_conditions
 from spaces.syntax.constraints import Condition
 from spaces.syntax.document import Node
 
-PAIR_MODES = ("off", "shared", "private")
 RESOLUTIONS = {"III": 3, "IV": 4, "V": 5, "VI": 6, "VII": 7}
 DEFAULT_REFERENCES = {
     "leave_one_out": "full",
@@ -62,7 +61,7 @@ DESIGNS = tuple(DESIGN_OPTIONS)
 class Exclusion:
     """Rules that leave arms out, and how many arms each left out."""
 
-    def __init__(self, base: Config) -> None:
+    def __init__(self, base: Any) -> None:
         """Start with no arm left out, for arms over this configuration."""
         self.base = base
         self.counts: dict[str, int] = {}
@@ -82,10 +81,11 @@ class Exclusion:
         return against is None
 
 
-def parse_arms(node: Node, components: Components, exclusion: Exclusion) -> list[Arm]:
+def parse_arms(core: Core, node: Node, components: Components, exclusion: Exclusion) -> list[Arm]:
     """Parse a list of designs and return all their arms.
 
     Args:
+        core: Core of the study.
         node: The `arms` of a study.
         components: Components that the study names.
         exclusion: Counts of arms that rules left out; added to.
@@ -97,10 +97,10 @@ def parse_arms(node: Node, components: Components, exclusion: Exclusion) -> list
         raise error_at(
             node.where, f"arms: needs a list of designs, each one of {', '.join(DESIGNS)}"
         )
-    return [arm for entry in node.value for arm in _entry_arms(entry, components, exclusion)]
+    return [arm for entry in node.value for arm in _entry_arms(core, entry, components, exclusion)]
 
 
-def _entry_arms(entry: Node, components: Components, exclusion: Exclusion) -> list[Arm]:
+def _entry_arms(core: Core, entry: Node, components: Components, exclusion: Exclusion) -> list[Arm]:
     design = _design_of(entry)
     inside = entry.value[design]
     if design in ("product", "union"):
@@ -108,16 +108,16 @@ def _entry_arms(entry: Node, components: Components, exclusion: Exclusion) -> li
             raise error_at(
                 inside.where, f"arms: {design} needs a list of designs, each beginning with '-'"
             )
-        parts = [_entry_arms(part, components, exclusion) for part in inside.value]
+        parts = [_entry_arms(core, part, components, exclusion) for part in inside.value]
         made = (
-            check_at(entry.where, "arms", product, parts)
+            check_at(entry.where, "arms", product, core.config_class, parts)
             if design == "product"
             else [arm for part in parts for arm in part]
         )
     else:
-        made = check_at(entry.where, "arms", _MAKERS[design], entry, inside, components)
+        made = check_at(entry.where, "arms", _MAKERS[design], core, entry, inside, components)
     made = [_fill_location(arm, inside.where) for arm in made]
-    rules = parse_conditions(entry.value.get("exclude"), "arms: exclude")
+    rules = parse_conditions(core.config_class, entry.value.get("exclude"), "arms: exclude")
     return exclusion.drop_excluded(made, rules)
 
 
@@ -167,29 +167,33 @@ def _reference_name(entry: Node, design: str) -> str:
     return node.value
 
 
-def _parse_explicit(entry: Node, inside: Node, components: Components) -> list[Arm]:
+def _parse_explicit(core: Core, entry: Node, inside: Node, components: Components) -> list[Arm]:
     if not isinstance(inside.value, dict):
         raise error_at(inside.where, "arms: explicit needs a mapping of names to changed fields")
-    return explicit([parse_part(name, child) for name, child in inside.value.items()])
+    return explicit(
+        [parse_part(core.config_class, name, child) for name, child in inside.value.items()]
+    )
 
 
-def _parse_leave_one_out(entry: Node, inside: Node, components: Components) -> list[Arm]:
-    chosen = parse_components(inside, "leave_one_out", components, flat="off")
+def _parse_leave_one_out(
+    core: Core, entry: Node, inside: Node, components: Components
+) -> list[Arm]:
+    chosen = parse_components(core.config_class, inside, "leave_one_out", components, flat="off")
     return leave_one_out(chosen, _reference_name(entry, "leave_one_out"))
 
 
-def _parse_add_one_in(entry: Node, inside: Node, components: Components) -> list[Arm]:
-    chosen = parse_components(inside, "add_one_in", components, flat="on")
+def _parse_add_one_in(core: Core, entry: Node, inside: Node, components: Components) -> list[Arm]:
+    chosen = parse_components(core.config_class, inside, "add_one_in", components, flat="on")
     return add_one_in(chosen, _reference_name(entry, "add_one_in"))
 
 
-def _parse_factorial(entry: Node, inside: Node, components: Components) -> list[Arm]:
-    chosen = parse_components(inside, "factorial", components, flat="on")
-    return factorial(chosen, _reference_name(entry, "factorial"))
+def _parse_factorial(core: Core, entry: Node, inside: Node, components: Components) -> list[Arm]:
+    chosen = parse_components(core.config_class, inside, "factorial", components, flat="on")
+    return factorial(core.config_class, chosen, _reference_name(entry, "factorial"))
 
 
-def _parse_fractional(entry: Node, inside: Node, components: Components) -> list[Arm]:
-    chosen = parse_components(inside, "fractional", components, flat="on")
+def _parse_fractional(core: Core, entry: Node, inside: Node, components: Components) -> list[Arm]:
+    chosen = parse_components(core.config_class, inside, "fractional", components, flat="on")
     node = entry.value.get("resolution")
     if node is None:
         raise error_at(
@@ -204,17 +208,17 @@ def _parse_fractional(entry: Node, inside: Node, components: Components) -> list
             f"arms: resolution: must be one of {', '.join(RESOLUTIONS)}, but got "
             f"{node.plain_value()!r}",
         )
-    return fractional(chosen, resolution, _reference_name(entry, "fractional"))
+    return fractional(core.config_class, chosen, resolution, _reference_name(entry, "fractional"))
 
 
-def _parse_path(entry: Node, inside: Node, components: Components) -> list[Arm]:
+def _parse_path(core: Core, entry: Node, inside: Node, components: Components) -> list[Arm]:
     chosen = (
-        _differing_fields(inside)
+        _differing_fields(core, inside)
         if isinstance(inside.value, dict) and set(inside.value) == {"from", "to"}
-        else parse_components(inside, "path", components, flat="on")
+        else parse_components(core.config_class, inside, "path", components, flat="on")
     )
     names = [component.name for component in chosen]
-    order = [component.name for component in sort_canonically(chosen)]
+    order = [component.name for component in sort_canonically(core.config_class, chosen)]
     if isinstance(inside.value, list):
         order = names  # a list has an order, a mapping has none
     node = entry.value.get("order")
@@ -226,13 +230,13 @@ def _parse_path(entry: Node, inside: Node, components: Components) -> list[Arm]:
                 node.where,
                 f"arms: order: must name each of {', '.join(names)} once, but got {given!r}",
             )
-    return path(chosen, order, _reference_name(entry, "path"))
+    return path(core.config_class, chosen, order, _reference_name(entry, "path"))
 
 
-def _differing_fields(inside: Node) -> list[Component]:
+def _differing_fields(core: Core, inside: Node) -> list[Component]:
     """Return the fields in which two configurations differ, each as a component."""
-    start, searched = changed_fields(inside.value["from"], "arms: path: from")
-    end, searched_too = changed_fields(inside.value["to"], "arms: path: to")
+    start, searched = changed_fields(core.config_class, inside.value["from"], "arms: path: from")
+    end, searched_too = changed_fields(core.config_class, inside.value["to"], "arms: path: to")
     if searched or searched_too:
         raise error_at(
             inside.where,
@@ -251,7 +255,7 @@ def _differing_fields(inside: Node) -> list[Component]:
         if start.get(name) != end[name]:
             found.append(
                 Component(
-                    name=level_text(name, end[name]),
+                    name=level_text(core.config_class, name, end[name]),
                     on=Part(name=name, changes={name: end[name]}, where=inside.where),
                     off=Part(name=name, changes={name: start[name]} if name in start else {}),
                 )
@@ -261,16 +265,20 @@ def _differing_fields(inside: Node) -> list[Component]:
     return found
 
 
-def _parse_one_at_a_time(entry: Node, inside: Node, components: Components) -> list[Arm]:
+def _parse_one_at_a_time(
+    core: Core, entry: Node, inside: Node, components: Components
+) -> list[Arm]:
     return one_at_a_time(
-        parse_factors(inside, "one_at_a_time"), _reference_name(entry, "one_at_a_time")
+        core.config_class,
+        parse_factors(core.config_class, inside, "one_at_a_time"),
+        _reference_name(entry, "one_at_a_time"),
     )
 
 
-def _parse_grid(entry: Node, inside: Node, components: Components) -> list[Arm]:
+def _parse_grid(core: Core, entry: Node, inside: Node, components: Components) -> list[Arm]:
     node = entry.value.get("reference")
     reference = str(node.plain_value()) if node is not None else None
-    arms = grid(parse_factors(inside, "grid"), reference)
+    arms = grid(core.config_class, parse_factors(core.config_class, inside, "grid"), reference)
     if node is not None and not any(arm.reference for arm in arms):
         names = [arm.name for arm in arms]
         raise error_at(
@@ -281,17 +289,33 @@ def _parse_grid(entry: Node, inside: Node, components: Components) -> list[Arm]:
     return arms
 
 
-def pair_options() -> dict[str, tuple[str, ...]]:
-    """Return the parts of a `pairs` design -> the values that each may list."""
-    return {"modes": PAIR_MODES, "measures": kinds_of("alignment"), "pairs": tuple(PAIRS)}
+def pair_options(core: Core) -> dict[str, tuple[str, ...]]:
+    """Return the parts of a `pairs` design -> the values that each may list.
+
+    Raises:
+        ConfigError: The core has no groups of fields.
+    """
+    if not isinstance(core, Grouped):
+        raise ConfigError(
+            f"the core '{core.name}' has no groups of fields for 'pairs'; use 'grid' or 'factorial'"
+        )
+    groups, known = core.groups, fields_of(core.config_class)
+    section = next(iter(groups.sections.values()))
+    return {
+        "modes": known[f"{section}.{groups.switch}"][0].choices,
+        "measures": known[f"{section}.{groups.detail}"][0].choices,
+        "pairs": tuple(groups.sections),
+    }
 
 
-def _parse_pairs(entry: Node, inside: Node, components: Components) -> list[Arm]:
+def _parse_pairs(core: Core, entry: Node, inside: Node, components: Components) -> list[Arm]:
     given = inside.value if inside.value is not None else {}
     if not isinstance(given, dict):
         raise error_at(inside.where, "arms: pairs needs a mapping, e.g. {modes: [off, shared]}")
-    known = pair_options()
-    chosen: dict[str, list[str]] = {"modes": list(PAIR_MODES), "measures": [], "pairs": list(PAIRS)}
+    known = pair_options(core)
+    assert isinstance(core, Grouped)  # `pair_options` refuses others
+    off = core.groups.off
+    chosen = {"modes": list(known["modes"]), "measures": [], "pairs": list(known["pairs"])}
     for name, node in given.items():
         if name not in known:
             raise error_at(
@@ -313,21 +337,26 @@ def _parse_pairs(entry: Node, inside: Node, components: Components) -> list[Arm]
                     f"{did_you_mean(str(value), known[name])}",
                 )
         chosen[name] = values
-    if chosen["modes"] == ["off"]:
+    if chosen["modes"] == [off]:
         raise error_at(
-            inside.where, "arms: pairs: with 'modes: [off]' there is one arm; add a mode"
+            inside.where, f"arms: pairs: with 'modes: [{off}]' there is one arm; add a mode"
         )
-    if "off" not in chosen["modes"] and "reference" in entry.value:
+    if off not in chosen["modes"] and "reference" in entry.value:
         raise error_at(
             entry.value["reference"].where,
-            "arms: pairs: the reference is the arm of no pair, which needs 'off' among the modes",
+            "arms: pairs: the reference is the arm of no pair, which needs "
+            f"'{off}' among the modes",
         )
     return pairs(
-        chosen["modes"], chosen["measures"], chosen["pairs"], _reference_name(entry, "pairs")
+        core.groups,
+        chosen["modes"],
+        chosen["measures"],
+        chosen["pairs"],
+        _reference_name(entry, "pairs"),
     )
 
 
-_MAKERS: dict[str, Callable[[Node, Node, Components], list[Arm]]] = {
+_MAKERS: dict[str, Callable[[Core, Node, Node, Components], list[Arm]]] = {
     "explicit": _parse_explicit,
     "leave_one_out": _parse_leave_one_out,
     "add_one_in": _parse_add_one_in,

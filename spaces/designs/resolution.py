@@ -4,15 +4,15 @@ import itertools
 import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-from msa_core.config.kinds import FAMILIES, added_kinds
-from msa_core.config.paths import Value, fields_of, replace, value_at
-from msa_core.config.rules import check_config, is_active, resolve_fields
-from msa_core.config.schema import Config, ConfigError
+from spaces.core import Core
+from spaces.fields.declaration import ConfigError, Value
+from spaces.fields.help import value_text
+from spaces.fields.paths import replace, value_at
 from spaces.search_space.candidates import ArmSpace, is_switch
 from spaces.search_space.domains import Choice, Domain, Int, describe_domain, size_of, values_of
 from spaces.syntax.constraints import Condition
-from spaces.syntax.document import value_text
 
 MOST_COMBINATIONS = 1024
 MOST_IN_A_STUDY = 4096  # combinations of all arms together: a plan answers in a second or two
@@ -23,7 +23,7 @@ MOST_NUMBERS = 32  # values tried of a domain of whole numbers; of a longer one 
 
 
 def possible_space(
-    config: Config, search: Mapping[str, Domain], changes: Mapping[str, Value]
+    core: Core, config: Any, search: Mapping[str, Domain], changes: Mapping[str, Value]
 ) -> dict[str, Domain]:
     """Return the searched fields that can mean something in an arm.
 
@@ -31,46 +31,49 @@ def possible_space(
     `when` does not hold, whatever the searched choices are.
 
     Args:
+        core: Core of the study.
         config: Configuration of the arm.
         search: Searched fields of the study.
         changes: Fields that the arm fixes.
     """
     free = {path: domain for path, domain in search.items() if path not in changes}
     deciding = _deciding_values(free)
-    active = _ever_active(config, free, deciding)
+    active = _ever_active(core, config, free, deciding)
     before: set[str] | None = None
     # Repeated until nothing changes: a field that is found never to be searched has one value, that
     # of the configuration, and with that value the `when` of another may hold nowhere.
     while active != before and any(free[path].when for path in active):
         before = active
         left = {path: domain for path, domain in free.items() if path in active}
-        active = _ever_searched(config, left, deciding)
+        active = _ever_searched(core, config, left, deciding)
     return {path: domain for path, domain in free.items() if path in active}
 
 
 def _ever_active(
-    config: Config, free: Mapping[str, Domain], deciding: Mapping[str, Sequence[Value]]
+    core: Core, config: Any, free: Mapping[str, Domain], deciding: Mapping[str, Sequence[Value]]
 ) -> set[str]:
     """Return the fields that mean something under some combination of the switches."""
-    switches = {path: values for path, values in deciding.items() if is_switch(path)}
+    switches = {
+        path: values for path, values in deciding.items() if is_switch(core.config_class, path)
+    }
     found: set[str] = set()
     for picked in _iterate_combinations(switches):
         variant = replace(config, picked)
-        found.update(path for path in free if path not in found and is_active(variant, path))
+        found.update(path for path in free if path not in found and core.is_active(variant, path))
         if len(found) == len(free):
             break
     return found
 
 
 def _ever_searched(
-    config: Config, free: Mapping[str, Domain], deciding: Mapping[str, Sequence[Value]]
+    core: Core, config: Any, free: Mapping[str, Domain], deciding: Mapping[str, Sequence[Value]]
 ) -> set[str]:
     """Return the fields that mean something, and whose `when` holds, in some candidate."""
     read = _read_by_whens(free)
     tried = {
         path: values
         for path, values in deciding.items()
-        if path in free and (path in read or is_switch(path))
+        if path in free and (path in read or is_switch(core.config_class, path))
     }
     # A `when` may hold for a value that is not tried, so it counts as one that can hold.
     untried = frozenset(
@@ -78,7 +81,7 @@ def _ever_searched(
         for path, domain in free.items()
         if domain.when and any(other in free.keys() - tried for other in domain.when.paths)
     )
-    arm = ArmSpace(config, free, taken_to_hold=untried)
+    arm = ArmSpace(core, config, free, taken_to_hold=untried)
     elsewhere = {path: value_at(config, path) for path in free}
     found: set[str] = set()
     for picked in _iterate_combinations(tried):
@@ -88,58 +91,35 @@ def _ever_searched(
     return found
 
 
-def arm_signature(config: Config, space: Mapping[str, Domain]) -> tuple[object, ...]:
+def arm_signature(core: Core, config: Any, space: Mapping[str, Domain]) -> tuple[object, ...]:
     """Return a value that two arms share if and only if they are the same arm.
 
     Such arms are the same model with the same searched fields.
 
     Args:
+        core: Core of the study.
         config: Configuration of the arm.
         space: Its `possible_space`.
     """
-    fixed = {path: value for path, value in resolve_fields(config).items() if path not in space}
+    fixed = {path: value for path, value in core.resolve(config).items() if path not in space}
     searched = {path: describe_domain(domain) for path, domain in space.items()}
     return (tuple(sorted(fixed.items())), tuple(sorted(searched.items())))
 
 
 def feasible_share(
-    config: Config, space: Mapping[str, Domain], constraints: Sequence[Condition]
+    core: Core, config: Any, space: Mapping[str, Domain], constraints: Sequence[Condition]
 ) -> float:
     """Return the share of random candidates that satisfy the constraints.
 
     In [0, 1]; 0 if none of a thousand does.
     """
     draw = random.Random(0)  # the same for every arm and run
-    arm = ArmSpace(config, space, constraints)
+    arm = ArmSpace(core, config, space, constraints)
     found = tried = 0
     while tried < (RANDOM_TRIED if found else MOST_RANDOM):
         tried += 1
         found += arm.violated_constraint(arm.draw_candidate(draw)) is None
     return found / tried
-
-
-def possible_plugin_kinds(
-    config: Config, search: Mapping[str, Domain], changes: Mapping[str, Value]
-) -> set[tuple[str, str]]:
-    """Return family and name of the plugins' kinds that an arm uses, or its search can choose."""
-    families = {path: info.family for path, (info, _) in fields_of(Config).items() if info.family}
-    found = set()
-    for family, kind, _ in added_kinds():
-        switch: dict[str, Value] = {
-            path: kind for path, of_family in families.items() if of_family == family
-        }
-        # Several contrast terms can be on together: each has a switch of its own, and no field
-        # chooses among them.
-        if family == "contrast":
-            switch = {f"{FAMILIES[family].section}.{kind}.use": True}
-        for path, value in switch.items():
-            searched = search.get(path) if path not in changes else None
-            options = (
-                searched.options if isinstance(searched, Choice) else (value_at(config, path),)
-            )
-            if value in options:
-                found.add((family, kind))
-    return found
 
 
 def combinations_per_arm(arms: int) -> int:
@@ -148,7 +128,8 @@ def combinations_per_arm(arms: int) -> int:
 
 
 def find_refusal(
-    config: Config,
+    core: Core,
+    config: Any,
     search: Mapping[str, Domain],
     changes: Mapping[str, Value],
     scheme: str,
@@ -162,6 +143,7 @@ def find_refusal(
     are tried one value at a time too.
 
     Args:
+        core: Core of the study.
         config: Configuration of the arm.
         search: Searched fields of the study.
         changes: Fields that the arm fixes.
@@ -177,7 +159,7 @@ def find_refusal(
     # What is not tried has a value of its domain: the field's default need not be in it.
     start = {path: _some_value(domain) for path, domain in free.items()}
     choices = _deciding_values(free, most)
-    arm = ArmSpace(config, free, constraints)
+    arm = ArmSpace(core, config, free, constraints)
     for number, picked in enumerate(_iterate_combinations(choices)):
         candidate: Mapping[str, Value] = {**start, **picked}
         if constraints or any(domain.when for domain in free.values()):
@@ -185,38 +167,41 @@ def find_refusal(
             if arm.violated_constraint(candidate):
                 continue
         variant = replace(config, candidate)
-        if reason := _refusal_reason(variant, scheme):
-            return _blame_values(variant, {**tried, **choices}, reason, scheme)
+        if reason := _refusal_reason(core, variant, scheme):
+            return _blame_values(core, variant, {**tried, **choices}, reason, scheme)
         # Whole numbers multiply the work, so only a share of the combinations has them beside it.
         if number >= max(1, most // COMBINATIONS_PER_NUMBERED_ONE):
             continue
         for path in (path for path in tried if path not in choices and path in candidate):
-            for value in tried[path] if is_active(variant, path) else ():
+            for value in tried[path] if core.is_active(variant, path) else ():
                 if arm.violated_constraint({**candidate, path: value}):
                     continue
                 other = replace(variant, {path: value})
-                if reason := _refusal_reason(other, scheme):
-                    return _blame_values(other, {**choices, path: tried[path]}, reason, scheme)
+                if reason := _refusal_reason(core, other, scheme):
+                    return _blame_values(
+                        core, other, {**choices, path: tried[path]}, reason, scheme
+                    )
     return ""
 
 
-def _refusal_reason(config: Config, scheme: str) -> str:
+def _refusal_reason(core: Core, config: Any, scheme: str) -> str:
     try:
-        check_config(config, scheme)
+        core.check(config, scheme)
     except ConfigError as error:
         return str(error)
     return ""
 
 
 def _blame_values(
-    config: Config, searched: Mapping[str, Sequence[Value]], reason: str, scheme: str
+    core: Core, config: Any, searched: Mapping[str, Sequence[Value]], reason: str, scheme: str
 ) -> str:
     """Add to a reason the searched values that it is due to: those without which it would go."""
     guilty = [
         f"'{path}: {value_text(value_at(config, path))}'"
         for path, values in searched.items()
         if any(
-            _refusal_reason(replace(config, {path: value}), scheme) != reason for value in values
+            _refusal_reason(core, replace(config, {path: value}), scheme) != reason
+            for value in values
         )
     ]
     if not guilty:

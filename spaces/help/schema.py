@@ -1,7 +1,7 @@
 """The JSON Schema of a study file, for completion and checks in an editor.
 
 Made from the same declarations that `load_study` checks with: the fields of the configuration, with
-those of the plugins in use, `StudyFields`, designs and domains. It knows the shape of a study. What
+those of its plugins, `StudyFields`, designs and domains. It knows the shape of a study. What
 depends on several fields at once (an arm that makes no sense, a name that no design has) is left to
 `triptych plan`. Draft 7, which the YAML language server knows best.
 """
@@ -10,20 +10,12 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from msa_core.config.paths import fields_of, flatten, value_at
-from msa_core.config.planted import WORLDS
-from msa_core.config.schema import LABEL_SCHEMES, Config, PlantedConfig
+from spaces.core import Core, Grouped
 from spaces.designs import make_arms as designs
 from spaces.designs.parse_designs import DESIGN_OPTIONS, DESIGNS, RESOLUTIONS, pair_options
-from spaces.help.values import (
-    METRICS,
-    Schema,
-    describe_field,
-    describe_study_field,
-    describe_with_default,
-    study_fields,
-    value_schema,
-)
+from spaces.fields.help import Schema, value_schema
+from spaces.fields.paths import default_of, fields_of, value_at
+from spaces.help.values import describe_field, describe_study_field, metric_names, study_fields
 from spaces.search_space.domains import DOMAIN_CLASSES, DOMAIN_OPTIONS
 from spaces.search_space.parse_fields import SEARCH
 from spaces.study_file.claims import FORMS, RELATIONS
@@ -52,16 +44,17 @@ class _Definitions:
         return self._known[text]
 
 
-def study_schema() -> Schema:
-    """Return the JSON Schema of a study file, with the kinds that this process has."""
+def study_schema(core: Core) -> Schema:
+    """Return the JSON Schema of a study file of a core."""
     # The fields of the configuration are allowed at every level of their paths, below `base`,
     # `search`, every design and every component: so shared definitions, each written once.
     parts = _Definitions()
-    paths = list(fields_of(Config))
-    values = {path: parts.add_part(f"value.{path}", _described_value(path)) for path in paths}
+    paths = list(fields_of(core.config_class))
+    values = {path: parts.add_part(f"value.{path}", _described_value(path, core)) for path in paths}
     parts.add_part("condition", _condition_schema(values))
     searched = {
-        path: parts.add_part(f"domain.{path}", _searched_schema(parts, path)) for path in paths
+        path: parts.add_part(f"domain.{path}", _searched_schema(parts, path, core))
+        for path in paths
     }
     fixed = _fields_tree(parts, "fields", values)
     search = _fields_tree(parts, "search", searched)
@@ -73,15 +66,15 @@ def study_schema() -> Schema:
                           "properties": {**fixed["properties"], **changes}})  # fmt: skip
     parts.add_part("component", _component_schema())
     parts.add_part("factors", _factors_schema(values))
-    parts.add_part("design", _design_schema())
-    parts.add_part("source", _source_schema())
+    parts.add_part("design", _design_schema(core))
+    parts.add_part("source", core.source_schema())
     return {
         "$schema": DRAFT,
         "$comment": f"{WRITTEN_BY}; write it again after an update of Triptych.",
         "title": "A study of Triptych",
         "type": "object",
-        "properties": _study_properties(),
-        "required": [name for name, field in study_fields().items() if field.required],
+        "properties": _study_properties(core),
+        "required": [name for name, field in study_fields(core).items() if field.required],
         "additionalProperties": False,
         "definitions": parts.parts,
     }
@@ -92,8 +85,8 @@ def first_line(documented: Callable[..., Any]) -> str:
     return (documented.__doc__ or "").strip().splitlines()[0]
 
 
-def _study_properties() -> Schema:
-    fields = study_fields()
+def _study_properties(core: Core) -> Schema:
+    fields = study_fields(core)
     rule = _reference_to("condition")
     rules = {"anyOf": [rule, _list_of(rule)]}
     point = {"allOf": [_reference_to("fields")], "minProperties": 1}
@@ -109,7 +102,9 @@ def _study_properties() -> Schema:
         "arms": _list_of(_reference_to("design"), minItems=1),
         "margin": {
             "type": "object",
-            "properties": {name: {"type": "number", "exclusiveMinimum": 0} for name in METRICS},
+            "properties": {
+                name: {"type": "number", "exclusiveMinimum": 0} for name in metric_names(core)
+            },
             "additionalProperties": False,
         },
         "claims": _list_of(
@@ -141,12 +136,12 @@ def _of_study(field: Any, shape: Schema) -> Schema:
     return {"description": describe_study_field(field), **default, **shape}
 
 
-def _described_value(path: str) -> Schema:
-    info, kind = fields_of(Config)[path]
+def _described_value(path: str, core: Core) -> Schema:
+    info, kind = fields_of(core.config_class)[path]
     return {
-        "description": describe_field(path),
+        "description": describe_field(path, core),
         **value_schema(info, kind),
-        "default": value_at(Config(), path),
+        "default": value_at(default_of(core.config_class), path),
     }
 
 
@@ -170,13 +165,13 @@ def _dot_positions(path: str) -> list[int]:
     return [position for position, character in enumerate(path) if character == "."]
 
 
-def _searched_schema(parts: _Definitions, path: str) -> Schema:
+def _searched_schema(parts: _Definitions, path: str, core: Core) -> Schema:
     """Return the domains that a field can have."""
-    info, kind = fields_of(Config)[path]
+    info, kind = fields_of(core.config_class)[path]
     # Without its unit, many fields have the same domains and share one definition.
     value = {key: part for key, part in value_schema(info, kind).items() if key != "unit"}
     shared = parts.add_part(f"domain.of.{path}", _domain_schema(value))
-    return {"description": describe_field(path), "allOf": [shared]}
+    return {"description": describe_field(path, core), "allOf": [shared]}
 
 
 def _domain_schema(value: Schema) -> Schema:
@@ -242,7 +237,7 @@ def _factors_schema(values: Mapping[str, Schema]) -> Schema:
     return {**_named_mapping(alternatives, minProperties=1), "properties": levels}
 
 
-def _design_schema() -> Schema:
+def _design_schema(core: Core) -> Schema:
     """Return an entry of `arms`: one design, and what may stand beside it."""
     rule, names = _reference_to("condition"), {"type": "string"}
     arm = _reference_to("changes")
@@ -262,7 +257,7 @@ def _design_schema() -> Schema:
         },
         "one_at_a_time": _reference_to("factors"),
         "grid": _reference_to("factors"),
-        "pairs": _pairs_schema(),
+        "pairs": _pairs_schema(core),
         "product": inside,
         "union": inside,
     }
@@ -293,47 +288,14 @@ def meaning_of_design(name: str) -> str:
     return first_line(getattr(designs, name))
 
 
-def _pairs_schema() -> Schema:
+def _pairs_schema(core: Core) -> Schema:
+    if not isinstance(core, Grouped):
+        return {"not": {}}
     inside = {
         name: _list_of({"enum": list(allowed)}, minItems=1, uniqueItems=True)
-        for name, allowed in pair_options().items()
+        for name, allowed in pair_options(core).items()
     }
     return {**_closed_mapping(inside), "type": ["object", "null"]}
-
-
-def _source_schema() -> Schema:
-    """Return one data set."""
-    planted = {
-        name: {
-            "description": describe_with_default(info, kind, default),
-            **value_schema(info, kind),
-        }
-        for (name, (info, kind)), default in zip(
-            fields_of(PlantedConfig).items(), flatten(PlantedConfig()).values(), strict=True
-        )
-    }
-    world = {"description": "a recipe that the settings beside it change",
-             "enum": [*WORLDS, None]}  # fmt: skip
-    inside: dict[str, Schema] = {
-        "file": {"description": "a feature file", "type": ["string", "null"]},
-        "labels": {"description": "-3 to 3, or -1 to 1", "enum": list(LABEL_SCHEMES)},
-        "text_model": {
-            "description": "folder of a language model that makes the text features",
-            "type": ["string", "null"],
-        },
-        "planted": {
-            "description": "generated data with a known answer (docs/planted.md)",
-            **_closed_mapping({"world": world, **planted}),
-            "type": ["object", "null"],
-        },
-    }
-    alone = {"not": {"anyOf": [{"required": ["file"]}, {"required": ["text_model"]}]},
-             "properties": {"labels": {"const": "mosi"}}}  # fmt: skip
-    return {
-        **_closed_mapping(inside),
-        "type": ["string", "object"],
-        "dependencies": {"planted": alone},
-    }
 
 
 def _data_schema() -> Schema:

@@ -10,12 +10,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from spaces.designs.parse_designs import DEFAULT_REFERENCES, DESIGN_OPTIONS, DESIGNS
+from spaces.fields.help import in_words
+from spaces.find_core import DEFAULT, find_core
 from spaces.help.schema import first_line, meaning_of_design
 from spaces.help.topics import DOMAIN_EXAMPLES, SAMPLERS, example_arms, example_entry
-from spaces.help.values import default_text, in_words, study_fields
+from spaces.help.values import default_text, study_fields
 from spaces.search_space.domains import DOMAIN_CLASSES, DOMAIN_OPTIONS, DOMAINS
 from spaces.study_file.claims import FORMS
 
+SHOWN = find_core(DEFAULT)  # core whose fields the examples have
 _MARKED = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->\n)", re.DOTALL)
 
 
@@ -33,7 +36,7 @@ def fill_page(page: str) -> str:
 
 def _field_table(prefix: str) -> str:
     rows = []
-    for name, field in study_fields().items():
+    for name, field in study_fields(SHOWN).items():
         own_name = name.removeprefix(prefix)
         if not name.startswith(prefix) or "." in own_name:
             continue
@@ -44,7 +47,7 @@ def _field_table(prefix: str) -> str:
 def _design_sections() -> str:
     parts = []
     for name in DESIGNS:
-        arms = ", ".join(f"*{arm.name}*" for arm in example_arms(name))
+        arms = ", ".join(f"*{arm.name}*" for arm in example_arms(name, SHOWN))
         beside = ", ".join(f"`{option}`" for option in DESIGN_OPTIONS[name])
         reference = f" (default *{DEFAULT_REFERENCES[name]}*)" if name in DEFAULT_REFERENCES else ""
         parts.append(

@@ -6,7 +6,7 @@ that an example makes are found out by reading it as a study is read.
 
 from dataclasses import dataclass
 
-from msa_core.config.schema import Config
+from spaces.core import Core
 from spaces.designs.make_arms import Arm
 from spaces.designs.parse_designs import (
     DEFAULT_REFERENCES,
@@ -15,6 +15,7 @@ from spaces.designs.parse_designs import (
     Exclusion,
     parse_arms,
 )
+from spaces.fields.paths import default_of
 from spaces.help.schema import first_line, meaning_of_design
 from spaces.help.values import allowed_values, study_fields
 from spaces.search_space.domains import DOMAIN_CLASSES, DOMAIN_OPTIONS, DOMAINS
@@ -26,6 +27,7 @@ STUDY_EXAMPLES = {
     "study": "study: alignment",
     "question": "question: Does aligning text and audio help?",
     "data": "data: {file: mosi.pkl, labels: mosi}",
+    "core": "core: msa",
     "plugins": "plugins: [my_fusion.py]",
     "base": "base: {model.fusion.kind: concat, train.epochs: 40}",
     "components": "components:\n"
@@ -199,20 +201,20 @@ class Topic:
     example: str
 
 
-def topic_names() -> list[str]:
+def topic_names(core: Core) -> list[str]:
     """Return the names of everything in a study file that is no field of the configuration."""
     # `grid` is a design and a sampler, and listed once.
-    names = (*study_fields(), *DESIGNS, *DOMAINS, *SAMPLERS, *OPTIONS)
+    names = (*study_fields(core), *DESIGNS, *DOMAINS, *SAMPLERS, *OPTIONS)
     return list(dict.fromkeys(names))
 
 
-def find_topics(name: str) -> list[Topic]:
+def find_topics(name: str, core: Core) -> list[Topic]:
     """Find all topics of a name: two for `grid`, a design and a sampler; none for a wrong name."""
     found = []
-    if name in study_fields():
-        found.append(_study_topic(name))
+    if name in study_fields(core):
+        found.append(_study_topic(name, core))
     if name in DESIGNS:
-        found.append(_design_topic(name))
+        found.append(_design_topic(name, core))
     if name in DOMAINS:
         found.append(_domain_topic(name))
     if name in SAMPLERS:
@@ -230,16 +232,16 @@ def example_entry(design: str) -> str:
     return "\n".join([f"  - {first}", *(f"    {line}" for line in others)])
 
 
-def example_arms(design: str) -> list[Arm]:
+def example_arms(design: str, core: Core) -> list[Arm]:
     """Return the arms that a design's example makes."""
     # Read and not written down, so that an example that is no longer valid fails the tests.
     text = f"arms:\n{example_entry(design)}\n"
     node = parse_yaml(text, f"{design}.yaml").value["arms"]
-    return parse_arms(node, {}, Exclusion(Config()))
+    return parse_arms(core, node, {}, Exclusion(default_of(core.config_class)))
 
 
-def _study_topic(name: str) -> Topic:
-    field = study_fields()[name]
+def _study_topic(name: str, core: Core) -> Topic:
+    field = study_fields(core)[name]
     allowed = allowed_values(field)
     return Topic(
         name=name,
@@ -250,11 +252,11 @@ def _study_topic(name: str) -> Topic:
     )
 
 
-def _design_topic(name: str) -> Topic:
+def _design_topic(name: str, core: Core) -> Topic:
     beside = [f"beside it: {', '.join(DESIGN_OPTIONS[name])}"]
     if name in DEFAULT_REFERENCES:
         beside[0] += f"; reference is '{DEFAULT_REFERENCES[name]}' if left out"
-    arms = ", ".join(f"'{arm.name}'" for arm in example_arms(name))
+    arms = ", ".join(f"'{arm.name}'" for arm in example_arms(name, core))
     return Topic(
         name=name,
         what="design",

@@ -2,26 +2,23 @@
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from dataclasses import replace as changed
+from typing import Any
 
-from msa_core.config.kinds import is_added, kind_of_path
-from msa_core.config.paths import Value, flatten, replace, value_at
-from msa_core.config.rules import resolve_fields, restrict_to
-from msa_core.config.schema import MODALITIES, Config, ConfigError
-from msa_core.plugins import kinds_added_by
 from spaces.designs.make_arms import Arm
 from spaces.designs.resolution import (
     arm_signature,
     combinations_per_arm,
     feasible_share,
     find_refusal,
-    possible_plugin_kinds,
     possible_space,
 )
 from spaces.errors import error_at
-from spaces.search_space.domains import Domain, describe_domain, domain_contains
+from spaces.fields.declaration import ConfigError, Value
+from spaces.fields.paths import replace, value_at
+from spaces.search_space.domains import Domain, describe_domain, domain_contains, possible_values
 from spaces.study_file.load import Study
 from spaces.syntax.constraints import Condition
 
@@ -47,7 +44,7 @@ class PlannedArm:
 
     Attributes:
         changes: Field -> value that it fixes over the base.
-        config: Its configuration; modalities that the data lacks are off.
+        config: Its configuration; what the data lack is off.
         space: Field -> domain of the fields searched in it; empty = nothing to tune.
         constraints: Conditions that every candidate must satisfy.
         start: Candidates that are tried first; what one leaves open the sampler fills in.
@@ -61,7 +58,7 @@ class PlannedArm:
 
     name: str
     changes: Mapping[str, Value]
-    config: Config
+    config: Any
     space: Mapping[str, Domain]
     constraints: tuple[Condition, ...] = ()
     start: tuple[Mapping[str, Value], ...] = ()
@@ -76,19 +73,19 @@ class _Candidate:
     """An arm of the study on its way to a planned one."""
 
     arm: Arm
-    config: Config
+    config: Any
     space: Mapping[str, Domain]
 
 
 def arms_on_data(
-    study: Study, versions: Versions, modalities: Sequence[str]
+    study: Study, versions: Versions, facts: Any
 ) -> tuple[list[PlannedArm], dict[str, str], list[str]]:
     """Find the arms that are left on the data at hand.
 
     Args:
         study: Study that is planned.
         versions: Versions of the data and the training core.
-        modalities: Modalities that the data has.
+        facts: Facts of the data; None = nothing is known, and all is taken to be there.
 
     Returns:
         The arms; each merged arm -> the one that stands for it; notes with the reasons.
@@ -96,26 +93,27 @@ def arms_on_data(
     Raises:
         ConfigError: The baseline makes no sense on this data.
     """
-    absent = [name for name in MODALITIES if name not in modalities]
-    notes = [f"the data has no {name}: it is switched off in every arm" for name in absent]
+    core = study.core
+    notes = [] if facts is None else list(core.data_notes(facts))
+    is_restricted = bool(notes)
     most = combinations_per_arm(len(study.arms))
     alike: dict[object, list[_Candidate]] = {}
     for arm in study.arms:
         config = replace(study.base, arm.changes)
         search = {**study.search, **arm.search}
-        if absent:
-            config = restrict_to(config, modalities)
+        if is_restricted:
+            config = core.restrict(config, facts)
             if reason := find_refusal(
-                config, search, arm.changes, study.data.scheme, study.constraints, most
+                core, config, search, arm.changes, study.data.scheme, study.constraints, most
             ):
                 if arm.name == study.baseline:
                     raise ConfigError(f"arm '{arm.name}' on this data: {reason}")
                 notes.append(f"arm '{arm.name}' is left out: on this data {reason}")
                 continue
         # Sorted, as candidates are drawn field by field: the order of a file means nothing.
-        space = dict(sorted(possible_space(config, search, arm.changes).items()))
+        space = dict(sorted(possible_space(core, config, search, arm.changes).items()))
         candidate = _Candidate(arm=arm, config=config, space=space)
-        alike.setdefault(arm_signature(config, space), []).append(candidate)
+        alike.setdefault(arm_signature(core, config, space), []).append(candidate)
     merged: dict[str, str] = {}
     kept: dict[str, PlannedArm] = {}
     for same in alike.values():
@@ -131,7 +129,7 @@ def arms_on_data(
         others = [candidate.arm.name for candidate in same if candidate is not first]
         merged |= dict.fromkeys(others, first.arm.name)
         if others:
-            notes.append(_merged_note(others, first.arm.name, bool(absent)))
+            notes.append(_merged_note(others, first.arm.name, is_restricted))
     return [kept[arm.name] for arm in study.arms if arm.name in kept], merged, notes
 
 
@@ -152,8 +150,10 @@ def _merged_note(others: Sequence[str], first: str, on_data: bool) -> str:
 
 def _plan_arm(study: Study, candidate: _Candidate, versions: Versions) -> PlannedArm:
     arm, config, space = candidate.arm, candidate.config, candidate.space
-    # What a plugin adds belongs to the cells of the arms that can use it, and to no others.
-    own_kinds = possible_plugin_kinds(config, {**study.search, **arm.search}, arm.changes)
+    core = study.core
+    search = {**study.search, **arm.search}
+    free = {path: domain for path, domain in search.items() if path not in arm.changes}
+    searched = possible_values(free)
     constraints = study.constraints if space else ()
     start = tuple(
         point
@@ -166,7 +166,7 @@ def _plan_arm(study: Study, candidate: _Candidate, versions: Versions) -> Planne
     # field on whose value then matters.
     decides = {
         "arm": arm.name,
-        "config": _usable_fields(config, own_kinds) if space else resolve_fields(config),
+        "config": core.usable_fields(config, searched) if space else core.resolve(config),
         "space": {path: describe_domain(domain) for path, domain in sorted(space.items())},
         "tuning": _tuning_settings(study) if space else [],
         "tune_seeds": study.budget.tune_seeds if space else 0,
@@ -178,9 +178,10 @@ def _plan_arm(study: Study, candidate: _Candidate, versions: Versions) -> Planne
         decides["constraints"] = sorted(condition.text for condition in constraints)
     if start:
         decides["start"] = [dict(sorted(point.items())) for point in start]
-    if digests := _plugin_digests(study, own_kinds):
+    # What a plugin adds belongs to the cells of the arms that can use it, and to no others.
+    if digests := sorted(core.version(config, searched).values()):
         decides["plugins"] = digests
-    if constraints and feasible_share(config, space, constraints) == 0:
+    if constraints and feasible_share(core, config, space, constraints) == 0:
         raise error_at(
             arm.where,
             f"arms: '{arm.name}': of a thousand random candidates none satisfies the constraints "
@@ -261,26 +262,6 @@ def _freeze_arm(arm: PlannedArm, reference: PlannedArm, name: str) -> PlannedArm
     )
 
 
-def _usable_fields(config: Config, own_kinds: Collection[tuple[str, str]]) -> dict[str, Value]:
-    """Return every field, without those of plugins' kinds that the arm can't use."""
-    return {
-        path: value
-        for path, value in flatten(config).items()
-        if (option := kind_of_path(path)) is None
-        or not is_added(*option[:2])
-        or option[:2] in own_kinds
-    }
-
-
-def _plugin_digests(study: Study, own_kinds: Collection[tuple[str, str]]) -> list[str]:
-    """Return the digests of the plugins that an arm can use."""
-    return sorted(
-        plugin.digest
-        for plugin in study.plugins
-        if any(kind in own_kinds for kind in kinds_added_by(plugin))
-    )
-
-
 def _tuning_settings(study: Study) -> list[str | int]:
     """Return what decides which candidates an arm is given and how long each trains."""
     budget = study.budget
@@ -292,24 +273,16 @@ def _tuning_settings(study: Study) -> list[str | int]:
     return decides
 
 
-def check_annotations(arm: PlannedArm, annotated: Sequence[str]) -> None:
-    """Check that the data has the unimodal labels that an arm asks for.
+def check_on_data(study: Study, arm: PlannedArm, facts: Any) -> None:
+    """Check that the data have what an arm asks for.
 
     Raises:
-        ConfigError: It has not.
+        ConfigError: They have not.
     """
-    unimodal = arm.config.loss.unimodal
-    searched = arm.space.get("loss.unimodal.target")
-    wanted = searched is not None or unimodal.target == "annotated"
-    lacking = [
-        name for name in MODALITIES if getattr(arm.config.model, name).use and name not in annotated
-    ]
-    may_be_fixed = unimodal.kind == "fixed" or "loss.unimodal.kind" in arm.space
-    if wanted and may_be_fixed and lacking:
-        raise ConfigError(
-            f"arm '{arm.name}': 'loss.unimodal.target: annotated' needs unimodal labels "
-            f"(regression_labels_T, _A, _V), but the data has none of {', '.join(lacking)}"
-        )
+    try:
+        study.core.check_data(arm.config, possible_values(arm.space), facts)
+    except ConfigError as error:
+        raise ConfigError(f"arm '{arm.name}': {error}") from None
 
 
 def digest_of(value: object) -> str:

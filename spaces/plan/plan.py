@@ -3,16 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
-from msa_core.config.paths import Value
-from msa_core.config.schema import MODALITIES, ConfigError
-from msa_core.plugins import use_plugins
+from spaces.fields.declaration import ConfigError, Value
 from spaces.plan.arms_on_data import (
     PlannedArm,
     Versions,
     apply_retune,
     arms_on_data,
-    check_annotations,
+    check_on_data,
     digest_of,
 )
 from spaces.plan.power import p_floor, seeds_needed
@@ -41,7 +40,7 @@ class Plan:
 
     Attributes:
         study: Study that is planned.
-        versions: Versions of the data and the training core that its cells are made with.
+        versions: Versions of the data and the core that its cells are made with.
         arms: Arms in the order of the study.
         merged: Arm that is the same as another one on this data -> that one.
         tune_seeds, confirm_seeds: Seeds of the two phases, disjoint, and the same for every arm, so
@@ -73,7 +72,7 @@ class Plan:
             return 0
         wanted = self.study.budget.candidates
         if self.study.sampler == "grid":
-            return min(wanted, grid_size(arm.config, arm.space, arm.constraints))
+            return min(wanted, grid_size(self.study.core, arm.config, arm.space, arm.constraints))
         return wanted
 
     def tuning_cells(self, arm: PlannedArm) -> int:
@@ -88,26 +87,23 @@ class Plan:
 def plan_study(
     study: Study,
     versions: Versions,
-    modalities: Sequence[str] = MODALITIES,
-    annotated: Sequence[str] = MODALITIES,
+    facts: Any = None,
 ) -> Plan:
     """Lay out a study on the data at hand.
 
     Args:
         study: Study to plan.
-        versions: Versions of the data and the training core.
-        modalities: Modalities that the data has.
-        annotated: Modalities that the data has unimodal labels of.
+        versions: Versions of the data and the core.
+        facts: Facts of the data; None = nothing is known, and all is taken to be there.
 
     Raises:
         ConfigError: An arm makes no sense on this data, or no candidate can satisfy the
             constraints.
     """
-    # Another study may have been loaded in this process since this one was, with other plugins.
-    use_plugins(study.plugins)
-    tuned, merged, notes = arms_on_data(study, versions, modalities)
-    for arm in tuned:
-        check_annotations(arm, annotated)
+    tuned, merged, notes = arms_on_data(study, versions, facts)
+    if facts is not None:
+        for arm in tuned:
+            check_on_data(study, arm, facts)
     arms, frozen_notes = apply_retune(study, tuned)
     grids = _grid_sizes(study, arms)
     budget = study.budget
@@ -145,7 +141,7 @@ def _grid_sizes(study: Study, arms: Sequence[PlannedArm]) -> dict[str, int]:
     for arm in arms:
         if arm.space:
             try:
-                sizes[arm.name] = grid_size(arm.config, arm.space, arm.constraints)
+                sizes[arm.name] = grid_size(study.core, arm.config, arm.space, arm.constraints)
             except ConfigError as error:
                 raise ConfigError(f"arm '{arm.name}': {error}") from None
     return sizes

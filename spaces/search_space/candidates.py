@@ -5,10 +5,11 @@ import itertools
 import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
-from msa_core.config.paths import Value, fields_of, replace, value_at
-from msa_core.config.rules import is_active
-from msa_core.config.schema import Config, ConfigError
+from spaces.core import Core
+from spaces.fields.declaration import ConfigError, Value
+from spaces.fields.paths import fields_of, replace, value_at
 from spaces.search_space.domains import Choice, Domain, size_of, value_at_share, values_of
 from spaces.syntax.constraints import Condition
 
@@ -25,7 +26,8 @@ class ArmSpace:
 
     def __init__(
         self,
-        config: Config,
+        core: Core,
+        config: Any,
         space: Mapping[str, Domain],
         constraints: Sequence[Condition] = (),
         taken_to_hold: frozenset[str] = frozenset(),
@@ -33,6 +35,7 @@ class ArmSpace:
         """Create the space of an arm.
 
         Args:
+            core: Core of the study.
             config: Configuration of the arm; what is not picked has its value there.
             space: Field -> domain of the searched fields.
             constraints: Conditions that every candidate must satisfy.
@@ -41,6 +44,7 @@ class ArmSpace:
         Raises:
             ConfigError: Fields whose `when`s wait for one another.
         """
+        self.core = core
         self.config = config
         self.space = space
         self.constraints = tuple(constraints)
@@ -52,8 +56,8 @@ class ArmSpace:
             for condition in (*whens, *self.constraints)
             for path in condition.paths
         }
-        self._switches = [path for path in self.order if is_switch(path)]
-        self._active: dict[tuple[Value | None, ...], tuple[Config, dict[str, bool]]] = {}
+        self._switches = [path for path in self.order if is_switch(core.config_class, path)]
+        self._active: dict[tuple[Value | None, ...], tuple[Any, dict[str, bool]]] = {}
 
     def settle_candidate(self, pick: Callable[[str], Value]) -> dict[str, Value]:
         """Pick a candidate: values for the fields that are searched in it, and for no others.
@@ -110,13 +114,13 @@ class ArmSpace:
             self._active[switched] = (replace(self.config, switches), {})
         config, known = self._active[switched]
         if path not in known:
-            known[path] = is_active(config, path)
+            known[path] = self.core.is_active(config, path)
         return known[path]
 
 
-def is_switch(path: str) -> bool:
+def is_switch(config_class: type, path: str) -> bool:
     """Check whether a field's value can decide whether others mean anything."""
-    return fields_of(Config)[path][1] in (bool, str)
+    return fields_of(config_class)[path][1] in (bool, str)
 
 
 def pick_order(space: Mapping[str, Domain]) -> tuple[str, ...]:
@@ -143,7 +147,7 @@ def pick_order(space: Mapping[str, Domain]) -> tuple[str, ...]:
 
 
 def grid_size(
-    config: Config, space: Mapping[str, Domain], constraints: Sequence[Condition] = ()
+    core: Core, config: Any, space: Mapping[str, Domain], constraints: Sequence[Condition] = ()
 ) -> int:
     """Return how many candidates an arm can have at all.
 
@@ -151,12 +155,17 @@ def grid_size(
         ConfigError: Infinitely many, or more than `MOST_POINTS`.
     """
     return sum(
-        count for _, _, count in _grid_blocks(config, tuple(space.items()), tuple(constraints))
+        count
+        for _, _, count in _grid_blocks(core, config, tuple(space.items()), tuple(constraints))
     )
 
 
 def grid_points(
-    config: Config, space: Mapping[str, Domain], constraints: Sequence[Condition], seed: int
+    core: Core,
+    config: Any,
+    space: Mapping[str, Domain],
+    constraints: Sequence[Condition],
+    seed: int,
 ) -> Iterator[dict[str, Value]]:
     """Yield every candidate that an arm can have, once, in an order that the seed alone decides.
 
@@ -164,7 +173,7 @@ def grid_points(
         ConfigError: See `grid_size`.
     """
     # The order must not depend on the budget: a larger one then only adds points.
-    blocks = _grid_blocks(config, tuple(space.items()), tuple(constraints))
+    blocks = _grid_blocks(core, config, tuple(space.items()), tuple(constraints))
     starts = [0, *itertools.accumulate(count for _, _, count in blocks)]
     positions = list(range(starts[-1]))
     random.Random(f"{seed}/grid").shuffle(positions)
@@ -180,7 +189,10 @@ _Block = tuple[dict[str, Value], tuple[str, ...], int]
 
 @functools.lru_cache(maxsize=1024)
 def _grid_blocks(
-    config: Config, space: tuple[tuple[str, Domain], ...], constraints: tuple[Condition, ...]
+    core: Core,
+    config: Any,
+    space: tuple[tuple[str, Domain], ...],
+    constraints: tuple[Condition, ...],
 ) -> tuple[_Block, ...]:
     """Return the grid in blocks of points that agree in all that decides about other fields."""
     # Points are counted and not listed: a study can have a hundred arms of 100,000 points.
@@ -191,8 +203,10 @@ def _grid_blocks(
                 f"a grid needs a number of values for '{path}'; give its domain a 'step', or a "
                 "'choice' of values"
             )
-    arm = ArmSpace(config, domains, constraints)
-    deciding = [path for path in arm.order if is_switch(path) or arm.is_read(path)]
+    arm = ArmSpace(core, config, domains, constraints)
+    deciding = [
+        path for path in arm.order if is_switch(core.config_class, path) or arm.is_read(path)
+    ]
     _check_size(math.prod(size_of(domains[path]) or 0 for path in deciding))
     blocks: dict[tuple[tuple[str, Value], ...], _Block] = {}
     total = 0

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
 
-from msa_core.config.paths import Value, check_path, check_value, did_you_mean, fields_of
-from msa_core.config.schema import Config, ConfigError
+from spaces.fields.declaration import ConfigError, Value
+from spaces.fields.paths import check_path, check_value, did_you_mean, fields_of
 from spaces.syntax.constraints import Condition, parse_condition
 
 MOST_ORDERS = 690  # natural ones; beyond, `math.exp` has no result
@@ -64,7 +64,7 @@ DOMAIN_OPTIONS = {
 DOMAINS = tuple(DOMAIN_OPTIONS)
 
 
-def parse_domain(path: str, mapping: Mapping[str, object]) -> Domain:
+def parse_domain(config_class: type, path: str, mapping: Mapping[str, object]) -> Domain:
     """Parse the domain of a field from its study file form, e.g. `{int: [8, 64], step: 8}`.
 
     Raises:
@@ -75,10 +75,10 @@ def parse_domain(path: str, mapping: Mapping[str, object]) -> Domain:
     arguments = mapping[kind]
     if not isinstance(arguments, list):
         raise ConfigError(f"'{path}': {kind} needs a list, but got {arguments!r}")
-    when = _parse_when(path, mapping)
+    when = _parse_when(config_class, path, mapping)
     if kind == "choice":
-        return Choice(_parse_options(path, arguments), when=when)
-    low, high = _parse_interval(path, kind, arguments)
+        return Choice(_parse_options(config_class, path, arguments), when=when)
+    low, high = _parse_interval(config_class, path, kind, arguments)
     if kind == "int":
         log = mapping.get("log", False)
         if not isinstance(log, bool):
@@ -122,11 +122,11 @@ def _domain_kind(path: str, mapping: Mapping[str, object]) -> str:
     return kind
 
 
-def _parse_when(path: str, mapping: Mapping[str, object]) -> Condition | None:
+def _parse_when(config_class: type, path: str, mapping: Mapping[str, object]) -> Condition | None:
     if "when" not in mapping:
         return None
     try:
-        when = parse_condition(mapping["when"])
+        when = parse_condition(config_class, mapping["when"])
     except ConfigError as error:
         raise ConfigError(f"'{path}': when: {error}") from None
     if path in when.paths:
@@ -134,19 +134,21 @@ def _parse_when(path: str, mapping: Mapping[str, object]) -> Condition | None:
     return when
 
 
-def _parse_options(path: str, arguments: list[object]) -> tuple[Value, ...]:
-    options = tuple(check_value(Config, path, option) for option in arguments)
+def _parse_options(config_class: type, path: str, arguments: list[object]) -> tuple[Value, ...]:
+    options = tuple(check_value(config_class, path, option) for option in arguments)
     if len(options) < 2 or len(set(options)) != len(options):
         raise ConfigError(f"'{path}': choice needs two or more different values, got {arguments}")
     return options
 
 
-def _parse_interval(path: str, kind: str, arguments: list[object]) -> tuple[float, float]:
-    check_path(Config, path)
+def _parse_interval(
+    config_class: type, path: str, kind: str, arguments: list[object]
+) -> tuple[float, float]:
+    check_path(config_class, path)
     if len(arguments) != 2:
         raise ConfigError(f"'{path}': {kind} needs [low, high], but got {arguments}")
-    low, high = (check_value(Config, path, bound) for bound in arguments)
-    wanted = fields_of(Config)[path][1]
+    low, high = (check_value(config_class, path, bound) for bound in arguments)
+    wanted = fields_of(config_class)[path][1]
     fits = {"int": int, "uniform": float, "log_uniform": float}[kind]
     if wanted is not fits:
         allowed = {int: "int or choice", float: "uniform, log_uniform or choice"}
@@ -239,6 +241,13 @@ def write_domain(domain: Domain) -> dict[str, object]:
         case LogUniform(low, high):
             form = {"log_uniform": [low, high]}
     return form | ({"when": domain.when.text} if domain.when else {})
+
+
+def possible_values(space: Mapping[str, Domain]) -> dict[str, tuple[Value, ...]]:
+    """Return searched field -> the values of its choice; none for a range of numbers."""
+    return {
+        path: domain.options if isinstance(domain, Choice) else () for path, domain in space.items()
+    }
 
 
 def size_of(domain: Domain) -> int | None:

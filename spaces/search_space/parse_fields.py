@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from msa_core.config.paths import Value, check_value
-from msa_core.config.schema import Config
 from spaces.errors import check_at, error_at
+from spaces.fields.declaration import Value
+from spaces.fields.paths import check_value
 from spaces.search_space.domains import DOMAINS, Domain, domain_contains, parse_domain
 from spaces.syntax.constraints import Condition, parse_condition
 from spaces.syntax.document import Node, is_domain, iterate_leaves
@@ -13,7 +13,7 @@ MOST_CONDITIONS = 100  # each is evaluated for every arm or candidate
 SEARCH = "search"  # inside the changes of an arm: fields that are searched in it alone
 
 
-def fixed_fields(node: Node, part: str) -> dict[str, Value]:
+def fixed_fields(config_class: type, node: Node, part: str) -> dict[str, Value]:
     """Parse a mapping of fields: field -> checked value.
 
     Raises:
@@ -21,12 +21,12 @@ def fixed_fields(node: Node, part: str) -> dict[str, Value]:
     """
     _check_mapping(node, part)
     return {
-        name: check_at(child.where, part, check_value, Config, name, child.plain_value())
+        name: check_at(child.where, part, check_value, config_class, name, child.plain_value())
         for name, child in iterate_leaves(node, lambda child: False)
     }
 
 
-def searched_fields(node: Node, part: str) -> dict[str, Domain]:
+def searched_fields(config_class: type, node: Node, part: str) -> dict[str, Domain]:
     """Parse a mapping of searched fields: field -> domain.
 
     Raises:
@@ -41,11 +41,15 @@ def searched_fields(node: Node, part: str) -> dict[str, Domain]:
                 f"{part}: '{name}' needs one domain, e.g. {{uniform: [0, 1]}}; "
                 f"allowed are {', '.join(DOMAINS)}",
             )
-        found[name] = check_at(child.where, part, parse_domain, name, child.plain_value())
+        found[name] = check_at(
+            child.where, part, parse_domain, config_class, name, child.plain_value()
+        )
     return found
 
 
-def changed_fields(node: Node, part: str) -> tuple[dict[str, Value], dict[str, Domain]]:
+def changed_fields(
+    config_class: type, node: Node, part: str
+) -> tuple[dict[str, Value], dict[str, Domain]]:
     """Parse what an arm changes: fields that it fixes, and below `search` fields that it searches.
 
     Raises:
@@ -56,10 +60,11 @@ def changed_fields(node: Node, part: str) -> tuple[dict[str, Value], dict[str, D
     _check_mapping(node, part)
     own = node.value.get(SEARCH)
     fixed = fixed_fields(
+        config_class,
         Node(node.where, {name: child for name, child in node.value.items() if name != SEARCH}),
         part,
     )
-    searched = searched_fields(own, f"{part}: {SEARCH}") if own is not None else {}
+    searched = searched_fields(config_class, own, f"{part}: {SEARCH}") if own is not None else {}
     for name in searched.keys() & fixed.keys():
         raise error_at(
             node.where, f"{part}: '{name}' is both fixed and searched here; remove one of the two"
@@ -74,7 +79,7 @@ def _check_mapping(node: Node, part: str) -> None:
         )
 
 
-def parse_conditions(node: Node | None, part: str) -> tuple[Condition, ...]:
+def parse_conditions(config_class: type, node: Node | None, part: str) -> tuple[Condition, ...]:
     """Parse one condition or a list of them, each once.
 
     Raises:
@@ -84,7 +89,8 @@ def parse_conditions(node: Node | None, part: str) -> tuple[Condition, ...]:
         return ()
     entries = node.value if isinstance(node.value, list) else [node]
     found = dict.fromkeys(
-        check_at(entry.where, part, parse_condition, entry.plain_value()) for entry in entries
+        check_at(entry.where, part, parse_condition, config_class, entry.plain_value())
+        for entry in entries
     )
     if len(found) > MOST_CONDITIONS:
         raise error_at(
@@ -95,10 +101,13 @@ def parse_conditions(node: Node | None, part: str) -> tuple[Condition, ...]:
     return tuple(found)
 
 
-def start_points(node: Node | None, search: dict[str, Domain]) -> tuple[dict[str, Value], ...]:
+def start_points(
+    config_class: type, node: Node | None, search: dict[str, Domain]
+) -> tuple[dict[str, Value], ...]:
     """Parse the candidates to try first.
 
     Args:
+        config_class: Class of the configurations.
         node: The `start` part of a study.
         search: Field -> domain of every field that is searched in some arm.
 
@@ -110,7 +119,7 @@ def start_points(node: Node | None, search: dict[str, Domain]) -> tuple[dict[str
     entries: list[Any] = node.value if isinstance(node.value, list) else [node]
     points = []
     for entry in entries:
-        point = fixed_fields(entry, "start")
+        point = fixed_fields(config_class, entry, "start")
         for name, value in point.items():
             if name not in search:
                 raise error_at(

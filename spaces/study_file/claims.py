@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from msa_core.config.paths import did_you_mean
-from msa_core.config.schema import ConfigError
+from spaces.fields.declaration import ConfigError
+from spaces.fields.paths import did_you_mean
 
 Relation = Literal["better", "worse", "equivalent"]
 RELATIONS: tuple[Relation, ...] = get_args(Relation)

@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from msa_core.config.paths import did_you_mean
 from spaces.errors import StudyError, error_at
+from spaces.fields.paths import did_you_mean
+from spaces.find_core import DEFAULT
 from spaces.syntax.document import Node
 
 # Samplers that can tune for two metrics at once.
@@ -88,10 +89,16 @@ class StudyFields(BaseModel):
 
     study: str = Field(description="its name, and that of its results folder")
     question: str = Field("", description="what the study asks, in one sentence")
-    data: str | dict[str, Any] = Field(
-        "planted",
+    data: str | dict[str, Any] | None = Field(
+        None,
         description="a feature file; or {file, labels, text_model}, {planted: ...}, or "
-        "{sets: {name: ...}} for several data sets (docs/data.md)",
+        "{sets: {name: ...}} for several data sets (docs/data.md); default: what the core brings "
+        "along, `planted` for the core that ships",
+    )
+    core: str = Field(
+        DEFAULT,
+        description="what is trained: the core that ships, one of an installed package by its "
+        "name, or `package.module:NAME`",
     )
     plugins: list[str] = Field([], description="Python files with modules of your own")
     base: dict[str, Any] = Field(
@@ -118,9 +125,10 @@ class StudyFields(BaseModel):
         None, description="the arm that all others are compared with; default: the reference of "
         "the first design that has one",
     )  # fmt: skip
-    metric: str = Field(
-        "mae", description="the primary metric: tuned on validation, verdicts on test"
-    )
+    metric: str | None = Field(
+        None, description="the primary metric: tuned on validation, verdicts on test; default: the "
+        "first one of the data's task, such as `mae`",
+    )  # fmt: skip
     second_metric: str | None = Field(
         None, description=f"a second objective of the tuning, a metric or `{PARAMETERS}`: of the "
         "candidates within the margin of the best one, the best by this is confirmed",

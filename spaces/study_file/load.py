@@ -4,17 +4,19 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from msa_core.config import paths as config_paths
-from msa_core.config.paths import Value, did_you_mean
-from msa_core.config.schema import LABEL_SCHEMES, Config
-from msa_core.plugins import Plugin
+from spaces.core import Core, DataSource, SourceFile, Task
 from spaces.designs.components import parse_study_components
 from spaces.designs.fraction import MOST_ARMS
 from spaces.designs.make_arms import Arm
 from spaces.designs.parse_designs import Exclusion, parse_arms
 from spaces.designs.resolution import combinations_per_arm, find_refusal
 from spaces.errors import StudyError, check_at, error_at
+from spaces.fields import paths as config_paths
+from spaces.fields.declaration import Value
+from spaces.fields.paths import default_of, did_you_mean
+from spaces.find_core import DEFAULT, find_core
 from spaces.search_space.candidates import pick_order
 from spaces.search_space.domains import Domain, values_of
 from spaces.search_space.parse_fields import (
@@ -24,7 +26,7 @@ from spaces.search_space.parse_fields import (
     start_points,
 )
 from spaces.study_file.claims import Claim, parse_claim
-from spaces.study_file.data_source import NAME, DataSource, data_sources
+from spaces.study_file.data_source import NAME, data_sources
 from spaces.study_file.file_shape import (
     PARAMETERS,
     STUDY_FIELDS,
@@ -34,7 +36,7 @@ from spaces.study_file.file_shape import (
     check_shape,
 )
 from spaces.study_file.overrides import apply_overrides
-from spaces.study_file.plugin_files import study_plugins
+from spaces.study_file.plugin_files import with_study_plugins
 from spaces.syntax.constraints import Condition
 from spaces.syntax.document import Node, read_document
 
@@ -49,6 +51,7 @@ class Study:
     Two studies are equal if they ask the same, wherever they were written.
 
     Attributes:
+        core: What is trained; extended with the study's plugins.
         source_name: Name of the file, for messages.
         data: Data set of this study; the first one of several.
         sets: Name -> data set; the name is empty where there is one alone.
@@ -58,20 +61,19 @@ class Study:
         start: Candidates that are tried first.
         arms: Arms as the designs list them, each name once; a plan merges those that are the same.
         notes: Facts about the designs that a reader should know.
-        plugins: The author's own modules; in use in this process since the study was loaded, and
-            until another is.
         metric: Primary metric: tuned on validation, verdicts on test.
         second_metric: Second objective of the tuning; empty = one objective.
         margins: Metric -> smallest difference that the author cares about, in its unit.
         retune: Which arms are tuned: `each`, the `reference` alone, or `both` ways.
     """
 
+    core: Core
     name: str
     question: str
     source_name: str = field(compare=False)
     data: DataSource
     sets: Mapping[str, DataSource]
-    base: Config
+    base: Any
     search: Mapping[str, Domain]
     constraints: tuple[Condition, ...] = ()
     start: tuple[Mapping[str, Value], ...] = ()
@@ -85,7 +87,16 @@ class Study:
     retune: str = "each"
     claims: tuple[Claim, ...] = ()
     budget: Budget
-    plugins: tuple[Plugin, ...] = ()
+
+    @property
+    def plugins(self) -> tuple[SourceFile, ...]:
+        """The author's own files that extend the core."""
+        return self.core.plugins
+
+    @property
+    def task(self) -> Task:
+        """The metrics of its data."""
+        return self.core.tasks[self.data.scheme]
 
     def on_sets(self) -> list["Study"]:
         """Return one study per data set, named after both where there are several."""
@@ -131,42 +142,46 @@ def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
             nearest valid name.
     """
     root = read_document(path)
-    of_plugins = [override for override in overrides if override.startswith("plugins=")]
-    root = apply_overrides(root, of_plugins, STUDY_FIELDS)
-    # Plugins first: they add fields, which the rest of the file and other overrides may name.
-    plugins = study_plugins(root, path.parent)
-    others = [override for override in overrides if override not in of_plugins]
-    root = apply_overrides(root, others, STUDY_FIELDS)
+    # The core first: its fields, and those that plugins add, are what the rest of the file and
+    # other overrides may name.
+    first = [one for one in overrides if one.startswith(("core=", "plugins="))]
+    root = apply_overrides(find_core(DEFAULT), root, first, STUDY_FIELDS)
+    core = with_study_plugins(_find_core(root), root, path.parent)
+    others = [override for override in overrides if override not in first]
+    root = apply_overrides(core, root, others, STUDY_FIELDS)
     fields = check_shape(root)
     _check_budget(root, fields)
-    base, search = _base_and_search(root)
-    sets = data_sources(root, fields.data, path.parent)
-    arms, notes = _load_arms(root, base)
+    base, search = _base_and_search(core, root)
+    sets = data_sources(core, root, fields.data, path.parent)
+    source = next(iter(sets.values()))
+    arms, notes = _load_arms(core, root, base)
     baseline = _find_baseline(root, fields, arms)
     everywhere = dict(search)
     for arm in arms:
         everywhere |= {name: domain for name, domain in arm.search.items() if name not in search}
     study = Study(
+        core=core,
         name=fields.study,
         question=fields.question,
         source_name=path.name,
-        data=next(iter(sets.values())),
+        data=source,
         sets=sets,
         base=base,
         search=search,
-        constraints=parse_conditions(root.value.get("constraints"), "constraints"),
-        start=start_points(root.value.get("start"), everywhere),
+        constraints=parse_conditions(
+            core.config_class, root.value.get("constraints"), "constraints"
+        ),
+        start=start_points(core.config_class, root.value.get("start"), everywhere),
         arms=arms,
         notes=notes,
         baseline=baseline,
-        metric=fields.metric,
+        metric=fields.metric or next(iter(core.tasks[source.scheme])),
         second_metric=fields.second_metric or "",
         margins=fields.margin,
         sampler=fields.sampler,
         retune={True: "each", False: "reference"}.get(fields.retune, "both"),  # type: ignore[arg-type]
         claims=(),
         budget=fields.budget,
-        plugins=plugins,
     )
     if not re.fullmatch(NAME, study.name):
         raise error_at(
@@ -178,6 +193,15 @@ def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
     _check_arms(study)
     _check_sampler(root, study)
     return replace(study, claims=_load_claims(root, study))
+
+
+def _find_core(root: Node) -> Core:
+    node = root.value.get("core")
+    if node is None:
+        return find_core(DEFAULT)
+    if not isinstance(node.value, str):
+        raise error_at(node.where, f"core: needs the name of a core, got {node.plain_value()!r}")
+    return check_at(node.where, "core", find_core, node.value)
 
 
 def _check_budget(root: Node, fields: StudyFields) -> None:
@@ -197,9 +221,10 @@ def _check_budget(root: Node, fields: StudyFields) -> None:
         )
 
 
-def _base_and_search(root: Node) -> tuple[Config, dict[str, Domain]]:
-    changes = fixed_fields(root.value["base"], "base") if "base" in root.value else {}
-    search = searched_fields(root.value["search"], "search") if "search" in root.value else {}
+def _base_and_search(core: Core, root: Node) -> tuple[Any, dict[str, Domain]]:
+    kind = core.config_class
+    changes = fixed_fields(kind, root.value["base"], "base") if "base" in root.value else {}
+    search = searched_fields(kind, root.value["search"], "search") if "search" in root.value else {}
     for name in search.keys() & changes.keys():
         raise error_at(
             root.value["search"].where
@@ -207,15 +232,15 @@ def _base_and_search(root: Node) -> tuple[Config, dict[str, Domain]]:
             else root.value["search"].value[name].where,
             f"search: '{name}' is searched here and fixed in 'base'; remove one of the two",
         )
-    return config_paths.replace(Config(), changes), search
+    return config_paths.replace(default_of(kind), changes), search
 
 
-def _load_arms(root: Node, base: Config) -> tuple[tuple[Arm, ...], tuple[str, ...]]:
+def _load_arms(core: Core, root: Node, base: Any) -> tuple[tuple[Arm, ...], tuple[str, ...]]:
     """Return the arms, each name once, and notes on what was left out."""
     exclusion = Exclusion(base)
-    components = parse_study_components(root.value.get("components"))
-    listed = parse_arms(root.value["arms"], components, exclusion)
-    rules = parse_conditions(root.value.get("exclude"), "exclude")
+    components = parse_study_components(core.config_class, root.value.get("components"))
+    listed = parse_arms(core, root.value["arms"], components, exclusion)
+    rules = parse_conditions(core.config_class, root.value.get("exclude"), "exclude")
     kept = exclusion.drop_excluded(listed, rules)
     notes = [
         f"exclude '{rule}' leaves out {count} {'arm' if count == 1 else 'arms'}"
@@ -281,7 +306,7 @@ def _name_some(names: Sequence[str], most: int = 12) -> str:
 
 def _check_metrics(root: Node, study: Study) -> None:
     for scheme in dict.fromkeys(source.scheme for source in study.sets.values()):
-        metrics = LABEL_SCHEMES[scheme].metrics
+        metrics = tuple(study.core.tasks[scheme])
         named = [(("metric",), study.metric)]
         if study.second_metric:
             named.append((("second_metric",), study.second_metric))
@@ -307,7 +332,9 @@ def _check_arms(study: Study) -> None:
         search = {**study.search, **arm.search}
         check_at(arm.where, f"arms: '{arm.name}'", pick_order, search)
         for scheme in dict.fromkeys(source.scheme for source in study.sets.values()):
-            if reason := find_refusal(config, search, arm.changes, scheme, study.constraints, most):
+            if reason := find_refusal(
+                study.core, config, search, arm.changes, scheme, study.constraints, most
+            ):
                 raise error_at(arm.where, f"arms: '{arm.name}': {reason}")
 
 
@@ -344,7 +371,7 @@ def _load_claims(root: Node, study: Study) -> tuple[Claim, ...]:
             arms=[arm.name for arm in study.arms],
             baseline=study.baseline,
             primary=study.metric,
-            metrics=LABEL_SCHEMES[study.data.scheme].metrics,
+            metrics=tuple(study.task),
             margins=study.margins,
         )
         for entry in node.value

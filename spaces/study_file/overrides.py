@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from msa_core.config.paths import did_you_mean, fields_of
-from msa_core.config.schema import Config
+from spaces.core import Core
 from spaces.errors import StudyError, error_at
+from spaces.fields.paths import did_you_mean, fields_of
 from spaces.syntax.document import Node, is_domain, iterate_leaves, parse_yaml
 
 FIELD_PARTS = ("base", "search")
@@ -15,7 +15,9 @@ RIVALS = {
 }
 
 
-def apply_overrides(root: Node, overrides: Sequence[str], study_fields: Sequence[str]) -> Node:
+def apply_overrides(
+    core: Core, root: Node, overrides: Sequence[str], study_fields: Sequence[str]
+) -> Node:
     """Return the document with every `field=value` put in its place.
 
     The field is a study field (`budget.candidates`, `metric`) or a field of the configuration
@@ -29,7 +31,7 @@ def apply_overrides(root: Node, overrides: Sequence[str], study_fields: Sequence
         where = f"--set {override}"
         if not separator or not name.strip():
             raise StudyError(f"{where}: needs the form field=value, e.g. --set train.epochs=10")
-        path = _override_path(where, name.strip(), study_fields)
+        path = _override_path(core, where, name.strip(), study_fields)
         root = _put_value(root, path, parse_yaml(text, "--set", single_place=where), where)
         if path in RIVALS:
             root = _drop_field(root, RIVALS[path])
@@ -46,7 +48,9 @@ def _drop_field(root: Node, path: tuple[str, str]) -> Node:
     return Node(root.where, {**root.value, path[0]: Node(part.where, kept)})
 
 
-def _override_path(where: str, name: str, study_fields: Sequence[str]) -> tuple[str, ...]:
+def _override_path(
+    core: Core, where: str, name: str, study_fields: Sequence[str]
+) -> tuple[str, ...]:
     first, *rest = name.split(".")
     # The path of a field of the configuration stays one key: in the file it may be written dotted
     # or nested, and `iterate_leaves` joins it.
@@ -54,9 +58,9 @@ def _override_path(where: str, name: str, study_fields: Sequence[str]) -> tuple[
         return (first, ".".join(rest))
     if first in study_fields:
         return (first, *rest)
-    if name in fields_of(Config):
+    if name in fields_of(core.config_class):
         return ("base", name)
-    allowed = [*study_fields, *fields_of(Config)]
+    allowed = [*study_fields, *fields_of(core.config_class)]
     raise error_at(
         where,
         f"'{name}' is neither a field of a study nor of its base{did_you_mean(name, allowed)}",

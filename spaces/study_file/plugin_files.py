@@ -2,15 +2,17 @@
 
 from pathlib import Path
 
-from msa_core.plugins import Plugin, PluginError, read_plugin, use_plugins
-from spaces.errors import check_at, error_at
+from spaces.core import Core, SourceFile
+from spaces.errors import error_at
+from spaces.fields.declaration import ConfigError
 from spaces.syntax.document import Node
 
 
-def study_plugins(root: Node, folder: Path) -> tuple[Plugin, ...]:
-    """Read and execute a study's plugins; from now on their kinds are those of this process.
+def with_study_plugins(core: Core, root: Node, folder: Path) -> Core:
+    """Return the core extended with a study's plugins.
 
     Args:
+        core: Core of the study.
         root: The document.
         folder: Folder at which relative paths start.
 
@@ -29,13 +31,18 @@ def study_plugins(root: Node, folder: Path) -> tuple[Plugin, ...]:
                 entry.where,
                 f"plugins: needs the path of a Python file, but got {entry.plain_value()!r}",
             )
-        plugins.append(check_at(entry.where, "plugins", read_plugin, folder / entry.value))
-    # In one call: it makes exactly these the plugins of the process, or none.
+        plugins.append(_read_plugin(entry.where, folder / entry.value))
     try:
-        use_plugins(plugins)
-    except PluginError as error:
+        return core.with_plugins(plugins)
+    except ConfigError as error:
         raise error_at(_naming_line(node, str(error)), f"plugins: {error}") from None
-    return tuple(plugins)
+
+
+def _read_plugin(where: str, path: Path) -> SourceFile:
+    try:
+        return SourceFile(path.name, path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:  # ValueError: no text, or no path
+        raise error_at(where, f"plugins: {path}: cannot be read: {error}") from None
 
 
 def _naming_line(node: Node, message: str) -> str:

@@ -8,12 +8,12 @@ from ruamel.yaml import YAML
 from ruamel.yaml.nodes import ScalarNode
 from ruamel.yaml.representer import SafeRepresenter
 
-from msa_core.config.paths import Value, flatten
-from msa_core.config.schema import Config, PlantedConfig
 from spaces.designs.make_arms import Arm
+from spaces.fields.declaration import Value
+from spaces.fields.paths import default_of, flatten
+from spaces.find_core import DEFAULT
 from spaces.search_space.domains import Domain, write_domain
 from spaces.search_space.parse_fields import SEARCH
-from spaces.study_file.data_source import DataSource
 from spaces.study_file.load import Study
 
 RETUNE = {"each": True, "reference": False, "both": "both"}
@@ -29,6 +29,7 @@ def write_study(study: Study, plugins: Sequence[str] | None = None) -> str:
     document: dict[str, Any] = {
         "study": study.name,
         "question": study.question,
+        "core": study.core.name if study.core.name != DEFAULT else "",
         "data": _data_form(study),
         "plugins": list(plugins or (plugin.name for plugin in study.plugins)),
         "base": _changed_fields(study.base),
@@ -73,25 +74,12 @@ _Representer.add_representer(str, _represent_text)
 
 def _data_form(study: Study) -> dict[str, Any]:
     if set(study.sets) == {""}:
-        return _source_form(study.data)
-    return {"sets": {name: _source_form(source) for name, source in study.sets.items()}}
+        return study.core.write_source(study.data)
+    return {"sets": {name: study.core.write_source(source) for name, source in study.sets.items()}}
 
 
-def _source_form(source: DataSource) -> dict[str, Any]:
-    if source.planted is not None:
-        default = flatten(PlantedConfig())
-        settings = flatten(source.planted)
-        return {"planted": {n: value for n, value in settings.items() if value != default[n]}}
-    form: dict[str, Any] = {"labels": source.scheme}
-    if source.file is not None:
-        form["file"] = str(source.file.absolute())  # the new file may be in another folder
-    if source.text_model is not None:
-        form["text_model"] = str(source.text_model.absolute())
-    return form
-
-
-def _changed_fields(config: Config) -> dict[str, Value]:
-    default = flatten(Config())
+def _changed_fields(config: Any) -> dict[str, Value]:
+    default = flatten(default_of(type(config)))
     return {path: value for path, value in flatten(config).items() if value != default[path]}
 
 

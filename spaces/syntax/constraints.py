@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from keyword import iskeyword
 from typing import Any
 
-from msa_core.config.paths import Value, check_path, check_value, did_you_mean, fields_of, value_at
-from msa_core.config.schema import Config, ConfigError
+from spaces.fields.declaration import ConfigError, Value
+from spaces.fields.paths import check_path, check_value, did_you_mean, fields_of, value_at
 from spaces.syntax.expressions import OPERATORS, evaluate, paths_of, write_expression
 
 LONGEST = 2000  # characters of a text
@@ -51,7 +51,7 @@ class Condition:
     paths: tuple[str, ...]
     tree: ast.expr = field(repr=False, compare=False)
 
-    def holds(self, config: Config) -> bool:
+    def holds(self, config: Any) -> bool:
         """Check whether a configuration satisfies it; one that makes it divide by 0 does not."""
         return self.holds_for({path: value_at(config, path) for path in self.paths})
 
@@ -64,17 +64,18 @@ class Condition:
             return False
 
 
-def parse_condition(raw: object) -> Condition:
+def parse_condition(config_class: type, raw: object) -> Condition:
     """Parse a condition from its study file form.
 
     Args:
+        config_class: Class of the configurations whose fields it reads.
         raw: Field -> value or list of values, all of which must hold; or a text.
 
     Raises:
         ConfigError: Neither, not in the language, no such field, or values that don't fit.
     """
     if isinstance(raw, Mapping):
-        tree = _parse_mapping(raw)
+        tree = _parse_mapping(config_class, raw)
     elif not isinstance(raw, str):
         raise ConfigError(
             "a condition is a mapping such as {model.fusion.kind: lmf} or a text such as "
@@ -82,7 +83,7 @@ def parse_condition(raw: object) -> Condition:
         )
     try:
         if isinstance(raw, str):
-            tree = _parse_text(raw)
+            tree = _parse_text(config_class, raw)
         text = write_expression(tree)
         # It can be longer than the text that was read, and must be readable again.
         _split_words(text)
@@ -99,33 +100,33 @@ def _shorten_value(raw: object) -> str:
     return text if len(text) <= 84 else f"{text[:80]}..."
 
 
-def _parse_mapping(raw: Mapping[object, object]) -> ast.expr:
+def _parse_mapping(config_class: type, raw: Mapping[object, object]) -> ast.expr:
     if not raw:
         raise ConfigError("a condition needs at least one field")
     parts = []
     for path, wanted in sorted(raw.items(), key=lambda item: str(item[0])):
         if not isinstance(path, str) or not path.isprintable():
             raise ConfigError(f"{_shorten_value(path)} is not a field")
-        check_path(Config, path)
+        check_path(config_class, path)
         values = wanted if isinstance(wanted, list | tuple) else [wanted]
         if not values:
             raise ConfigError(f"'{path}' has no value that it may have")
-        options = [_check_option(path, value) for value in values]
+        options = [_check_option(config_class, path, value) for value in values]
         parts.append(_build_membership(ast.Name(path), ast.In, options))
     return parts[0] if len(parts) == 1 else ast.BoolOp(ast.And(), parts)
 
 
-def _check_option(path: str, value: object) -> ast.Constant:
+def _check_option(config_class: type, path: str, value: object) -> ast.Constant:
     """Return a value that a field can have."""
     # The language has no escapes: a word may hold one kind of quote and no backslash.
     fits = not isinstance(value, str) or re.fullmatch(r"[^'\\]*|[^\"\\]*", value)
     if not fits or not str(value).isprintable():
         raise ConfigError(f"'{path}': {_shorten_value(value)} cannot stand in a condition")
-    checked = check_value(Config, path, value)
+    checked = check_value(config_class, path, value)
     return ast.Constant(checked if isinstance(checked, bool | str) else float(checked))
 
 
-def _parse_text(raw: str) -> ast.expr:
+def _parse_text(config_class: type, raw: str) -> ast.expr:
     # Its own words, a blank between each: so nothing reaches the parser that isn't known here.
     words = _split_words(raw)
     try:
@@ -134,7 +135,7 @@ def _parse_text(raw: str) -> ast.expr:
         message = "cannot be read; it needs a form such as 'model.text.width >= 16'"
         raise ConfigError(message) from None
     _check_depth(node)
-    return _parse_operand(node, bool)
+    return _parse_operand(config_class, node, bool)
 
 
 def _split_words(raw: str) -> list[str]:
@@ -185,40 +186,44 @@ def _check_depth(node: ast.expr) -> None:
     raise ConfigError(f"has more than {DEEPEST} parts inside one another")
 
 
-def _parse_operand(node: ast.expr, wanted: type) -> ast.expr:
-    tree = _parse_node(node)
-    if (kind := _kind_of(tree)) is not wanted:
+def _parse_operand(config_class: type, node: ast.expr, wanted: type) -> ast.expr:
+    tree = _parse_node(config_class, node)
+    if (kind := _kind_of(config_class, tree)) is not wanted:
         text = write_expression(tree)
         raise ConfigError(
-            f"'{text}' is {_NAMES[kind]}, not {_WANTED[wanted]}{_suggest_field(tree)}"
+            f"'{text}' is {_NAMES[kind]}, not {_WANTED[wanted]}{_suggest_field(config_class, tree)}"
         )
     return tree
 
 
-def _parse_node(node: ast.expr) -> ast.expr:
+def _parse_node(config_class: type, node: ast.expr) -> ast.expr:
     """Rebuild a node of Python's parser in the one form that its meaning has here."""
     match node:
         case ast.BoolOp(word, values):
             parts: list[ast.expr] = []
-            for part in (_parse_operand(value, bool) for value in values):
+            for part in (_parse_operand(config_class, value, bool) for value in values):
                 if isinstance(part, ast.BoolOp) and isinstance(part.op, type(word)):
                     parts += part.values
                 else:
                     parts.append(part)
             return ast.BoolOp(word, parts)
         case ast.UnaryOp(ast.Not(), inner):
-            return _negate(_parse_operand(inner, bool))
+            return _negate(_parse_operand(config_class, inner, bool))
         case ast.UnaryOp(ast.UAdd(), inner):
-            return _parse_operand(inner, float)
+            return _parse_operand(config_class, inner, float)
         case ast.UnaryOp(ast.USub() as sign, inner):
-            tree = _parse_operand(inner, float)
+            tree = _parse_operand(config_class, inner, float)
             return tree.operand if isinstance(tree, ast.UnaryOp) else ast.UnaryOp(sign, tree)
         case ast.BinOp(left, sign, right) if type(sign) in OPERATORS:
-            return ast.BinOp(_parse_operand(left, float), sign, _parse_operand(right, float))
+            return ast.BinOp(
+                _parse_operand(config_class, left, float),
+                sign,
+                _parse_operand(config_class, right, float),
+            )
         case ast.Compare(first, [ast.In() | ast.NotIn() as sign], [listed]):
-            return _parse_membership(first, type(sign), listed)
+            return _parse_membership(config_class, first, type(sign), listed)
         case ast.Compare(first, signs, others):
-            return _parse_comparison([first, *others], signs)
+            return _parse_comparison(config_class, [first, *others], signs)
         case ast.Constant(bool() | str()):
             return node
         case ast.Constant(int() | float() as value):
@@ -226,10 +231,10 @@ def _parse_node(node: ast.expr) -> ast.expr:
         case ast.Name() | ast.Attribute():
             # A field, or a word that a field may be compared with.
             name = ast.unparse(node)
-            if name in fields_of(Config):
+            if name in fields_of(config_class):
                 return ast.Name(name)
             if "." in name:
-                check_path(Config, name)
+                check_path(config_class, name)
             return ast.Constant(name)
     raise ConfigError(f"'{ast.unparse(node)[:40]}' is not allowed there")
 
@@ -246,13 +251,15 @@ def _negate(tree: ast.expr) -> ast.expr:
     return ast.UnaryOp(ast.Not(), tree)
 
 
-def _parse_membership(first: ast.expr, sign: type[ast.cmpop], listed: ast.expr) -> ast.expr:
-    inner = _parse_node(first)
+def _parse_membership(
+    config_class: type, first: ast.expr, sign: type[ast.cmpop], listed: ast.expr
+) -> ast.expr:
+    inner = _parse_node(config_class, first)
     if not isinstance(listed, ast.List | ast.Tuple) or not listed.elts:
         raise ConfigError("'in' needs a list of values, such as [a, b]")
     options = []
     for node in listed.elts:
-        option = _parse_node(node)
+        option = _parse_node(config_class, node)
         match option:
             case ast.UnaryOp(ast.USub(), ast.Constant(float() as value)):
                 option = ast.Constant(-value)
@@ -260,7 +267,7 @@ def _parse_membership(first: ast.expr, sign: type[ast.cmpop], listed: ast.expr) 
             raise ConfigError(
                 f"'{write_expression(option)}' is not a value that can stand in a list"
             )
-        options.append(_fit_constant(inner, option))
+        options.append(_fit_constant(config_class, inner, option))
     return _build_membership(inner, sign, options)
 
 
@@ -275,18 +282,20 @@ def _build_membership(
     return _build_comparison(inner, ast.Eq() if sign is ast.In else ast.NotEq(), single[0])
 
 
-def _parse_comparison(nodes: list[ast.expr], signs: list[ast.cmpop]) -> ast.expr:
+def _parse_comparison(
+    config_class: type, nodes: list[ast.expr], signs: list[ast.cmpop]
+) -> ast.expr:
     if any(isinstance(sign, ast.In | ast.NotIn) for sign in signs):
         raise ConfigError("'in' cannot be part of a chain; use 'and'")
-    operands = [_parse_node(node) for node in nodes]
+    operands = [_parse_node(config_class, node) for node in nodes]
     for position, sign in enumerate(signs):
         left, right = operands[position], operands[position + 1]
         if isinstance(sign, ast.Eq | ast.NotEq):
             if isinstance(right, ast.Constant):
-                right = operands[position + 1] = _fit_constant(left, right)
+                right = operands[position + 1] = _fit_constant(config_class, left, right)
             elif isinstance(left, ast.Constant):
-                left = operands[position] = _fit_constant(right, left)
-        _check_kinds(left, sign, right)
+                left = operands[position] = _fit_constant(config_class, right, left)
+        _check_kinds(config_class, left, sign, right)
     if len(signs) == 1:
         return _build_comparison(operands[0], signs[0], operands[1])
     return ast.Compare(operands[0], signs, operands[1:])
@@ -302,20 +311,24 @@ def _build_comparison(left: ast.expr, sign: ast.cmpop, right: ast.expr) -> ast.e
     return ast.Compare(left, [sign], [right])
 
 
-def _fit_constant(tree: ast.expr, value: ast.Constant) -> ast.Constant:
+def _fit_constant(config_class: type, tree: ast.expr, value: ast.Constant) -> ast.Constant:
     """Return a constant that is compared with a field, in the type that the field has."""
     if not isinstance(tree, ast.Name):
-        _check_kinds(tree, ast.Eq(), value)
+        _check_kinds(config_class, tree, ast.Eq(), value)
         return value
     raw = value.value
-    return _check_option(tree.id, int(raw) if type(raw) is float and raw.is_integer() else raw)
+    return _check_option(
+        config_class, tree.id, int(raw) if type(raw) is float and raw.is_integer() else raw
+    )
 
 
-def _check_kinds(left: ast.expr, sign: ast.cmpop, right: ast.expr) -> None:
-    kind, other_kind = _kind_of(left), _kind_of(right)
+def _check_kinds(config_class: type, left: ast.expr, sign: ast.cmpop, right: ast.expr) -> None:
+    kind, other_kind = _kind_of(config_class, left), _kind_of(config_class, right)
     for tree, beside in ((left, right), (right, left)):
         if _is_word(tree) and not isinstance(beside, ast.Name):
-            raise ConfigError(f"'{write_expression(tree)}' is not a field{_suggest_field(tree)}")
+            raise ConfigError(
+                f"'{write_expression(tree)}' is not a field{_suggest_field(config_class, tree)}"
+            )
     if kind is not other_kind:
         raise ConfigError(
             f"'{write_expression(left)}' is {_NAMES[kind]} and '{write_expression(right)}' "
@@ -332,16 +345,16 @@ def _is_word(tree: ast.expr) -> bool:
     return isinstance(tree, ast.Constant) and isinstance(tree.value, str)
 
 
-def _suggest_field(tree: ast.expr) -> str:
+def _suggest_field(config_class: type, tree: ast.expr) -> str:
     """Return which field a word that fits nowhere may have been meant to be."""
-    return did_you_mean(write_expression(tree), fields_of(Config)) if _is_word(tree) else ""
+    return did_you_mean(write_expression(tree), fields_of(config_class)) if _is_word(tree) else ""
 
 
-def _kind_of(tree: ast.expr) -> type:
+def _kind_of(config_class: type, tree: ast.expr) -> type:
     """Return `float`, `str` or `bool`."""
     match tree:
         case ast.Name(path):
-            wanted = fields_of(Config)[path][1]
+            wanted = fields_of(config_class)[path][1]
             return wanted if wanted in (bool, str) else float
         case ast.Constant(value):
             return type(value)

@@ -148,13 +148,6 @@ def _deepest_brackets(text: str) -> int:
     return most
 
 
-def value_text(value: object) -> str:
-    """Write a value as a study file has it."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return "nothing" if value is None else str(value)
-
-
 def is_domain(node: Node) -> bool:
     """Check whether a node has the form of a domain, `{uniform: [0, 1], step: 0.1}`."""
     # A list in it tells it from a group of fields: the value of a field never is one.

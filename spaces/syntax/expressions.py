@@ -10,7 +10,7 @@ import operator
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from msa_core.config.paths import Value
+from spaces.fields.declaration import Value
 
 # How strongly an operator binds, from the weakest on.
 _OR, _AND, _NOT, _COMPARE, _SUM, _PRODUCT, _SIGN, _ATOM = range(8)

@@ -20,12 +20,12 @@ from pathlib import Path
 
 import torch
 
-from msa_core.config.paths import replace
 from msa_core.config.schema import Config
 from msa_core.data.load import load_dataset
 from msa_core.data.prepared import PreparedSplits
 from msa_core.training.pack_training import PackTraining
-from msa_core.vectorised.pack_key import Member
+from spaces.core import Member
+from spaces.fields.paths import replace
 
 LF_DNN = {
     "model.text.width": 256,

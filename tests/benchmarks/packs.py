@@ -21,15 +21,18 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 from plain_loop import Recipe, prepare, train_plain
 
-from msa_core.config.paths import replace
-from msa_core.config.schema import MODALITIES, Config, PlantedConfig
+from msa_core.config.fields import MODALITIES
+from msa_core.config.planted import PlantedConfig
+from msa_core.config.schema import Config
 from msa_core.data.dataset import Dataset
 from msa_core.data.load import load_dataset
 from msa_core.data.planted import generate_planted
 from msa_core.data.prepared import PreparedSplits
 from msa_core.training.pack_training import PackTraining
-from msa_core.vectorised.pack_key import Member, sequential_reason
+from msa_core.vectorised.pack_key import sequential_reason
 from msa_core.vectorised.pack_size import measure_pack_size
+from spaces.core import Member
+from spaces.fields.paths import replace
 
 UTTERANCES = PlantedConfig(train=1284, valid=229, test=2, steps=1, width=91)
 SEQUENCES = PlantedConfig(train=512, valid=128, test=2, steps=25, width=64)

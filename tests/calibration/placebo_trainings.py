@@ -11,11 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from msa_core.config.paths import Value, replace
-from msa_core.config.schema import Config, PlantedConfig
+from msa_core.config.planted import PlantedConfig
+from msa_core.config.schema import Config
 from msa_core.data.planted import generate_planted
 from msa_core.training.evaluation import evaluate
-from msa_core.vectorised.pack_key import Member
+from spaces.core import Member
+from spaces.fields.declaration import Value
+from spaces.fields.paths import replace
 from tests.cases.train_pack import train_pack
 
 REFERENCE, PLACEBO, LESS = "reference", "placebo", "without vision"

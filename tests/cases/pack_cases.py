@@ -5,8 +5,10 @@ Who adds a choice adds a case here, and with it the whole contract. Widths are o
 vectorised loops then have remainders.
 """
 
+from msa_core.config.fields import MODALITIES, PAIRS
 from msa_core.config.kinds import kinds_of
-from msa_core.config.schema import MODALITIES, PAIRS, PlantedConfig
+from msa_core.config.planted import PlantedConfig
+from msa_core.config.schema import Config
 
 # A last batch of 7 rows; lengths from 0 to 5.
 RECIPE = PlantedConfig(train=39, valid=21, test=2, steps=5, width=5)
@@ -63,7 +65,7 @@ FREE = {
     "loss.alignment.mmd.bandwidth": (0.25, 1.0, 4.0),
     "loss.alignment.infonce.temperature": (0.05, 0.1, 0.5),
     "loss.alignment.cca.ridge": (0.01, 0.1, 1.0),
-    **{f"loss.contrast.{kind}.weight": (0.01, 0.1, 1.0) for kind in kinds_of("contrast")},
+    **{f"loss.contrast.{kind}.weight": (0.01, 0.1, 1.0) for kind in kinds_of(Config, "contrast")},
     **{
         f"loss.contrast.{kind}.temperature": (0.07, 0.1, 0.5)
         for kind in ("anchor", "views", "instance", "sentiment", "icl", "ial")

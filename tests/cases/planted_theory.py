@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msa_core.data
-from msa_core.config.planted import WORLDS
-from msa_core.config.schema import MODALITIES, PlantedConfig
+from msa_core.config.fields import MODALITIES
+from msa_core.config.planted import WORLDS, PlantedConfig
 
 TABLE = Path(msa_core.data.__file__).with_name("planted_worlds.csv")
 FUSIONS = ("additive", "multiplicative")

@@ -8,7 +8,7 @@ from msa_core.data.dataset import Splits
 from msa_core.data.prepared import PreparedSplits
 from msa_core.training.member_run import MemberResult
 from msa_core.training.pack_training import PackTraining
-from msa_core.vectorised.pack_key import Member
+from spaces.core import Member
 
 # Called after each epoch with its number (from 1) and the validation metrics by position; returns
 # the positions to stop.

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from msa_core.config.paths import replace
-from msa_core.config.schema import MODALITIES, PAIRS, Config, PlantedConfig
+from msa_core.config.fields import MODALITIES, PAIRS
+from msa_core.config.planted import PlantedConfig
+from msa_core.config.schema import Config
 from msa_core.data.planted import generate_planted
-from msa_core.vectorised.pack_key import Member
+from spaces.core import Member
+from spaces.fields.paths import replace
 from tests.cases.train_pack import train_pack
 
 GOLDEN = Path(__file__).with_name("golden_curves.json")

@@ -14,17 +14,20 @@ import numpy as np
 import pytest
 import torch
 
-from msa_core.config.paths import fields_of, replace, value_at
+from msa_core.config.fields import MODALITIES, PAIRS
+from msa_core.config.kinds import options_class
+from msa_core.config.planted import PlantedConfig
 from msa_core.config.rules import is_active, resolve_fields, restrict_to
-from msa_core.config.schema import MODALITIES, PAIRS, Config, PlantedConfig
+from msa_core.config.schema import Config
 from msa_core.data.planted import generate_planted
 from msa_core.data.prepared import PreparedSplits
 from msa_core.model import build_model, fresh_parameters
-from msa_core.modules.alignment import pairs
 from msa_core.objective import loss_terms
 from msa_core.tensors.random_streams import Streams
 from msa_core.vectorised import stack, step
-from msa_core.vectorised.pack_key import Member, sequential_reason
+from msa_core.vectorised.pack_key import sequential_reason
+from spaces.core import Member
+from spaces.fields.paths import fields_of, replace, value_at
 from tests.cases.paths import REPOSITORY
 from tests.cases.train_pack import train_pack
 
@@ -150,7 +153,11 @@ def test_one_pair_off_is_its_zero_weight_beside_everything_else(train, context, 
 
 
 def test_an_undefined_measure_with_weight_0_harms_nothing(train, base, monkeypatch):
-    monkeypatch.setitem(pairs.MEASURES, "cov", lambda *_: torch.tensor(float("nan")))
+    monkeypatch.setattr(
+        options_class(Config, "alignment", "cov"),
+        "implementation",
+        lambda *_: torch.tensor(float("nan")),
+    )
     zero = {f"loss.alignment.{pair}.weight": 0 for pair in PAIRS}
     assert same_numbers(train({**SHARED, **zero}), base)
 
@@ -380,10 +387,11 @@ def test_training_leaves_the_data_as_they_were(splits, alone):
 def test_another_process_gives_the_same_numbers(start, train):
     code = """
 import json, torch
-from msa_core.config.schema import Config, PlantedConfig
-from msa_core.config.paths import replace
+from msa_core.config.planted import PlantedConfig
+from msa_core.config.schema import Config
 from msa_core.data.planted import generate_planted
-from msa_core.vectorised.pack_key import Member
+from spaces.core import Member
+from spaces.fields.paths import replace
 from tests.cases.train_pack import train_pack
 torch.set_num_threads(1)
 splits = generate_planted(replace(PlantedConfig(), {recipe})).splits

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from msa_core.config.schema import LABEL_SCHEMES, METRICS_LOWER_IS_BETTER
+from msa_core.config.fields import LABEL_SCHEMES, METRICS_LOWER_IS_BETTER
 from msa_core.metrics import SCHEMES, score_predictions
 
 # A loaded machine is no failure.

@@ -10,16 +10,17 @@ import pytest
 import torch
 
 from msa_core.config.alignment import aligned_pairs
-from msa_core.config.paths import replace
-from msa_core.config.schema import MODALITIES, PAIRS, Config
+from msa_core.config.fields import MODALITIES, PAIRS
+from msa_core.config.kinds import options_class
+from msa_core.config.schema import Config
 from msa_core.data.batching import Batch
 from msa_core.model import ModelOutput
 from msa_core.modules.alignment import measures as alignment
-from msa_core.modules.alignment import pairs
 from msa_core.modules.alignment.pairs import PairAlignment
 from msa_core.modules.unimodal_labels import MULTIMODAL, LabelGenerator, fresh_labels
 from msa_core.objective import Term, loss_terms, total_loss
 from msa_core.vectorised.pack_key import free_numbers
+from spaces.fields.paths import replace
 
 B, D = 6, 3
 ALL_SHARED = {f"loss.alignment.{pair}.mode": "shared" for pair in PAIRS}
@@ -122,7 +123,7 @@ def test_a_pair_with_an_absent_modality_is_off(batch):
 
 @pytest.mark.parametrize("mode", ["shared", "private"])
 def test_zero_weight_skips_the_term(mode, output, batch, monkeypatch):
-    monkeypatch.setitem(pairs.MEASURES, "cov", explode)
+    monkeypatch.setattr(options_class(Config, "alignment", "cov"), "implementation", explode)
     pair = "loss.alignment.audio_vision"
     assert set(terms_of({f"{pair}.mode": mode, f"{pair}.weight": 0}, output, batch)) == {"task"}
     with pytest.raises(AssertionError, match="was computed"):

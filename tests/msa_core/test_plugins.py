@@ -1,23 +1,25 @@
 """A study's own modules: what they add, what is refused, and the cookbook's examples at work."""
 
+import pickle
 import re
+import subprocess
+import sys
 
 import pytest
 
-from msa_core.config.kinds import FAMILIES, added_kinds, kind_of_path, kinds_of, options_of
-from msa_core.config.paths import check_value, fields_of, flatten, replace, value_at
+from msa_core.config.fields import MODALITIES
+from msa_core.config.kinds import FAMILIES, kind_of_path, kinds_of, module_of, options_of
+from msa_core.config.planted import PlantedConfig
 from msa_core.config.rules import check_config, is_active, resolve_fields
-from msa_core.config.schema import MODALITIES, Config, ConfigError, PlantedConfig
+from msa_core.config.schema import Config
 from msa_core.data.planted import generate_planted
 from msa_core.data.prepared import PreparedSplits
-from msa_core.modules.alignment.pairs import MEASURES
-from msa_core.modules.contrast.contrasts import CONTRASTS
-from msa_core.modules.encoders import ENCODERS
-from msa_core.modules.fusion.vector_fusions import FUSIONS
-from msa_core.plugins import Plugin, PluginError, kinds_added_by, read_plugin, use_plugins
-from msa_core.procedures.registry import PROCEDURES
+from msa_core.plugins import PluginError, config_with, kinds_added_by, plugins_of, read_plugin
 from msa_core.training import groups
-from msa_core.vectorised.pack_key import Member, free_numbers, pack_key
+from msa_core.vectorised.pack_key import free_numbers, pack_key
+from spaces.core import Member, SourceFile
+from spaces.fields.declaration import ConfigError
+from spaces.fields.paths import check_value, fields_of, flatten, replace, value_at
 from tests.cases.paths import DOCS
 from tests.cases.train_pack import train_pack
 
@@ -25,13 +27,6 @@ PAGE = DOCS / "plugins.md"
 COOKBOOK = {
     name: text
     for name, text in re.findall(r"```python\n# (\w+\.py)\n(.*?)```", PAGE.read_text(), re.DOTALL)
-}
-REGISTRIES = {
-    "encoder": ENCODERS,
-    "fusion": FUSIONS,
-    "alignment": MEASURES,
-    "contrast": CONTRASTS,
-    "procedure": PROCEDURES,
 }
 PAIR = "loss.alignment.text_audio."
 BY_COSINE = {PAIR + "mode": "shared", PAIR + "measure": "cosine"}
@@ -75,62 +70,54 @@ class Mine(Fusion):
 SCALE = "model.fusion.mine.scale"
 
 
-@pytest.fixture(autouse=True)
-def no_plugins_afterwards():
-    yield
-    use_plugins([])
-
-
 @pytest.fixture(scope="module")
 def splits():
     recipe = PlantedConfig(train=64, valid=24, test=2, steps=5, width=5)
     return PreparedSplits(generate_planted(recipe).splits)
 
 
-def everything():
+def everything(config_class=Config):
     """All that a plugin could have changed."""
-    registries = {family: dict(registry) for family, registry in REGISTRIES.items()}
-    return {family: kinds_of(family) for family in FAMILIES}, fields_of(Config), registries
+    kinds = {family: kinds_of(config_class, family) for family in FAMILIES}
+    modules = [module_of(config_class, family, kind) for family in kinds for kind in kinds[family]]
+    return kinds, dict(fields_of(config_class)), modules
 
 
-def use(text, name="mine.py"):
-    plugin = Plugin(name, text)
-    use_plugins([plugin])
-    return plugin
+def extended_by(text, name="mine.py"):
+    return config_with((SourceFile(name, text),))
 
 
 # What a plugin adds.
 
 
 def test_an_option_of_a_plugin_is_a_field_like_any_other():
-    use(FUSION)
-    config = replace(Config(), {"model.fusion.kind": "mine", SCALE: 3})
+    extended = extended_by(FUSION)
+    config = replace(extended(), {"model.fusion.kind": "mine", SCALE: 3})
     assert value_at(config, SCALE) == flatten(config)[SCALE] == resolve_fields(config)[SCALE] == 3.0
-    assert value_at(Config(), SCALE) == 2.0
-    assert SCALE not in resolve_fields(Config())
+    assert value_at(extended(), SCALE) == 2.0
+    assert SCALE not in resolve_fields(extended())
     assert is_active(config, SCALE)
-    assert not is_active(Config(), SCALE)
-    assert replace(Config(), flatten(config)) == replace(Config(), resolve_fields(config)) == config
+    assert not is_active(extended(), SCALE)
+    assert replace(extended(), flatten(config)) == config
+    assert replace(extended(), resolve_fields(config)) == config
     assert options_of(config, "fusion", "mine").scale == 3.0
-    assert kind_of_path(SCALE) == ("fusion", "mine", "scale")
-    assert "mine" in fields_of(Config)["model.fusion.kind"][0].choices
+    assert kind_of_path(extended, SCALE) == ("fusion", "mine", "scale")
+    assert "mine" in fields_of(extended)["model.fusion.kind"][0].choices
     check_config(config, "mosi")
 
 
 def test_a_value_at_its_default_is_the_same_configuration_as_none():
-    use(FUSION)
-    assert hash(replace(Config(), {SCALE: 2.0})) == hash(Config())
-    assert replace(replace(Config(), {SCALE: 3.0}), {SCALE: 2.0}) == Config()
+    extended = extended_by(FUSION)
+    assert hash(replace(extended(), {SCALE: 2.0})) == hash(extended())
+    assert replace(replace(extended(), {SCALE: 3.0}), {SCALE: 2.0}) == extended()
 
 
 def test_a_plain_option_is_structure_and_a_varying_one_is_not():
-    use(FUSION)
-    mine = replace(Config(), {"model.fusion.kind": "mine"})
+    mine = replace(extended_by(FUSION)(), {"model.fusion.kind": "mine"})
     assert pack_key(mine) != pack_key(replace(mine, {SCALE: 3.0}))
     assert SCALE not in free_numbers(mine)
-    use(COOKBOOK["cosine.py"])
     path = "loss.alignment.cosine.power"
-    aligned = replace(Config(), BY_COSINE)
+    aligned = replace(extended_by(COOKBOOK["cosine.py"])(), BY_COSINE)
     assert pack_key(aligned) == pack_key(replace(aligned, {path: 3.0}))
     assert free_numbers(replace(aligned, {path: 3.0}))[path] == 3.0
 
@@ -143,16 +130,16 @@ def test_a_plain_option_is_structure_and_a_varying_one_is_not():
     ],
 )
 def test_a_wrong_value_of_an_option_is_refused_as_of_any_field(value, message):
-    use(FUSION)
+    extended = extended_by(FUSION)
     with pytest.raises(ConfigError) as caught:
-        check_value(Config, SCALE, value)
+        check_value(extended, SCALE, value)
     assert str(caught.value) == message
     with pytest.raises(ConfigError, match=f"did you mean '{SCALE}'"):
-        check_value(Config, SCALE.replace("scale", "sclae"), 1.0)
+        check_value(extended, SCALE.replace("scale", "sclae"), 1.0)
 
 
 def test_the_width_of_a_plugins_encoder_must_divide_into_its_heads():
-    use(HEAD + """
+    extended = extended_by(HEAD + """
 from msa_core.modules.encoders import Encoder
 @dataclass(frozen=True, kw_only=True)
 class HeadsOptions(EncoderOptions):
@@ -163,40 +150,60 @@ class HeadsOptions(EncoderOptions):
 class Heads(Encoder):
     pass
 """)  # fmt: skip
-    config = replace(Config(), {"model.audio.encoder": "heads", "model.audio.width": 9})
+    config = replace(extended(), {"model.audio.encoder": "heads", "model.audio.width": 9})
     check_config(config, "mosi")
     with pytest.raises(ConfigError, match=r"'heads' divides it into 3 heads"):
         check_config(replace(config, {"model.audio.width": 10}), "mosi")
 
 
-# A process has the plugins of one study.
+# What a study's plugins add, its configurations have and nothing else.
 
 
-def test_plugins_of_another_study_take_the_first_ones_back():
+def test_plugins_change_nothing_outside_the_class_that_has_their_kinds():
     before = everything()
-    first = use(FUSION)
-    assert kinds_added_by(first) == [("fusion", "mine")]
-    during = everything()
-    use_plugins([first])
-    assert everything() == during
-    second = use(FUSION.replace('"mine"', '"other"'), "other.py")
-    assert "mine" not in kinds_of("fusion")
-    assert kinds_added_by(first) == []
-    assert [kind for _, kind, _ in added_kinds()] == ["other"]
-    use_plugins([second, first])
-    assert {"mine", "other"} <= set(FUSIONS)
-    use_plugins([])
+    mine = SourceFile("mine.py", FUSION)
+    other = SourceFile("other.py", FUSION.replace('"mine"', '"other"'))
+    with_mine, with_other = config_with((mine,)), config_with((other,))
+    assert plugins_of(with_mine) == (mine,)
+    assert kinds_added_by(with_mine, mine) == [("fusion", "mine")]
+    assert kinds_of(with_mine, "fusion") == (*kinds_of(Config, "fusion"), "mine")
+    assert kinds_of(with_other, "fusion") == (*kinds_of(Config, "fusion"), "other")
+    with_both = config_with((other, mine))
+    assert kinds_of(with_both, "fusion") == (*kinds_of(Config, "fusion"), "other", "mine")
+    assert kinds_added_by(with_both, mine) == [("fusion", "mine")]
     assert everything() == before
+    assert config_with(()) is Config
+    assert plugins_of(Config) == ()
+    assert kinds_added_by(Config, mine) == []
+
+
+def test_the_same_plugins_are_executed_once():
+    assert extended_by(FUSION) is extended_by(FUSION)
 
 
 def test_a_changed_text_is_executed_anew():
-    first = use(FUSION)
-    changed = use(FUSION.replace("field(2.0", "field(4.0"))
-    assert value_at(Config(), SCALE) == 4.0
-    assert first.digest != changed.digest
+    changed = extended_by(FUSION.replace("field(2.0", "field(4.0"))
+    assert value_at(extended_by(FUSION)(), SCALE) == 2.0
+    assert value_at(changed(), SCALE) == 4.0
 
 
-def test_importing_the_file_outside_a_study_registers_nothing():
+def test_a_process_without_the_class_makes_it_from_the_plugin_s_text(tmp_path):
+    config = replace(extended_by(FUSION)(), {"model.fusion.kind": "mine", SCALE: 3.0})
+    assert pickle.loads(pickle.dumps(config)) == config
+    file = tmp_path / "config.pickle"
+    file.write_bytes(pickle.dumps(config))
+    code = (
+        "import pickle, sys, pathlib; from msa_core.config.rules import resolve_fields; "
+        "config = pickle.loads(pathlib.Path(sys.argv[1]).read_bytes()); "
+        f"print(resolve_fields(config)['{SCALE}'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(file)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "3.0\n"
+
+
+def test_importing_the_file_outside_a_study_adds_nothing():
     before = everything()
     exec(FUSION, {"__name__": "somewhere"})
     assert everything() == before
@@ -272,20 +279,19 @@ REFUSED = {
 def test_a_plugin_is_refused_whole_with_its_file_and_a_reason(name):
     before = everything()
     text, message = REFUSED[name]
-    fine = Plugin("fine.py", FUSION.replace('"mine"', '"fine"'))
+    fine = SourceFile("fine.py", FUSION.replace('"mine"', '"fine"'))
     with pytest.raises(PluginError) as caught:
-        use_plugins([fine, Plugin("mine.py", text)])
+        config_with((fine, SourceFile("mine.py", text)))
     assert message in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
     assert everything() == before
-    use_plugins([fine])
-    assert "fine" in kinds_of("fusion")
+    assert "fine" in kinds_of(config_with((fine,)), "fusion")
 
 
 def test_two_files_of_one_name_are_refused():
     other = FUSION.replace('"mine"', '"other"')
     with pytest.raises(PluginError, match=r"mine\.py: two plugins have this name"):
-        use_plugins([Plugin("mine.py", FUSION), Plugin("mine.py", other)])
+        config_with((SourceFile("mine.py", FUSION), SourceFile("mine.py", other)))
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path):
@@ -299,7 +305,8 @@ def test_a_file_that_is_not_there_is_refused(tmp_path):
 def test_the_cookbook_has_one_of_each_family():
     families = []
     for name, text in COOKBOOK.items():
-        families += [family for family, _ in kinds_added_by(use(text, name))]
+        plugin = SourceFile(name, text)
+        families += [family for family, _ in kinds_added_by(config_with((plugin,)), plugin)]
     assert sorted(families) == sorted(FAMILIES)
     assert set(COOKBOOK) == set(USES)
 
@@ -307,9 +314,8 @@ def test_the_cookbook_has_one_of_each_family():
 @pytest.mark.parametrize("name", sorted(USES))
 def test_an_example_trains_and_its_option_reaches_the_module(name, splits, monkeypatch):
     monkeypatch.setattr(groups, "sequential_reason", lambda config, device: "")
-    use(COOKBOOK[name], name)
     switched_on, option, values = USES[name]
-    base = replace(Config(), SMALL | switched_on)
+    base = replace(extended_by(COOKBOOK[name], name)(), SMALL | switched_on)
     check_config(base, "mosi")
     results = train_pack([Member(replace(base, {option: value}), 1) for value in values], splits)
     for result in results:
@@ -324,9 +330,10 @@ def test_an_example_trains_and_its_option_reaches_the_module(name, splits, monke
 
 
 def test_a_term_of_a_plugins_fusion_is_weighed_by_its_field(splits):
-    use(COOKBOOK["soft_max.py"])
     path = "model.fusion.soft_max.spread.weight"
-    base = replace(Config(), SMALL | {"model.fusion.kind": "soft_max"})
+    base = replace(
+        extended_by(COOKBOOK["soft_max.py"])(), SMALL | {"model.fusion.kind": "soft_max"}
+    )
     weights = (0.0, 1.0, 3.0)
     members = [Member(replace(base, {path: weight}), 1) for weight in weights]
     without, once, thrice = (result.curve for result in train_pack(members, splits))
@@ -349,9 +356,8 @@ from msa_core.plugins import FusionOptions, fusion
 class Old(Fusion):
     pass
 """
-    plugin = Plugin("old.py", text)
-    use_plugins([plugin])
-    assert kinds_added_by(plugin) == [("fusion", "old")]
+    plugin = SourceFile("old.py", text)
+    assert kinds_added_by(config_with((plugin,)), plugin) == [("fusion", "old")]
 
 
 def test_an_override_by_its_name_of_version_0_1_is_refused_and_not_ignored():
@@ -366,4 +372,4 @@ class Old(Procedure):
         return gradients, kept
 """
     with pytest.raises(PluginError, match=r"'Old\.modified' is called 'modify_gradients' now"):
-        use_plugins([Plugin("old.py", text)])
+        extended_by(text, "old.py")

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from msa_core.config.alignment import aligned_width
-from msa_core.config.kinds import options_of
-from msa_core.config.schema import PAIRS, Config
+from msa_core.config.fields import PAIRS
+from msa_core.config.kinds import module_of, options_of
+from msa_core.config.schema import Config
 from msa_core.modules.alignment import measures
 from msa_core.modules.parts.inputs import Numbers, numbers_below
 from msa_core.modules.parts.similarity import Number
@@ -19,17 +20,6 @@ from msa_core.modules.parts.stateful import StatefulModule
 
 # (first_BD, second_BD, the measure's numbers, its options) -> scalar >= 0
 Measure = Callable[[Tensor, Tensor, Numbers, Any], Tensor]
-
-
-MEASURES: dict[str, Measure] = {
-    "cov": measures.covariance_alignment,
-    "paircov": measures.paired_covariance,
-    "cmd": measures.central_moment_discrepancy,
-    "mmd": measures.mean_discrepancy,
-    "rkd": measures.relational_distance,
-    "infonce": measures.contrastive_alignment,
-    "cca": measures.canonical_distance,
-}
 
 
 class PairAlignment(StatefulModule):
@@ -55,6 +45,7 @@ class PairAlignment(StatefulModule):
         self.pair = getattr(config.loss.alignment, pair)
         self.kind: str = self.pair.measure
         self.options = options_of(config, "alignment", self.kind)
+        self.measure: Measure = module_of(type(config), "alignment", self.kind)
         self.estimate = self.options.estimate if self.kind == "cov" else "batch"
         self.unit_variance = config.loss.alignment.standardise == "unit_variance"
         self.path = f"loss.alignment.{pair}"
@@ -110,7 +101,7 @@ class PairAlignment(StatefulModule):
             return self._averaged_distance(first_BD, second_BD, own)
         if self.estimate == "queue":
             return self._queued_distance(first_BD, second_BD)
-        return MEASURES[self.kind](first_BD, second_BD, own, self.options)
+        return self.measure(first_BD, second_BD, own, self.options)
 
     def _averaged_distance(self, first_BD: Tensor, second_BD: Tensor, own: Numbers) -> Tensor:
         """Compute the distance of two covariances averaged over steps."""

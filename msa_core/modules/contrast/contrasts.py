@@ -16,8 +16,6 @@ from msa_core.modules.contrast.base import (
     average_terms,
     uncertainty_weighted,
 )
-from msa_core.modules.contrast.mmim import Bound, Cpc
-from msa_core.modules.contrast.rbc import Rbc
 from msa_core.modules.parts import similarity
 from msa_core.modules.parts.dropout import Dropout
 from msa_core.modules.parts.frames import masked_mean, valid_frames
@@ -25,8 +23,6 @@ from msa_core.modules.parts.inputs import EncodedBatch, Numbers, Sizes
 from msa_core.modules.parts.linear import Linear
 from msa_core.modules.parts.similarity import Number
 from msa_core.modules.parts.stochastic import Noise
-
-__all__ = ["CONTRASTS", "Contrast"]
 
 SENTIMENTS = 3  # bins on each side of neutral, whatever the labels' own bound
 
@@ -302,16 +298,3 @@ class Ial(PairedContrast):
         if self.options.joint == "learned":
             units_MND = units_MND * self.shares.softmax(dim=0)[:, None, None]
         return torch.cat(list(units_MND.unbind(0)), dim=1)
-
-
-CONTRASTS: dict[str, type[Contrast]] = {
-    "anchor": Anchor,
-    "views": Views,
-    "instance": Instance,
-    "sentiment": Sentiment,
-    "icl": Icl,
-    "ial": Ial,
-    "rbc": Rbc,
-    "bound": Bound,
-    "cpc": Cpc,
-}

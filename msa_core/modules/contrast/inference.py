@@ -95,4 +95,3 @@ def binned_cross_entropy(logits_BC: Tensor, labels_B: Tensor, bound: float) -> T
 
 
 # Procedures whose models predict otherwise than they train.
-INFERENCES: dict[str, type[WeightedVote]] = {"mla": WeightedVote}

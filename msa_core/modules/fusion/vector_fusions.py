@@ -13,15 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from msa_core.modules.fusion.base import Fusion, Terms, mean_over
-from msa_core.modules.fusion.misa import Misa
-from msa_core.modules.fusion.mult import CrossModal
-from msa_core.modules.fusion.reorg import ReorganisedSum
 from msa_core.modules.parts.attention import masked_softmax
 from msa_core.modules.parts.inputs import EncodedBatch
 from msa_core.modules.parts.linear import Linear, Product
 from msa_core.modules.parts.rounding import sigmoid
-
-__all__ = ["FUSIONS", "Fusion", "Terms"]
 
 
 class Concat(Fusion):
@@ -127,15 +122,3 @@ class LowRank(Fusion):
         assert product_BV is not None
         product_BRD = product_BV.reshape(-1, self.rank, self.width)
         return (product_BRD * self.weights[:, None]).sum(dim=1), {}
-
-
-FUSIONS: dict[str, type[Fusion]] = {
-    "concat": Concat,
-    "sum": Average,
-    "gated": Gated,
-    "tfn": TensorProduct,
-    "lmf": LowRank,
-    "mult": CrossModal,
-    "misa": Misa,
-    "reorg_sum": ReorganisedSum,
-}

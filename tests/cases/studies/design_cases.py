@@ -1,11 +1,12 @@
 """What designs are made of in the tests: fields that any model has, and components of them."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from hypothesis import strategies as st
 
-from msa_core.config.paths import Value
+from msa_core.config.schema import Config
 from spaces.designs.make_arms import (
     Arm,
     Component,
@@ -17,6 +18,7 @@ from spaces.designs.make_arms import (
     path,
     sort_canonically,
 )
+from spaces.fields.declaration import Value
 
 # Values that are no defaults; fields of all parts of the configuration.
 FIELDS: dict[str, Value] = {
@@ -60,15 +62,16 @@ def components(
 
 def on_canonical_path(parts: Sequence[Component]) -> list[Arm]:
     """The path of a mapping, which has no order."""
-    return path(parts, [component.name for component in sort_canonically(parts)])
+    order = [component.name for component in sort_canonically(Config, parts)]
+    return path(Config, parts, order)
 
 
 # Of components -> arms; and how many for k of them.
 OF_COMPONENTS: dict[str, tuple[Callable[[Sequence[Component]], list[Arm]], Any]] = {
     "leave_one_out": (leave_one_out, lambda k: k + 1),
     "add_one_in": (add_one_in, lambda k: k + 1),
-    "factorial": (factorial, lambda k: 2**k),
-    "fractional": (lambda parts: fractional(parts, 3), {3: 4, 4: 8, 5: 8}.__getitem__),
+    "factorial": (partial(factorial, Config), lambda k: 2**k),
+    "fractional": (lambda parts: fractional(Config, parts, 3), {3: 4, 4: 8, 5: 8}.__getitem__),
     "path": (on_canonical_path, lambda k: k + 1),
 }
 

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from msa_core.data.dataset import Dataset
-from msa_core.metrics import SCHEMES
 from reports.write import Report, write_report
 from search.ledger.ledger import Ledger
 from search.ledger.record import CellRecord
 from search.provenance import code_version
 from search.results.folder import ledger_results, write_manifest
 from search.results.plan_facts import manifest_of
+from search.results.tasks import task_of
 from search.schedule.pack import Pack
 from search.schedule.schedule import Schedule
 from search.worker.pack_work import PackWork, cells_of
@@ -31,13 +31,14 @@ def run_here(plan: Plan, dataset: Dataset, folder: Path, packs: int | None = Non
         folder: of the results.
         packs: after so many packs it stops, as if it were killed; None = it goes on to the end.
     """
+    core = plan.study.core
     trained: list[CellRecord] = []
     with Ledger(folder) as ledger:
         write_manifest(folder, manifest_of(plan, dataset, tracking_uri=""))
         schedule = Schedule(plan, list(ledger.records.values()))
         while (packs is None or packs > 0) and (pack := schedule.next_pack()):
             packs = None if packs is None else packs - 1
-            records = train_cells(pack, Worker.for_dataset(dataset, code=code_version()))
+            records = train_cells(pack, Worker.for_data(core, dataset, code=code_version(core)))
             assert {record.reason for record in records if record.status == "failed"} == set()
             ledger.append(records)
             schedule.add_results(records)
@@ -49,4 +50,4 @@ def run_here(plan: Plan, dataset: Dataset, folder: Path, packs: int | None = Non
 def report_of(folder: Path) -> Report:
     """The written report of a folder."""
     results = ledger_results(folder)
-    return write_report(results, SCHEMES[results.facts.scheme], folder / "report")
+    return write_report(results, task_of(results.facts), folder / "report")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from msa_core.config.schema import PlantedConfig
+from msa_core.config.planted import PlantedConfig
 from msa_core.data.dataset import Dataset
 from msa_core.metrics import SCHEMES
 from reports.encoding import encode_floats
@@ -72,7 +72,7 @@ def _tested(record: CellRecord, data: Dataset) -> CellRecord:
 
 def filled(folder: Path, plan: Plan, data: Dataset, cells: Iterable[CellRecord]) -> Manifest:
     """A results folder with some cells."""
-    manifest = with_tags(manifest_of(plan, data, local_store(folder)), data)
+    manifest = with_tags(manifest_of(plan, data, local_store(folder)), plan.study.core, data)
     write_manifest(folder, manifest)
     with Ledger(folder) as ledger:
         ledger.append(cells)

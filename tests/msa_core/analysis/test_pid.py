@@ -18,9 +18,9 @@ from msa_core.analysis.pid import (
     decompose_joint,
     measure_interactions,
 )
-from msa_core.config.paths import replace
-from msa_core.config.schema import PlantedConfig
+from msa_core.config.planted import PlantedConfig
 from msa_core.data import planted as generator
+from spaces.fields.paths import replace
 
 LAW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 EXACT = 2e-7  # bits: two certificates of 1e-7

@@ -12,7 +12,7 @@ from msa_core.analysis.slices import (
     slice_table,
     strength_tags,
 )
-from msa_core.config.schema import PlantedConfig
+from msa_core.config.planted import PlantedConfig
 from msa_core.data.planted import generate_planted
 from msa_core.metrics import SCHEMES, score_predictions
 

@@ -7,19 +7,24 @@ import pytest
 from msa_core.config.fusion import FusionOptions
 from msa_core.config.kinds import (
     FAMILIES,
-    add_kind,
+    AddedKind,
     chosen_kinds,
+    import_named,
+    is_added,
     kind_of_path,
     kinds_of,
+    module_of,
     options_class,
     options_of,
-    remove_kind,
+    with_kind,
 )
-from msa_core.config.paths import fields_of, replace
 from msa_core.config.rules import check_config, is_active, resolve_fields
-from msa_core.config.schema import Config, ConfigError
+from msa_core.config.schema import Config
+from msa_core.modules.fusion.vector_fusions import Concat
+from spaces.fields.declaration import ConfigError
+from spaces.fields.paths import fields_of, replace
 
-KINDS = [(family, kind) for family in FAMILIES for kind in kinds_of(family)]
+KINDS = [(family, kind) for family in FAMILIES for kind in kinds_of(Config, family)]
 DEFAULTS = {
     "encoder": ["mean_mlp"],
     "fusion": ["concat"],
@@ -37,7 +42,7 @@ def test_the_default_configuration_uses_the_plainest_kinds(family, used):
 
 @pytest.mark.parametrize(("family", "kind"), KINDS)
 def test_a_kind_says_what_it_changes_and_is_described(family, kind):
-    options = options_class(family, kind)
+    options = options_class(Config, family, kind)
     assert options.changes in ("loss", "state", "model", "loop")
     assert options.__doc__
     assert isinstance(options_of(Config(), family, kind), options)
@@ -48,7 +53,7 @@ def test_the_options_of_a_kind_that_is_not_used_mean_nothing(family, kind):
     prefix = f"{FAMILIES[family].section}.{kind}."
     own = [path for path in fields_of(Config) if path.startswith(prefix)]
     for path in own:
-        assert kind_of_path(path) == (family, kind, path.removeprefix(prefix))
+        assert kind_of_path(Config, path) == (family, kind, path.removeprefix(prefix))
         expected = kind in chosen_kinds(Config(), family) or path.endswith(".use")
         assert is_active(Config(), path) == expected
         assert path not in resolve_fields(Config())
@@ -58,7 +63,7 @@ def test_the_options_of_a_kind_that_is_not_used_mean_nothing(family, kind):
     "path", ["loss.alignment.text_audio.mode", "model.fusion.width", "train.epochs", "model.fusion"]
 )
 def test_a_field_beside_the_kinds_is_an_option_of_none(path):
-    assert kind_of_path(path) is None
+    assert kind_of_path(Config, path) is None
 
 
 def test_an_unused_modality_or_pair_uses_no_kind():
@@ -75,23 +80,33 @@ def test_an_unused_modality_or_pair_uses_no_kind():
     assert chosen_kinds(without, "alignment") == []
 
 
-def test_a_kind_that_was_added_and_taken_back_leaves_nothing():
+def test_an_added_kind_is_one_of_the_derived_class_alone():
     before = fields_of(Config)
-    add_kind("fusion", "mine", FusionOptions)
-    assert kinds_of("fusion")[-1] == "mine"
-    assert "mine" in fields_of(Config)["model.fusion.kind"][0].choices
-    remove_kind("fusion", "mine")
+    extended = with_kind(Config, AddedKind("fusion", "mine", FusionOptions, Concat))
+    assert kinds_of(extended, "fusion") == (*kinds_of(Config, "fusion"), "mine")
+    assert "mine" in fields_of(extended)["model.fusion.kind"][0].choices
+    assert module_of(extended, "fusion", "mine") is Concat
+    assert is_added("fusion", "mine")
     assert fields_of(Config) == before
+    assert "mine" not in before["model.fusion.kind"][0].choices
 
 
 def test_an_unknown_family_is_refused():
     with pytest.raises(ConfigError, match="'fusions' is no family of modules; allowed are encoder"):
-        add_kind("fusions", "mine", FusionOptions)
+        with_kind(Config, AddedKind("fusions", "mine", FusionOptions, Concat))
+
+
+@pytest.mark.parametrize(("family", "kind"), KINDS)
+def test_a_kind_names_the_module_that_it_is(family, kind):
+    module = module_of(Config, family, kind)
+    base = FAMILIES[family].base
+    assert issubclass(module, import_named(base)) if base else callable(module)
+    assert not is_added(family, kind)
 
 
 @pytest.mark.parametrize(("family", "kind"), KINDS)
 def test_every_searched_range_lies_inside_its_field(family, kind):
-    for path, (info, wanted) in fields_of(options_class(family, kind)).items():
+    for path, (info, wanted) in fields_of(options_class(Config, family, kind)).items():
         if info.searched is None:
             continue
         low, high, scale = info.searched

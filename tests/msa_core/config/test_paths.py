@@ -8,7 +8,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from msa_core.config.paths import (
+from msa_core.config.fields import LABEL_SCHEMES, MODALITIES, PAIRS
+from msa_core.config.planted import PlantedConfig
+from msa_core.config.rules import check_config, is_active, resolve_fields, restrict_to
+from msa_core.config.schema import Config
+from spaces.fields.declaration import ConfigError
+from spaces.fields.paths import (
     check_value,
     did_you_mean,
     fields_of,
@@ -16,15 +21,6 @@ from msa_core.config.paths import (
     replace,
     symbol_of,
     value_at,
-)
-from msa_core.config.rules import check_config, is_active, resolve_fields, restrict_to
-from msa_core.config.schema import (
-    LABEL_SCHEMES,
-    MODALITIES,
-    PAIRS,
-    Config,
-    ConfigError,
-    PlantedConfig,
 )
 
 # A loaded machine is no failure.
@@ -143,7 +139,7 @@ def test_values_take_the_type_of_their_field():
     ],
 )
 def test_symbols_name_their_pair_or_modality(path, symbol):
-    assert symbol_of(path) == symbol
+    assert symbol_of(Config, path) == symbol
 
 
 # --- Mistakes.

@@ -2,9 +2,10 @@
 
 import pytest
 
-from msa_core.config.paths import replace
 from msa_core.config.rules import check_config
-from msa_core.config.schema import Config, ConfigError
+from msa_core.config.schema import Config
+from spaces.fields.declaration import ConfigError
+from spaces.fields.paths import replace
 
 
 def test_a_width_that_does_not_divide_into_heads_is_refused() -> None:

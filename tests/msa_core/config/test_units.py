@@ -4,8 +4,9 @@ from fnmatch import fnmatchcase
 
 import pytest
 
-from msa_core.config.paths import fields_of
-from msa_core.config.schema import Config, PlantedConfig
+from msa_core.config.planted import PlantedConfig
+from msa_core.config.schema import Config
+from spaces.fields.paths import fields_of
 
 # Pattern of a path -> why a number of that name has no unit.
 PURE = {

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from msa_core.config.paths import replace
 from msa_core.config.schema import Config
 from msa_core.data.batching import Batch, Scaler, batch_sizes, prepare_batch, to_tensor
 from msa_core.data.dataset import Split
+from spaces.fields.paths import replace
 
 CPU = torch.device("cpu")
 LSTM = replace(Config(), {f"model.{name}.encoder": "lstm" for name in ("text", "audio", "vision")})

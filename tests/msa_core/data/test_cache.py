@@ -12,11 +12,11 @@ import time
 import numpy as np
 import pytest
 
-from msa_core.config.schema import PlantedConfig
+from msa_core.config.planted import PlantedConfig
 from msa_core.data import cache
-from msa_core.data.dataset import DataError
 from msa_core.data.load import READERS, load_dataset
 from msa_core.data.planted import generate_planted
+from spaces.core import DataError
 from tests.cases.feature_files import write_npz, write_safetensors
 
 RECIPES = [PlantedConfig(train=12, valid=5, test=6, steps=6, width=4, seed=s) for s in (0, 1)]

@@ -7,11 +7,11 @@ import re
 import numpy as np
 import pytest
 
-from msa_core.config.schema import PlantedConfig
-from msa_core.data.dataset import DataError
+from msa_core.config.planted import PlantedConfig
 from msa_core.data.layout import to_dataset, to_split
 from msa_core.data.load import load_dataset
 from msa_core.data.planted import generate_planted
+from spaces.core import DataError
 
 SMALL = PlantedConfig(train=6, valid=4, test=4, steps=4, width=3)
 

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from msa_core.config.schema import PlantedConfig
+from msa_core.config.planted import PlantedConfig
 from msa_core.data import frozen_text
-from msa_core.data.dataset import DataError
 from msa_core.data.frozen_text import with_encoded_text
 from msa_core.data.load import load_dataset
 from msa_core.data.planted import generate_planted
 from msa_core.data.tensor_file import write_tensors
+from spaces.core import DataError
 from tests.cases.feature_files import write_npz
 
 transformers = pytest.importorskip(

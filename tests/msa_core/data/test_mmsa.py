@@ -7,7 +7,7 @@ from collections import OrderedDict, defaultdict
 import numpy as np
 import pytest
 
-from msa_core.data.dataset import DataError
+from spaces.core import DataError
 from tests.cases.feature_files import read_features
 from tests.cases.paths import SHARED_DATA
 

@@ -11,7 +11,7 @@ import struct
 import numpy as np
 import pytest
 
-from msa_core.data.dataset import DataError
+from spaces.core import DataError
 from tests.cases.feature_files import read_features
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)

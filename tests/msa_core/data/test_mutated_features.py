@@ -20,11 +20,12 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from msa_core.config.schema import LABEL_SCHEMES, PlantedConfig
+from msa_core.config.fields import LABEL_SCHEMES
+from msa_core.config.planted import PlantedConfig
 from msa_core.data import npz_and_safetensors as array_formats
-from msa_core.data.dataset import DataError
 from msa_core.data.load import load_dataset
 from msa_core.data.planted import generate_planted
+from spaces.core import DataError
 from tests.cases.feature_files import write_npz, write_safetensors
 
 pytestmark = pytest.mark.timeout(200)

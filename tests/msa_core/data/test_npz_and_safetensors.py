@@ -6,9 +6,9 @@ import pickle
 import numpy as np
 import pytest
 
-from msa_core.config.schema import PlantedConfig
-from msa_core.data.dataset import DataError
+from msa_core.config.planted import PlantedConfig
 from msa_core.data.planted import generate_planted
+from spaces.core import DataError
 from tests.cases.feature_files import read_features, write_npz
 
 SMALL = PlantedConfig(train=12, valid=5, test=6, steps=6, width=4)

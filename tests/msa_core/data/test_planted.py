@@ -6,9 +6,11 @@ import time
 import numpy as np
 import pytest
 
-from msa_core.config.paths import replace
-from msa_core.config.schema import MODALITIES, ConfigError, PlantedConfig
+from msa_core.config.fields import MODALITIES
+from msa_core.config.planted import PlantedConfig
 from msa_core.data.planted import generate_planted
+from spaces.fields.declaration import ConfigError
+from spaces.fields.paths import replace
 from tests.cases.planted_theory import expected_r2
 
 LARGE = PlantedConfig(train=4000, valid=2, test=4000, width=6)

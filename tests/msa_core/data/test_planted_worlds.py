@@ -8,10 +8,10 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from msa_core.config.paths import replace
-from msa_core.config.planted import WORLDS
-from msa_core.config.schema import MODALITIES, PlantedConfig
+from msa_core.config.fields import MODALITIES
+from msa_core.config.planted import WORLDS, PlantedConfig
 from msa_core.data.planted import generate_planted
+from spaces.fields.paths import replace
 from tests.cases.planted_theory import FUSIONS, TABLE, expected_r2, expected_table, write_table
 
 SUBSETS = [subset for size in (1, 2, 3) for subset in itertools.combinations(MODALITIES, size)]

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from msa_core.config.paths import replace
-from msa_core.config.schema import MODALITIES, Config, PlantedConfig
+from msa_core.config.fields import MODALITIES
+from msa_core.config.planted import PlantedConfig
+from msa_core.config.schema import Config
 from msa_core.data import prepared as prepared_module
 from msa_core.data.batching import Scaler, prepare_batch, prepared_features
 from msa_core.data.planted import generate_planted
 from msa_core.data.prepared import PreparedSplits
+from spaces.fields.paths import replace
 
 CPU = torch.device("cpu")
 LSTM = {f"model.{name}.encoder": "lstm" for name in MODALITIES}

@@ -9,13 +9,13 @@ import pickle
 import numpy as np
 import pytest
 
-from msa_core.config.paths import replace
-from msa_core.config.schema import LABEL_SCHEMES, MODALITIES, Config
-from msa_core.data.dataset import DataError
+from msa_core.config.fields import LABEL_SCHEMES, MODALITIES
+from msa_core.config.schema import Config
 from msa_core.data.load import load_dataset
 from msa_core.metrics import score_predictions
 from msa_core.training.evaluation import evaluate
-from msa_core.vectorised.pack_key import Member
+from spaces.core import DataError, Member
+from spaces.fields.paths import replace
 from tests.cases.train_pack import train_pack
 
 ROWS = {"train": 120, "valid": 60, "test": 80}

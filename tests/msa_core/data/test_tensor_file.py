@@ -8,11 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from msa_core.config.schema import PlantedConfig
-from msa_core.data.dataset import DataError
+from msa_core.config.planted import PlantedConfig
 from msa_core.data.layout import named_arrays
 from msa_core.data.planted import generate_planted
 from msa_core.data.tensor_file import METADATA, open_tensors, write_tensors
+from spaces.core import DataError
 from tests.cases.feature_files import read_features, write_npz, write_safetensors
 
 SMALL = PlantedConfig(train=12, valid=5, test=6, steps=6, width=4)

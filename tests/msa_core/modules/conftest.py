@@ -6,15 +6,16 @@ import pytest
 import torch
 
 from msa_core.config.contrast import ContrastConfig
-from msa_core.config.paths import replace
-from msa_core.config.schema import MODALITIES, Config
+from msa_core.config.fields import MODALITIES
+from msa_core.config.kinds import module_of
+from msa_core.config.schema import Config
 from msa_core.model import fresh_parameters
-from msa_core.modules.contrast.contrasts import CONTRASTS
 from msa_core.modules.parts.inputs import EncodedBatch, Sizes, numbers_below
 from msa_core.modules.parts.stateful import StatefulModule
 from msa_core.modules.parts.stochastic import StochasticModule
 from msa_core.tensors.random_streams import Streams
 from msa_core.vectorised.pack_key import free_numbers
+from spaces.fields.paths import replace
 
 
 class Contrasting:
@@ -32,7 +33,7 @@ class Contrasting:
         self.numbers = numbers_below(free_numbers(config), section)
         own = dataclasses.replace(getattr(ContrastConfig(), kind), **options)
         with torch.device("meta"):
-            self.module = CONTRASTS[kind](own, sizes).train()
+            self.module = module_of(Config, "contrast", kind)(own, sizes).train()
         tensors = fresh_parameters(self.module, Streams(seed))
         self.parameters = list(tensors)
         for path, module in self.module.named_modules():

@@ -9,14 +9,17 @@ import numpy as np
 import pytest
 import torch
 
-from msa_core.config.paths import replace
-from msa_core.config.schema import LABEL_SCHEMES, MODALITIES, PAIRS, Config, PlantedConfig
+from msa_core.config.fields import LABEL_SCHEMES, MODALITIES, PAIRS
+from msa_core.config.planted import PlantedConfig
+from msa_core.config.schema import Config
 from msa_core.data.planted import generate_planted
 from msa_core.data.prepared import PreparedSplits
 from msa_core.model import build_model, fresh_parameters
 from msa_core.tensors.random_streams import Streams
 from msa_core.vectorised.member_labels import MemberLabels
-from msa_core.vectorised.pack_key import Member, sequential_reason
+from msa_core.vectorised.pack_key import sequential_reason
+from spaces.core import Member
+from spaces.fields.paths import replace
 from tests.cases.train_pack import train_pack
 
 CPU = torch.device("cpu")

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from msa_core.config.paths import replace
+from msa_core.config.kinds import kinds_of, module_of
 from msa_core.config.schema import Config
 from msa_core.data.batching import Scaler, prepare_batch
 from msa_core.data.dataset import Split
-from msa_core.modules.encoders import ENCODERS
+from spaces.fields.paths import replace
 
 B, T, D = 6, 5, 3
 LENGTHS = torch.tensor([5, 1, 3, 0, 2, 5])
@@ -42,14 +42,14 @@ def test_pooling_before_training_equals_pooling_inside_the_encoder(frames):
     assert pooled.features["text"].shape == (B, D)
     assert whole.features["text"].shape == (B, T, D)
     assert not pooled.lengths
-    encoder = ENCODERS["mean_mlp"](D, 4, 0.0).eval()
+    encoder = module_of(Config, "encoder", "mean_mlp")(D, 4, 0.0).eval()
     torch.testing.assert_close(
         encoder(pooled.features["text"], pooled.lengths.get("text"))[0],
         encoder(whole.features["text"], whole.lengths["text"])[0],
     )
 
 
-@pytest.mark.parametrize("encoder_name", sorted(ENCODERS))
+@pytest.mark.parametrize("encoder_name", kinds_of(Config, "encoder"))
 def test_what_a_file_holds_behind_the_last_frame_never_reaches_a_model(frames, encoder_name):
     config = replace(Config(), {"model.text.encoder": encoder_name})
     dirty = frames.clone()

@@ -7,18 +7,18 @@ import pytest
 import torch
 from torch.nn import functional
 
-from msa_core.config.encoders import EncodersConfig
-from msa_core.config.paths import fields_of, replace
-from msa_core.config.schema import ModalityConfig
-from msa_core.modules.encoders import ENCODERS
+from msa_core.config.encoders import EncodersConfig, ModalityConfig
+from msa_core.config.kinds import kinds_of, module_of
+from msa_core.config.schema import Config
 from msa_core.modules.parts.dropout import Dropout, draw_keep_mask
 from msa_core.tensors.recorded_ops import Recordings
+from spaces.fields.paths import fields_of, replace
 
 B, T, D, W = 6, 5, 3, 4
 LENGTHS = torch.tensor([5, 1, 3, 0, 2, 5])
 CPU = torch.device("cpu")
 RECURRENT = ("lstm", "gru")
-WITH_FRAMES = [kind for kind in ENCODERS if kind != "mean_mlp"]
+WITH_FRAMES = [kind for kind in kinds_of(Config, "encoder") if kind != "mean_mlp"]
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def frames():
     return torch.randn(B, T, D, generator=torch.Generator().manual_seed(3))
 
 
-@pytest.fixture(params=[*ENCODERS, *(f"{kind}, stepwise" for kind in RECURRENT)])
+@pytest.fixture(params=[*kinds_of(Config, "encoder"), *(f"{kind}, stepwise" for kind in RECURRENT)])
 def encoder(request):
     kind, _, how = request.param.partition(", ")
     return built(kind, stepwise=bool(how))
@@ -35,7 +35,7 @@ def encoder(request):
 def built(kind, dropout=0.0, stepwise=False):
     """An encoder with known parameters, in evaluation mode."""
     options = getattr(EncodersConfig(), kind)
-    module = ENCODERS[kind](D, W, dropout, options).eval()
+    module = module_of(Config, "encoder", kind)(D, W, dropout, options).eval()
     generator = torch.Generator().manual_seed(5)
     with torch.no_grad():
         for parameter in module.parameters():
@@ -67,14 +67,14 @@ def padding(steps, lengths):
 
 
 def test_every_encoder_is_an_allowed_choice_and_the_other_way_round():
-    info, _ = fields_of(ModalityConfig)["encoder"]
-    assert set(info.choices) == set(ENCODERS)
-    assert ModalityConfig().encoder in ENCODERS
+    info, _ = fields_of(Config)["model.text.encoder"]
+    assert set(info.choices) == set(kinds_of(Config, "encoder"))
+    assert ModalityConfig().encoder in kinds_of(Config, "encoder")
 
 
-@pytest.mark.parametrize("kind", ENCODERS)
+@pytest.mark.parametrize("kind", kinds_of(Config, "encoder"))
 def test_every_encoder_states_its_formula(kind):
-    assert "Formula:" in ENCODERS[kind].__doc__
+    assert "Formula:" in module_of(Config, "encoder", kind).__doc__
 
 
 # What every encoder promises.
@@ -86,7 +86,7 @@ def test_an_encoder_gives_one_vector_of_its_width_and_one_for_each_frame(encoder
     assert given is None if not encoder.gives_frames else given.shape == (B, T, W)
 
 
-@pytest.mark.parametrize("kind", ENCODERS)
+@pytest.mark.parametrize("kind", kinds_of(Config, "encoder"))
 def test_frames_that_nobody_reads_are_not_given(kind, frames):
     encoder = built(kind)
     with_frames = vector(encoder, frames)
@@ -150,7 +150,7 @@ def test_an_encoder_drops_in_training_only(encoder, frames):
     assert not torch.equal(plain[0] * mask, plain[0])
 
 
-@pytest.mark.parametrize("kind", ENCODERS)
+@pytest.mark.parametrize("kind", kinds_of(Config, "encoder"))
 def test_an_encoder_pools_if_it_reads_nothing_but_the_mean(kind, frames):
     """`pools` says whether the frames may be replaced by their mean before the training."""
     constant = means_of(frames)[:, None].expand(B, T, D)
@@ -237,7 +237,7 @@ def test_the_mean_encoder_also_reads_means_that_were_taken_before(frames):
     torch.testing.assert_close(vector(encoder, means_of(frames), None), vector(encoder, frames))
 
 
-@pytest.mark.parametrize("kind", ENCODERS)
+@pytest.mark.parametrize("kind", kinds_of(Config, "encoder"))
 def test_only_the_mean_encoder_is_blind_to_the_order_of_the_frames(frames, kind):
     lengths = torch.full((B,), T)
     encoder = built(kind)
@@ -302,7 +302,7 @@ def test_a_recurrence_written_out_step_by_step_is_the_fused_kernel(frames, kind)
 @pytest.mark.parametrize("kernel", [1, 2, 3, 4])
 def test_the_convolution_is_that_of_pytorch_on_each_utterance(frames, kernel):
     options = replace(EncodersConfig(), {"conv.kernel": kernel}).conv
-    encoder = ENCODERS["conv"](D, W, 0.0, options).eval()
+    encoder = module_of(Config, "encoder", "conv")(D, W, 0.0, options).eval()
     encoder.gives_frames = True
     vectors, given = encoder(frames, LENGTHS)
     weight, bias = encoder.convolution.weight, encoder.convolution.bias
@@ -317,7 +317,7 @@ def test_the_convolution_is_that_of_pytorch_on_each_utterance(frames, kernel):
 
 def test_a_convolution_of_one_frame_is_blind_to_their_order(frames):
     options = replace(EncodersConfig(), {"conv.kernel": 1}).conv
-    encoder = ENCODERS["conv"](D, W, 0.0, options).eval()
+    encoder = module_of(Config, "encoder", "conv")(D, W, 0.0, options).eval()
     lengths = torch.full((B,), T)
     backwards = vector(encoder, frames.flip(dims=[1]), lengths)
     torch.testing.assert_close(backwards, vector(encoder, frames, lengths))

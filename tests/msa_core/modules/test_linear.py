@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch.nn import functional
 
-from msa_core.config.paths import replace
-from msa_core.config.schema import MODALITIES, Config
+from msa_core.config.fields import MODALITIES
+from msa_core.config.schema import Config
 from msa_core.model import build_model
 from msa_core.modules.parts.linear import Linear
+from spaces.fields.paths import replace
 
 K, B, T, D, W = 3, 6, 5, 7, 4
 LAYER = Linear(D, W, device="meta")

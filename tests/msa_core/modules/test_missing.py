@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from msa_core.config.paths import replace
+from msa_core.config.fields import MODALITIES
+from msa_core.config.planted import PlantedConfig
 from msa_core.config.rules import pools_frames, resolve_fields
-from msa_core.config.schema import MODALITIES, Config, PlantedConfig
+from msa_core.config.schema import Config
 from msa_core.data.planted import generate_planted
 from msa_core.data.prepared import PreparedSplits
 from msa_core.model import build_model, fresh_parameters
@@ -23,7 +24,8 @@ from msa_core.modules.missing import (
 )
 from msa_core.tensors.random_streams import Streams
 from msa_core.training.evaluation import evaluate
-from msa_core.vectorised.pack_key import Member
+from spaces.core import Member
+from spaces.fields.paths import replace
 from tests.cases.train_pack import train_pack
 
 CPU = torch.device("cpu")

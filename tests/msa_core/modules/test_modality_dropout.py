@@ -8,7 +8,7 @@ import math
 import pytest
 import torch
 
-from msa_core.config.schema import MODALITIES
+from msa_core.config.fields import MODALITIES
 from msa_core.modules.missing import FrameMask, ModalityDropout
 
 B, T, D = 500, 40, 3

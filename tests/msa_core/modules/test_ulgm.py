@@ -6,10 +6,13 @@ The rule itself is in `test_10_ulgm.py`.
 import numpy as np
 import pytest
 
-from msa_core.config.paths import replace
-from msa_core.config.schema import MODALITIES, Config, ConfigError, PlantedConfig
+from msa_core.config.fields import MODALITIES
+from msa_core.config.planted import PlantedConfig
+from msa_core.config.schema import Config
 from msa_core.data.planted import generate_planted
-from msa_core.vectorised.pack_key import Member
+from spaces.core import Member
+from spaces.fields.declaration import ConfigError
+from spaces.fields.paths import replace
 from tests.cases.train_pack import train_pack
 
 RECIPE = PlantedConfig(train=256, valid=64, test=2, steps=3, width=6)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from msa_core.config.schema import MODALITIES, PlantedConfig
+from msa_core.config.fields import MODALITIES
+from msa_core.config.planted import PlantedConfig
 from msa_core.data.planted import generate_planted
 from msa_core.modules.unimodal_labels import (
     MULTIMODAL,

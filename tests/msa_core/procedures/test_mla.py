@@ -9,22 +9,25 @@ import numpy as np
 import pytest
 import torch
 
-from msa_core.config.paths import replace
+from msa_core.config.fields import MODALITIES
+from msa_core.config.kinds import options_class
+from msa_core.config.planted import PlantedConfig
 from msa_core.config.procedure import MlaOptions
 from msa_core.config.rules import check_config, resolve_fields
-from msa_core.config.schema import MODALITIES, Config, ConfigError, PlantedConfig
+from msa_core.config.schema import Config
 from msa_core.data.batching import prepare_batch
 from msa_core.data.planted import generate_planted
 from msa_core.data.prepared import PreparedSplits
 from msa_core.model import build_model, fresh_parameters
 from msa_core.modules.contrast.inference import WeightedVote, binned_cross_entropy
 from msa_core.modules.parts.inputs import EncodedBatch
-from msa_core.procedures import registry as procedures
 from msa_core.procedures.base import Move
 from msa_core.procedures.mla import ALPHAS, PROJECTION, UPDATES, Mla
 from msa_core.tensors.random_streams import Streams
 from msa_core.training.evaluation import evaluate
-from msa_core.vectorised.pack_key import Member
+from spaces.core import Member
+from spaces.fields.declaration import ConfigError
+from spaces.fields.paths import replace
 from tests.cases.train_pack import train_pack
 
 MLA = replace(
@@ -77,7 +80,7 @@ def test_while_a_modality_steps_the_encoders_of_the_others_stay_bit_unchanged(
         def passes(self, epoch):
             return ([move for move in super().passes(epoch)[0] if move.name == moves],)
 
-    monkeypatch.setitem(procedures.PROCEDURES, "mla", OneTurn)
+    monkeypatch.setattr(options_class(Config, "procedure", "mla"), "implementation", OneTurn)
     before = at_the_start(MLA, splits)
     for name, after in trained(splits).trained.state.items():
         is_still = any(belongs_to(name, other) for other in MODALITIES if other != moves)
@@ -97,7 +100,7 @@ def test_a_single_move_is_that_of_the_head_on_one_modality_alone(splits, monkeyp
         def passes(self, epoch):
             return ([move for move in super().passes(epoch)[0] if move.name == "text"],)
 
-    monkeypatch.setitem(procedures.PROCEDURES, "mla", OneTurn)
+    monkeypatch.setattr(options_class(Config, "procedure", "mla"), "implementation", OneTurn)
     same = {"model.text.dropout": 0.0, "model.fusion.dropout": 0.0}  # its streams are the move's
     own = trained(splits, {"procedure.mla.gradient": "off", **same})
     others = {f"model.{name}.use": False for name in MODALITIES if name != "text"}
@@ -180,7 +183,7 @@ def test_in_a_training_the_gradient_of_the_first_weight_is_projected(
             seen.append([saved["mean"], gradients[self.weight], changed[self.weight]])
             return changed, after
 
-    monkeypatch.setitem(procedures.PROCEDURES, "mla", Watched)
+    monkeypatch.setattr(options_class(Config, "procedure", "mla"), "implementation", Watched)
     if encoder == "mean_mlp":  # tensors of `torch.func.vmap` have no numbers to look at
         monkeypatch.setattr(
             "msa_core.training.groups.sequential_reason", lambda config, device: "so that it shows"

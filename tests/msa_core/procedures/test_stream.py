@@ -9,16 +9,20 @@ import numpy as np
 import pytest
 import torch
 
-from msa_core.config.paths import replace
+from msa_core.config.fields import MODALITIES
+from msa_core.config.kinds import options_class
+from msa_core.config.planted import PlantedConfig
 from msa_core.config.rules import check_config
-from msa_core.config.schema import MODALITIES, Config, ConfigError, PlantedConfig
+from msa_core.config.schema import Config
 from msa_core.data.planted import generate_planted
 from msa_core.data.prepared import PreparedSplits
-from msa_core.procedures import registry as procedures
 from msa_core.procedures.base import Move
 from msa_core.procedures.stream import STORED, Stream, consistency_loss, fill_reservoirs
 from msa_core.tensors.random_streams import Streams
-from msa_core.vectorised.pack_key import Member, pack_key
+from msa_core.vectorised.pack_key import pack_key
+from spaces.core import Member
+from spaces.fields.declaration import ConfigError
+from spaces.fields.paths import replace
 from tests.cases.train_pack import train_pack
 
 STREAM = replace(
@@ -227,7 +231,7 @@ def test_terms_of_weight_0_are_as_if_they_were_not_there(splits, encoder, monkey
         def initial_state(self):
             return {}
 
-    monkeypatch.setitem(procedures.PROCEDURES, "stream", Plain)
+    monkeypatch.setattr(options_class(Config, "procedure", "stream"), "implementation", Plain)
     absent = trained(splits, changes)
     same = {name: torch.equal(value, off.trained.state[name])
             for name, value in absent.trained.state.items()}  # fmt: skip

@@ -7,19 +7,21 @@ import pytest
 import torch
 from torch import nn
 
-from msa_core.config.paths import replace
+from msa_core.config.fields import MODALITIES
+from msa_core.config.kinds import options_class
+from msa_core.config.planted import PlantedConfig
 from msa_core.config.rules import check_config
-from msa_core.config.schema import MODALITIES, Config, ConfigError, PlantedConfig
+from msa_core.config.schema import Config
 from msa_core.data.planted import generate_planted
 from msa_core.data.prepared import PreparedSplits
 from msa_core.model import build_model, fresh_parameters
 from msa_core.modules.contrast.base import Contrast
-from msa_core.modules.contrast.contrasts import CONTRASTS
 from msa_core.modules.parts.stateful import StatefulModule
-from msa_core.procedures import registry as procedures
 from msa_core.procedures.two_stage import TwoStage
 from msa_core.tensors.random_streams import Streams
-from msa_core.vectorised.pack_key import Member
+from spaces.core import Member
+from spaces.fields.declaration import ConfigError
+from spaces.fields.paths import replace
 from tests.cases.train_pack import train_pack
 
 TWO_STAGE = replace(
@@ -80,7 +82,7 @@ def only(stage, monkeypatch):
             (move,) = super().passes(epoch)[stage]
             return ((dataclasses.replace(move, counts=True),),)
 
-    monkeypatch.setitem(procedures.PROCEDURES, "two_stage", OneStage)
+    monkeypatch.setattr(options_class(Config, "procedure", "two_stage"), "implementation", OneStage)
 
 
 @pytest.mark.parametrize("stage", [0, 1])
@@ -158,7 +160,7 @@ def test_modules_keep_nothing_of_the_first_pass(trained, monkeypatch):
             self.steps.update_state(count=count + 1)
             return count + 0 * self.level.sum()
 
-    monkeypatch.setitem(CONTRASTS, "bound", Counting)
+    monkeypatch.setattr(options_class(Config, "contrast", "bound"), "implementation", Counting)
     curve = trained({"train.batch_size": 10}).curve  # two batches of one size
     assert curve["train.contrast.bound"] == [0.5, 2.5, 4.5]
     assert curve["train.contrast.bound.fit"] == [0.0, 2.0, 4.0]

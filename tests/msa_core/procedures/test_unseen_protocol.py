@@ -9,16 +9,19 @@ import numpy as np
 import pytest
 import torch
 
-from msa_core.config.kinds import options_of
-from msa_core.config.paths import replace
+from msa_core.config.fields import MODALITIES
+from msa_core.config.kinds import kinds_of, options_of
+from msa_core.config.planted import PlantedConfig
 from msa_core.config.rules import check_config
-from msa_core.config.schema import MODALITIES, Config, ConfigError, PlantedConfig
+from msa_core.config.schema import Config
 from msa_core.data.planted import generate_planted
 from msa_core.data.prepared import PreparedSplits
 from msa_core.model import build_model, fresh_parameters
-from msa_core.modules.fusion.vector_fusions import FUSIONS
 from msa_core.tensors.random_streams import Streams
-from msa_core.vectorised.pack_key import Member, free_numbers
+from msa_core.vectorised.pack_key import free_numbers
+from spaces.core import Member
+from spaces.fields.declaration import ConfigError
+from spaces.fields.paths import replace
 from tests.cases.train_pack import train_pack
 
 CPU = torch.device("cpu")
@@ -57,7 +60,7 @@ def noise(shape, seed=0):
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.mark.parametrize("kind", FUSIONS)
+@pytest.mark.parametrize("kind", kinds_of(Config, "fusion"))
 @pytest.mark.parametrize("absent", [("vision",), ("text", "audio")])
 def test_with_mu_0_for_m_the_output_and_its_gradient_are_independent_of_x_m(splits, kind, absent):
     """Bit by bit, through the whole model."""

@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from msa_core.config import paths
-from msa_core.config.kinds import FAMILIES, declared_origin, kinds_of
-from msa_core.config.paths import replace
-from msa_core.config.schema import MODALITIES, Config
+from msa_core.config.fields import MODALITIES
+from msa_core.config.kinds import FAMILIES, declared_origin, kinds_of, options_class
+from msa_core.config.schema import Config
 from msa_core.reference.citations import (
     ANALYSES,
     DROPOUT,
@@ -22,7 +21,15 @@ from msa_core.reference.citations import (
 )
 from reports.paper import bibliography
 from reports.paper.bibliography import is_entry
-from search.results.citations import OF_SAMPLERS, OF_SCHEDULERS, TOOLS, collect_citations
+from search.results.citations import (
+    OF_SAMPLERS,
+    OF_SCHEDULERS,
+    TOOLS,
+    collect_citations,
+    read_tools,
+)
+from spaces.fields import paths
+from spaces.fields.paths import replace
 from spaces.plan.arms_on_data import Versions
 from spaces.plan.plan import plan_study
 from spaces.study_file.file_shape import StudyFields
@@ -57,10 +64,14 @@ def fields_of(entry: str) -> tuple[str, dict[str, str]]:
 
 
 def bibs() -> Mapping[str, str]:
-    return {**read_references(), **bibliography._statistics_entries()}
+    return {**read_references(), **read_tools(), **bibliography._statistics_entries()}
 
 
-ORIGINS = [declared_origin(family, kind) for family in FAMILIES for kind in kinds_of(family)]
+ORIGINS = [
+    declared_origin(options_class(Config, family, kind))
+    for family in FAMILIES
+    for kind in kinds_of(Config, family)
+]
 SWITCHED = [
     origin for info, _ in paths.fields_of(Config).values() for origin in info.origins.values()
 ]
@@ -93,10 +104,11 @@ def test_entries_are_whole_unique_and_each_is_used() -> None:
     keys = re.findall(r"^@\w+\{([^,]+),", text, re.M)
     assert len(keys) == len(set(keys)) == len(read_references()) == text.count("@")
     used = {key for origin in [*ORIGINS, *SWITCHED] for key in origin.cites}
-    used |= {*DROPOUT, *TRAINING, *ANALYSES, *TOOLS}
-    used |= {*OF_SAMPLERS.values(), *OF_SCHEDULERS.values()}
+    used |= {*DROPOUT, *TRAINING, *ANALYSES}
     assert used == set(keys)
-    assert not set(read_references()) & set(bibliography._statistics_entries())
+    assert set(read_tools()) == {*TOOLS, *OF_SAMPLERS.values(), *OF_SCHEDULERS.values()}
+    others = (read_references(), read_tools(), bibliography._statistics_entries())
+    assert len(bibs()) == sum(len(entries) for entries in others)
 
 
 def test_entries_have_the_fields_of_their_type() -> None:

@@ -5,10 +5,9 @@ import sys
 
 import pytest
 
-from msa_core.config.kinds import FAMILIES, kinds_of, options_class
-from msa_core.config.paths import fields_of, replace
-from msa_core.config.schema import Config, ConfigError
-from msa_core.plugins import Plugin, PluginError, registry_of, use_plugins
+from msa_core.config.kinds import FAMILIES, kinds_of, module_of, options_class
+from msa_core.config.schema import Config
+from msa_core.plugins import PluginError, config_with
 from msa_core.reference.citations import cited_by
 from msa_core.reference.modules_page import SWITCHES
 from msa_core.reference.sources import (
@@ -17,9 +16,12 @@ from msa_core.reference.sources import (
     source_of_kind,
     sources_of,
 )
+from spaces.core import SourceFile
+from spaces.fields.declaration import ConfigError
+from spaces.fields.paths import fields_of, replace
 from tests.cases.paths import REPOSITORY
 
-KINDS = [(family, kind) for family in FAMILIES for kind in kinds_of(family)]
+KINDS = [(family, kind) for family in FAMILIES for kind in kinds_of(Config, family)]
 SHOUTING = """\
 from dataclasses import dataclass
 from typing import ClassVar
@@ -44,18 +46,17 @@ LOUD = {"model.fusion.kind": "loud"}
 
 @pytest.fixture
 def shouting():
-    """Use a plugin whose options have a line more."""
+    """Makes the class of configurations of a plugin whose options have a line more."""
 
     def use(declared="", base="FusionOptions"):
-        use_plugins([Plugin("loud.py", SHOUTING.format(declared=declared, base=base))])
+        return config_with((SourceFile("loud.py", SHOUTING.format(declared=declared, base=base)),))
 
-    yield use
-    use_plugins([])
+    return use
 
 
 @pytest.mark.parametrize(("family", "kind"), KINDS)
 def test_a_kind_declares_its_source_and_its_references_itself(family, kind):
-    options = options_class(family, kind)
+    options = options_class(Config, family, kind)
     declared = vars(options)  # What it inherits it has not decided.
     assert declared.get("source"), f"{options.__name__} has no `source`"
     assert "cites" in declared, f"{options.__name__} has no `cites`"
@@ -66,9 +67,9 @@ def test_a_kind_declares_its_source_and_its_references_itself(family, kind):
 
 @pytest.mark.parametrize(("family", "kind"), KINDS)
 def test_a_docstring_names_no_other_source_than_the_options(family, kind):
-    assert documented_paragraph(registry_of(family)[kind], "Source") in (
+    assert documented_paragraph(module_of(Config, family, kind), "Source") in (
         "",
-        source_of_kind(family, kind),
+        source_of_kind(Config, family, kind),
     )
 
 
@@ -79,7 +80,7 @@ def test_declarations_are_no_fields():
 
 def test_every_switch_outside_the_families_has_a_source():
     for switch in (switch for switches in SWITCHES.values() for switch in switches):
-        said = sources_of(switch.path)
+        said = sources_of(Config, switch.path)
         source = said.get(switch.on) or said[""]
         assert source
         if switch.module:
@@ -92,47 +93,51 @@ def test_origins_belong_to_values_that_there_are():
 
 
 def test_a_field_has_the_source_of_its_module():
-    assert sources_of("loss.alignment.cca.ridge") == {"": source_of_kind("alignment", "cca")}
-    assert set(sources_of("model.fusion.kind")) == set(kinds_of("fusion"))
-    assert set(sources_of("loss.unimodal.kind")) == {"fixed", "ulgm"}
-    assert sources_of("loss.unimodal.ulgm.start")[""].startswith("Yu et al. 2021 (Self-MM)")
-    assert sources_of("missing.frames")[""].startswith("the random masks of TFR-Net")
-    assert sources_of("loss.contrast.rbc.posterior") == {"": source_of_kind("contrast", "rbc")}
-    assert sources_of("train.epochs") == {}
+    assert sources_of(Config, "loss.alignment.cca.ridge") == {
+        "": source_of_kind(Config, "alignment", "cca")
+    }
+    assert set(sources_of(Config, "model.fusion.kind")) == set(kinds_of(Config, "fusion"))
+    assert set(sources_of(Config, "loss.unimodal.kind")) == {"fixed", "ulgm"}
+    assert sources_of(Config, "loss.unimodal.ulgm.start")[""].startswith("Yu et al. 2021 (Self-MM)")
+    assert sources_of(Config, "missing.frames")[""].startswith("the random masks of TFR-Net")
+    assert sources_of(Config, "loss.contrast.rbc.posterior") == {
+        "": source_of_kind(Config, "contrast", "rbc")
+    }
+    assert sources_of(Config, "train.epochs") == {}
 
 
 @pytest.mark.parametrize("path", sorted(fields_of(Config)))
 def test_a_field_is_declared_where_it_is_said(path):
-    file, _, name = declared_in(path).partition(", ")
+    file, _, name = declared_in(Config, path).partition(", ")
     _, _, declaration = (REPOSITORY / file).read_text().partition(f"class {name}")
     body, _, _ = declaration.partition("\n@dataclass")
     assert f"\n    {path.rpartition('.')[2]}: " in body
 
 
 def test_a_plugin_s_field_has_the_source_of_its_module_s_docstring(shouting):
-    shouting()
-    assert sources_of("model.fusion.loud.volume") == {"": "Tufnel 1984"}
-    assert sources_of("model.fusion.kind")["loud"] == "Tufnel 1984"
-    assert declared_in("model.fusion.loud.volume") == "loud.py, LoudOptions"
-    assert cited_by(replace(Config(), LOUD)) == cited_by(Config())
+    extended = shouting()
+    assert sources_of(extended, "model.fusion.loud.volume") == {"": "Tufnel 1984"}
+    assert sources_of(extended, "model.fusion.kind")["loud"] == "Tufnel 1984"
+    assert declared_in(extended, "model.fusion.loud.volume") == "loud.py, LoudOptions"
+    assert cited_by(replace(extended(), LOUD)) == cited_by(Config())
 
 
 def test_a_plugin_may_declare_source_and_references_on_its_options(shouting):
-    shouting('source = "Smalls 1992"; cites = ("zadeh2017tensor",)')
-    assert sources_of("model.fusion.loud.volume") == {"": "Smalls 1992"}
-    assert "zadeh2017tensor" in cited_by(replace(Config(), LOUD))
+    extended = shouting('source = "Smalls 1992"; cites = ("zadeh2017tensor",)')
+    assert sources_of(extended, "model.fusion.loud.volume") == {"": "Smalls 1992"}
+    assert "zadeh2017tensor" in cited_by(replace(extended(), LOUD))
 
 
 def test_options_derived_from_another_kind_s_have_not_its_source(shouting):
-    shouting(base="MisaOptions")
-    assert source_of_kind("fusion", "loud") == "Tufnel 1984"
-    assert "hazarika2020misa" not in cited_by(replace(Config(), LOUD))
+    extended = shouting(base="MisaOptions")
+    assert source_of_kind(extended, "fusion", "loud") == "Tufnel 1984"
+    assert "hazarika2020misa" not in cited_by(replace(extended(), LOUD))
 
 
 def test_an_option_of_a_plugin_may_be_called_source(shouting):
-    shouting('source: str = field("x", "a", "b")')
-    assert source_of_kind("fusion", "loud") == "Tufnel 1984"
-    assert "model.fusion.loud.source" in fields_of(Config)
+    extended = shouting('source: str = field("x", "a", "b")')
+    assert source_of_kind(extended, "fusion", "loud") == "Tufnel 1984"
+    assert "model.fusion.loud.source" in fields_of(extended)
 
 
 @pytest.mark.parametrize(
@@ -148,9 +153,9 @@ def test_a_plugin_s_declaration_of_another_type_is_refused(shouting, declared, s
 
 
 def test_a_plugin_that_cites_what_there_is_not_is_refused_with_the_nearest_key(shouting):
-    shouting('cites = ("zadeh2017tensors",)')
+    extended = shouting('cites = ("zadeh2017tensors",)')
     with pytest.raises(ConfigError, match=r"loud' cites .*did you mean 'zadeh2017tensor'"):
-        cited_by(replace(Config(), LOUD))
+        cited_by(replace(extended(), LOUD))
 
 
 def test_a_docstring_s_paragraph_is_read_to_its_end():
@@ -174,7 +179,8 @@ def test_a_docstring_s_paragraph_is_read_to_its_end():
 
 def test_sources_are_read_without_pytorch():
     code = (
-        "import sys; from msa_core.reference.sources import sources_of; "
-        "assert sources_of('loss.alignment.cov.queue'); assert 'torch' not in sys.modules"
+        "import sys; from msa_core.config.schema import Config; "
+        "from msa_core.reference.sources import sources_of; "
+        "assert sources_of(Config, 'loss.alignment.cov.queue'); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -10,14 +10,16 @@ import numpy as np
 import pytest
 import torch
 
-from msa_core.config.paths import replace
-from msa_core.config.schema import MODALITIES, Config, PlantedConfig
+from msa_core.config.fields import MODALITIES
+from msa_core.config.kinds import options_class
+from msa_core.config.planted import PlantedConfig
+from msa_core.config.schema import Config
 from msa_core.data.planted import generate_planted
 from msa_core.metrics import score_predictions
-from msa_core.modules.alignment import pairs
 from msa_core.training import member_run as runs
 from msa_core.vectorised import stack
-from msa_core.vectorised.pack_key import Member
+from spaces.core import Member
+from spaces.fields.paths import replace
 from tests.cases.train_pack import train_pack
 
 SMALL = replace(
@@ -180,7 +182,7 @@ def test_weights_that_turn_nan_in_the_last_step_are_a_failure(data, monkeypatch)
         gap = (first - first.detach()).square().sum()
         return gap.sqrt() if next(steps) == 6 else gap
 
-    monkeypatch.setitem(pairs.MEASURES, "cov", cusp)
+    monkeypatch.setattr(options_class(Config, "alignment", "cov"), "implementation", cusp)
     result = train(data, {"loss.alignment.text_audio.mode": "shared"})
     assert all(math.isfinite(value) for value in result.curve["train.loss"])
     assert result.status == "failed"

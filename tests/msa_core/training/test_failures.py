@@ -8,24 +8,19 @@ import numpy as np
 import pytest
 import torch
 
-from msa_core.config.paths import replace
-from msa_core.config.schema import MODALITIES, Config, PlantedConfig
+from msa_core.config.fields import MODALITIES
+from msa_core.config.planted import PlantedConfig
+from msa_core.config.schema import Config
 from msa_core.data.planted import generate_planted
 from msa_core.data.prepared import PreparedSplits
 from msa_core.metrics import score_predictions
 from msa_core.procedures.base import Procedure
 from msa_core.training import member_run as runs
-from msa_core.training.failures import (
-    LOG_LINES,
-    EpochTimeout,
-    describe_failure,
-    kind_of,
-    last_lines,
-)
-from msa_core.training.outcomes import FailureKind
 from msa_core.training.pack_training import PackTraining
 from msa_core.vectorised import stack as stack_module
-from msa_core.vectorised.pack_key import Member
+from spaces.core import FailureKind, Member
+from spaces.failures import LOG_LINES, EpochTimeout, describe_failure, kind_of, last_lines
+from spaces.fields.paths import replace
 from tests.cases.train_pack import train_pack
 
 SMALL = replace(

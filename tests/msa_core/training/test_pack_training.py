@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from msa_core.config.paths import replace
-from msa_core.config.schema import MODALITIES, Config, PlantedConfig
+from msa_core.config.fields import MODALITIES
+from msa_core.config.kinds import kinds_of
+from msa_core.config.planted import PlantedConfig
+from msa_core.config.schema import Config
 from msa_core.data.planted import generate_planted
 from msa_core.metrics import SCHEMES
 from msa_core.model import build_model, fresh_parameters
-from msa_core.modules.encoders import ENCODERS
-from msa_core.modules.fusion.vector_fusions import FUSIONS
 from msa_core.modules.parts.dropout import Dropout
 from msa_core.modules.unimodal_labels import LabelGenerator
 from msa_core.tensors.random_streams import Streams
@@ -22,7 +22,8 @@ from msa_core.training import groups
 from msa_core.training import member_run as runs
 from msa_core.training.evaluation import evaluate
 from msa_core.vectorised import member_labels, stack
-from msa_core.vectorised.pack_key import Member
+from spaces.core import Member
+from spaces.fields.paths import replace
 from tests.cases.planted_theory import expected_r2
 from tests.cases.train_pack import train_pack
 
@@ -67,7 +68,8 @@ def corr(data, changes, seeds=(0, 1)):
 
 @pytest.mark.parametrize(
     ("encoder", "fusion"),
-    [*((kind, "concat") for kind in sorted(ENCODERS)), *(("gru", kind) for kind in sorted(FUSIONS)),
+    [*((kind, "concat") for kind in kinds_of(Config, "encoder")),
+     *(("gru", kind) for kind in kinds_of(Config, "fusion")),
      ("mean_mlp", "sum"), ("mean_mlp", "tfn")],
 )  # fmt: skip
 @pytest.mark.parametrize("unimodal", ["none", "fixed", "ulgm"])
@@ -333,7 +335,7 @@ def test_the_tensor_product_reads_the_synergy():
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device here")
-@pytest.mark.parametrize("encoder", sorted(ENCODERS))
+@pytest.mark.parametrize("encoder", kinds_of(Config, "encoder"))
 def test_a_gpu_trains_and_gives_the_same_numbers_twice(data, encoder):
     encoders = {f"model.{name}.encoder": encoder for name in MODALITIES}
     member = Member(replace(SMALL, {**encoders, "loss.unimodal.kind": "ulgm"}), 0)

@@ -7,8 +7,8 @@ from contextlib import suppress
 
 import pytest
 
-from msa_core.training.failures import EpochTimeout
 from msa_core.training.time_limit import limit_time
+from spaces.failures import EpochTimeout
 
 
 @pytest.fixture(autouse=True)

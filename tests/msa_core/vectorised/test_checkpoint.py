@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-from msa_core.config.paths import replace
 from msa_core.config.schema import Config
 from msa_core.data.planted import generate_planted
 from msa_core.data.prepared import PreparedSplits
@@ -21,7 +20,9 @@ from msa_core.training.pack_training import PackTraining
 from msa_core.vectorised import checkpoint as checkpoint_module
 from msa_core.vectorised import stack as stack_module
 from msa_core.vectorised.checkpoint import CheckpointError, from_bytes, identity_of
-from msa_core.vectorised.pack_key import Member, pack_key
+from msa_core.vectorised.pack_key import pack_key
+from spaces.core import Member
+from spaces.fields.paths import replace
 from tests.cases.pack_cases import BASE, CASES, FREE, MODULE_CASES, RECIPE
 from tests.cases.train_pack import resumed_positions, train_pack
 

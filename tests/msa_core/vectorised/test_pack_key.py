@@ -2,15 +2,16 @@
 
 import pytest
 
-from msa_core.config.paths import fields_of, replace
+from msa_core.config.fields import MODALITIES, PAIRS
 from msa_core.config.rules import resolve_fields
-from msa_core.config.schema import MODALITIES, PAIRS, Config
+from msa_core.config.schema import Config
 from msa_core.vectorised.pack_key import (
     free_numbers,
     pack_key,
     sequential_kind_reason,
     sequential_reason,
 )
+from spaces.fields.paths import fields_of, replace
 
 LSTM = {"model.audio.encoder": "lstm"}
 TFN = {"model.fusion.kind": "tfn", "model.projection.width": 32}
@@ -30,7 +31,7 @@ def test_small_models_train_together(changes):
 @pytest.mark.parametrize("name", MODALITIES)
 def test_an_lstm_trains_in_turn_on_a_cpu_unless_it_is_switched_off(name):
     changes = {f"model.{name}.encoder": "lstm"}
-    assert why(changes) == sequential_kind_reason("encoder", "lstm")
+    assert why(changes) == sequential_kind_reason(Config, "encoder", "lstm")
     assert why({**changes, f"model.{name}.use": False}) == ""
 
 

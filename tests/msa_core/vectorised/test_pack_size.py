@@ -8,14 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from msa_core.config.paths import replace
-from msa_core.config.schema import MODALITIES, Config, PlantedConfig
+from msa_core.config.fields import MODALITIES
+from msa_core.config.planted import PlantedConfig
+from msa_core.config.schema import Config
 from msa_core.data.planted import generate_planted
 from msa_core.data.prepared import PreparedSplits
 from msa_core.vectorised import pack_size as measuring
-from msa_core.vectorised.pack_key import Member, pack_key
+from msa_core.vectorised.pack_key import pack_key
 from msa_core.vectorised.pack_size import PeakMemory, device_name, measure_pack_size
 from msa_core.vectorised.stack import Stack
+from spaces.core import Member
+from spaces.fields.paths import replace
 from tests.cases.train_pack import train_pack
 
 CPU = torch.device("cpu")

@@ -14,14 +14,15 @@ import numpy as np
 import pytest
 import torch
 
-from msa_core.config.paths import fields_of, flatten, replace
 from msa_core.config.rules import is_active
 from msa_core.config.schema import Config
 from msa_core.data.planted import generate_planted
 from msa_core.data.prepared import PreparedSplits
 from msa_core.training import groups
 from msa_core.vectorised import stack as stack_module
-from msa_core.vectorised.pack_key import Member, pack_key, sequential_reason, shared_fields
+from msa_core.vectorised.pack_key import pack_key, sequential_reason, shared_fields
+from spaces.core import Member
+from spaces.fields.paths import fields_of, flatten, replace
 from tests.cases.pack_cases import BASE, CASES, FREE, MODULE_CASES, RECIPE
 from tests.cases.train_pack import train_pack
 
@@ -265,10 +266,12 @@ import resource, sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-from msa_core.config.schema import MODALITIES, Config, PlantedConfig
-from msa_core.config.paths import replace
+from msa_core.config.fields import MODALITIES
+from msa_core.config.planted import PlantedConfig
+from msa_core.config.schema import Config
 from msa_core.data.planted import generate_planted
-from msa_core.vectorised.pack_key import Member
+from spaces.core import Member
+from spaces.fields.paths import replace
 from tests.cases.train_pack import train_pack
 
 wide = {**{f"model.{name}.width": 256 for name in MODALITIES}, "train.epochs": 1}

@@ -10,7 +10,6 @@ import pytest
 from click.testing import CliRunner, Result
 from jsonschema import Draft7Validator
 
-from msa_core.plugins import use_plugins
 from search.cli import main
 from spaces.study_file.load import SHIPPED, load_study
 from spaces.syntax.document import read_document
@@ -226,12 +225,9 @@ def test_the_schema_of_a_study_has_the_fields_of_its_plugins(
     (tmp_path / "mine" / "loud.py").write_text(LOUD)
     study = tmp_path / "mine" / "study.yaml"
     study.write_text("study: x\nplugins: [loud.py]\narms:\n  - explicit: {full: {}}\n")
-    try:
-        result = triptych("schema", "own.json", "--study", study)
-        assert result.output.endswith("\n# yaml-language-server: $schema=../own.json\n")
-        assert "value.model.fusion.loud.volume" in (tmp_path / "own.json").read_text()
-    finally:
-        use_plugins([])
+    result = triptych("schema", "own.json", "--study", study)
+    assert result.output.endswith("\n# yaml-language-server: $schema=../own.json\n")
+    assert "value.model.fusion.loud.volume" in (tmp_path / "own.json").read_text()
     triptych("schema", "plain.json")
     assert "loud" not in (tmp_path / "plain.json").read_text()
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from msa_core.core import CORE
 from msa_core.data.dataset import Dataset
-from msa_core.training.outcomes import FailureKind
 from search.engine.dispatch import Dispatch
 from search.engine.stopping import StopRequest
 from search.ledger.record import CellRecord
@@ -21,6 +21,7 @@ from search.schedule.pack import Pack
 from search.schedule.schedule import Schedule
 from search.worker.pack_work import failed_cells
 from search.worker.worker import Worker
+from spaces.core import FailureKind
 from spaces.plan.arms_on_data import Versions
 from spaces.plan.plan import Plan, plan_study
 from spaces.study_file.load import load_study
@@ -38,7 +39,7 @@ def plan(small_study_text: str, tmp_path_factory: pytest.TempPathFactory) -> Pla
 
 @pytest.fixture
 def worker(small_data: Dataset) -> Worker:
-    return Worker.for_dataset(small_data)
+    return Worker.for_data(CORE, small_data)
 
 
 class Desk:

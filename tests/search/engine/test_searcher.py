@@ -16,8 +16,8 @@ from ray.train._internal.storage import StorageContext
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.search import Searcher
 
+from msa_core.core import CORE
 from msa_core.data.dataset import Dataset
-from msa_core.training.outcomes import FailureKind as Kind
 from search.engine.dispatch import Dispatch
 from search.engine.nodes import ClusterNode
 from search.engine.ray_patches import WorkerGoneError
@@ -32,6 +32,7 @@ from search.schedule.schedule import Schedule
 from search.worker.pack_work import CELLS, PROGRESS, PackWork
 from search.worker.recorded_output import BEGINS
 from search.worker.worker import Worker
+from spaces.core import FailureKind as Kind
 from spaces.plan.arms_on_data import Versions
 from spaces.plan.plan import plan_study
 from spaces.study_file.load import load_study
@@ -66,7 +67,7 @@ def pack_of(suggested: object) -> Pack:
 
 
 def answer(pack: Pack, dataset: Dataset) -> dict[str, object]:
-    return {CELLS: [asdict(cell) for cell in train_cells(pack, Worker.for_dataset(dataset))]}
+    return {CELLS: [asdict(cell) for cell in train_cells(pack, Worker.for_data(CORE, dataset))]}
 
 
 def test_a_study_is_served_to_its_end(searcher: Make, small_data: Dataset) -> None:
@@ -83,7 +84,7 @@ def test_cells_are_kept_as_they_end(searcher: Make, small_data: Dataset) -> None
     kept: list[CellRecord] = []
     served = searcher(kept)
     pack = pack_of(served.suggest("trial"))
-    work = PackWork(pack, Worker.for_dataset(small_data))
+    work = PackWork(pack, Worker.for_data(CORE, small_data))
     result = work.step(0.0)
     while not result["done"]:
         served.on_trial_result("trial", result | {"node_ip": "10.0.0.1", "pid": 7})
@@ -144,7 +145,7 @@ def test_a_resting_worker_trains_nothing_and_makes_room_after_a_while(
     sleeps: list[float] = []
     monkeypatch.setattr("search.engine.trainable.time.sleep", sleeps.append)
     actor = PackTrainable.__new__(PackTrainable)
-    actor.setup({"pack": None, "idle_seconds": 4.0}, worker=Worker.for_dataset(small_data))
+    actor.setup({"pack": None, "idle_seconds": 4.0}, worker=Worker.for_data(CORE, small_data))
     for expected in ([False, False, True], [False, False, True]):
         assert [actor.step()["done"] for _ in range(3)] == expected
         actor.reset_config({"pack": None, "idle_seconds": 4.0})

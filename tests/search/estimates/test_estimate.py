@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from msa_core.core import CORE
 from search.estimates.arm_cost import (
     ArmCost,
     expected_epochs,
@@ -281,11 +282,11 @@ def test_a_cell_that_was_stopped_would_train_for_its_patience_at_least(
 ) -> None:
     plan = plan_of()
     cell = a_cell(plan, plan.arms[0], Phase.TUNE, 0, 0)
-    assert expected_epochs(cell) == 10
+    assert expected_epochs(CORE, cell) == 10
     stopped = replace(cell, status="pruned", config={"train.patience": 6, "train.epochs": 30})
-    assert expected_epochs(stopped) == 12
-    assert expected_epochs(replace(stopped, best_epoch=9)) == 15.5
-    assert expected_epochs(replace(stopped, best_epoch=28)) == 30
+    assert expected_epochs(CORE, stopped) == 12
+    assert expected_epochs(CORE, replace(stopped, best_epoch=9)) == 15.5
+    assert expected_epochs(CORE, replace(stopped, best_epoch=28)) == 30
 
 
 def test_brackets_cost_less(plan_of: Callable[..., Plan]) -> None:

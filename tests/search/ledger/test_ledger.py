@@ -14,11 +14,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from msa_core.vectorised.pack_key import PackSize
 from search.ledger.errors import LedgerError
 from search.ledger.ledger import Ledger, NoSpace, read_full_records, read_ledger, read_pack_sizes
 from search.ledger.lines import LEDGER
 from search.ledger.record import add_checksum, encode_record, parse_record
+from spaces.core import PackSize
 from tests.cases.ledger_cases import record
 
 SIZE = PackSize(

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from msa_core.core import CORE
 from msa_core.data.dataset import Dataset
 from msa_core.metrics import SCHEMES
 from reports.mlflow_source import read_mlflow
@@ -40,14 +41,14 @@ def trained(
     text = small_study_text + CLAIM
     versions = Versions(data=small_data.fingerprint, code="")
     plan = plan_study(load_study(write_study(text)), versions)
-    manifest = with_tags(manifest_of(plan, small_data, local_store(folder)), small_data)
+    manifest = with_tags(manifest_of(plan, small_data, local_store(folder)), CORE, small_data)
     write_manifest(folder, manifest)
     keep_information(folder, small_data)
     smaller = replace(manifest.size, plan="before", confirm_seeds=2)
     record_seen_plan(folder, smaller)
     schedule, cells = Schedule(plan, []), []
     while pack := schedule.next_pack():
-        records = train_cells(pack, Worker.for_dataset(small_data))
+        records = train_cells(pack, Worker.for_data(CORE, small_data))
         schedule.add_results(records)
         cells += records
     cells[0] = replace(cells[0], code="another core")

@@ -14,7 +14,6 @@ from click.testing import CliRunner, Result
 
 from msa_core.data.dataset import Dataset, Split
 from msa_core.data.load import load_dataset
-from msa_core.plugins import use_plugins
 from reports.encoding import decode_floats, encode_floats
 from search.cli import main
 from search.ledger.ledger import Ledger, read_full_records, read_ledger
@@ -376,16 +375,13 @@ def test_plugins_are_those_that_the_folder_keeps(
     text = small_study_text.replace("base:", "plugins: [soft_max.py]\nbase:").replace(
         "{model.text.use: false}", "{model.fusion.kind: soft_max}"
     )
-    try:
-        folder = trained(tmp_path, text, small_data)
-        keep_plugins(folder, load_study(tmp_path / "study.yaml").plugins)
-        (tmp_path / "soft_max.py").write_text("raise RuntimeError", encoding="utf-8")
-        key = cells(folder, "confirm")[0].key
-        found_again = said(folder, key)
-        assert [cell["verdict"] for cell in found_again["cells"]] == [SAME]
-        assert found_again["differs"] == []
-        (kept,) = (folder / "plugins").iterdir()
-        kept.write_text(kept.read_text() + "# edited\n", encoding="utf-8")
-        assert [one["what"] for one in said(folder, key)["differs"]] == ["plugin soft_max.py"]
-    finally:
-        use_plugins([])
+    folder = trained(tmp_path, text, small_data)
+    keep_plugins(folder, load_study(tmp_path / "study.yaml").plugins)
+    (tmp_path / "soft_max.py").write_text("raise RuntimeError", encoding="utf-8")
+    key = cells(folder, "confirm")[0].key
+    found_again = said(folder, key)
+    assert [cell["verdict"] for cell in found_again["cells"]] == [SAME]
+    assert found_again["differs"] == []
+    (kept,) = (folder / "plugins").iterdir()
+    kept.write_text(kept.read_text() + "# edited\n", encoding="utf-8")
+    assert [one["what"] for one in said(folder, key)["differs"]] == ["plugin soft_max.py"]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from msa_core.core import CORE
 from msa_core.data.dataset import Dataset
 from reports.results import ResultsError
 from search.engine.run_study import manifest_of
@@ -33,7 +34,7 @@ def finish(plan: Plan, data: Dataset, folder: Path) -> list[CellRecord]:
         write_manifest(folder, manifest_of(plan, data, tracking_uri="uri"))
         schedule = Schedule(plan, ledger.records.values())
         while pack := schedule.next_pack():
-            records = train_cells(pack, Worker.for_dataset(data))
+            records = train_cells(pack, Worker.for_data(CORE, data))
             ledger.append(records)
             schedule.add_results(records)
             trained += records

@@ -9,17 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from msa_core.config.schema import PlantedConfig
+from msa_core.analysis import shared_information as analysis
+from msa_core.config.planted import PlantedConfig
+from msa_core.core import CORE
 from msa_core.data.dataset import Dataset, Split
 from msa_core.data.load import load_dataset
 from msa_core.data.planted import generate_planted
-from reports.results import SharedInformation
-from search.results import shared_information as modalities
 from search.results.plan_facts import manifest_of, with_tags
 from search.results.shared_information import (
     MODALITIES,
     InformationEstimation,
-    estimate_shared_information,
     keep_information,
     read_information,
 )
@@ -46,85 +45,18 @@ def copied() -> Dataset:
     return replace(made, splits=splits, fingerprint="copied")
 
 
-@pytest.fixture(scope="module")
-def found(copied: Dataset) -> dict[tuple[str, str], SharedInformation]:
-    return {(pair.first, pair.second): pair for pair in estimate_shared_information(copied)}
-
-
-def test_a_copy_is_redundant_and_noise_says_nothing(
-    found: dict[tuple[str, str], SharedInformation],
-) -> None:
-    assert list(found) == [("text", "audio"), ("text", "vision"), ("audio", "vision")]
-    copy = found["text", "audio"]
-    assert copy.redundancy.value == pytest.approx(copy.total.value, abs=1e-3)
-    assert copy.total.value > 0.7 and copy.total.p == pytest.approx(1 / 200)
-    assert copy.total.low > copy.total.null_high
-    for part in (copy.unique_first, copy.unique_second, copy.synergy):
-        assert part.value == pytest.approx(0.0, abs=1e-3)
-    noise = found["text", "vision"]
-    assert noise.unique_first.value > 0.5
-    assert noise.unique_second.value < 0.05 and noise.unique_second.low == 0.0
-    assert (copy.utterances, copy.split) == (300, "train")
-    assert copy.method.startswith("features averaged over time and standardised, 4 k-means")
-
-
-def test_parts_add_up_to_the_total(found: dict[tuple[str, str], SharedInformation]) -> None:
-    for pair in found.values():
-        parts = (pair.redundancy, pair.unique_first, pair.unique_second, pair.synergy)
-        # Each part is corrected for itself, and the correction is linear.
-        assert sum(part.value for part in parts) == pytest.approx(pair.total.value, abs=1e-3)
-
-
-def test_same_data_same_digits_and_other_modalities_change_none(
-    copied: Dataset, found: dict[tuple[str, str], SharedInformation]
-) -> None:
-    assert estimate_shared_information(copied) == tuple(found.values())
-    train = copied.splits.train
-    two = {name: train.features[name] for name in ("text", "vision")}
-    fewer = replace(copied.splits, train=replace(train, features=two))
-    assert estimate_shared_information(replace(copied, splits=fewer)) == (found["text", "vision"],)
-
-
-def test_the_test_split_changes_nothing(
-    copied: Dataset, found: dict[tuple[str, str], SharedInformation]
-) -> None:
-    test = replace(copied.test, labels=np.zeros_like(copied.test.labels))
-    assert estimate_shared_information(replace(copied, test=test)) == tuple(found.values())
-
-
-def test_of_many_utterances_some_are_looked_at(
-    copied: Dataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(modalities, "MOST_UTTERANCES", 100)
-    assert estimate_shared_information(copied)[0].utterances == 100
-
-
-def test_frames_beyond_an_utterance_and_features_that_never_vary_do_not_count(
-    copied: Dataset, found: dict[tuple[str, str], SharedInformation]
-) -> None:
-    train = copied.splits.train
-    padded = {}
-    for name, array in train.features.items():
-        wider = np.concatenate([array, np.full((len(array), 1, 3), 99.0)], axis=1)
-        constant = np.full((*wider.shape[:2], 1), 5.0)
-        padded[name] = np.concatenate([wider, constant], axis=2).astype(np.float32)
-    splits = replace(copied.splits, train=replace(train, features=padded))
-    again = estimate_shared_information(replace(copied, splits=splits))
-    assert [pair.total.value for pair in again] == [pair.total.value for pair in found.values()]
-
-
 def test_it_is_made_once_for_each_data_set(
     copied: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert read_information(tmp_path, "copied") == ()
-    keep_information(tmp_path, copied)
+    keep_information(tmp_path, CORE, copied)
     kept = read_information(tmp_path, "copied")
     assert len(kept) == 3
-    monkeypatch.setattr(modalities, "estimate_shared_information", lambda dataset: ())
-    keep_information(tmp_path, copied)
+    monkeypatch.setattr(analysis, "estimate_shared_information", lambda dataset: [])
+    keep_information(tmp_path, CORE, copied)
     assert read_information(tmp_path, "copied") == kept
     assert read_information(tmp_path, "other data") == ()
-    keep_information(tmp_path, replace(copied, fingerprint="other data"))
+    keep_information(tmp_path, CORE, replace(copied, fingerprint="other data"))
     assert json.loads((tmp_path / MODALITIES).read_text())["data"] == "other data"
 
 
@@ -134,14 +66,14 @@ def test_a_damaged_file_says_nothing_and_is_made_again(
 ) -> None:
     (tmp_path / MODALITIES).write_text(text)
     assert read_information(tmp_path, "x") == ()
-    keep_information(tmp_path, copied)
+    keep_information(tmp_path, CORE, copied)
     assert len(read_information(tmp_path, "copied")) == 3
 
 
 def test_a_failure_is_a_note(copied: Dataset, tmp_path: Path) -> None:
     (tmp_path / MODALITIES).mkdir()  # nothing can be written there
     said: list[str] = []
-    InformationEstimation(tmp_path, copied, said.append).wait()
+    InformationEstimation(tmp_path, CORE, copied, said.append).wait()
     (line,) = said
     assert line.startswith("note: what the modalities share is not estimated: ")
 
@@ -151,9 +83,9 @@ def test_nobody_waits_longer_than_wanted(
 ) -> None:
     done = threading.Event()
     monkeypatch.setattr(
-        modalities, "estimate_shared_information", lambda dataset: done.wait(30) and ()
+        analysis, "estimate_shared_information", lambda dataset: done.wait(30) and []
     )
-    estimation = InformationEstimation(tmp_path, copied, print)
+    estimation = InformationEstimation(tmp_path, CORE, copied, print)
     estimation.wait(0.05)
     assert not (tmp_path / MODALITIES).exists()
     done.set()
@@ -164,7 +96,7 @@ def test_nobody_waits_longer_than_wanted(
 def test_one_modality_has_no_pair(copied: Dataset) -> None:
     train = copied.splits.train
     splits = replace(copied.splits, train=replace(train, features={"text": train.features["text"]}))
-    assert estimate_shared_information(replace(copied, splits=splits)) == ()
+    assert analysis.estimate_shared_information(replace(copied, splits=splits)) == []
 
 
 def test_test_utterances_are_told_apart_where_they_differ(
@@ -173,7 +105,7 @@ def test_test_utterances_are_told_apart_where_they_differ(
     path = tmp_path / "study.yaml"
     path.write_text(small_study_text, encoding="utf-8")
     plan = plan_study(load_study(find_study(str(path))), Versions(data="", code=""))
-    tags = with_tags(manifest_of(plan, small_data, "uri"), small_data).tags
+    tags = with_tags(manifest_of(plan, small_data, "uri"), CORE, small_data).tags
     assert list(tags) == [
         "sentiment strength", "text length", "audio length", "vision length",
         "text conflict", "audio conflict", "vision conflict",
@@ -182,11 +114,13 @@ def test_test_utterances_are_told_apart_where_they_differ(
     assert set(tags["text conflict"]) == {"agreement", "conflict"}
     alike = {name: np.ones_like(lengths) for name, lengths in small_data.test.lengths.items()}
     bare = replace(small_data, test=replace(small_data.test, lengths=alike, unimodal_labels={}))
-    assert list(with_tags(manifest_of(plan, bare, "uri"), bare).tags) == ["sentiment strength"]
+    known = with_tags(manifest_of(plan, bare, "uri"), CORE, bare)
+    assert list(known.tags) == ["sentiment strength"]
 
 
-def test_mosi_is_estimated(shared_data: Callable[[str], Path]) -> None:
+def test_mosi_is_estimated(shared_data: Callable[[str], Path], tmp_path: Path) -> None:
     data = load_dataset(shared_data("mosi_utterance.pkl"), "mosi")
-    pairs = estimate_shared_information(data)
+    keep_information(tmp_path, CORE, data)
+    pairs = read_information(tmp_path, data.fingerprint)
     assert len(pairs) == 3 and all(pair.utterances == 1447 for pair in pairs)
     assert pairs[0].total.p == pytest.approx(1 / 200)  # text tells something of the label

@@ -8,15 +8,16 @@ from typing import Any
 import pytest
 from optuna.trial import TrialState
 
-from msa_core.config.paths import replace
+from msa_core.core import CORE
 from msa_core.data.dataset import Dataset
-from msa_core.vectorised.pack_key import Member
 from search.ledger.record import CellRecord
 from search.schedule.brackets import BestValues, Bracket, rung_epochs
 from search.schedule.pack import Pack
 from search.schedule.schedule import Schedule
 from search.worker.pack_work import CHECKPOINTS, PackWork, cells_of
 from search.worker.worker import Worker
+from spaces.core import Member
+from spaces.fields.paths import replace
 from spaces.plan.arms_on_data import Versions
 from spaces.plan.plan import Plan, plan_study
 from spaces.study_file.load import load_study
@@ -103,7 +104,7 @@ budget: {candidates: 10, tune_seeds: 2, confirm_seeds: 2, generation: 4,
 
 def run(plan: Plan, data: Dataset, idle: int) -> tuple[Schedule, list[CellRecord]]:
     schedule = Schedule(plan, [])
-    worker, trained = Worker.for_dataset(data), []
+    worker, trained = Worker.for_data(CORE, data), []
     while packs := [pack for _ in range(idle) if (pack := schedule.next_pack(idle))]:
         for pack in reversed(packs):
             records = train_cells(pack, worker)
@@ -203,7 +204,7 @@ def _watched(plan: Plan, scheduler: str, patience: int) -> Pack:
 
 
 def _quick(data: Dataset) -> Worker:
-    return dataclasses.replace(Worker.for_dataset(data), checkpoint_seconds=0.0)
+    return dataclasses.replace(Worker.for_data(CORE, data), checkpoint_seconds=0.0)
 
 
 def _to_the_end(work: PackWork) -> dict[str, Any]:

@@ -6,16 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from msa_core.config.schema import PlantedConfig
+from msa_core.config.planted import PlantedConfig
+from msa_core.core import CORE
 from msa_core.data.dataset import Dataset
 from msa_core.data.planted import generate_planted
-from msa_core.vectorised.pack_key import PackSize
 from search.ledger.ledger import Ledger, read_ledger, read_pack_sizes
 from search.schedule.pack import Pack
 from search.schedule.pack_sizes import UNMEASURED, PackSizes
 from search.schedule.schedule import Schedule
 from search.worker.pack_work import MEASURED, PackWork, measured_of
 from search.worker.worker import Worker
+from spaces.core import PackSize
 from spaces.plan.arms_on_data import Versions
 from spaces.plan.plan import plan_study
 from spaces.study_file.load import load_study
@@ -119,7 +120,7 @@ def test_a_worker_measures_what_nobody_knows_and_says_it(
     schedule = schedule_of(write_study, small_study_text)
     pack = schedule.next_pack()
     assert pack is not None and pack.size is None
-    worker = Worker.for_dataset(small_data, memory=2**30)
+    worker = Worker.for_data(CORE, small_data, memory=2**30)
     result = PackWork(pack, worker).step()
     measured = measured_of(result)
     assert measured is not None
@@ -138,7 +139,7 @@ def test_data_of_a_single_step_can_be_measured(
     pack = schedule.next_pack()
     assert pack is not None
     few = generate_planted(PlantedConfig(train=8, valid=8, test=8, steps=3, width=6))
-    measured = measured_of(PackWork(pack, Worker.for_dataset(few)).step())
+    measured = measured_of(PackWork(pack, Worker.for_data(CORE, few)).step())
     assert measured is not None
     assert all(0 < seconds < 60 for seconds in measured.seconds.values())
 
@@ -152,10 +153,10 @@ def test_a_pack_that_cannot_be_measured_is_trained_all_the_same(
     def fail(*_: object, **__: object) -> PackSize:
         raise RuntimeError("no room for two")
 
-    monkeypatch.setattr("search.worker.pack_work.measure_pack_size", fail)
+    monkeypatch.setattr("msa_core.vectorised.pack_size.measure_pack_size", fail)
     pack = schedule_of(write_study, small_study_text).next_pack()
     assert pack is not None
-    result = PackWork(pack, Worker.for_dataset(small_data)).step()
+    result = PackWork(pack, Worker.for_data(CORE, small_data)).step()
     assert measured_of(result) is None
     assert {cell["status"] for cell in result["cells"]} == {"complete"}
 
@@ -168,7 +169,7 @@ def test_cells_are_the_same_in_packs_and_without(
         schedule = schedule_of(write_study, small_study_text, **sizes)
         cells = []
         while pack := schedule.next_pack():
-            records = train_cells(pack, Worker.for_dataset(small_data))
+            records = train_cells(pack, Worker.for_data(CORE, small_data))
             cells += records
             schedule.add_results(records)
         return sorted((c.key, c.status, c.epochs, c.predictions,

@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 import pytest
 from optuna.trial import TrialState
 
-from msa_core.config.paths import Value, replace
 from msa_core.config.rules import is_active
 from msa_core.config.schema import Config
+from msa_core.core import CORE
 from search.ledger.record import CellRecord
 from search.results.selection import Objective
 from search.schedule.proposals import Params, Proposals
 from search.schedule.samplers import LEARNING
+from spaces.fields.declaration import Value
+from spaces.fields.paths import replace
 from spaces.plan.arms_on_data import PlannedArm
 from spaces.search_space.candidates import grid_size
 from spaces.search_space.domains import Choice, Domain, Int, LogUniform, Uniform
@@ -36,12 +38,12 @@ NUMBERS: dict[str, Domain] = {
 MIXED: dict[str, Domain] = {
     # A field before the choice that switches it on, as a study may have it.
     WEIGHT: LogUniform(1e-2, 1e2),
-    DROPOUT: Uniform(0, 0.9, 0.1, when=parse_condition({KIND: ["concat", "sum"]})),
+    DROPOUT: Uniform(0, 0.9, 0.1, when=parse_condition(Config, {KIND: ["concat", "sum"]})),
     KIND: Choice(("concat", "sum", "lmf")),
     MARGIN: Uniform(0.1, 0.5),
     RANK: Int(1, 64, log=True),
     MODE: Choice(("off", "shared", "private")),
-    HEADS: Int(8, 32, 8, when=parse_condition(f"{WIDTH} >= 24 and {KIND} != lmf")),
+    HEADS: Int(8, 32, 8, when=parse_condition(Config, f"{WIDTH} >= 24 and {KIND} != lmf")),
     WIDTH: Int(8, 32, 8),
 }
 FINITE: dict[str, Domain] = {
@@ -58,7 +60,7 @@ def make_arm(
         changes={},
         config=Config(),
         space=space,
-        constraints=tuple(parse_condition(raw) for raw in constraints),
+        constraints=tuple(parse_condition(Config, raw) for raw in constraints),
         start=tuple(start),
         key="arm",
     )
@@ -66,6 +68,7 @@ def make_arm(
 
 def make(arm: PlannedArm, sampler: str, two: bool = False, **more: object) -> Proposals:
     return Proposals(
+        CORE,
         arm,
         Objective(metric="mae", second="parameters" if two else ""),
         sampler=sampler,
@@ -219,7 +222,7 @@ def test_a_grid_covers_everything_once() -> None:
     with_heads = 2 * dropouts * modes * (2 * heads + 1)  # at two of the widths
     assert len(candidates) == with_heads + ranks * modes * widths
     assert len({identity(params) for params in candidates}) == len(candidates)
-    assert len(candidates) == grid_size(arm.config, arm.space, arm.constraints)
+    assert len(candidates) == grid_size(CORE, arm.config, arm.space, arm.constraints)
 
 
 def test_a_grid_is_in_no_order_and_the_seed_alone_decides_it() -> None:
@@ -239,7 +242,7 @@ def test_a_finite_space_is_used_up_to_its_last_candidate(sampler: str) -> None:
 
 @pytest.mark.parametrize("sampler", ["tpe", "random", "qmc"])
 def test_an_infinite_space_is_never_used_up_by_repeats(sampler: str) -> None:
-    when = parse_condition(f"{WIDTH} == 64")
+    when = parse_condition(Config, f"{WIDTH} == 64")
     arm = make_arm({WIDTH: Int(1, 64), DECAY: Uniform(0, 0.5, when=when)})
     candidates = run(make(arm, sampler), {}, 90)
     assert len({identity(params) for params in candidates}) == 90

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from msa_core.training.outcomes import FailureKind
 from search.schedule.pack import Pack, PackCell
 from search.schedule.retries import LOSSES_ALONE, NODE_LOSSES, packs_to_retry
+from spaces.core import FailureKind
 
 
 def pack_of(cells: int, **more: object) -> Pack:

@@ -121,8 +121,8 @@ def test_a_study_without_changes_is_not_stale(tmp_path: Path) -> None:
 
 
 def change_code(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
-    monkeypatch.setattr(provenance, "code_version", lambda: version)
-    monkeypatch.setattr(in_process, "code_version", lambda: version)
+    monkeypatch.setattr(provenance, "code_version", lambda core: version)
+    monkeypatch.setattr(in_process, "code_version", lambda core: version)
 
 
 def test_a_change_of_the_code_is_noticed_and_needs_an_answer(

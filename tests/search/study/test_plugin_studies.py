@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,9 +14,9 @@ import pytest
 from click.testing import CliRunner
 
 from msa_core.config.kinds import kinds_of
-from msa_core.config.schema import MODALITIES
+from msa_core.config.schema import Config
+from msa_core.core import CORE
 from msa_core.data.dataset import Dataset
-from msa_core.plugins import Plugin, use_plugins
 from search.cli import main
 from search.engine.trainable import PackTrainable
 from search.ledger.ledger import read_full_records, read_ledger
@@ -25,7 +25,9 @@ from search.results.folder import ledger_results
 from search.schedule.schedule import Schedule
 from search.worker.pack_work import cells_of
 from search.worker.worker import Worker
+from spaces.core import SourceFile
 from spaces.errors import StudyError
+from spaces.fields.paths import fields_of, value_at
 from spaces.plan.arms_on_data import Versions
 from spaces.plan.plan import plan_study
 from spaces.search_space.domains import LogUniform
@@ -57,12 +59,6 @@ budget: {{candidates: 2, tune_seeds: 2, confirm_seeds: 2}}
 CELLS = 2 + 2 * 2 + 2
 
 
-@pytest.fixture(autouse=True)
-def no_plugins_afterwards() -> Iterator[None]:
-    yield
-    use_plugins([])
-
-
 @pytest.fixture
 def own_study(tmp_path: Path) -> Path:
     """The study file, with its plugin beside it."""
@@ -78,7 +74,7 @@ def edited(study: Path) -> None:
 
 
 def keys(study: Study) -> dict[str, str]:
-    plan = plan_study(study, Versions(data="d", code="c"), MODALITIES)
+    plan = plan_study(study, Versions(data="d", code="c"))
     return {arm.name: arm.key for arm in plan.arms}
 
 
@@ -87,22 +83,37 @@ def keys(study: Study) -> dict[str, str]:
 
 def test_a_plugins_fields_are_those_of_the_study(own_study: Path) -> None:
     study = load_study(own_study, [f"{SHARPNESS}=4", "search={}"])
-    assert dict(study.base.plugins) == {SHARPNESS: 4.0}
+    assert value_at(study.base, SHARPNESS) == 4.0
     study = load_study(own_study)
     assert study.search == {SHARPNESS: LogUniform(0.5, 8)}
     plan = plan_study(study, Versions(data="", code=""))
     assert {arm.name: list(arm.space) for arm in plan.arms} == {"full": [], "soft": [SHARPNESS]}
 
 
-def test_loading_another_study_takes_them_back_and_planning_brings_them_again(
+def test_loading_and_planning_change_nothing_outside_the_study(
     own_study: Path, write_study: Callable[..., Path], small_study_text: str
 ) -> None:
+    fields = dict(fields_of(Config))
+    other = load_study(write_study(small_study_text, "other.yaml"))
+    alone = keys(other)
     own = load_study(own_study)
     before = keys(own)
-    load_study(write_study(small_study_text, "other.yaml"))
-    assert "soft_max" not in kinds_of("fusion")
+    assert "soft_max" in kinds_of(own.core.config_class, "fusion")
+    assert "soft_max" not in kinds_of(Config, "fusion")
+    assert dict(fields_of(Config)) == fields
+    assert keys(other) == alone
     assert keys(own) == before
-    assert "soft_max" in kinds_of("fusion")
+    assert load_study(own_study) == own
+
+
+def test_a_study_with_a_plugin_travels_to_another_process(own_study: Path) -> None:
+    own = load_study(own_study)
+    code = (
+        "import pickle, sys; study = pickle.load(sys.stdin.buffer); "
+        "from spaces.study_file.load import load_study; "
+        f"from pathlib import Path; assert study == load_study(Path({str(own_study)!r}))"
+    )
+    subprocess.run([sys.executable, "-c", code], input=pickle.dumps(own), check=True)
 
 
 def test_a_study_without_plugins_does_not_know_their_fields(own_study: Path) -> None:
@@ -194,15 +205,15 @@ def planned(study: Path) -> str:
     return said("plan", str(study), "--workdir", str(study.parent))
 
 
-def answer_of_a_worker(study: Study, dataset: Dataset, plugin: Plugin) -> list[CellRecord]:
+def answer_of_a_worker(study: Study, dataset: Dataset, plugin: SourceFile) -> list[CellRecord]:
     """What a worker that is handed a plugin says of the cells of the arm that uses it."""
     plan = plan_study(study, Versions(data="", code=""))
     (soft,) = [arm for arm in plan.arms if arm.name == "soft"]
     schedule = Schedule(replace(plan, arms=(soft,)), [])
     pack = schedule.next_pack()
-    use_plugins([])
+    worker = replace(Worker.for_data(CORE, dataset), plugins=(plugin,))
     actor = PackTrainable.__new__(PackTrainable)
-    actor.setup({"pack": pack}, worker=Worker.for_dataset(dataset, plugins=(plugin,)))
+    actor.setup({"pack": pack}, worker=worker)
     return cells_of(actor.step())
 
 
@@ -219,7 +230,7 @@ def test_a_worker_needs_the_text_of_a_plugin_and_not_its_file(
 def test_a_plugin_that_fails_on_a_worker_gives_failed_cells_with_its_reason(
     own_study: Path, small_data: Dataset
 ) -> None:
-    plugin = Plugin("soft_max.py", "import not_installed_here\n")
+    plugin = SourceFile("soft_max.py", "import not_installed_here\n")
     cells = answer_of_a_worker(load_study(own_study), small_data, plugin)
     assert cells
     for cell in cells:
@@ -261,7 +272,6 @@ def test_a_study_with_a_plugin_runs_reports_and_trains_again_only_what_an_edit_c
 
     # A report needs neither the plugin nor the study's file.
     shutil.rmtree(folder / "modules")
-    use_plugins([])
     assert f"param.{SHARPNESS}" in ledger_results(results).cells.columns
 
 

@@ -27,7 +27,7 @@ def run_all(plan: Plan, dataset: Dataset, folder: Path) -> None:
 
 def plan_on(name: str, dataset: Dataset) -> Plan:
     versions = Versions(data=dataset.fingerprint, code="")
-    return plan_study(load_study(find_study(name), SMALL), versions, dataset.modalities)
+    return plan_study(load_study(find_study(name), SMALL), versions, dataset.facts)
 
 
 # Of dozens of arms, with every module.

@@ -9,7 +9,6 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from msa_core.plugins import use_plugins
 from search.cli import main
 from search.commands.shared import AUTO_SHARE, GpuShare
 from search.commands.submit import repeat_options
@@ -119,7 +118,6 @@ def test_modules_of_the_users_own_travel_as_they_were_read(empty: Path, tmp_path
     there = load_study(empty / "study.yaml", [staged.arguments[-1]])
     assert there == staged.study
     assert there.plugins == staged.study.plugins != ()
-    use_plugins([])
 
 
 def test_a_study_without_data_needs_some(

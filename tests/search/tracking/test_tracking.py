@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from msa_core.core import CORE
 from msa_core.data.dataset import Dataset
 from reports.encoding import encode_floats
 from reports.mlflow_source import read_mlflow
@@ -72,7 +73,7 @@ def study(
         records = [_whole(record, small_data) for record in train(pack)]
         schedule.add_results(records)
         cells += records
-    manifest = with_tags(manifest_of(plan, small_data, local_store(folder)), small_data)
+    manifest = with_tags(manifest_of(plan, small_data, local_store(folder)), CORE, small_data)
     write_manifest(folder, manifest)
     return manifest, cells
 

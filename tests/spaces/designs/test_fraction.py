@@ -6,9 +6,10 @@ import time
 import numpy as np
 import pytest
 
-from msa_core.config.schema import ConfigError
+from msa_core.config.schema import Config
 from spaces.designs.fraction import fraction_generators
 from spaces.designs.make_arms import Component, Part, fractional
+from spaces.fields.declaration import ConfigError
 
 
 def parts(number: int) -> list[Component]:
@@ -25,7 +26,7 @@ def parts(number: int) -> list[Component]:
 
 def matrix(number: int, resolution: int) -> "np.ndarray[tuple[int, int], np.dtype[np.int64]]":
     """A row per arm, +1 where a component is on and -1 where it is off."""
-    named = [arm.name.split(" + ") for arm in fractional(parts(number), resolution)]
+    named = [arm.name.split(" + ") for arm in fractional(Config, parts(number), resolution)]
     names = [part.name for part in parts(number)]
     return np.array([[1 if name in on else -1 for name in names] for on in named])
 
@@ -69,7 +70,7 @@ def test_what_the_resolutions_mean_is_orthogonality() -> None:
 
 @pytest.mark.parametrize(("number", "resolution"), KNOWN)
 def test_the_empty_subset_is_the_reference_of_every_fraction(number: int, resolution: int) -> None:
-    arms = fractional(parts(number), resolution, "nothing")
+    arms = fractional(Config, parts(number), resolution, "nothing")
     assert (arms[0].name, arms[0].reference, arms[0].changes) == ("nothing", True, {})
     assert [arm.name for arm in arms if arm.reference] == ["nothing"]
 
@@ -77,7 +78,7 @@ def test_the_empty_subset_is_the_reference_of_every_fraction(number: int, resolu
 @pytest.mark.parametrize("resolution", [2, 6, -1, 10**9])
 def test_a_resolution_that_cannot_be_is_refused(resolution: int) -> None:
     with pytest.raises(ConfigError, match="`3 <= resolution <= components` must hold, but got"):
-        fractional(parts(5), resolution)
+        fractional(Config, parts(5), resolution)
 
 
 @pytest.mark.parametrize("resolution", [3, 4, 5, 6, 7])

@@ -12,11 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
-from msa_core.config.paths import Value, fields_of, value_at
 from msa_core.config.schema import Config
-from msa_core.plugins import Plugin, use_plugins
+from msa_core.core import CORE
+from spaces.core import SourceFile
 from spaces.designs.parse_designs import DESIGNS
 from spaces.errors import StudyError
+from spaces.fields.declaration import Value
+from spaces.fields.paths import fields_of, value_at
 from spaces.help.schema import study_schema
 from spaces.help.topics import DOMAIN_EXAMPLES, STUDY_EXAMPLES, example_entry
 from spaces.search_space.domains import DOMAINS
@@ -34,7 +36,7 @@ FULL = {"explicit": {"full": {}}}
 
 @cache
 def validator() -> Draft7Validator:
-    return Draft7Validator(study_schema())
+    return Draft7Validator(study_schema(CORE))
 
 
 def mistakes(study: object) -> list[str]:
@@ -59,10 +61,10 @@ def spellings(path: str, value: object) -> Iterator[dict[str, Any]]:
 
 
 def test_the_schema_is_one_and_small() -> None:
-    schema = study_schema()
+    schema = study_schema(CORE)
     Draft7Validator.check_schema(schema)
     assert len(json.dumps(schema)) < LARGEST
-    assert json.dumps(schema) == json.dumps(study_schema())
+    assert json.dumps(schema) == json.dumps(study_schema(CORE))
 
 
 @pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.yaml")), ids=lambda path: path.stem)
@@ -79,7 +81,7 @@ def test_the_study_on_the_page_is_valid() -> None:
 
 
 def test_every_study_field_is_in_it_with_its_meaning() -> None:
-    properties = study_schema()["properties"]
+    properties = study_schema(CORE)["properties"]
     for fields, kind in ((properties, StudyFields), (properties["budget"]["properties"], Budget)):
         assert list(fields) == list(kind.model_fields)
         for name, field in kind.model_fields.items():
@@ -88,7 +90,7 @@ def test_every_study_field_is_in_it_with_its_meaning() -> None:
 
 
 def test_a_field_has_its_meaning_unit_bounds_and_default() -> None:
-    definitions = study_schema()["definitions"]
+    definitions = study_schema(CORE)["definitions"]
     assert definitions["value.train.batch_size"] == {
         "description": "utterances a step\n\na whole number from 2 up to 65536 (utterances); "
         "default 32",
@@ -303,10 +305,6 @@ def test_the_fields_of_plugins_are_in_it() -> None:
     )
     study = small(base={"model.fusion": {"kind": "loud", "loud.volume": 11}})
     assert mistakes(study)
-    use_plugins([Plugin("loud.py", text)])
-    try:
-        known = Draft7Validator(study_schema())
-        assert known.is_valid(study)
-        assert not known.is_valid(small(base={"model.fusion.loud.volume": 12}))
-    finally:
-        use_plugins([])
+    known = Draft7Validator(study_schema(CORE.with_plugins([SourceFile("loud.py", text)])))
+    assert known.is_valid(study)
+    assert not known.is_valid(small(base={"model.fusion.loud.volume": 12}))

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from msa_core.data.dataset import Dataset
-from msa_core.data.load import load_dataset
+from msa_core.data.dataset import Data
 from search.results.folder import ledger_results
 from spaces.designs.parse_designs import DESIGNS
 from spaces.help.studies_page import fill_page
@@ -25,13 +24,12 @@ PAGE = (DOCS / "studies.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
-def planned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Dataset]:
+def planned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Data]:
     path = tmp_path_factory.mktemp("page") / "alignment-or-anchors.yaml"
     path.write_text(EXAMPLE, encoding="utf-8")
     study = load_study(path)
-    assert study.data.planted is not None
-    dataset = load_dataset(study.data.planted, study.data.scheme)
-    return plan_study(study, Versions(data=dataset.fingerprint, code="")), dataset
+    dataset = study.core.open(study.data)
+    return plan_study(study, Versions(data=dataset.fingerprint, code=""), dataset.facts), dataset
 
 
 def test_the_generated_parts_are_what_the_command_writes() -> None:
@@ -51,7 +49,7 @@ def test_everything_that_has_a_name_is_on_the_page() -> None:
         assert f"\n### {design}\n" in PAGE
 
 
-def test_the_plan_of_the_example_is_the_one_described(planned: tuple[Plan, Dataset]) -> None:
+def test_the_plan_of_the_example_is_the_one_described(planned: tuple[Plan, Data]) -> None:
     plan, _ = planned
     names = ["plain", "alignment", "anchors", "alignment + anchors", "without text"]
     assert [arm.name for arm in plan.arms] == names
@@ -63,7 +61,7 @@ def test_the_plan_of_the_example_is_the_one_described(planned: tuple[Plan, Datas
 
 
 def test_the_example_runs_and_answers_as_described(
-    planned: tuple[Plan, Dataset], tmp_path: Path
+    planned: tuple[Plan, Data], tmp_path: Path
 ) -> None:
     plan, dataset = planned
     assert run_here(plan, dataset, tmp_path) == plan.cell_count()

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from msa_core.config.fields import MODALITIES
+from msa_core.config.on_data import DataFacts
 from msa_core.config.rules import resolve_fields
-from msa_core.config.schema import ConfigError
 from reports.evidence.statistics import paired
+from spaces.fields.declaration import ConfigError
 from spaces.plan.arms_on_data import Versions
 from spaces.plan.plan import Plan, cell_key, plan_study
 from spaces.plan.power import p_floor, seeds_needed
@@ -34,9 +36,10 @@ arms:
 """
 
 
-def plan(path: Path, *overrides: str, **options: object) -> Plan:
+def plan(path: Path, *overrides: str, **facts: tuple[str, ...]) -> Plan:
     study = load_study(path, overrides)
-    return plan_study(study, VERSIONS, **options)  # type: ignore[arg-type]
+    known = {"modalities": MODALITIES, "annotated": MODALITIES, **facts}
+    return plan_study(study, VERSIONS, DataFacts(**known))
 
 
 def test_a_field_is_searched_only_where_it_means_something(write_study: WriteStudy) -> None:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from msa_core.config.schema import ConfigError
+from msa_core.config.schema import Config
+from spaces.fields.declaration import ConfigError
 from spaces.search_space.domains import (
     MOST_VALUES,
     Choice,
@@ -29,7 +30,7 @@ from spaces.syntax.document import is_domain, parse_yaml
 
 WHENS = st.sampled_from(
     [None, {"model.fusion.kind": ["lmf", "tfn"]}, "model.text.width >= 2 * model.audio.width"]
-).map(lambda raw: parse_condition(raw) if raw else None)
+).map(lambda raw: parse_condition(Config, raw) if raw else None)
 STEPS = st.tuples(st.integers(0, 20), st.integers(1, 30), st.sampled_from([0.01, 0.03, 0.002]))
 DOMAINS = st.one_of(
     st.builds(
@@ -88,9 +89,9 @@ def test_a_domain_written_in_a_study_file_is_read_back(named: tuple[str, Domain]
     kind = {Uniform: "uniform", LogUniform: "log_uniform", Int: "int", Choice: "choice"}
     node = parse_yaml(repr(write_domain(domain)), "text")
     assert is_domain(node)
-    assert parse_domain(path, node.plain_value()) == domain
+    assert parse_domain(Config, path, node.plain_value()) == domain
     assert describe_domain(domain).startswith(kind[type(domain)])
-    assert hash(domain) == hash(parse_domain(path, write_domain(domain)))
+    assert hash(domain) == hash(parse_domain(Config, path, write_domain(domain)))
 
 
 @given(DOMAINS, st.floats(0, 1, exclude_max=True))
@@ -152,7 +153,7 @@ def test_the_middle_of_a_logarithmic_domain_is_its_geometric_mean() -> None:
         (Int(8, 64, 8), "int [8, 64] step 8"),
         (Int(1, 512, log=True), "int [1, 512] log"),
         (
-            Int(1, 4, when=parse_condition({"model.fusion.kind": "lmf"})),
+            Int(1, 4, when=parse_condition(Config, {"model.fusion.kind": "lmf"})),
             "int [1, 4] when model.fusion.kind == lmf",
         ),
     ],
@@ -202,4 +203,4 @@ def test_a_domain_that_does_not_fit_is_refused(
     path: str, mapping: Mapping[str, object], message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
-        parse_domain(path, mapping)
+        parse_domain(Config, path, mapping)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from msa_core.config.schema import ConfigError
+from spaces.fields.declaration import ConfigError
 from spaces.study_file.claims import Claim, parse_claim
 
 KNOWN: dict[str, Any] = {

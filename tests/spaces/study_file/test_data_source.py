@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from msa_core.config.planted import WORLDS
-from msa_core.config.schema import PlantedConfig
+from msa_core.config.planted import WORLDS, PlantedConfig
+from msa_core.data.source import MsaSource
 from spaces.errors import StudyError
-from spaces.study_file.data_source import DataSource
 from spaces.study_file.load import load_study
 
 WriteStudy = Callable[[str], Path]
@@ -24,43 +23,45 @@ budget: {candidates: 2}
 
 
 @pytest.fixture
-def data_of(write_study: WriteStudy) -> Callable[..., DataSource]:
+def data_of(write_study: WriteStudy) -> Callable[..., MsaSource]:
     """Reads a study whose last line is its `data` part."""
 
-    def read(data: str, *overrides: str) -> DataSource:
-        return load_study(write_study(f"{STUDY}data: {data}\n"), overrides).data
+    def read(data: str, *overrides: str) -> MsaSource:
+        source = load_study(write_study(f"{STUDY}data: {data}\n"), overrides).data
+        assert isinstance(source, MsaSource)
+        return source
 
     return read
 
 
 @pytest.mark.parametrize("world", WORLDS)
 @pytest.mark.parametrize("quote", ["", "'"])
-def test_a_world_is_its_recipe(data_of: Callable[..., DataSource], world: str, quote: str) -> None:
+def test_a_world_is_its_recipe(data_of: Callable[..., MsaSource], world: str, quote: str) -> None:
     # Without quotes, YAML takes `null` for nothing.
     assert data_of(f"{{planted: {{world: {quote}{world}{quote}}}}}").planted == WORLDS[world]
 
 
-def test_settings_change_a_world_in_whatever_order(data_of: Callable[..., DataSource]) -> None:
+def test_settings_change_a_world_in_whatever_order(data_of: Callable[..., MsaSource]) -> None:
     first = data_of("{planted: {world: synergy, train: 500, noise: 0.05, synergy: 0.65}}").planted
     second = data_of("{planted: {synergy: 0.65, noise: 0.05, train: 500, world: synergy}}").planted
     expected = PlantedConfig(shared=0.15, text_private=0.15, synergy=0.65, noise=0.05, train=500)
     assert first == second == expected
 
 
-def test_no_world_is_the_default_recipe(data_of: Callable[..., DataSource]) -> None:
+def test_no_world_is_the_default_recipe(data_of: Callable[..., MsaSource]) -> None:
     assert data_of("planted").planted == PlantedConfig()
     assert data_of("{planted: {}}").planted == PlantedConfig()
     assert data_of("{planted: }").planted == PlantedConfig()
 
 
-def test_a_world_can_be_set_from_outside(data_of: Callable[..., DataSource]) -> None:
+def test_a_world_can_be_set_from_outside(data_of: Callable[..., MsaSource]) -> None:
     found = data_of("{planted: {train: 50}}", "data.planted.world=noisy").planted
     assert found is not None
     assert (found.noise, found.train) == (WORLDS["noisy"].noise, 50)
 
 
 def test_a_text_model_is_a_folder_beside_the_study(
-    data_of: Callable[..., DataSource], tmp_path: Path
+    data_of: Callable[..., MsaSource], tmp_path: Path
 ) -> None:
     found = data_of("{file: mosi.pkl, text_model: models/bert}")
     assert found.file == tmp_path / "mosi.pkl"
@@ -97,7 +98,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("data", MISTAKES)
-def test_a_mistake_is_refused_at_its_line(data_of: Callable[..., DataSource], data: str) -> None:
+def test_a_mistake_is_refused_at_its_line(data_of: Callable[..., MsaSource], data: str) -> None:
     with pytest.raises(StudyError) as caught:
         data_of(data)
     assert str(caught.value).startswith("study.yaml:7: ")

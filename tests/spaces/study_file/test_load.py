@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from msa_core.config.paths import value_at
 from spaces.errors import StudyError
+from spaces.fields.paths import value_at
 from spaces.search_space.domains import Int, LogUniform
 from spaces.study_file.load import SHIPPED, find_study, load_study
 

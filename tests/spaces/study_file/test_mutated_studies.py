@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from msa_core.config.schema import ConfigError
 from spaces.errors import StudyError
+from spaces.fields.declaration import ConfigError
 from spaces.plan.arms_on_data import Versions
 from spaces.plan.plan import plan_study
 from spaces.study_file.load import SHIPPED, load_study

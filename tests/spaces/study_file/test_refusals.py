@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from msa_core.config.schema import ConfigError
+from msa_core.config.fields import MODALITIES
+from msa_core.config.on_data import DataFacts
 from spaces.errors import StudyError
+from spaces.fields.declaration import ConfigError
 from spaces.plan.arms_on_data import Versions
 from spaces.plan.plan import plan_study
 from spaces.study_file.load import load_study
@@ -233,7 +235,7 @@ def test_oracle_labels_without_unimodal_labels_are_refused(
     versions = Versions(data="", code="")
     lacking = ", ".join(name for name in ("text", "audio", "vision") if name not in annotated)
     with pytest.raises(ConfigError) as caught:
-        plan_study(study, versions, annotated=annotated)
+        plan_study(study, versions, DataFacts(modalities=MODALITIES, annotated=annotated))
     assert str(caught.value) == (
         "arm 'oracle': 'loss.unimodal.target: annotated' needs unimodal labels "
         f"(regression_labels_T, _A, _V), but the data has none of {lacking}"
@@ -246,7 +248,9 @@ def test_an_arm_that_the_data_makes_impossible_is_left_out_with_the_reason(
 ) -> None:
     text = f"study: s\narms:\n  - explicit:\n      full: {{}}\n      turns: {{{MLA}}}\n"
     study = load_study(write_study(text))
-    plan = plan_study(study, Versions(data="", code=""), modalities=("text",))
+    plan = plan_study(
+        study, Versions(data="", code=""), DataFacts(modalities=("text",), annotated=MODALITIES)
+    )
     assert [arm.name for arm in plan.arms] == ["full"]
     (note,) = [note for note in plan.notes if "turns" in note]
     assert re.match(r"arm 'turns' is left out: on this data .* leaves text alone", note)

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from msa_core.config.paths import fields_of, replace
-from msa_core.config.schema import Config, ConfigError
+from msa_core.config.schema import Config
+from spaces.fields.declaration import ConfigError
+from spaces.fields.paths import fields_of, replace
 from spaces.syntax.constraints import Condition, parse_condition
 
 KIND, WIDTH, USE = "model.fusion.kind", "model.text.width", "model.text.use"
@@ -37,13 +38,13 @@ KIND, WIDTH, USE = "model.fusion.kind", "model.text.width", "model.text.use"
     ],
 )
 def test_a_condition_has_one_text_which_is_read_back(raw: object, text: str) -> None:
-    condition = parse_condition(raw)
+    condition = parse_condition(Config, raw)
     assert condition.text == text
     check_round_trip(condition)
 
 
 def check_round_trip(condition: Condition) -> None:
-    again = parse_condition(condition.text)
+    again = parse_condition(Config, condition.text)
     assert again == condition
     assert again.text == condition.text
     assert hash(again) == hash(condition)
@@ -68,18 +69,18 @@ def test_a_condition_holds_or_not(
     raw: object, held: dict[str, object], violated: dict[str, object]
 ) -> None:
     base = replace(Config(), {"model.projection.width": 32})
-    assert parse_condition(raw).holds(replace(base, held))
-    assert not parse_condition(raw).holds(replace(base, violated))
+    assert parse_condition(Config, raw).holds(replace(base, held))
+    assert not parse_condition(Config, raw).holds(replace(base, violated))
 
 
 def test_a_division_by_zero_makes_no_condition_hold() -> None:
     zero = replace(Config(), {"train.weight_decay": 0.0})
     for raw in ("1 / train.weight_decay > 3", "not 1 / train.weight_decay > 3"):
-        assert not parse_condition(raw).holds(zero)
-    guarded = parse_condition("train.weight_decay == 0 or 1 / train.weight_decay > 3")
+        assert not parse_condition(Config, raw).holds(zero)
+    guarded = parse_condition(Config, "train.weight_decay == 0 or 1 / train.weight_decay > 3")
     assert guarded.holds(zero)
     large = " * ".join(["1e18"] * 20)
-    assert not parse_condition(f"{WIDTH} < {large}").holds(zero)
+    assert not parse_condition(Config, f"{WIDTH} < {large}").holds(zero)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +130,7 @@ def test_a_division_by_zero_makes_no_condition_hold() -> None:
 )
 def test_what_is_no_condition_is_refused_in_one_line(raw: object, message: str) -> None:
     with pytest.raises(ConfigError, match=message) as caught:
-        parse_condition(raw)
+        parse_condition(Config, raw)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 600
 
@@ -173,7 +174,7 @@ CONDITIONS = st.recursive(
 @given(st.one_of(st.text(max_size=60), st.lists(PARTS, max_size=14).map(" ".join), CONDITIONS))
 def test_any_text_is_a_condition_or_is_refused_in_one_line(raw: str) -> None:
     try:
-        condition = parse_condition(raw)
+        condition = parse_condition(Config, raw)
     except ConfigError as error:
         assert len(str(error).splitlines()) == 1
     else:
@@ -185,7 +186,7 @@ def test_any_text_is_a_condition_or_is_refused_in_one_line(raw: str) -> None:
 def test_a_text_means_what_it_means_in_python(raw: str) -> None:
     config = replace(Config(), {"train.weight_decay": 0.25})
     try:
-        condition = parse_condition(raw)
+        condition = parse_condition(Config, raw)
     except ConfigError:  # no field, or one said to equal what it can't
         return
     known = {WIDTH: float(config.model.text.width), "train.weight_decay": 0.25, USE: True}
@@ -214,7 +215,7 @@ def test_a_text_means_what_it_means_in_python(raw: str) -> None:
 )
 def test_any_mapping_is_a_condition_or_is_refused_in_one_line(raw: dict[str, object]) -> None:
     try:
-        condition = parse_condition(raw)
+        condition = parse_condition(Config, raw)
     except ConfigError as error:
         assert len(str(error).splitlines()) == 1
     else:

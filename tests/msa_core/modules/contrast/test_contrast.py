@@ -5,14 +5,16 @@ import math
 import pytest
 import torch
 
-from msa_core.config.kinds import kinds_of
-from msa_core.config.paths import fields_of, replace
+from msa_core.config.fields import MODALITIES
+from msa_core.config.kinds import kinds_of, module_of
+from msa_core.config.planted import PlantedConfig
 from msa_core.config.rules import check_config
-from msa_core.config.schema import MODALITIES, Config, ConfigError, PlantedConfig
+from msa_core.config.schema import Config
 from msa_core.data.planted import generate_planted
 from msa_core.data.prepared import PreparedSplits
-from msa_core.modules.contrast.contrasts import CONTRASTS
-from msa_core.vectorised.pack_key import Member
+from spaces.core import Member
+from spaces.fields.declaration import ConfigError
+from spaces.fields.paths import fields_of, replace
 from tests.cases.comparing import same_training as same
 from tests.cases.train_pack import train_pack
 
@@ -32,7 +34,7 @@ def splits():
     return PreparedSplits(generate_planted(recipe).splits)
 
 
-@pytest.fixture(params=sorted(CONTRASTS))
+@pytest.fixture(params=kinds_of(Config, "contrast"))
 def kind(request):
     return request.param
 
@@ -50,12 +52,8 @@ def absent(splits):
     return train(splits, {})[0]
 
 
-def test_the_contrasts_are_the_kinds_of_the_configuration():
-    assert set(CONTRASTS) == set(kinds_of("contrast"))
-
-
 def test_every_contrast_states_its_formula(kind):
-    assert "Formula: " in CONTRASTS[kind].__doc__
+    assert "Formula: " in module_of(Config, "contrast", kind).__doc__
 
 
 def test_every_contrast_is_a_switch_whose_weight_0_is_its_absence_after_3_steps(

@@ -8,8 +8,9 @@ import torch
 
 # Imported for what it sets: MKL gives a member the same bits wherever it lies in memory.
 import msa_core.vectorised.stack  # noqa: F401
-from msa_core.config.schema import MODALITIES
-from msa_core.modules.contrast.contrasts import CONTRASTS
+from msa_core.config.fields import MODALITIES
+from msa_core.config.kinds import kinds_of
+from msa_core.config.schema import Config
 from msa_core.tensors.recorded_ops import Recordings
 
 SEED = 5  # of `draw`
@@ -17,7 +18,7 @@ SEED = 5  # of `draw`
 D, FUSED = 4, 6
 FEATURES = {"text": 7, "audio": 5, "vision": 3}
 VARIANTS = {
-    **{kind: {} for kind in CONTRASTS},
+    **{kind: {} for kind in kinds_of(Config, "contrast")},
     "anchor, own": {"anchor": "own"},
     "instance, moving": {"stop_gradient": False},
     "icl, mean": {"uncertainty": False},

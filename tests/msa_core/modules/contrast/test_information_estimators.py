@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from msa_core.config.schema import MODALITIES, FusionConfig
+from msa_core.config.fields import MODALITIES
+from msa_core.config.fusion import FusionConfig
+from msa_core.config.kinds import module_of
+from msa_core.config.schema import Config
 from msa_core.modules.alignment.measures import central_moment_discrepancy
 from msa_core.modules.contrast.estimators import (
     class_entropy,
@@ -17,7 +20,6 @@ from msa_core.modules.contrast.estimators import (
     difference_loss,
     gaussian_log_likelihood,
 )
-from msa_core.modules.fusion.vector_fusions import FUSIONS
 from msa_core.modules.parts.inputs import EncodedBatch
 
 SEED = 12  # of `draw`
@@ -46,7 +48,9 @@ def fused(kind, rows, present=None):
         present={} if present is None else dict(zip(names, present, strict=True)),
         labels=rows[0].new_zeros(0),
     )
-    operator = FUSIONS[kind](names, rows[0].shape[1], getattr(FusionConfig(), kind))
+    operator = module_of(Config, "fusion", kind)(
+        names, rows[0].shape[1], getattr(FusionConfig(), kind)
+    )
     found, terms = operator(seen)
     assert terms == {}
     return found

@@ -8,7 +8,7 @@ import math
 import pytest
 import torch
 
-from msa_core.config.schema import MODALITIES
+from msa_core.config.fields import MODALITIES
 from msa_core.modules.contrast.contrasts import sentiment_bins
 from msa_core.modules.parts.similarity import info_nce, supervised_contrast
 

@@ -8,14 +8,15 @@ import dataclasses
 import pytest
 import torch
 
-from msa_core.config.fields import WeightedTerm
-from msa_core.config.paths import fields_of, replace
+from msa_core.config.fields import MODALITIES, WeightedTerm
+from msa_core.config.fusion import FusionConfig
+from msa_core.config.kinds import kinds_of, module_of
 from msa_core.config.rules import fused_entries
-from msa_core.config.schema import MODALITIES, Config, FusionConfig
-from msa_core.modules.fusion.vector_fusions import FUSIONS
+from msa_core.config.schema import Config
 from msa_core.modules.parts.dropout import Dropout
 from msa_core.modules.parts.inputs import EncodedBatch
 from msa_core.tensors.recorded_ops import Recordings
+from spaces.fields.paths import fields_of, replace
 
 B, T, D = 5, 6, 4
 LENGTHS = {
@@ -27,7 +28,7 @@ LENGTHS = {
 LABELS = torch.tensor([-3.0, 2.4, 0.0, 1.0, -0.3])
 # Every kind once as it is by default, and its other ways.
 VARIANTS = {
-    **{kind: {} for kind in FUSIONS},
+    **{kind: {} for kind in kinds_of(Config, "fusion")},
     "gated, sigmoid": {"gate": "sigmoid"},
     "misa, no terms": {
         "similarity.weight": 0, "difference.weight": 0, "reconstruction.weight": 0,
@@ -46,7 +47,7 @@ def built(variant, modalities=MODALITIES):
     kind = variant.partition(",")[0]
     changes = {f"{kind}.{path}": value for path, value in VARIANTS[variant].items()}
     options = getattr(replace(FusionConfig(), changes), kind)
-    operator = FUSIONS[kind](modalities, D, options).eval()
+    operator = module_of(Config, "fusion", kind)(modalities, D, options).eval()
     generator = torch.Generator().manual_seed(5)
     with torch.no_grad():
         for parameter in operator.parameters():
@@ -94,14 +95,14 @@ def variant(request):
 
 
 def test_every_fusion_is_an_allowed_choice_and_the_other_way_round():
-    info, _ = fields_of(FusionConfig)["kind"]
-    assert set(info.choices) == set(FUSIONS)
-    assert FusionConfig().kind in FUSIONS
+    info, _ = fields_of(Config)["model.fusion.kind"]
+    assert set(info.choices) == set(kinds_of(Config, "fusion"))
+    assert FusionConfig().kind in kinds_of(Config, "fusion")
 
 
-@pytest.mark.parametrize("kind", FUSIONS)
+@pytest.mark.parametrize("kind", kinds_of(Config, "fusion"))
 def test_every_fusion_states_its_formula(kind):
-    assert "Formula:" in FUSIONS[kind].__doc__
+    assert "Formula:" in module_of(Config, "fusion", kind).__doc__
 
 
 def fused_by(kind, modalities, width):

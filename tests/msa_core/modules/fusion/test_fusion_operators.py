@@ -9,13 +9,15 @@ import math
 import pytest
 import torch
 
-from msa_core.config.paths import replace
-from msa_core.config.schema import MODALITIES, FusionConfig
+from msa_core.config.fields import MODALITIES
+from msa_core.config.fusion import FusionConfig
+from msa_core.config.kinds import module_of
+from msa_core.config.schema import Config
 from msa_core.modules.alignment.measures import central_moment_discrepancy
 from msa_core.modules.contrast.estimators import difference_loss
-from msa_core.modules.fusion.vector_fusions import FUSIONS
 from msa_core.modules.parts.attention import Attention, AttentionLayer
 from msa_core.modules.parts.inputs import EncodedBatch
+from spaces.fields.paths import replace
 
 SEED = 12  # of `draw`
 
@@ -28,7 +30,7 @@ def build(draw):
     def build(kind, modalities=MODALITIES, **changes):
         options = {f"{kind}.{path.replace('__', '.')}": value for path, value in changes.items()}
         own = getattr(replace(FusionConfig(), {**HEADS, **options}), kind)
-        operator = FUSIONS[kind](modalities, D, own).double()
+        operator = module_of(Config, "fusion", kind)(modalities, D, own).double()
         with torch.no_grad():
             for parameter in operator.parameters():
                 parameter.copy_(draw(*parameter.shape))
@@ -92,7 +94,7 @@ def test_lmf_equals_the_tensor_product_contracted_with_its_factors(build, draw, 
     """W = sum_r w_r F_1^r x ... x F_M^r, built here and nowhere else."""
     names, rank = MODALITIES[:modalities], 3
     operator, vectors = build("lmf", names, rank=rank), draw(modalities, B, D)
-    product, _ = FUSIONS["tfn"](names, D, None)(seen(vectors))
+    product, _ = module_of(Config, "fusion", "tfn")(names, D, None)(seen(vectors))
     factors = [getattr(operator, f"factor_{name}").view(rank, D, D + 1) for name in names]
     whole = torch.zeros(D, (D + 1) ** modalities, dtype=torch.float64)
     for r, out in itertools.product(range(rank), range(D)):
@@ -104,7 +106,9 @@ def test_lmf_equals_the_tensor_product_contracted_with_its_factors(build, draw, 
 
 
 def test_lmf_of_rank_1_and_width_1_is_a_product_of_lines():
-    operator = FUSIONS["lmf"](MODALITIES, 1, replace(FusionConfig(), {"lmf.rank": 1}).lmf)
+    operator = module_of(Config, "fusion", "lmf")(
+        MODALITIES, 1, replace(FusionConfig(), {"lmf.rank": 1}).lmf
+    )
     for name, line in zip(MODALITIES, ([1.0, 2.0], [0.0, 1.0], [-1.0, 1.0]), strict=True):
         fill(getattr(operator, f"factor_{name}"), [line])
     fill(operator.weights, [0.5])

@@ -6,14 +6,17 @@ Shapes: B utterances, T steps, S slots, D = width of a projected modality.
 import pytest
 import torch
 
-from msa_core.config.paths import replace
+from msa_core.config.fields import MODALITIES
+from msa_core.config.fusion import FusionConfig
+from msa_core.config.kinds import module_of
 from msa_core.config.rules import check_config
-from msa_core.config.schema import MODALITIES, Config, ConfigError, FusionConfig
+from msa_core.config.schema import Config
 from msa_core.modules.fusion.base import present_lengths
 from msa_core.modules.fusion.reorg import curve_at
-from msa_core.modules.fusion.vector_fusions import FUSIONS
 from msa_core.modules.parts.frames import masked_mean
 from msa_core.modules.parts.inputs import EncodedBatch
+from spaces.fields.declaration import ConfigError
+from spaces.fields.paths import replace
 
 SEED = 6  # of `draw`
 
@@ -26,7 +29,7 @@ def build(draw):
     def build(modalities=MODALITIES, **changes):
         options = {f"reorg_sum.{path.replace('__', '.')}": of for path, of in changes.items()}
         own = replace(FusionConfig(), {"reorg_sum.heads": 1, **options}).reorg_sum
-        operator = FUSIONS["reorg_sum"](modalities, D, own).double()
+        operator = module_of(Config, "fusion", "reorg_sum")(modalities, D, own).double()
         with torch.no_grad():
             for parameter in operator.parameters():
                 parameter.copy_(draw(*parameter.shape))
@@ -95,7 +98,7 @@ def build_like(operator, modalities, changes):
     """The same parameters, of fewer modalities."""
     own = {f"reorg_sum.{path}": of for path, of in {"heads": 1, **changes}.items()}
     options = replace(FusionConfig(), own).reorg_sum
-    fewer = FUSIONS["reorg_sum"](modalities, D, options).double()
+    fewer = module_of(Config, "fusion", "reorg_sum")(modalities, D, options).double()
     state = operator.state_dict()
     fewer.load_state_dict({name: state[name] for name in fewer.state_dict()})
     return fewer

@@ -1,10 +1,12 @@
-"""The kind of failure that an exception is, and the end of its log."""
+"""Failures of a training: the kind that an exception is, and the end of a log.
 
+Standard library only, for cores and the platform alike.
+"""
+
+import sys
 import traceback
 
-import torch
-
-from msa_core.training.outcomes import FailureKind
+from spaces.core import FailureKind
 
 LOG_LINES = 30  # kept of a failed training, its last ones
 
@@ -15,7 +17,7 @@ class EpochTimeout(Exception):
 
 def kind_of(error: BaseException) -> FailureKind:
     """Return the kind of failure that an exception is."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+    if isinstance(error, (MemoryError, *_torch_memory_errors())):
         return FailureKind.OUT_OF_MEMORY
     # PyTorch's allocator of main memory and CUDA's libraries raise plain RuntimeErrors.
     message = str(error) if isinstance(error, RuntimeError) else ""
@@ -33,3 +35,9 @@ def describe_failure(error: BaseException) -> tuple[FailureKind, str, str]:
     """Return the kind of failure, the exception in one line, and the end of its traceback."""
     log = last_lines("".join(traceback.format_exception(error)))
     return kind_of(error), f"{type(error).__name__}: {error}", log
+
+
+def _torch_memory_errors() -> tuple[type[BaseException], ...]:
+    # Where PyTorch was never imported, no exception is one of its.
+    found = getattr(sys.modules.get("torch"), "OutOfMemoryError", None)
+    return (found,) if found else ()

@@ -10,20 +10,22 @@ import numpy as np
 import pytest
 import torch
 
-from msa_core.config.kinds import kinds_of, options_of
-from msa_core.config.paths import replace
+from msa_core.config.fields import MODALITIES
+from msa_core.config.kinds import kinds_of, module_of, options_of
+from msa_core.config.planted import PlantedConfig
 from msa_core.config.rules import check_config
-from msa_core.config.schema import MODALITIES, Config, PlantedConfig
+from msa_core.config.schema import Config
 from msa_core.data.planted import generate_planted
 from msa_core.data.prepared import PreparedSplits
 from msa_core.model import build_model, fresh_parameters
-from msa_core.procedures.registry import PROCEDURES
 from msa_core.tensors.random_streams import Streams
 from msa_core.training import groups
 from msa_core.training.evaluation import evaluate
 from msa_core.vectorised import stack as stack_module
-from msa_core.vectorised.pack_key import Member, pack_key, sequential_reason
+from msa_core.vectorised.pack_key import pack_key, sequential_reason
 from msa_core.vectorised.pack_size import measure_pack_size
+from spaces.core import Member
+from spaces.fields.paths import replace
 from tests.cases.train_pack import train_pack
 
 BASE = {
@@ -72,7 +74,7 @@ def splits(data):
     return PreparedSplits(data.splits)
 
 
-@pytest.fixture(scope="module", params=sorted(PROCEDURES))
+@pytest.fixture(scope="module", params=kinds_of(Config, "procedure"))
 def kind(request):
     return request.param
 
@@ -127,11 +129,11 @@ def same_states(first, second):
 
 
 def test_every_procedure_is_a_kind_with_options_and_has_a_case():
-    assert set(PROCEDURES) == set(kinds_of("procedure")) == set(CASES)
+    assert set(kinds_of(Config, "procedure")) == set(CASES)
 
 
 def test_it_states_its_formula(kind):
-    assert "Formula:" in PROCEDURES[kind].__doc__
+    assert "Formula:" in module_of(Config, "procedure", kind).__doc__
 
 
 def test_company_changes_no_number(members, together, splits):
@@ -210,7 +212,7 @@ def test_every_parameter_is_moved_in_an_epoch(config, splits):
 
 def test_its_moves_are_of_blocks_that_there_are_and_its_orders_are_rows_of_train(config, splits):
     labels = torch.from_numpy(splits.splits.train.labels)
-    procedure = PROCEDURES[config.procedure.kind](config, labels, 3.0)
+    procedure = module_of(Config, "procedure", config.procedure.kind)(config, labels, 3.0)
     features = {name: array.shape[2] for name, array in splits.splits.train.features.items()}
     blocks = {
         procedure.block_of(name) for name, _ in build_model(config, features).named_parameters()

@@ -1,6 +1,7 @@
 """Reading and changing a configuration by dotted path.
 
-Works on any tree of the dataclasses of `msa_core.config.schema`. Standard library only.
+Works on any tree of dataclasses whose fields are declared as in `spaces.fields.declaration`.
+Standard library only.
 """
 
 import dataclasses
@@ -11,49 +12,76 @@ import operator
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from msa_core.config.kinds import (
-    FAMILIES,
-    added_kinds,
-    is_added,
-    kind_of_path,
-    kinds_of,
-    options_class,
-    with_values,
-)
-from msa_core.config.schema import Config, ConfigError, FieldInfo
+from spaces.fields.declaration import ConfigError, FieldInfo, Options, Value, sections_of
 
-Value = bool | int | float | str
 Tree = TypeVar("Tree")
 
 
-def fields_of(kind: type) -> dict[str, tuple[FieldInfo, type]]:
-    """Return every leaf field below a config dataclass: dotted path -> (its facts, its type).
-
-    Those of `Config` include the options of a study's own modules.
-    """
-    # The added kinds are part of the cache's key: another study's plugins are other fields.
-    return _fields_with(kind, tuple(added_kinds()) if kind is Config else ())
+def fields_of(kind: type) -> Mapping[str, tuple[FieldInfo, type]]:
+    """Return every leaf field below a config dataclass: dotted path -> (its facts, its type)."""
+    return _fields_of_class(kind)
 
 
 @functools.cache
-def _fields_with(kind: type, added: tuple[Any, ...]) -> dict[str, tuple[FieldInfo, type]]:
-    leaves: dict[str, tuple[FieldInfo, type]] = {}
+def _fields_of_class(kind: Any) -> dict[str, tuple[FieldInfo, type]]:
+    return {path: (_with_choices(kind, info), wanted) for path, (info, wanted) in _leaves_of(kind)}
+
+
+def _leaves_of(kind: type) -> list[tuple[str, tuple[FieldInfo, type]]]:
+    leaves: list[tuple[str, tuple[FieldInfo, type]]] = []
     for field in dataclasses.fields(kind):
         if dataclasses.is_dataclass(field.type) and isinstance(field.type, type):
-            for path, leaf in fields_of(field.type).items():
-                leaves[f"{field.name}.{path}"] = leaf
+            leaves += [(f"{field.name}.{path}", leaf) for path, leaf in _leaves_of(field.type)]
         elif "info" in field.metadata:
             assert isinstance(field.type, type)
-            leaves[field.name] = (field.metadata["info"], field.type)
-    # Plugins' options last: what Triptych declares keeps its order in tables and records.
-    for family, name, options in added:
-        for path, leaf in fields_of(options).items():
-            leaves[f"{FAMILIES[family].section}.{name}.{path}"] = leaf
-    return {path: (_with_choices(info), wanted) for path, (info, wanted) in leaves.items()}
+            leaves.append((field.name, (field.metadata["info"], field.type)))
+    return leaves
 
 
-def _with_choices(info: FieldInfo) -> FieldInfo:
-    return dataclasses.replace(info, choices=kinds_of(info.family)) if info.family else info
+def _with_choices(root: type, info: FieldInfo) -> FieldInfo:
+    """Fill in the choices of a field that chooses among the kinds of a section."""
+    if not info.kinds_in:
+        return info
+    try:
+        return dataclasses.replace(info, choices=tuple(options_in(root, info.kinds_in)))
+    except KeyError:  # the class is a part of a configuration, which has the section elsewhere
+        return info
+
+
+def section_at(kind: type, path: str) -> type:
+    """Return the dataclass of the section at a path.
+
+    Raises:
+        KeyError: There is none.
+    """
+    for name in path.split("."):
+        kind = sections_of(kind)[name]
+    return kind
+
+
+def options_in(kind: type, path: str) -> Mapping[str, type[Options]]:
+    """Return the kinds of the section at a path, each with the class of its options.
+
+    Raises:
+        KeyError: There is no such section.
+    """
+    return _options_in_class(kind, path)
+
+
+@functools.cache
+def _options_in_class(kind: Any, path: str) -> dict[str, type[Options]]:
+    inside = sections_of(section_at(kind, path))
+    return {name: own for name, own in inside.items() if issubclass(own, Options)}
+
+
+def default_of(kind: type) -> Any:
+    """Return the configuration of a class with every field at its default."""
+    return _default_of_class(kind)
+
+
+@functools.cache
+def _default_of_class(kind: Any) -> Any:
+    return kind()
 
 
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:
@@ -62,9 +90,9 @@ def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     return f"; did you mean '{matches[0]}'?" if matches else ""
 
 
-def symbol_of(path: str) -> str:
+def symbol_of(kind: type, path: str) -> str:
     r"""Return the LaTeX symbol of a field, e.g. `\lambda_{ta}`; empty if it has none."""
-    info, _ = _leaf_at(Config, path)
+    info, _ = _leaf_at(kind, path)
     if "%s" not in info.symbol:
         return info.symbol
     section = path.split(".")[-2]
@@ -95,12 +123,23 @@ def replace(tree: Tree, changes: Mapping[str, object]) -> Tree:
         ConfigError: See `check_value`.
     """
     checked = {path: check_value(type(tree), path, value) for path, value in changes.items()}
-    own = {path: value for path, value in checked.items() if not _is_added(tree, path)}
-    changed: Tree = with_values(tree, own)
-    for path, value in checked.items():
-        if path not in own:
-            changed = _set_added(changed, path, value)
+    changed: Tree = _with_values(tree, checked)
     return changed
+
+
+def _with_values(tree: Any, values: Mapping[str, Value]) -> Any:
+    """Return a copy of a tree with these values, which are allowed."""
+    direct: dict[str, Any] = {}
+    inside: dict[str, dict[str, Value]] = {}
+    for path, value in values.items():
+        name, _, rest = path.partition(".")
+        if rest:
+            inside.setdefault(name, {})[rest] = value
+        else:
+            direct[name] = value
+    for name, own in inside.items():
+        direct[name] = _with_values(getattr(tree, name), own)
+    return dataclasses.replace(tree, **direct) if direct else tree
 
 
 def value_at(tree: Any, path: str) -> Value:
@@ -110,21 +149,17 @@ def value_at(tree: Any, path: str) -> Value:
         ConfigError: No such field.
     """
     _leaf_at(type(tree), path)
-    if _is_added(tree, path):
-        added: dict[str, Value] = dict(tree.plugins)
-        return added.get(path, _added_default(path))
-    return _read_path(tree, path)
+    value: Any = tree
+    for name in path.split("."):
+        value = getattr(value, name)
+    assert isinstance(value, Value)
+    return value
 
 
 def flatten(tree: Any) -> dict[str, Value]:
     """Return every field and its value, in the order of the declarations."""
-    kind: type = type(tree)
-    values = {path: read(tree) for path, read in _field_readers(kind)}
-    if isinstance(tree, Config):
-        values.update(
-            (path, value_at(tree, path)) for path in fields_of(Config) if path not in values
-        )
-    return values
+    kind: Any = type(tree)
+    return {path: read(tree) for path, read in _field_readers(kind)}
 
 
 def check_path(kind: type, path: str) -> None:
@@ -182,36 +217,7 @@ def _check_bounds(path: str, value: float, info: FieldInfo) -> None:
         raise ConfigError(f"'{path}' must lie in {left}, {right}, but got {value!r}")
 
 
-def _read_path(tree: Any, path: str) -> Value:
-    value: Any = tree
-    for name in path.split("."):
-        value = getattr(value, name)
-    assert isinstance(value, Value)
-    return value
-
-
 @functools.cache
-def _field_readers(kind: type) -> tuple[tuple[str, Callable[[Any], Value]], ...]:
-    """Return every field that the classes declare, with a function that reads it from a tree."""
-    return tuple((path, operator.attrgetter(path)) for path in _fields_with(kind, ()))
-
-
-def _is_added(tree: Any, path: str) -> bool:
-    """Check whether a path is an option of a study's own module."""
-    option = kind_of_path(path)
-    return isinstance(tree, Config) and option is not None and is_added(*option[:2])
-
-
-def _added_default(path: str) -> Value:
-    option = kind_of_path(path)
-    assert option is not None
-    family, kind, name = option
-    return _read_path(options_class(family, kind)(), name)
-
-
-def _set_added(tree: Any, path: str, value: Value) -> Any:
-    # An option at its default is left out, so that configurations that mean the same are equal.
-    kept = {name: known for name, known in tree.plugins if name != path}
-    if value != _added_default(path):
-        kept[path] = value
-    return dataclasses.replace(tree, plugins=tuple(sorted(kept.items())))
+def _field_readers(kind: Any) -> tuple[tuple[str, Callable[[Any], Value]], ...]:
+    """Return every field of a class, with a function that reads it from a tree."""
+    return tuple((path, operator.attrgetter(path)) for path in fields_of(kind))

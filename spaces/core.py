@@ -1,0 +1,497 @@
+"""THE CONTRACT of a core: what can be trained, for a platform that knows no model.
+
+A core is a value with the methods of `Core`. The abilities at the end are protocols of their own: a
+core that lacks one loses that ability and nothing else. Standard library and NumPy only.
+"""
+
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol, Self, runtime_checkable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from spaces.fields.declaration import Value
+
+Floats = NDArray[np.floating[Any]]
+Searched = Mapping[str, Collection[Value]]
+"""Searched field -> the values that a candidate can have; empty for a range of numbers."""
+
+
+class Status(StrEnum):
+    """The status of a training that has ended; a string, as files, tags and tables hold it."""
+
+    COMPLETE = "complete"
+    PRUNED = "pruned"  # stopped early, so that better ones may train
+    FAILED = "failed"
+
+
+class FailureKind(StrEnum):
+    """The kind of a failure."""
+
+    EXCEPTION = "exception"
+    OUT_OF_MEMORY = "out of memory"
+    NOT_FINITE = "not finite"
+    TIMEOUT = "timeout"
+    # A training cannot report these two: whoever runs it on another process or machine finds out.
+    # They stand here all the same, so that there is one list.
+    LOST_WORKER = "lost worker"
+    LOST_NODE = "lost node"
+
+
+class DataError(ValueError):
+    """Data that can't be used; the message gives file, split, key and what to do."""
+
+
+class SettingError(ValueError):
+    """A setting of a data source that can't be used.
+
+    Attributes:
+        path: Keys that lead to it, from the data source on.
+    """
+
+    def __init__(self, path: Sequence[str], message: str) -> None:
+        """Create an error of the setting at a path."""
+        super().__init__(message)
+        self.path = tuple(path)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """The text of a file of the user's own, as it is sent to workers and kept beside results.
+
+    Attributes:
+        name: Name of the file.
+        text: Python source.
+    """
+
+    name: str
+    text: str
+
+    @property
+    def digest(self) -> str:
+        """Digest of the text; two files of one digest do the same."""
+        return hashlib.sha256(self.text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FieldGroups:
+    """Groups of fields that switch alike, such as modality pairs; the design `pairs` varies them.
+
+    Attributes:
+        sections: Name of a group -> path of its section.
+        switch: Field of a section that switches the group.
+        off: Value of that field with which the group is off.
+        detail: Field that means something while the group is on.
+    """
+
+    sections: Mapping[str, str]
+    switch: str
+    off: str
+    detail: str
+
+
+class Metric(Protocol):
+    """A metric of predictions against labels that is a function of means of terms."""
+
+    @property
+    def name(self) -> str:
+        """Name in study files."""
+
+    @property
+    def label(self) -> str:
+        """Name in tables and plots."""
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether a larger value is a better one."""
+
+    def terms(self, predictions: ArrayLike, labels: ArrayLike) -> NDArray[np.float64]:
+        """Compute each example's contributions [N, k] from predictions and labels of N examples."""
+
+    def combine(self, means: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Compute the metric [...] from the means [..., k] of its terms."""
+
+
+Task = Mapping[str, Metric]
+"""What predictions and labels are: name -> metric, the default first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSource:
+    """Where the data of a study come from; a core derives its own, with more settings.
+
+    Attributes:
+        scheme: Name of the task, a key of `Core.tasks`.
+        file: File, or None.
+    """
+
+    scheme: str
+    file: Path | None = None
+
+    @property
+    def is_named(self) -> bool:
+        """Whether there is something to open."""
+        return self.file is not None
+
+    @property
+    def stays_here(self) -> str:
+        """Why it can't be sent to another machine, for a person; empty if a file is all of it.
+
+        `{which}` in it stands for which of several data sets it is.
+        """
+        return ""
+
+    def at_file(self, file: Path) -> Self:
+        """Return the source with another file, as given on the command line."""
+        return replace(self, file=file)
+
+
+class Data(Protocol):
+    """Opened data."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of all that trainings and evaluations see."""
+
+    @property
+    def source(self) -> str:
+        """Where they come from, for a person."""
+
+    @property
+    def facts(self) -> Any:
+        """What `restrict`, `check_data` and `data_notes` of the core need to know."""
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Name of a split -> number of its examples, for a person."""
+
+    @property
+    def test_labels(self) -> Floats:
+        """Labels of the test split, against which stored predictions are scored again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One training to be done: a configuration and a seed."""
+
+    config: Any
+    seed: int
+
+
+class Outcome(Protocol):
+    """The outcome of one training."""
+
+    status: Status
+    reason: str
+    kind: str
+    log: str
+    epochs: int
+    best_epoch: int
+    valid: Mapping[str, float]
+    curve: Mapping[str, Sequence[float]]
+    seconds: float
+
+    @property
+    def parameters(self) -> int | None:
+        """Number of trained parameters; None if there is no model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Results of a trained member on a split.
+
+    Attributes:
+        metrics: Name -> value, unrounded; an undefined metric is absent.
+        predictions: Predictions in the order of the split.
+    """
+
+    metrics: Mapping[str, float]
+    predictions: Floats
+
+
+class Training(Protocol):
+    """The training of some members, in pieces; members are named by their positions."""
+
+    epoch: int
+
+    @property
+    def finished(self) -> bool:
+        """Whether no member is left to train."""
+
+    @property
+    def seconds(self) -> float:
+        """Time of all members so far in seconds, that before an interruption included."""
+
+    @property
+    def positions(self) -> range:
+        """Positions of the members."""
+
+    def train_for(self, seconds: float) -> None:
+        """Train all members to their ends, or for about so many seconds."""
+
+    def advance_epoch(self) -> tuple[int, Mapping[int, Mapping[str, float]]]:
+        """Train one more epoch; return its number and the validation metrics after it."""
+
+    def metrics_after(self, epoch: int) -> Mapping[int, Mapping[str, float]]:
+        """Collect the validation metrics after an epoch (from 1)."""
+
+    def ended_positions(self) -> Sequence[int]:
+        """List the members that have ended."""
+
+    def epochs_trained(self) -> Sequence[int]:
+        """List the number of epochs trained by each member."""
+
+    def stop_members(self, places: Collection[int]) -> None:
+        """Stop members, unless they have ended already."""
+
+    def result(self, place: int) -> Any:
+        """Return the outcome of a member; one that still runs counts as stopped now."""
+
+    def member_checkpoints(self, places: Collection[int] | None = None) -> dict[int, bytes]:
+        """Make checkpoints of running members; of all if None. Empty where there are none."""
+
+
+class Core(Protocol):
+    """What can be trained. Configurations are instances of its class, a tree of `spaces.fields`.
+
+    A core is a value: equal ones train alike.
+    """
+
+    def __hash__(self) -> int:
+        """Hash it, so that what is computed with it can be kept."""
+
+    @property
+    def name(self) -> str:
+        """Name in study files."""
+
+    @property
+    def config_class(self) -> type:
+        """Class of its configurations, with the default of every field."""
+
+    @property
+    def tasks(self) -> Mapping[str, Task]:
+        """Name -> task."""
+
+    @property
+    def plugins(self) -> tuple[SourceFile, ...]:
+        """Files of the user's own that it was extended with."""
+
+    def with_plugins(self, plugins: Sequence[SourceFile]) -> "Core":
+        """Return the core extended with these files and no others.
+
+        Raises:
+            ConfigError: A file can't be used; the message starts with its name.
+        """
+
+    def resolve(self, config: Any) -> dict[str, Value]:
+        """Return the fields that mean something; what resolves alike trains alike."""
+
+    def is_active(self, config: Any, path: str) -> bool:
+        """Check whether changing this field could change a training of this configuration."""
+
+    def check(self, config: Any, scheme: str) -> None:
+        """Check the rules between fields.
+
+        Raises:
+            ConfigError: Fields that do not go together.
+        """
+
+    def usable_fields(self, config: Any, searched: Searched) -> dict[str, Value]:
+        """Return every field that a candidate can use, whether it means something or not."""
+
+    def version(self, config: Any, searched: Searched) -> Mapping[str, str]:
+        """Return file -> digest of the code that a candidate's training can use."""
+
+    def parse_source(self, raw: Mapping[str, Any] | str | None, folder: Path) -> DataSource:
+        """Read a data source of a study file, whose relative paths start at the folder.
+
+        None is what the core opens where a study names nothing.
+
+        Raises:
+            SettingError: A wrong setting.
+        """
+
+    def write_source(self, source: DataSource) -> dict[str, Any]:
+        """Return what `parse_source` reads as this source."""
+
+    def source_schema(self) -> dict[str, Any]:
+        """Return the JSON Schema of a data source."""
+
+    def open(self, source: DataSource) -> Data:
+        """Open the data.
+
+        Raises:
+            DataError: There are none, or anything wrong in them.
+        """
+
+    def restrict(self, config: Any, facts: Any) -> Any:
+        """Switch off what these data do not have."""
+
+    def data_notes(self, facts: Any) -> Sequence[str]:
+        """Return what `restrict` does on these data, for a person; empty if nothing."""
+
+    def check_data(self, config: Any, searched: Searched, facts: Any) -> None:
+        """Check that the data have what a configuration, or its search, asks for.
+
+        Raises:
+            ConfigError: They have not.
+        """
+
+    def epochs(self, config: Any) -> int:
+        """Return how many epochs a training has at most."""
+
+    def stops_early(self, config: Any) -> bool:
+        """Check whether a training may end before its last epoch."""
+
+    def expected_epochs(self, config: Any, best_epoch: int = 0) -> float:
+        """Return how many epochs a training has about; `best_epoch` is its best so far, 0 = none.
+
+        Where trainings do not stop early, all of them.
+        """
+
+    def pack_key(self, config: Any, device: str) -> str:
+        """Return what configurations that may train in one step share; empty: they train alone."""
+
+    def prepare(self, data: Any, configs: Sequence[Any]) -> tuple[Any, Any]:
+        """Return train and valid as these configurations need them, and test apart."""
+
+    def train(
+        self,
+        members: Sequence[Member],
+        prepared: Any,
+        *,
+        device: str,
+        size: int | None,
+        epoch_limit: float | None,
+        resume: Mapping[int, bytes],
+        identity: str,
+    ) -> Training:
+        """Begin the training of some members.
+
+        Args:
+            members: Members to train.
+            prepared: First part of `prepare`.
+            device: `cpu` or `cuda`.
+            size: Most members in one step; None = all of a pack key.
+            epoch_limit: Seconds after which an epoch counts as hung; None = never.
+            resume: Position -> checkpoint; one of another identity is not used.
+            identity: Text of what decides the numbers beside configuration and seed.
+        """
+
+    def evaluate(self, outcome: Any, test: Any, *, device: str) -> Evaluation:
+        """Evaluate a complete member on test, the second part of `prepare`."""
+
+    def cites(self, config: Any) -> Sequence[str]:
+        """Return the keys of the papers that a configuration builds on."""
+
+    def references(self) -> Mapping[str, str]:
+        """Return key -> BibTeX entry."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PackSize:
+    """How large packs of one key should be on one kind of device, and why.
+
+    Attributes:
+        pack_key: Pack key of the members.
+        data: Fingerprint of the data; empty if unknown.
+        device: `cpu`, or the name of the accelerator.
+        size: Number of members in one step.
+        seconds: Number of members -> wall time of one step per member, in seconds.
+        memory: Number of members -> peak memory of all of them, in bytes; empty where it cannot be
+            measured.
+        share: Memory that one worker may use, in bytes; 0 if unknown.
+    """
+
+    pack_key: str
+    data: str = ""
+    device: str
+    size: int
+    seconds: Mapping[str, float]
+    memory: Mapping[str, int]
+    share: int
+
+
+@runtime_checkable
+class VectorisedPacks(Protocol):
+    """The ability to train many members in one step."""
+
+    def sequential_reason(self, config: Any, device: str) -> str:
+        """Return why members train one after another on a device; empty if in packs."""
+
+    def sequential_kinds(self) -> Mapping[str, str]:
+        """Return kind -> why its members train one after another on a CPU."""
+
+    def measure_pack_size(
+        self, member: Member, prepared: Any, *, device: str, most: int, share: int
+    ) -> PackSize:
+        """Measure how many members should train in one step."""
+
+
+@runtime_checkable
+class Documented(Protocol):
+    """The ability to name papers and places of fields, for `triptych explain`."""
+
+    def sources_of(self, path: str) -> Mapping[str, str]:
+        """Map each value of a field to the source of what it chooses; empty value: of the field."""
+
+    def declared_in(self, path: str) -> str:
+        """Return file and class of a field's declaration."""
+
+    def added_by(self, plugin: SourceFile) -> str:
+        """Return what a plugin has added, for a person."""
+
+    def switch_text(self, path: str) -> str:
+        """Return the line of a study with which a field means something; empty if unknown."""
+
+
+@runtime_checkable
+class Grouped(Protocol):
+    """The ability to vary groups of fields with the design `pairs`."""
+
+    @property
+    def groups(self) -> FieldGroups:
+        """The groups."""
+
+
+@runtime_checkable
+class Sliced(Protocol):
+    """The ability to tell kinds of test examples apart."""
+
+    def test_tags(self, data: Any) -> Mapping[str, Sequence[str]]:
+        """Return dimension -> tag of every test example."""
+
+
+@runtime_checkable
+class TimedEpochs(Protocol):
+    """The ability to time an epoch without a training, for estimates."""
+
+    def thin(self, data: Any) -> tuple[Any, float]:
+        """Return a part of the data, prepared, and its share of train."""
+
+    def epoch_seconds(self, config: Any, part: Any) -> tuple[float, float]:
+        """Time an epoch on the part; return its fixed seconds, and those per member."""
+
+
+@runtime_checkable
+class Informed(Protocol):
+    """The ability to estimate what parts of the input share about the label."""
+
+    @property
+    def information_method(self) -> str:
+        """How it is estimated; an estimate of another method is made again."""
+
+    @property
+    def information_cites(self) -> Sequence[str]:
+        """Keys of the papers that the estimate, and what reports show of it, builds on."""
+
+    def estimate_information(self, data: Any) -> Sequence[Mapping[str, Any]]:
+        """Estimate it from train alone, in the plain form of `reports.encoding`.
+
+        Raises:
+            Exception: The data give no estimate.
+        """
