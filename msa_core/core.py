@@ -21,18 +21,8 @@ from msa_core.reference.citations import ANALYSES, cited_by, read_references
 from msa_core.reference.sources import declared_in, sources_of
 from msa_core.training.expected_epochs import expected_epochs, stops_early
 from msa_core.vectorised.pack_key import pack_key, sequential_kind_reason, sequential_reason
-from spaces.core import (
-    Core,
-    DataError,
-    DataSource,
-    Evaluation,
-    FieldGroups,
-    Member,
-    PackSize,
-    Searched,
-    SourceFile,
-    Task,
-)
+from spaces.abilities import FieldGroups, PackSize
+from spaces.core import Core, DataError, DataSource, Evaluation, Member, Searched, SourceFile, Task
 from spaces.fields.declaration import Value
 
 if TYPE_CHECKING:

@@ -5,10 +5,22 @@ Standard library only, for cores and the platform alike.
 
 import sys
 import traceback
-
-from spaces.core import FailureKind
+from enum import StrEnum
 
 LOG_LINES = 30  # kept of a failed training, its last ones
+
+
+class FailureKind(StrEnum):
+    """The kind of a failure."""
+
+    EXCEPTION = "exception"
+    OUT_OF_MEMORY = "out of memory"
+    NOT_FINITE = "not finite"
+    TIMEOUT = "timeout"
+    # A training cannot report these two: whoever runs it on another process or machine finds out.
+    # They stand here all the same, so that there is one list.
+    LOST_WORKER = "lost worker"
+    LOST_NODE = "lost node"
 
 
 class EpochTimeout(Exception):

@@ -15,8 +15,8 @@ from msa_core.data.prepared import PreparedSplits
 from msa_core.metrics import SCHEMES, score_predictions
 from msa_core.tensors.parameters import Layout
 from msa_core.vectorised.checkpoint import Checkpoint, MemberState
-from spaces.core import FailureKind, Member, Status
-from spaces.failures import last_lines
+from spaces.core import Member, Status
+from spaces.failures import FailureKind, last_lines
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

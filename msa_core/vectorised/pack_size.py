@@ -10,7 +10,8 @@ import torch
 from msa_core.data.prepared import PreparedSplits
 from msa_core.vectorised.pack_key import pack_key
 from msa_core.vectorised.stack import Stack
-from spaces.core import Member, PackSize
+from spaces.abilities import PackSize
+from spaces.core import Member
 
 LARGEST = {"cpu": 64, "cuda": 256}
 STEPS = 4  # timed per size; the fastest counts, since other programs only ever slow one down

@@ -19,7 +19,8 @@ from search.schedule.retries import packs_to_retry
 from search.schedule.schedule import Schedule
 from search.schedule.study_limit import StudyLimit
 from search.worker.pack_work import failed_cells
-from spaces.core import FailureKind, PackSize
+from spaces.abilities import PackSize
+from spaces.failures import FailureKind
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,7 +7,7 @@ from search.engine.stopping import StopRequest
 from search.ledger.ledger import NO_SPACE, Ledger, NoSpace
 from search.ledger.record import CellRecord
 from search.results.events import Events
-from spaces.core import PackSize
+from spaces.abilities import PackSize
 
 TRY_SECONDS = 2.0  # between two tries on a full disk
 

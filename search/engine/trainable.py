@@ -14,7 +14,7 @@ from search.schedule.pack import Pack
 from search.worker.pack_work import CELLS, PackWork, failed_cells
 from search.worker.recorded_output import clear_recorded, start_recording
 from search.worker.worker import Worker
-from spaces.core import FailureKind
+from spaces.failures import FailureKind
 from spaces.fields.declaration import ConfigError
 
 IDLE = "idle"  # key of an idle worker's results

@@ -17,8 +17,7 @@ from search.engine.ray_patches import drop_finished, empty_trial
 from search.engine.searcher import BULK, PackSearcher
 from search.schedule.in_flight import InFlightPack
 from search.worker.recorded_output import log_of_process
-from spaces.core import FailureKind
-from spaces.failures import kind_of, last_lines
+from spaces.failures import FailureKind, kind_of, last_lines
 
 POLL_SECONDS = 2.0  # between two polls of nodes and workers
 # A worker hangs if it reports nothing for an epoch, a quarter more, and these: first the alarm in

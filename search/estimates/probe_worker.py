@@ -24,7 +24,8 @@ from search.schedule.pack_sizes import UNMEASURED
 from search.schedule.schedule import Schedule
 from search.worker.pack_work import PackWork, cells_of
 from search.worker.worker import Worker
-from spaces.core import Core, Member, TimedEpochs
+from spaces.abilities import TimedEpochs
+from spaces.core import Core, Member
 from spaces.fields.paths import default_of, replace
 
 TIMING_SECONDS = 20.0  # of timing arms; those that come later are not timed

@@ -7,7 +7,8 @@ from rich.table import Table
 from rich.text import Text
 
 from search.console import print_line
-from spaces.core import Core, Documented, Grouped, VectorisedPacks
+from spaces.abilities import Documented, Grouped, VectorisedPacks
+from spaces.core import Core
 from spaces.designs.parse_designs import DESIGNS
 from spaces.errors import StudyError
 from spaces.fields.help import in_words, usual_range, value_schema, value_text

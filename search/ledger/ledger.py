@@ -28,7 +28,8 @@ from search.ledger.lines import (
 )
 from search.ledger.lock import Lock
 from search.ledger.record import CellRecord, MappingPool, add_checksum, encode_record, parse_record
-from spaces.core import PackSize, Status
+from spaces.abilities import PackSize
+from spaces.core import Status
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 

@@ -22,7 +22,8 @@ from search.ledger.record import (
     clear_more_mark,
     parse_record,
 )
-from spaces.core import PackSize, Status
+from spaces.abilities import PackSize
+from spaces.core import Status
 
 LEDGER = "ledger.jsonl"
 QUARANTINE = "ledger.quarantine.jsonl"

@@ -17,7 +17,8 @@ from typing import Annotated, Any, NoReturn
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
-from spaces.core import PackSize, Status
+from spaces.abilities import PackSize
+from spaces.core import Status
 from spaces.fields.declaration import Value
 from spaces.plan.plan import Phase
 

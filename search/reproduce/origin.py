@@ -66,8 +66,8 @@ def find_data(study: Study, facts: StudyFacts, folder: Path, given: Path | None)
         )
     if given is None and source.file is not None and not source.file.exists():
         raise StudyError(
-            f"{source.file}: the file that the study was run on is not there any more; say where it is: "
-            "--data FILE"
+            f"{source.file}: the file that the study was run on is not there any more; say where "
+            "it is: --data FILE"
         )
     return study.core.open(source)
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from spaces.core import Core, Informed
+from spaces.abilities import Informed
+from spaces.core import Core
 from spaces.fields.declaration import ConfigError, Value
 from spaces.fields.paths import replace
 from spaces.plan.arms_on_data import PlannedArm

@@ -6,7 +6,8 @@ from reports.results import FieldFacts, StatedClaim, StudyFacts
 from search.provenance import collect_provenance
 from search.results.citations import collect_citations
 from search.results.folder import Manifest
-from spaces.core import Core, Data, Sliced
+from spaces.abilities import Sliced
+from spaces.core import Core, Data
 from spaces.fields.paths import fields_of
 from spaces.find_core import DEFAULT
 from spaces.plan.plan import Plan

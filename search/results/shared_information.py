@@ -1,6 +1,6 @@
 """`modalities.json`: what parts of the input share about the label, once per data set.
 
-Of cores that can estimate it (`spaces.core.Informed`), from the train split alone, so it shows
+Of cores that can estimate it (`spaces.abilities.Informed`), from the train split alone, so it shows
 nothing of a test. What takes seconds is done in a thread, while Ray starts.
 """
 
@@ -13,7 +13,8 @@ from typing import Any
 from reports.encoding import information_from_plain
 from reports.results import ResultsError, SharedInformation
 from search.atomic_files import write_text_atomically
-from spaces.core import Core, Data, Informed
+from spaces.abilities import Informed
+from spaces.core import Core, Data
 
 MODALITIES = "modalities.json"
 

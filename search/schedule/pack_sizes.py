@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from spaces.core import PackSize
+from spaces.abilities import PackSize
 
 UNMEASURED = 32  # cells of the first pack of a key; the worker measures and splits it as it must
 

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from search.schedule.pack import Pack, PackCell
-from spaces.core import FailureKind
+from spaces.failures import FailureKind
 
 NODE_LOSSES = 5  # per cells: spot nodes come and go, and that is no fault of the cells
 LOSSES = 2  # of cells that are compared while they train, and so can't be split

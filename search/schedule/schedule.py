@@ -10,7 +10,7 @@ from search.schedule.arm_schedule import ArmSchedule, FrozenArm
 from search.schedule.pack import Pack
 from search.schedule.pack_sizes import PackSizes
 from search.schedule.remaining_budget import pack_share
-from spaces.core import PackSize
+from spaces.abilities import PackSize
 from spaces.plan.plan import Plan
 
 

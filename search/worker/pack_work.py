@@ -15,8 +15,9 @@ from search.schedule.pack import Pack, PackCell
 from search.schedule.pack_sizes import UNMEASURED
 from search.worker.recorded_output import recent_lines
 from search.worker.worker import Worker
-from spaces.core import FailureKind, Member, PackSize, Status, VectorisedPacks
-from spaces.failures import last_lines
+from spaces.abilities import PackSize, VectorisedPacks
+from spaces.core import Member, Status
+from spaces.failures import FailureKind, last_lines
 from spaces.fields.paths import default_of, replace
 from spaces.plan.plan import Phase
 from spaces.study_file.file_shape import PARAMETERS

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from spaces.core import FieldGroups
+from spaces.abilities import FieldGroups
 from spaces.designs.fraction import MOST_ARMS, fraction_generators
 from spaces.fields.declaration import ConfigError, Value
 from spaces.fields.help import value_text

@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from spaces.core import Core, Grouped
+from spaces.abilities import Grouped
+from spaces.core import Core
 from spaces.designs.components import Components, parse_components, parse_factors, parse_part
 from spaces.designs.make_arms import (
     Arm,

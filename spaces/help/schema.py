@@ -10,7 +10,8 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from spaces.core import Core, Grouped
+from spaces.abilities import Grouped
+from spaces.core import Core
 from spaces.designs import make_arms as designs
 from spaces.designs.parse_designs import DESIGN_OPTIONS, DESIGNS, RESOLUTIONS, pair_options
 from spaces.fields.help import Schema, value_schema

@@ -18,6 +18,7 @@ from spaces.designs.resolution import (
 from spaces.errors import error_at
 from spaces.fields.declaration import ConfigError, Value
 from spaces.fields.paths import replace, value_at
+from spaces.find_core import DEFAULT
 from spaces.search_space.domains import Domain, describe_domain, domain_contains, possible_values
 from spaces.study_file.load import Study
 from spaces.syntax.constraints import Condition
@@ -174,6 +175,8 @@ def _plan_arm(study: Study, candidate: _Candidate, versions: Versions) -> Planne
         "code": versions.code,
     }
     # Present only where used: an empty entry would change the keys of all other studies.
+    if core.name != DEFAULT:
+        decides["core"] = core.name
     if constraints:
         decides["constraints"] = sorted(condition.text for condition in constraints)
     if start:

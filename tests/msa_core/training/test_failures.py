@@ -18,8 +18,15 @@ from msa_core.procedures.base import Procedure
 from msa_core.training import member_run as runs
 from msa_core.training.pack_training import PackTraining
 from msa_core.vectorised import stack as stack_module
-from spaces.core import FailureKind, Member
-from spaces.failures import LOG_LINES, EpochTimeout, describe_failure, kind_of, last_lines
+from spaces.core import Member
+from spaces.failures import (
+    LOG_LINES,
+    EpochTimeout,
+    FailureKind,
+    describe_failure,
+    kind_of,
+    last_lines,
+)
 from spaces.fields.paths import replace
 from tests.cases.train_pack import train_pack
 

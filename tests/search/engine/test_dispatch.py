@@ -21,7 +21,7 @@ from search.schedule.pack import Pack
 from search.schedule.schedule import Schedule
 from search.worker.pack_work import failed_cells
 from search.worker.worker import Worker
-from spaces.core import FailureKind
+from spaces.failures import FailureKind
 from spaces.plan.arms_on_data import Versions
 from spaces.plan.plan import Plan, plan_study
 from spaces.study_file.load import load_study

@@ -32,7 +32,7 @@ from search.schedule.schedule import Schedule
 from search.worker.pack_work import CELLS, PROGRESS, PackWork
 from search.worker.recorded_output import BEGINS
 from search.worker.worker import Worker
-from spaces.core import FailureKind as Kind
+from spaces.failures import FailureKind as Kind
 from spaces.plan.arms_on_data import Versions
 from spaces.plan.plan import plan_study
 from spaces.study_file.load import load_study

@@ -18,7 +18,7 @@ from search.ledger.errors import LedgerError
 from search.ledger.ledger import Ledger, NoSpace, read_full_records, read_ledger, read_pack_sizes
 from search.ledger.lines import LEDGER
 from search.ledger.record import add_checksum, encode_record, parse_record
-from spaces.core import PackSize
+from spaces.abilities import PackSize
 from tests.cases.ledger_cases import record
 
 SIZE = PackSize(

@@ -16,7 +16,7 @@ from search.schedule.pack_sizes import UNMEASURED, PackSizes
 from search.schedule.schedule import Schedule
 from search.worker.pack_work import MEASURED, PackWork, measured_of
 from search.worker.worker import Worker
-from spaces.core import PackSize
+from spaces.abilities import PackSize
 from spaces.plan.arms_on_data import Versions
 from spaces.plan.plan import plan_study
 from spaces.study_file.load import load_study

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from search.schedule.pack import Pack, PackCell
 from search.schedule.retries import LOSSES_ALONE, NODE_LOSSES, packs_to_retry
-from spaces.core import FailureKind
+from spaces.failures import FailureKind
 
 
 def pack_of(cells: int, **more: object) -> Pack:
