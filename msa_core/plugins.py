@@ -222,6 +222,18 @@ def kinds_added_by(plugin: Plugin) -> list[tuple[str, str]]:
     return [(kind.family, kind.name) for kind in _kinds.get(plugin.name, ())]
 
 
+def parse_plugin(plugin: Plugin, file: str = "<plugin>") -> ast.Module:
+    """Parse a plugin, with imports from where modules were in version 0.1 led to where they are.
+
+    Its text stays as it is: the text's digest is part of the keys of the cells trained with it.
+    """
+    tree = ast.parse(plugin.text, file)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level == 0:
+            node.module = _MOVED.get(node.module or "", node.module)
+    return tree
+
+
 def registry_of(family: str) -> dict[str, Any]:
     """Return a family's modules by their kinds, Triptych's own and those of plugins in use."""
     file, name, _ = _REGISTRIES[family]
@@ -250,7 +262,7 @@ def _execute_plugin(plugin: Plugin) -> list[_Kind]:
     linecache.cache[file] = (len(plugin.text), None, plugin.text.splitlines(True), file)
     _declared = []
     try:
-        exec(compile(_with_moved_imports(plugin.text, file), file, "exec"), module.__dict__)
+        exec(compile(parse_plugin(plugin, file), file, "exec"), module.__dict__)
         _check_overrides(module)
         found = _declared
     except (Exception, SystemExit) as error:
@@ -265,18 +277,6 @@ def _execute_plugin(plugin: Plugin) -> list[_Kind]:
             "@contrast or @procedure of msa_core.plugins"
         )
     return found
-
-
-def _with_moved_imports(text: str, file: str) -> ast.Module:
-    """Parse a plugin, with imports from where modules were in version 0.1 led to where they are.
-
-    Its text stays as it is: the text's digest is part of the keys of the cells trained with it.
-    """
-    tree = ast.parse(text, file)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.level == 0:
-            node.module = _MOVED.get(node.module or "", node.module)
-    return tree
 
 
 def _check_overrides(module: ModuleType) -> None:
