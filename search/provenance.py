@@ -1,27 +1,38 @@
 """Where numbers come from: code, data, versions, machine."""
 
-import hashlib
 import platform
 import subprocess
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
 import msa_core
+from msa_core.config.paths import Value
+from msa_core.config.schema import Config
 from msa_core.data.dataset import Dataset
+from msa_core.plugins import Plugin
+from msa_core.version import core_version, training_version
+from spaces.code_version import CodeVersion
+from spaces.plan.arm_keys import codes_of
 from spaces.plan.arms_on_data import Versions
 from spaces.plan.plan import Plan
 
+# Beside the training core, what computes a cell's numbers. In no key: another version moves last
+# digits at most, and an upgrade must not cost anybody a study; `plan --why` names it.
+NUMERIC = ("torch", "numpy")
 DISTRIBUTIONS = ("triptych", "torch", "numpy", "ray", "optuna", "mlflow", "scipy", "statsmodels")
 
 
 def code_version() -> str:
     """Digest the training core's source: all code that decides what a cell's numbers are."""
-    root = Path(msa_core.__file__).parent
-    digest = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
-        digest.update(str(path.relative_to(root).as_posix()).encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
+    return core_version().digest
+
+
+def arm_version(
+    config: Config, choices: Mapping[str, Sequence[Value]], plugins: Sequence[Plugin]
+) -> CodeVersion:
+    """Return the version of the code that a training of an arm can reach."""
+    return training_version(config, choices, plugins)
 
 
 def current_versions(dataset: Dataset) -> Versions:
@@ -37,6 +48,7 @@ def collect_provenance(plan: Plan, dataset: Dataset) -> dict[str, str]:
         "utterances": _utterance_counts(dataset),
         "training core": plan.versions.code,
         **_newer_versions(plan, dataset),
+        **_kept_arms(plan),
         **{f"plugin {plugin.name}": plugin.digest for plugin in plan.study.plugins},
         "git commit": _git_commit(),
         "sampler": f"{plan.study.sampler}, seed {plan.study.budget.seed}",
@@ -57,6 +69,15 @@ def _newer_versions(plan: Plan, dataset: Dataset) -> dict[str, str]:
     newer = {"data sha256": dataset.fingerprint, "training core": code_version()}
     held = {"data sha256": plan.versions.data, "training core": plan.versions.code}
     return {f"{name}, now": newer[name] for name in newer if held[name] not in ("", newer[name])}
+
+
+def _kept_arms(plan: Plan) -> dict[str, str]:
+    """Return the code of each arm whose cells of an older version count (`--keep`)."""
+    return {
+        f"training core of '{arm.name}'": f"{', '.join(held)}, now {arm.code.digest}"
+        for arm in plan.arms
+        if arm.kept is not None and arm.code.digest not in (held := codes_of(arm.kept))
+    }
 
 
 def installed_version(name: str) -> str:

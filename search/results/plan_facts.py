@@ -10,6 +10,7 @@ from reports.results import FieldFacts, StatedClaim, StudyFacts
 from search.provenance import collect_provenance
 from search.results.citations import collect_citations
 from search.results.folder import Manifest
+from search.results.origins import origins_of
 from spaces.plan.plan import Plan
 from spaces.search_space.domains import Int, LogUniform, describe_domain
 
@@ -74,6 +75,7 @@ def manifest_of(plan: Plan, dataset: Dataset, tracking_uri: str) -> Manifest:
         test_labels=dataset.test.labels,
         tracking_uri=tracking_uri,
         versions=plan.versions,
+        origins=origins_of(plan),
     )
 
 

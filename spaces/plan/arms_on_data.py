@@ -1,16 +1,16 @@
 """Arms on the data at hand: which are left, which are the same, what they search, their keys."""
 
-import hashlib
-import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from dataclasses import replace as changed
+from typing import Any
 
 from msa_core.config.kinds import is_added, kind_of_path
 from msa_core.config.paths import Value, flatten, replace, value_at
 from msa_core.config.rules import resolve_fields, restrict_to
 from msa_core.config.schema import MODALITIES, Config, ConfigError
-from msa_core.plugins import kinds_added_by
+from msa_core.plugins import Plugin, kinds_added_by
+from spaces.code_version import CodeVersion
 from spaces.designs.make_arms import Arm
 from spaces.designs.resolution import (
     arm_signature,
@@ -21,9 +21,14 @@ from spaces.designs.resolution import (
     possible_space,
 )
 from spaces.errors import error_at
-from spaces.search_space.domains import Domain, describe_domain, domain_contains
+from spaces.plan.arm_keys import Decides, key_of
+from spaces.search_space.domains import Choice, Domain, describe_domain, domain_contains
 from spaces.study_file.load import Study
 from spaces.syntax.constraints import Condition
+
+# (configuration, searched field -> its listed values, plugins) -> version of the code that such an
+# arm's trainings can reach. The one way by which a plan knows a core's version.
+CoreVersion = Callable[[Config, Mapping[str, Sequence[Value]], Sequence[Plugin]], CodeVersion]
 
 FROZEN = ", frozen"  # behind the name of an arm that is there re-tuned too
 
@@ -34,7 +39,7 @@ class Versions:
 
     Attributes:
         data: Fingerprint of the data.
-        code: Digest of the training core's source.
+        code: Digest of the whole training core; an arm's key holds that of what the arm can reach.
     """
 
     data: str
@@ -56,6 +61,10 @@ class PlannedArm:
         inherits: Fields whose value it takes from that arm's best candidate.
         key: Digest of all that decides which candidates it is given and how they train. Cells
             of another key are another arm's, even under the same name.
+        decides: What the key is the digest of (`spaces.plan.arm_keys`).
+        code: Version of the code that its trainings can reach.
+        kept: What decided the key of its finished cells, where cells of another version of data or
+            code count (`--keep`): `key` is theirs then. None: `decides` holds.
         levels: Factor -> its level in this arm, see `spaces.designs.make_arms.Arm`.
     """
 
@@ -68,6 +77,9 @@ class PlannedArm:
     frozen: str = ""
     inherits: tuple[str, ...] = ()
     key: str
+    decides: Decides = field(default_factory=dict)
+    code: CodeVersion = field(default_factory=lambda: CodeVersion(digest=""))
+    kept: Mapping[str, Value] | None = None
     levels: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -81,7 +93,10 @@ class _Candidate:
 
 
 def arms_on_data(
-    study: Study, versions: Versions, modalities: Sequence[str]
+    study: Study,
+    versions: Versions,
+    modalities: Sequence[str],
+    core_version: CoreVersion | None = None,
 ) -> tuple[list[PlannedArm], dict[str, str], list[str]]:
     """Find the arms that are left on the data at hand.
 
@@ -89,6 +104,8 @@ def arms_on_data(
         study: Study that is planned.
         versions: Versions of the data and the training core.
         modalities: Modalities that the data has.
+        core_version: Function that returns the version of what an arm can reach; None = of the
+            whole core.
 
     Returns:
         The arms; each merged arm -> the one that stands for it; notes with the reasons.
@@ -127,7 +144,9 @@ def arms_on_data(
             for candidate in (*(one for one in same if one is not first), first)
             for factor, level in candidate.arm.levels.items()
         }
-        kept[first.arm.name] = changed(_plan_arm(study, first, versions), levels=levels)
+        kept[first.arm.name] = changed(
+            _plan_arm(study, first, versions, core_version), levels=levels
+        )
         others = [candidate.arm.name for candidate in same if candidate is not first]
         merged |= dict.fromkeys(others, first.arm.name)
         if others:
@@ -150,8 +169,16 @@ def _merged_note(others: Sequence[str], first: str, on_data: bool) -> str:
     return f"{name_some(others)} {are} merged into '{first}': {here}the same configuration"
 
 
-def _plan_arm(study: Study, candidate: _Candidate, versions: Versions) -> PlannedArm:
+def _plan_arm(
+    study: Study, candidate: _Candidate, versions: Versions, core_version: CoreVersion | None
+) -> PlannedArm:
     arm, config, space = candidate.arm, candidate.config, candidate.space
+    choices = {path: domain.options for path, domain in space.items() if isinstance(domain, Choice)}
+    code = (
+        core_version(config, choices, study.plugins)
+        if core_version is not None
+        else CodeVersion(digest=versions.code)
+    )
     # What a plugin adds belongs to the cells of the arms that can use it, and to no others.
     own_kinds = possible_plugin_kinds(config, {**study.search, **arm.search}, arm.changes)
     constraints = study.constraints if space else ()
@@ -164,14 +191,14 @@ def _plan_arm(study: Study, candidate: _Candidate, versions: Versions) -> Planne
     )
     # The whole configuration and not only its active part: a searched choice may switch a
     # field on whose value then matters.
-    decides = {
+    decides: dict[str, Any] = {
         "arm": arm.name,
         "config": _usable_fields(config, own_kinds) if space else resolve_fields(config),
         "space": {path: describe_domain(domain) for path, domain in sorted(space.items())},
         "tuning": _tuning_settings(study) if space else [],
         "tune_seeds": study.budget.tune_seeds if space else 0,
         "data": versions.data,
-        "code": versions.code,
+        "code": code.digest,
     }
     # Present only where used: an empty entry would change the keys of all other studies.
     if constraints:
@@ -194,7 +221,9 @@ def _plan_arm(study: Study, candidate: _Candidate, versions: Versions) -> Planne
         space=space,
         constraints=constraints,
         start=start,
-        key=digest_of(decides),
+        key=key_of(decides),
+        decides=decides,
+        code=code,
     )
 
 
@@ -248,7 +277,12 @@ def name_some(arms: Sequence[str], most: int = 3) -> str:
 def _freeze_arm(arm: PlannedArm, reference: PlannedArm, name: str) -> PlannedArm:
     inherits = tuple(path for path in reference.space if path in arm.space)
     # The keys of both arms: the values come from the reference, and which of them count from `arm`.
-    decides = {"arm": name, "frozen": arm.key, "from": reference.key, "inherits": list(inherits)}
+    decides = {
+        "arm": name,
+        "frozen": arm.decides,
+        "from": reference.decides,
+        "inherits": list(inherits),
+    }
     return PlannedArm(
         name=name,
         changes=arm.changes,
@@ -256,7 +290,9 @@ def _freeze_arm(arm: PlannedArm, reference: PlannedArm, name: str) -> PlannedArm
         space={},
         frozen=reference.name,
         inherits=inherits,
-        key=digest_of(decides),
+        key=key_of(decides),
+        decides=decides,
+        code=arm.code,
         levels=arm.levels,
     )
 
@@ -310,9 +346,3 @@ def check_annotations(arm: PlannedArm, annotated: Sequence[str]) -> None:
             f"arm '{arm.name}': 'loss.unimodal.target: annotated' needs unimodal labels "
             f"(regression_labels_T, _A, _V), but the data has none of {', '.join(lacking)}"
         )
-
-
-def digest_of(value: object) -> str:
-    """Return the digest of a value of plain parts (what JSON can hold)."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:24]

@@ -7,13 +7,14 @@ from enum import StrEnum
 from msa_core.config.paths import Value
 from msa_core.config.schema import MODALITIES, ConfigError
 from msa_core.plugins import use_plugins
+from spaces.plan.arm_keys import digest_of
 from spaces.plan.arms_on_data import (
+    CoreVersion,
     PlannedArm,
     Versions,
     apply_retune,
     arms_on_data,
     check_annotations,
-    digest_of,
 )
 from spaces.plan.power import p_floor, seeds_needed
 from spaces.search_space.candidates import grid_size
@@ -42,6 +43,8 @@ class Plan:
     Attributes:
         study: Study that is planned.
         versions: Versions of the data and the training core that its cells are made with.
+        code_files: Digest of the code that an arm can reach -> digests of its files, for every
+            digest that an arm's key holds; empty where they are unknown.
         arms: Arms in the order of the study.
         merged: Arm that is the same as another one on this data -> that one.
         tune_seeds, confirm_seeds: Seeds of the two phases, disjoint, and the same for every arm, so
@@ -54,6 +57,7 @@ class Plan:
     versions: Versions
     arms: tuple[PlannedArm, ...]
     merged: Mapping[str, str] = field(default_factory=dict)
+    code_files: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     tune_seeds: tuple[int, ...]
     confirm_seeds: tuple[int, ...]
     notes: tuple[str, ...]
@@ -63,6 +67,11 @@ class Plan:
     def by_seconds(self) -> bool:
         """Whether arms are tuned for equal device-seconds, and not for equal candidates."""
         return self.study.budget.device_seconds is not None
+
+    @property
+    def codes(self) -> dict[str, str]:
+        """Key of an arm -> digest of the code that its trainings can reach now."""
+        return {arm.key: arm.code.digest for arm in self.arms}
 
     def candidate_count(self, arm: PlannedArm) -> int:
         """Return how many candidates an arm is tuned with.
@@ -90,6 +99,7 @@ def plan_study(
     versions: Versions,
     modalities: Sequence[str] = MODALITIES,
     annotated: Sequence[str] = MODALITIES,
+    core_version: CoreVersion | None = None,
 ) -> Plan:
     """Lay out a study on the data at hand.
 
@@ -98,6 +108,8 @@ def plan_study(
         versions: Versions of the data and the training core.
         modalities: Modalities that the data has.
         annotated: Modalities that the data has unimodal labels of.
+        core_version: Function that returns the version of the code that an arm can reach; None =
+            every arm has that of the whole core.
 
     Raises:
         ConfigError: An arm makes no sense on this data, or no candidate can satisfy the
@@ -105,7 +117,7 @@ def plan_study(
     """
     # Another study may have been loaded in this process since this one was, with other plugins.
     use_plugins(study.plugins)
-    tuned, merged, notes = arms_on_data(study, versions, modalities)
+    tuned, merged, notes = arms_on_data(study, versions, modalities, core_version)
     for arm in tuned:
         check_annotations(arm, annotated)
     arms, frozen_notes = apply_retune(study, tuned)
@@ -118,6 +130,7 @@ def plan_study(
         versions=versions,
         arms=tuple(arms),
         merged=merged,
+        code_files={arm.code.digest: arm.code.files for arm in tuned},
         tune_seeds=tuple(
             TUNE_SEED_OFFSET + budget.seed + number for number in range(budget.tune_seeds)
         ),
