@@ -132,7 +132,12 @@ def find_stale_cells(folder: Path, plan: Plan, source: str) -> StaleCells | None
         before=manifest.versions,
         now=plan.versions,
         kept=kept,
-        files=origins.files,
+        files={
+            code: origins.files[code]
+            for _, own in kept.values()
+            for code in codes_of(own)
+            if code in origins.files
+        },
     )
 
 
