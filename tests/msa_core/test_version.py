@@ -1,9 +1,5 @@
 """The version of the core: what tidying leaves as it is, and which arms a change reaches."""
 
-import ast
-import re
-import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,6 +16,7 @@ from msa_core.data.prepared import PreparedSplits
 from msa_core.plugins import Plugin, registry_of, use_plugins
 from msa_core.training.evaluation import evaluate
 from msa_core.vectorised.pack_key import Member
+from tests.cases.core_sources import TIDYING, add_constant, copy_core
 from tests.cases.pack_cases import BASE, CASES, MODULE_CASES, RECIPE
 from tests.cases.train_pack import train_pack
 
@@ -34,13 +31,6 @@ ARMS: dict[str, dict[str, Value]] = {
     "mla": {"model.fusion.kind": "sum", "procedure.kind": "mla"},
     "stream": {"procedure.kind": "stream"},
 }
-
-
-def copy_core(folder: Path) -> Path:
-    """Copy the core's source to a folder."""
-    core = folder / "msa_core"
-    shutil.copytree(version.FOLDERS["msa_core"], core, ignore=shutil.ignore_patterns("__pycache__"))
-    return core
 
 
 def versions_in(core: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
@@ -67,69 +57,14 @@ def edited(file: str, old: str, new: str) -> Edit:
 
 
 def constant_in(file: str) -> Edit:
-    """Add a constant to a file."""
-
-    def edit(core: Path) -> None:
-        text = (core / file).read_text(encoding="utf-8")
-        (core / file).write_text(f"{text}\nSCALE = 1\n", encoding="utf-8")
-
-    return edit
+    return lambda core: add_constant(core / file)
 
 
-def comment_everywhere(core: Path) -> None:
-    for path in core.rglob("*.py"):
-        path.write_text(f"# A comment.\n{path.read_text()}\n# Another.\n", encoding="utf-8")
-
-
-def drop_docstrings(core: Path) -> None:
-    for path in core.rglob("*.py"):
-        tree = ast.parse(path.read_text())
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and node.body:
-                first = node.body[0]
-                if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
-                    first.value = ast.Constant("Another docstring.")
-        path.write_text(ast.unparse(tree), encoding="utf-8")
-
-
-def format_narrowly(core: Path) -> None:
-    ruff = Path(sys.executable).with_name("ruff")
-    command = [str(ruff), "format", "--quiet", "--isolated", "--line-length", "60", str(core)]
-    subprocess.run(command, check=True, timeout=60)
-
-
-def move_files(core: Path) -> None:
-    """Move three files, one of them to another package, with the imports of them."""
-    moves = {
-        "tensors/pytrees.py": "data/trees.py",
-        "modules/alignment/measures.py": "modules/distances.py",
-        "modules/parts/similarity.py": "modules/parts/alike.py",
-    }
-    for old, new in moves.items():
-        (core / old).rename(core / new)
-    names = {f"msa_core.{old[:-3].replace('/', '.')}": f"msa_core.{new[:-3].replace('/', '.')}"
-             for old, new in moves.items()}  # fmt: skip
-    for path in core.rglob("*.py"):
-        text = path.read_text()
-        for old, new in names.items():
-            (package, name), (other, short) = old.rsplit(".", 1), new.rsplit(".", 1)
-            text = re.sub(rf"from {package} import {name}\b", f"from {other} import {short}", text)
-            if f"from {other} import {short}" in text:
-                text = re.sub(rf"\b{name}\.(?=\w)", f"{short}.", text)
-            text = text.replace(old, new)
-        path.write_text(text, encoding="utf-8")
-    ruff = Path(sys.executable).with_name("ruff")
-    command = [str(ruff), "check", "--quiet", "--isolated", "--select", "I", "--fix", str(core)]
-    subprocess.run(command, check=True, timeout=60)
-
-
-@pytest.mark.parametrize(
-    "tidy", [comment_everywhere, drop_docstrings, format_narrowly, move_files]
-)  # fmt: skip
+@pytest.mark.parametrize("tidy", TIDYING)
 def test_tidying_makes_no_cell_stale(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: dict[str, str], tidy: Edit
 ) -> None:
-    core = copy_core(tmp_path)
+    core = copy_core(tmp_path / "msa_core")
     tidy(core)
     assert versions_in(core, monkeypatch) == before
 
@@ -166,7 +101,7 @@ def test_a_changed_constant_reaches_exactly_the_arms_that_can_use_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: dict[str, str], case: str
 ) -> None:
     edit, arms = REACHED[case]
-    core = copy_core(tmp_path)
+    core = copy_core(tmp_path / "msa_core")
     edit(core)
     now = versions_in(core, monkeypatch)
     assert {name for name in ARMS if now[name] != before[name]} == arms

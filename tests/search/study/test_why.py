@@ -26,6 +26,7 @@ from search.study.stale import EARLIER_WAY
 from search.study.why import ArmReasons, explain_stale, explanation_lines
 from spaces.plan.arm_keys import key_of
 from spaces.plan.plan import Plan
+from tests.cases.core_sources import TIDYING, add_constant, copy_core
 from tests.cases.feature_files import write_npz
 from tests.cases.studies.sealed_studies import filled, made_up_cells
 
@@ -96,13 +97,14 @@ class Ground:
 
     def edit_core(self, file: str) -> None:
         """Add a constant to a file of a copy of the core, whose versions count from now on."""
+        self.change_core(lambda core: add_constant(core / file))
+
+    def change_core(self, change: Callable[[Path], object]) -> None:
+        """Change a copy of the core, whose versions count from now on."""
         core = self.folder / "msa_core"
         if not core.exists():
-            shutil.copytree(
-                version.FOLDERS["msa_core"], core, ignore=shutil.ignore_patterns("__pycache__")
-            )
-        with (core / file).open("a", encoding="utf-8") as text:
-            text.write("\nSCALE = 1\n")
+            copy_core(core)
+        change(core)
         self.monkeypatch.setitem(version.FOLDERS, "msa_core", core)
         version._version_of.cache_clear()
         version._tree_of.cache_clear()
@@ -169,11 +171,13 @@ PLANTED: dict[str, tuple[Callable[[Ground], None], str, set[str]]] = {
     ),
     "a domain": (
         in_study("[1e-3, 1e-1]", "[1e-4, 1e-1]"),
-        "search of train.learning_rate: log_uniform [0.001, 0.1] -> log_uniform [0.0001, 0.1]", ARMS,
+        "search of train.learning_rate: log_uniform [0.001, 0.1] -> log_uniform [0.0001, 0.1]",
+        ARMS,
     ),
     "a domain of one arm's field": (
         in_study("[1e-2, 1]}", "[1e-2, 2]}"),
-        "search of loss.contrast.rbc.weight: log_uniform [0.01, 1] -> log_uniform [0.01, 2]", {"rbc"},
+        "search of loss.contrast.rbc.weight: log_uniform [0.01, 1] -> log_uniform [0.01, 2]",
+        {"rbc"},
     ),
     "another searched field": (
         in_study("constraints:", "  train.weight_decay: {uniform: [0, 0.1]}\nconstraints:"),
@@ -237,6 +241,13 @@ def test_without_a_change_nothing_is_stale(ground: Ground) -> None:
     assert ground.opened().stale is None
     lines = list(explanation_lines(explain_stale(ground.opened())))
     assert lines == [f"why: nothing is stale; all {len(ARMS) * CELLS} finished cells count"]
+
+
+@pytest.mark.parametrize("tidy", TIDYING)
+def test_tidying_the_core_costs_nothing(ground: Ground, tidy: Callable[[Path], object]) -> None:
+    ground.change_core(tidy)
+    assert ground.reasons() == {}
+    assert ground.opened().stale is None
 
 
 def test_what_no_key_holds_makes_nothing_stale(ground: Ground) -> None:
