@@ -21,8 +21,19 @@ from msa_core.reference.citations import ANALYSES, cited_by, read_references
 from msa_core.reference.sources import declared_in, sources_of
 from msa_core.training.expected_epochs import expected_epochs, stops_early
 from msa_core.vectorised.pack_key import pack_key, sequential_kind_reason, sequential_reason
+from msa_core.version import core_modules, roots_from, training_modules
 from spaces.abilities import FieldGroups, PackSize
-from spaces.core import Core, DataError, DataSource, Evaluation, Member, Searched, SourceFile, Task
+from spaces.core import (
+    CodeRoots,
+    Core,
+    DataError,
+    DataSource,
+    Evaluation,
+    Member,
+    Searched,
+    SourceFile,
+    Task,
+)
 from spaces.fields.declaration import Value
 
 if TYPE_CHECKING:
@@ -92,14 +103,20 @@ class MsaCore:
         """Return every field, without those of plugins' kinds that can't be used."""
         return usable_fields(config, searched)
 
-    def version(self, config: Config, searched: Searched) -> dict[str, str]:
-        """Return name -> digest of the plugins of which a kind is used or can be chosen."""
+    def used_plugins(self, config: Config, searched: Searched) -> tuple[SourceFile, ...]:
+        """Return the plugins of which a kind is used or can be chosen."""
         usable = usable_added_kinds(config, searched)
-        return {
-            plugin.name: plugin.digest
+        return tuple(
+            plugin
             for plugin in self.plugins
             if usable.intersection(kinds_added_by(self.config_class, plugin))
-        }
+        )
+
+    def code_roots(self, config: Config | None, searched: Searched) -> CodeRoots:
+        """Return where a training starts in the code, see `version`."""
+        if config is None:
+            return roots_from(core_modules())
+        return roots_from(training_modules(config, searched, self.used_plugins(config, searched)))
 
     # --- Data.
 

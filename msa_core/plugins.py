@@ -246,7 +246,7 @@ def _execute_plugin(plugin: SourceFile) -> list[AddedKind]:
     linecache.cache[file] = (len(plugin.text), None, plugin.text.splitlines(True), file)
     try:
         with _collecting() as found:
-            exec(compile(_with_moved_imports(plugin.text, file), file, "exec"), module.__dict__)
+            exec(compile(parse_plugin(plugin, file), file, "exec"), module.__dict__)
         _check_overrides(module)
     except (Exception, SystemExit) as error:
         del sys.modules[module.__name__]
@@ -281,12 +281,12 @@ def _declared_names() -> frozenset[str]:
     return frozenset(vars(sys.modules[_DECLARATIONS[1]]))
 
 
-def _with_moved_imports(text: str, file: str) -> ast.Module:
+def parse_plugin(plugin: SourceFile, file: str = "<plugin>") -> ast.Module:
     """Parse a plugin, with imports of old modules led to where they are now.
 
     Its text stays as it is: the text's digest is part of the keys of the cells trained with it.
     """
-    tree: ast.Module = _MovedImports().visit(ast.parse(text, file))
+    tree: ast.Module = _MovedImports().visit(ast.parse(plugin.text, file))
     return ast.fix_missing_locations(tree)
 
 

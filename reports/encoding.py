@@ -3,7 +3,6 @@
 import base64
 import binascii
 import json
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from reports.numerals import name_some
 from reports.results import (
     CELL_COLUMNS,
     DESCRIPTIONS,
@@ -74,17 +74,22 @@ def facts_from_json(text: str) -> StudyFacts:
         raise ResultsError(f"the study's facts are incomplete: {error}") from error
 
 
-def code_notes(codes: Iterable[str]) -> tuple[str, ...]:
-    """Return a note for the reader if cells were trained by different training cores, else none.
+def code_notes(codes: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """Return a note for the reader if an arm's cells were trained by different training cores.
 
     Args:
-        codes: Digest of the training core of each cell; empty if unknown.
+        codes: Arm of each cell, and digest of the code that trained it; empty if unknown. Arms
+            reach different parts of the core, so digests are compared within an arm.
     """
-    counts = Counter(code for code in codes if code)
-    if len(counts) < 2:
+    by_arm: dict[str, set[str]] = {}
+    for arm, code in codes:
+        if code:
+            by_arm.setdefault(arm, set()).add(code)
+    mixed = [arm for arm, own in by_arm.items() if len(own) > 1]
+    if not mixed:
         return ()
-    shares = ", ".join(f"{count} by {code[:8]}" for code, count in sorted(counts.items()))
-    return (f"Cells were trained by different versions of the training core (--keep): {shares}.",)
+    which = name_some([f"'{arm}'" for arm in mixed])
+    return (f"Cells of {which} were trained by different versions of the training core (--keep).",)
 
 
 def encode_floats(values: NDArray[Any]) -> str:

@@ -129,7 +129,10 @@ def _read_study_run(
         for run in confirmed
         if (found := json.loads(_read_artifact(client, run.info.run_id, "predictions.json", "{}")))
     }
-    notes = code_notes(run.data.tags.get("triptych.code", "") for run in runs)
+    notes = code_notes(
+        (run.data.tags.get("triptych.arm", ""), run.data.tags.get("triptych.code", ""))
+        for run in runs
+    )
     return Results(
         facts=replace(facts, notes=(*facts.notes, *notes)),
         cells=cells_from_rows(rows),

@@ -1,33 +1,52 @@
 """Where numbers come from: code, data, versions, machine."""
 
-import hashlib
+import functools
 import platform
 import subprocess
-import sys
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
-from spaces.core import Core, Data
+from spaces.code_version import CodeTree, CodeVersion
+from spaces.core import CodeRoots, Core, Data, Searched
+from spaces.plan.arm_keys import codes_of
 from spaces.plan.arms_on_data import Versions
 from spaces.plan.plan import Plan
 
+# Beside the training core, what computes a cell's numbers. In no key: another version moves last
+# digits at most, and an upgrade must not cost anybody a study; `plan --why` names it.
+NUMERIC = ("torch", "numpy")
 DISTRIBUTIONS = ("triptych", "torch", "numpy", "ray", "optuna", "mlflow", "scipy", "statsmodels")
 
 
 def code_version(core: Core) -> str:
-    """Digest the core's source: all code that decides what a cell's numbers are."""
-    root = _package_folder(core)
-    digest = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
-        digest.update(str(path.relative_to(root).as_posix()).encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
+    """Digest the core: all code that decides what a cell's numbers are."""
+    return _version_from(core.code_roots(None, {})).digest
 
 
-def _package_folder(core: Core) -> Path:
-    """Return the folder of the package that a core is in."""
-    package = type(core).__module__.partition(".")[0]
-    return Path(str(sys.modules[package].__file__)).parent
+def arm_version(core: Core, config: Any, searched: Searched) -> CodeVersion:
+    """Return the version of the code that a training of an arm can reach.
+
+    Args:
+        core: Core of the study.
+        config: Configuration of the arm.
+        searched: Searched field of the arm -> values that its candidates can have, where they can
+            be listed.
+    """
+    return _version_from(core.code_roots(config, searched))
+
+
+# Once: a process computes with what it imported, whatever becomes of the files while it runs.
+@functools.cache
+def _version_from(roots: CodeRoots) -> CodeVersion:
+    return _code_tree(roots.folders, roots.left_out).version(roots.modules)
+
+
+@functools.cache
+def _code_tree(
+    folders: tuple[tuple[str, Path], ...], left_out: tuple[tuple[str, tuple[str, ...]], ...]
+) -> CodeTree:
+    return CodeTree(dict(folders), dict(left_out))
 
 
 def current_versions(core: Core, dataset: Data) -> Versions:
@@ -43,6 +62,7 @@ def collect_provenance(plan: Plan, dataset: Data) -> dict[str, str]:
         "utterances": _split_counts(dataset),
         "training core": plan.versions.code,
         **_newer_versions(plan, dataset),
+        **_kept_arms(plan),
         **{f"plugin {plugin.name}": plugin.digest for plugin in plan.study.plugins},
         "git commit": _git_commit(),
         "sampler": f"{plan.study.sampler}, seed {plan.study.budget.seed}",
@@ -62,6 +82,15 @@ def _newer_versions(plan: Plan, dataset: Data) -> dict[str, str]:
     newer = {"data sha256": dataset.fingerprint, "training core": code_version(plan.study.core)}
     held = {"data sha256": plan.versions.data, "training core": plan.versions.code}
     return {f"{name}, now": newer[name] for name in newer if held[name] not in ("", newer[name])}
+
+
+def _kept_arms(plan: Plan) -> dict[str, str]:
+    """Return the code of each arm whose cells of an older version count (`--keep`)."""
+    return {
+        f"training core of '{arm.name}'": f"{', '.join(held)}, now {arm.code.digest}"
+        for arm in plan.arms
+        if arm.kept is not None and arm.code.digest not in (held := codes_of(arm.kept))
+    }
 
 
 def installed_version(name: str) -> str:

@@ -65,6 +65,21 @@ class SourceFile:
         return hashlib.sha256(self.text.encode()).hexdigest()[:16]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CodeRoots:
+    """Where trainings start in the code of a core; what they import from there decides numbers.
+
+    Attributes:
+        modules: Dotted names of the modules.
+        folders: Pairs of a top-level package and its folder, or file: those that are followed.
+        left_out: Pairs of a module and those of its imports that are not followed.
+    """
+
+    modules: tuple[str, ...]
+    folders: tuple[tuple[str, Path], ...]
+    left_out: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+
 class Metric(Protocol):
     """A metric of predictions against labels that is a function of means of terms."""
 
@@ -274,8 +289,11 @@ class Core(Protocol):
     def usable_fields(self, config: Any, searched: Searched) -> dict[str, Value]:
         """Return every field that a candidate can use, whether it means something or not."""
 
-    def version(self, config: Any, searched: Searched) -> Mapping[str, str]:
-        """Return file -> digest of the code that a candidate's training can use."""
+    def used_plugins(self, config: Any, searched: Searched) -> Sequence[SourceFile]:
+        """Return the plugins that a candidate's training can use."""
+
+    def code_roots(self, config: Any | None, searched: Searched) -> "CodeRoots":
+        """Return where a candidate's training starts in the code; None = any training at all."""
 
     def parse_source(self, raw: Mapping[str, Any] | str | None, folder: Path) -> DataSource:
         """Read a data source of a study file, whose relative paths start at the folder.

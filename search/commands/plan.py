@@ -12,6 +12,7 @@ from search.commands.shared import hardware_options, report_errors, study_file_o
 @study_file_options
 @click.option("--keep", is_flag=True, help="Count cells of an older version of code or data.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
+@click.option("--why", is_flag=True, help="Print what made finished cells stale, and nothing else.")
 @click.option(
     "--probe/--no-probe",
     default=None,

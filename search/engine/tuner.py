@@ -16,7 +16,6 @@ from search.engine.stopping import StopRequest
 from search.errors import RESUME_NOTE, RunError
 from search.ledger.ledger import Ledger
 from search.ledger.record import CellRecord
-from search.provenance import code_version
 from search.results.checkpoints import Checkpoints
 from search.results.events import Events
 from search.results.history import RunEnd, read_runs
@@ -171,7 +170,7 @@ class Engine:
             device=sizes.device,
             gpu_share=session.resources.gpus_a_worker,
             memory=session.resources.memory,
-            code=code_version(self.plan.study.core),
+            codes=self.plan.codes,
             epoch_seconds=options.epoch_seconds,
             checkpoint_seconds=options.checkpoint_minutes * MINUTE or float("inf"),
         )

@@ -106,6 +106,8 @@ def plan_json(opened: OpenedStudy, estimate: Mapping[str, Any] | None) -> dict[s
         if opened.stale is None
         else {
             "changed": opened.stale.changed,
+            "arms": list(opened.stale.arms),
+            "causes": list(opened.stale.causes),
             "cells": opened.stale.cells,
             "kept": opened.keeps_stale,
         },

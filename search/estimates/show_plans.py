@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import click
 from rich.console import Console
@@ -16,10 +16,11 @@ from search.estimates.measure_study import (
     estimate_lines,
     measure_study,
 )
-from search.estimates.plan_text import plan_json, show_plan
+from search.estimates.plan_text import plan_json, print_heading, show_plan
 from search.estimates.run_estimate import RunEstimate
 from search.results.history import keep_estimate
 from search.study.open import OpenedStudy
+from search.study.why import explain_stale, explanation_lines
 
 NO_ESTIMATE = "no estimate: the ledger knows nothing of these cells, and none was tried (--probe)"
 
@@ -30,11 +31,13 @@ class PlanOptions:
 
     Attributes:
         as_json: Whether to print JSON.
+        why: Whether to print what made finished cells stale, in place of the plan.
         probe: Whether to make micro-runs; None = where the ledger does not know enough.
         address, workers, gpus_a_worker: Resources, by the same options as those of a run.
     """
 
     as_json: bool = False
+    why: bool = False
     probe: bool | None = None
     address: str | None = None
     workers: int | None = None
@@ -48,6 +51,9 @@ def show_plans(plans: Sequence[OpenedStudy], options: PlanOptions) -> None:
         RunError: no cluster at the address.
     """
     console = Console()
+    if options.why:
+        _show_reasons(plans, console, as_json=options.as_json)
+        return
     if options.as_json:
         shown = []
         for opened in plans:
@@ -61,6 +67,26 @@ def show_plans(plans: Sequence[OpenedStudy], options: PlanOptions) -> None:
             found = _estimate_plan(opened, options)
             for line in estimate_lines(found, opened.plan) if found else (NO_ESTIMATE,):
                 print_line(console, line)
+
+
+def _show_reasons(plans: Sequence[OpenedStudy], console: Console, *, as_json: bool) -> None:
+    """Print what made finished cells stale on each data set."""
+    found = [(opened, explain_stale(opened)) for opened in plans]
+    if as_json:
+        shown = [
+            {
+                "study": opened.study.name,
+                "folder": str(opened.folder),
+                "why": None if why is None else asdict(why),
+            }
+            for opened, why in found
+        ]
+        click.echo(json.dumps(shown[0] if len(shown) == 1 else shown, indent=1, ensure_ascii=False))
+        return
+    for opened, why in found:
+        print_heading(console, opened.study)
+        for line in explanation_lines(why):
+            print_line(console, line)
 
 
 def _estimate_plan(opened: OpenedStudy, options: PlanOptions) -> RunEstimate | None:

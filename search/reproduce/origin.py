@@ -1,22 +1,26 @@
 """The study and the data that cells were trained with, and what has changed since."""
 
 import platform
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from reports.results import StudyFacts
 from search.ledger.record import CellRecord
-from search.provenance import code_version, installed_version
+from search.provenance import NUMERIC, arm_version, current_versions, installed_version
 from search.results.folder import Manifest
 from search.results.history import last_data, read_runs
 from search.results.layout import STUDY
-from spaces.core import Core, Data, SourceFile
+from search.results.origins import Origins
+from spaces.code_version import CodeVersion, changed_files
+from spaces.core import Data, SourceFile
 from spaces.errors import StudyError
+from spaces.plan.arm_keys import codes_of
+from spaces.plan.arms_on_data import name_some
+from spaces.plan.plan import plan_study
 from spaces.study_file.load import Study, load_study
 
 UNKNOWN = "unknown"
-PACKAGES = ("torch", "numpy")  # beside the training core, what computes a cell's numbers
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,8 +79,9 @@ def find_data(study: Study, facts: StudyFacts, folder: Path, given: Path | None)
 def find_changes(
     manifest: Manifest,
     records: Collection[CellRecord],
-    core: Core,
     dataset: Data,
+    study: Study,
+    origins: Origins,
     devices: Collection[str],
     device: str,
 ) -> list[OriginChange]:
@@ -85,21 +90,20 @@ def find_changes(
     Args:
         manifest: Manifest of the results folder.
         records: Records of the cells.
-        core: Core of the study.
         dataset: Data to train on now.
+        study: Study as it was run.
+        origins: What the keys of the folder's arms are made of.
         devices: Devices that the folder's cells were trained on, as far as is known.
         device: Device to train on now.
     """
     facts = manifest.facts
     then = facts.provenance
-    # Each cell has a version of its own: a study may have been finished by a later one.
-    codes = {record.code or manifest.versions.code for record in records}
     pairs = [
-        ("training core", ", ".join(sorted(codes)), code_version(core)),
+        *_code_pairs(manifest, records, _codes_now(study, dataset), origins),
         ("data", manifest.versions.data, dataset.fingerprint),
-        *_plugin_pairs(facts, core.plugins),
+        *_plugin_pairs(facts, study.plugins),
         ("python", then.get("python", UNKNOWN), platform.python_version()),
-        *((name, then.get(name, UNKNOWN), installed_version(name)) for name in PACKAGES),
+        *((name, then.get(name, UNKNOWN), installed_version(name)) for name in NUMERIC),
         (
             "machine",
             then.get("machine", UNKNOWN),
@@ -108,6 +112,44 @@ def find_changes(
         ("device", ", ".join(sorted(devices)) or device, device),
     ]
     return [OriginChange(what=what, then=old, now=new) for what, old, new in pairs if old != new]
+
+
+def _codes_now(study: Study, dataset: Data) -> dict[str, CodeVersion]:
+    """Return arm -> version of the code that its trainings can reach now."""
+    versions = current_versions(study.core, dataset)
+    plan = plan_study(study, versions, dataset.facts, arm_version)
+    return {arm.name: arm.code for arm in plan.arms}
+
+
+def _code_pairs(
+    manifest: Manifest,
+    records: Collection[CellRecord],
+    codes_now: Mapping[str, CodeVersion],
+    origins: Origins,
+) -> Iterator[tuple[str, str, str]]:
+    """Yield the code that trained the cells, and that of today, of each arm that it differs in."""
+    # Each cell has a version of its own: a study may have been finished by a later one.
+    codes: dict[str, set[str]] = {}
+    for record in records:
+        held = codes_of(origins.values.get(record.arm_key, {}))  # of a record without its own
+        codes.setdefault(record.arm, set()).add(
+            record.code or (held[0] if held else manifest.versions.code)
+        )
+    differing: dict[tuple[str, str, str], list[str]] = {}
+    for arm, then in codes.items():
+        now = codes_now.get(arm)
+        if now is None or then == {now.digest}:
+            continue
+        files = dict.fromkeys(
+            sentence
+            for code in sorted(then)
+            if code in origins.files
+            for sentence in changed_files(origins.files[code], now.files)
+        )
+        why = f" ({', '.join(files)})" if files else ""
+        differing.setdefault((why, ", ".join(sorted(then)), now.digest), []).append(arm)
+    for (why, old, new), arms in differing.items():
+        yield f"training core of {name_some(arms)}{why}", old, new
 
 
 def _plugin_pairs(facts: StudyFacts, plugins: Collection[SourceFile]) -> list[tuple[str, str, str]]:

@@ -32,6 +32,7 @@ from search.reproduce.retrain import choose_device, retrain_cells
 from search.reproduce.targets import Targets, find_targets
 from search.results.events import EVENTS
 from search.results.folder import ledger_results, read_manifest, results_folder
+from search.results.origins import read_origins
 from search.results.tasks import task_of
 from spaces.core import Data, Status
 from spaces.plan.plan import Phase
@@ -80,7 +81,9 @@ def reproduce_targets(
     devices = _known_devices(folder)
     device = choose_device(device, devices)
     whole = {record.key: record for record in read_full_records(folder, wanted.keys)}
-    changed = find_changes(manifest, whole.values(), study.core, dataset, devices, device)
+    changed = find_changes(
+        manifest, whole.values(), dataset, study, read_origins(folder), devices, device
+    )
 
     console = Console(stderr=as_json)
     print_line(

@@ -27,6 +27,7 @@ from search.ledger.ledger import read_chosen_records
 from search.ledger.record import CellRecord
 from search.redaction import shorten_log, shorten_reason, without_password
 from search.results.layout import PLAN, PLUGINS, RUNS, STUDY
+from search.results.origins import Origins, write_origins
 from search.results.selection import ArmCells, Objective, paid_candidates, planned_cells
 from search.results.shared_information import read_information
 from search.results.tasks import task_of
@@ -64,6 +65,8 @@ class Manifest:
         tags: Dimension -> tag of every test utterance.
         finished: Whether a run came to the end of this plan. Arms then may have fewer candidates
             than planned: a space can have fewer, and device-seconds pay for as many as they do.
+        origins: What the arms' keys are made of; empty where it was read from a folder, whose file
+            of its own `search.results.origins.read_origins` reads.
     """
 
     facts: StudyFacts
@@ -73,6 +76,7 @@ class Manifest:
     versions: Versions
     tags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     finished: bool = False
+    origins: Origins = field(default_factory=Origins, compare=False)
 
     @property
     def size(self) -> PlanSize:
@@ -97,7 +101,10 @@ class Manifest:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write `plan.json` by an atomic write."""
+    """Write `plan.json`, and `origins.json` for the explanations, by atomic writes."""
+    # By keys, so that it may be written first: a plan never stands without its origins.
+    if manifest.origins.values:
+        write_origins(folder, manifest.origins)
     write_text_atomically(folder / PLAN, manifest_text(manifest))
 
 
@@ -299,7 +306,7 @@ def ledger_results(folder: Path, unseal: bool = False) -> Results:
         for cell, (values, _) in zip(cells, whole, strict=True)
         if len(curve := encode_curve(values))
     }
-    notes = code_notes(cell.code for cell in cells)
+    notes = code_notes((cell.arm, cell.code) for cell in cells)
     return Results(
         facts=replace(manifest.facts, notes=(*manifest.facts.notes, *notes)),
         cells=cells_from_rows([_results_row(cell, sealed) for cell in cells]),

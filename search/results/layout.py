@@ -2,6 +2,7 @@
 
 RUNS = "runs"  # in the work folder, with a results folder per study
 PLAN = "plan.json"
+ORIGINS = "origins.json"
 PLUGINS = "plugins"
 STUDY = "study.yaml"
 REPORT = "report"

@@ -6,6 +6,7 @@ from reports.results import FieldFacts, StatedClaim, StudyFacts
 from search.provenance import collect_provenance
 from search.results.citations import collect_citations
 from search.results.folder import Manifest
+from search.results.origins import origins_of
 from spaces.abilities import Sliced
 from spaces.core import Core, Data
 from spaces.fields.paths import fields_of
@@ -75,6 +76,7 @@ def manifest_of(plan: Plan, dataset: Data, tracking_uri: str) -> Manifest:
         test_labels=dataset.test_labels,
         tracking_uri=tracking_uri,
         versions=plan.versions,
+        origins=origins_of(plan),
     )
 
 

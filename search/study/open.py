@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from search.provenance import current_versions
+from search.provenance import arm_version, current_versions
 from search.results.folder import read_manifest
 from search.results.layout import PLAN, RUNS
 from search.study.given_files import files_by_set
-from search.study.stale import StaleCells, check_kept, find_stale_cells
+from search.study.stale import StaleCells, check_kept, find_stale_cells, keep_cells
 from spaces.core import Data, DataSource
 from spaces.errors import StudyError
 from spaces.plan.arms_on_data import Versions
@@ -116,13 +116,12 @@ def _open_on_set(
     if study.name != whole.name and _holds_results_on(workdir / RUNS / whole.name, now.data):
         # The folder is older than the other data sets of the study: its cells still count.
         study, folder = replace(study, name=whole.name), workdir / RUNS / whole.name
-    stale = find_stale_cells(folder, now)
+    plan = plan_study(study, now, dataset.facts, arm_version)
+    stale = find_stale_cells(folder, plan, dataset.source)
     kept = stale is not None and stale_answer == StaleAnswer.KEEP
     if stale is not None and kept:
         check_kept(stale, dataset)
-        # Keys are made with the old version, so that the finished cells are found by theirs.
-        now = stale.before
-    plan = plan_study(study, now, dataset.facts)
+        plan = keep_cells(plan, stale)
     return OpenedStudy(
         study=study,
         plan=plan,

@@ -1,18 +1,37 @@
 """Cells of a results folder from another version of the data or the training core."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from search.ledger.ledger import read_ledger
-from search.results.folder import read_manifest, select_cells
+from search.results.folder import Manifest, read_manifest, select_cells
 from search.results.layout import PLAN
+from search.results.origins import Origins, read_origins
+from spaces.code_version import changed_files
 from spaces.core import Data
 from spaces.errors import StudyError
-from spaces.plan.arms_on_data import Versions
+from spaces.fields.paths import default_of, fields_of, value_at
+from spaces.plan.arm_keys import (
+    codes_of,
+    is_config_field,
+    key_of,
+    list_values,
+    plain_name,
+    with_versions,
+)
+from spaces.plan.arms_on_data import PlannedArm, Versions, name_some
+from spaces.plan.plan import Plan
 
-WHAT = {"data": "the data", "code": "the training core"}
+MOST_CAUSES = 3  # files named in a question; `plan --why` names all
+VERSIONED = ("data", "code")
+EARLIER_WAY = (
+    "its cells were made with an earlier way of versioning the training core, which can't tell "
+    "what has changed"
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,28 +40,36 @@ class StaleCells:
 
     Attributes:
         folder: Results folder.
-        cells: Number of finished cells of the plan that the folder keeps.
-        before, now: Versions that their keys hold, and those of today.
+        cells: Number of finished cells of the plan that the folder keeps in those arms.
+        arms: Names of the arms, in the order of the plan.
+        changed: `data`, `code` or both.
+        causes: What changed, a clause each.
+        before, now: Versions of data and whole core that the folder was made with, and of today.
+        kept: Name of an arm -> key of its cells, and name and value of what decided it.
+        files: Digest of the code that an arm could reach then -> digests of its files.
     """
 
     folder: Path
     cells: int
+    arms: tuple[str, ...]
+    changed: list[str]
+    causes: tuple[str, ...]
     before: Versions
     now: Versions
-
-    @property
-    def changed(self) -> list[str]:
-        """`data`, `code` or both."""
-        return [name for name in WHAT if getattr(self.before, name) != getattr(self.now, name)]
+    kept: Mapping[str, tuple[str, Mapping[str, Any]]] = field(default_factory=dict)
+    files: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def change_sentence(self) -> str:
         """Return what changed, and how many cells it concerns."""
-        what = " and ".join(
-            f"{WHAT[name]} changed ({getattr(self.before, name)[:8]} to "
-            f"{getattr(self.now, name)[:8]})"
-            for name in self.changed
+        more = len(self.causes) - MOST_CAUSES
+        causes = "; ".join(self.causes[:MOST_CAUSES]) + (f"; and {more} more" if more > 0 else "")
+        others = len(self.arms) - 1
+        arms = f"'{self.arms[0]}'" + (
+            f" and {others} other arm{'s' if others > 1 else ''}" if others else ""
         )
-        return f"{what} since {self.cells} cells of {self.folder} were trained"
+        are = "are" if self.cells > 1 else "is"
+        cells = f"{self.cells} cell{'s' if self.cells > 1 else ''}"
+        return f"{causes}: {cells} of {arms} {are} stale in {self.folder}"
 
     def rerun_question(self) -> str:
         """Return what changed, with the options that answer it."""
@@ -57,8 +84,13 @@ class StaleCells:
         )
 
 
-def find_stale_cells(folder: Path, now: Versions) -> StaleCells | None:
+def find_stale_cells(folder: Path, plan: Plan, source: str) -> StaleCells | None:
     """Find what a results folder holds of other versions; None if nothing.
+
+    Args:
+        folder: Results folder.
+        plan: Plan on today's data and code.
+        source: Name of the data's file.
 
     Raises:
         ResultsError, LedgerError: A damaged folder.
@@ -66,13 +98,104 @@ def find_stale_cells(folder: Path, now: Versions) -> StaleCells | None:
     if not (folder / PLAN).exists():
         return None
     manifest = read_manifest(folder)
-    if manifest.versions == now:
+    if all(manifest.arm_keys.get(arm.name) in (None, arm.key) for arm in plan.arms):
         return None
-    cells = len(select_cells(manifest, read_ledger(folder)))
+    origins = read_origins(folder)
+    kept = {arm.name: held for arm in plan.arms if (held := _kept_key(arm, manifest, origins))}
+    if not kept:
+        return None
+    cells = sum(cell.arm in kept for cell in select_cells(manifest, read_ledger(folder)))
     # Nothing was trained yet, so there is nothing to ask.
     if not cells:
         return None
-    return StaleCells(folder=folder, cells=cells, before=manifest.versions, now=now)
+    arms = [arm for arm in plan.arms if arm.name in kept]
+    values = [(kept[arm.name][1], list_values(arm.decides)) for arm in arms]
+    changed = [
+        name
+        for name in VERSIONED
+        if any(_differs(before, now, name) for before, now in values)
+    ]  # fmt: skip
+    causes = list(data_causes(manifest, plan, source)) if "data" in changed else []
+    if "code" in changed:
+        causes += dict.fromkeys(
+            cause
+            for before, now in values
+            for cause in code_causes(before, now, origins.files, plan.code_files)
+        )
+    return StaleCells(
+        folder=folder,
+        cells=cells,
+        arms=tuple(kept),
+        changed=changed,
+        causes=tuple(causes),
+        before=manifest.versions,
+        now=plan.versions,
+        kept=kept,
+        files={
+            code: origins.files[code]
+            for _, own in kept.values()
+            for code in codes_of(own)
+            if code in origins.files
+        },
+    )
+
+
+def data_causes(manifest: Manifest, plan: Plan, source: str) -> Iterator[str]:
+    """Yield that the data changed, with names of files and fingerprints, if it did."""
+    before, now = manifest.versions.data, plan.versions.data
+    if before == now:
+        return
+    file = manifest.facts.provenance.get("data", source)
+    files = source if file == source else f"{file} to {source}"
+    yield f"the data changed ({files}: {before[:8]} to {now[:8]})"
+
+
+def code_causes(
+    before: Mapping[str, Any],
+    now: Mapping[str, Any],
+    files_before: Mapping[str, Mapping[str, str]],
+    files_now: Mapping[str, Mapping[str, str]],
+) -> Iterator[str]:
+    """Yield each difference of the code that an arm could and can reach, a clause each.
+
+    Args:
+        before: What decided the arm then, as `spaces.plan.arm_keys.list_values`.
+        now: What decides it today.
+        files_before: Digest of code -> digests of its files, of the folder.
+        files_now: The same of today.
+    """
+    for old, new in zip(codes_of(before), codes_of(now), strict=False):
+        if old == new:
+            continue
+        if not files_before.get(old) or not files_now.get(new):
+            # Folders of version 0.1 hold one digest of all files' bytes.
+            yield EARLIER_WAY if not files_before else f"the training core changed ({old} to {new})"
+            continue
+        differing = changed_files(files_before[old], files_now[new])
+        # The same files, of which one imports another one than before.
+        yield from differing or ["imports between files of the training core changed"]
+
+
+def keep_cells(plan: Plan, stale: StaleCells) -> Plan:
+    """Return a plan with the keys that stale cells have, so that they are found by theirs."""
+    arms = []
+    for arm in plan.arms:
+        if arm.name in stale.kept:
+            key, values = stale.kept[arm.name]
+            arms.append(replace(arm, key=key, kept=values))
+        elif "data" in stale.changed:  # all arms of a table are on one data set
+            decides = with_versions(arm.decides, stale.before.data, None)
+            arms.append(replace(arm, key=key_of(decides), decides=decides))
+        else:
+            arms.append(arm)
+    note = f"older cells of {name_some(stale.arms)} count (--keep): {'; '.join(stale.causes)}"
+    return replace(
+        plan,
+        arms=tuple(arms),
+        versions=stale.before,
+        code_files={**plan.code_files, **stale.files},
+        notes=(*plan.notes, note),
+    )
 
 
 def check_kept(stale: StaleCells, dataset: Data) -> None:
@@ -90,3 +213,45 @@ def check_kept(stale: StaleCells, dataset: Data) -> None:
             f"{stale.change_sentence()}, and its test labels are others: cells that were tested on "
             "different utterances can't stand in one table; use --rerun, or another --workdir"
         )
+
+
+def _kept_key(
+    arm: PlannedArm, manifest: Manifest, origins: Origins
+) -> tuple[str, Mapping[str, Any]] | None:
+    """Return key and values of an arm's finished cells, if only versions make them stale."""
+    key = manifest.arm_keys.get(arm.name)
+    if key is None or key == arm.key:
+        return None
+    before = origins.values.get(key)
+    if before is None:
+        # Of a folder without origins it is not known what made the key, so it is asked about as
+        # such folders always were. `--keep` finds the cells if only the versions differ.
+        versions = manifest.versions
+        decides = with_versions(arm.decides, versions.data, versions.code)
+        return key_of(decides), list_values(decides)
+    now, default = list_values(arm.decides), default_of(type(arm.config))
+    names = [
+        name
+        for name in {**before, **now}
+        if name not in before or name not in now or before[name] != now[name]
+    ]
+    versioned = [name for name in names if plain_name(name) in VERSIONED]
+    others = [name for name in names if plain_name(name) not in VERSIONED]
+    if not versioned or not all(_came_with_update(default, name, before, now) for name in others):
+        return None
+    return key, before
+
+
+def _came_with_update(
+    default: Any, name: str, before: Mapping[str, Any], now: Mapping[str, Any]
+) -> bool:
+    """Check whether a field differs only in that an update of the core added or removed it."""
+    if not is_config_field(name) or (name in before and name in now):
+        return False
+    path, value = plain_name(name), now.get(name, before.get(name))
+    # A field with its default may be absent from one of the two, since it means nothing there.
+    return path not in fields_of(type(default)) or bool(value == value_at(default, path))
+
+
+def _differs(before: Mapping[str, Any], now: Mapping[str, Any], kind: str) -> bool:
+    return any(before[name] != now.get(name) for name in before if plain_name(name) == kind)

@@ -60,7 +60,7 @@ class PackWork:
             device=worker.device,
             size=size,
             epoch_limit=worker.epoch_seconds,
-            identity=worker.identity,
+            identity=worker.identity_of(pack.arm_key),
             resume={
                 place: found[cell.key] for place, cell in enumerate(pack.cells) if cell.key in found
             },
@@ -214,7 +214,7 @@ class PackWork:
             metrics={**metrics, **_count_parameters(result), "seconds": result.seconds},
             curve={name: _finite_or_none(values) for name, values in result.curve.items()},
             predictions=predictions,
-            code=self.worker.code,
+            code=self.worker.code_of(self.pack.arm_key),
         )
 
 

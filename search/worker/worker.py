@@ -1,7 +1,7 @@
 """The equipment of a worker process: core, data, device, share of memory, limits."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from spaces.core import Core, Data, SourceFile
@@ -23,7 +23,8 @@ class Worker:
         gpu_share: Share of the memory of its GPU, 0 to 1.
         memory: Main memory that it may use, in bytes; 0 = unknown.
         data: Fingerprint of the data.
-        code: Digest of the core's code.
+        code: Digest of the training core, for arms that `codes` lacks.
+        codes: Key of an arm -> digest of the code that its trainings can reach.
         plugins: The study's own modules, as text: their files may not be on its machine.
         epoch_seconds: Seconds after which an epoch counts as hung; None = never.
         checkpoint_seconds: Seconds of training between two checkpoints.
@@ -37,6 +38,7 @@ class Worker:
     memory: int = 0
     data: str = ""
     code: str = ""
+    codes: Mapping[str, str] = field(default_factory=dict)
     plugins: tuple[SourceFile, ...] = ()
     epoch_seconds: float | None = None
     checkpoint_seconds: float = 60.0
@@ -63,10 +65,14 @@ class Worker:
         """
         return find_core(self.core_name).with_plugins(self.plugins)
 
-    @property
-    def identity(self) -> str:
-        """Identity of its checkpoints beside the cell: data, code and plugins."""
-        return " ".join([self.data, self.code, *(plugin.digest for plugin in self.plugins)])
+    def code_of(self, arm_key: str) -> str:
+        """Return the digest of the code that an arm's trainings can reach."""
+        return self.codes.get(arm_key, self.code)
+
+    def identity_of(self, arm_key: str) -> str:
+        """Return the identity of an arm's checkpoints beside the cell: data, code and plugins."""
+        plugins = (plugin.digest for plugin in self.plugins)
+        return " ".join([self.data, self.code_of(arm_key), *plugins])
 
     @property
     def memory_share(self) -> int:

@@ -1,12 +1,12 @@
 """Arms on the data at hand: which are left, which are the same, what they search, their keys."""
 
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from dataclasses import replace as changed
 from typing import Any
 
+from spaces.code_version import CodeVersion
+from spaces.core import Core, Searched
 from spaces.designs.make_arms import Arm
 from spaces.designs.resolution import (
     arm_signature,
@@ -19,9 +19,14 @@ from spaces.errors import error_at
 from spaces.fields.declaration import ConfigError, Value
 from spaces.fields.paths import replace, value_at
 from spaces.find_core import DEFAULT
+from spaces.plan.arm_keys import Decides, key_of
 from spaces.search_space.domains import Domain, describe_domain, domain_contains, possible_values
 from spaces.study_file.load import Study
 from spaces.syntax.constraints import Condition
+
+# (configuration, searched field -> its listed values, plugins) -> version of the code that such an
+# arm's trainings can reach. The one way by which a plan knows a core's version.
+CoreVersion = Callable[[Core, Any, Searched], CodeVersion]
 
 FROZEN = ", frozen"  # behind the name of an arm that is there re-tuned too
 
@@ -32,7 +37,7 @@ class Versions:
 
     Attributes:
         data: Fingerprint of the data.
-        code: Digest of the training core's source.
+        code: Digest of the whole training core; an arm's key holds that of what the arm can reach.
     """
 
     data: str
@@ -54,6 +59,10 @@ class PlannedArm:
         inherits: Fields whose value it takes from that arm's best candidate.
         key: Digest of all that decides which candidates it is given and how they train. Cells
             of another key are another arm's, even under the same name.
+        decides: What the key is the digest of (`spaces.plan.arm_keys`).
+        code: Version of the code that its trainings can reach.
+        kept: What decided the key of its finished cells, where cells of another version of data or
+            code count (`--keep`): `key` is theirs then. None: `decides` holds.
         levels: Factor -> its level in this arm, see `spaces.designs.make_arms.Arm`.
     """
 
@@ -66,6 +75,9 @@ class PlannedArm:
     frozen: str = ""
     inherits: tuple[str, ...] = ()
     key: str
+    decides: Decides = field(default_factory=dict)
+    code: CodeVersion = field(default_factory=lambda: CodeVersion(digest=""))
+    kept: Mapping[str, Value] | None = None
     levels: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -79,7 +91,7 @@ class _Candidate:
 
 
 def arms_on_data(
-    study: Study, versions: Versions, facts: Any
+    study: Study, versions: Versions, facts: Any, core_version: CoreVersion | None = None
 ) -> tuple[list[PlannedArm], dict[str, str], list[str]]:
     """Find the arms that are left on the data at hand.
 
@@ -87,6 +99,8 @@ def arms_on_data(
         study: Study that is planned.
         versions: Versions of the data and the training core.
         facts: Facts of the data; None = nothing is known, and all is taken to be there.
+        core_version: Function that returns the version of what an arm can reach; None = of the
+            whole core.
 
     Returns:
         The arms; each merged arm -> the one that stands for it; notes with the reasons.
@@ -126,7 +140,9 @@ def arms_on_data(
             for candidate in (*(one for one in same if one is not first), first)
             for factor, level in candidate.arm.levels.items()
         }
-        kept[first.arm.name] = changed(_plan_arm(study, first, versions), levels=levels)
+        kept[first.arm.name] = changed(
+            _plan_arm(study, first, versions, core_version), levels=levels
+        )
         others = [candidate.arm.name for candidate in same if candidate is not first]
         merged |= dict.fromkeys(others, first.arm.name)
         if others:
@@ -149,12 +165,19 @@ def _merged_note(others: Sequence[str], first: str, on_data: bool) -> str:
     return f"{name_some(others)} {are} merged into '{first}': {here}the same configuration"
 
 
-def _plan_arm(study: Study, candidate: _Candidate, versions: Versions) -> PlannedArm:
+def _plan_arm(
+    study: Study, candidate: _Candidate, versions: Versions, core_version: CoreVersion | None
+) -> PlannedArm:
     arm, config, space = candidate.arm, candidate.config, candidate.space
     core = study.core
     search = {**study.search, **arm.search}
     free = {path: domain for path, domain in search.items() if path not in arm.changes}
     searched = possible_values(free)
+    code = (
+        core_version(core, config, possible_values(space))
+        if core_version is not None
+        else CodeVersion(digest=versions.code)
+    )
     constraints = study.constraints if space else ()
     start = tuple(
         point
@@ -165,14 +188,14 @@ def _plan_arm(study: Study, candidate: _Candidate, versions: Versions) -> Planne
     )
     # The whole configuration and not only its active part: a searched choice may switch a
     # field on whose value then matters.
-    decides = {
+    decides: dict[str, Any] = {
         "arm": arm.name,
         "config": core.usable_fields(config, searched) if space else core.resolve(config),
         "space": {path: describe_domain(domain) for path, domain in sorted(space.items())},
         "tuning": _tuning_settings(study) if space else [],
         "tune_seeds": study.budget.tune_seeds if space else 0,
         "data": versions.data,
-        "code": versions.code,
+        "code": code.digest,
     }
     # Present only where used: an empty entry would change the keys of all other studies.
     if core.name != DEFAULT:
@@ -182,7 +205,7 @@ def _plan_arm(study: Study, candidate: _Candidate, versions: Versions) -> Planne
     if start:
         decides["start"] = [dict(sorted(point.items())) for point in start]
     # What a plugin adds belongs to the cells of the arms that can use it, and to no others.
-    if digests := sorted(core.version(config, searched).values()):
+    if digests := sorted(file.digest for file in core.used_plugins(config, searched)):
         decides["plugins"] = digests
     if constraints and feasible_share(core, config, space, constraints) == 0:
         raise error_at(
@@ -198,7 +221,9 @@ def _plan_arm(study: Study, candidate: _Candidate, versions: Versions) -> Planne
         space=space,
         constraints=constraints,
         start=start,
-        key=digest_of(decides),
+        key=key_of(decides),
+        decides=decides,
+        code=code,
     )
 
 
@@ -252,7 +277,12 @@ def name_some(arms: Sequence[str], most: int = 3) -> str:
 def _freeze_arm(arm: PlannedArm, reference: PlannedArm, name: str) -> PlannedArm:
     inherits = tuple(path for path in reference.space if path in arm.space)
     # The keys of both arms: the values come from the reference, and which of them count from `arm`.
-    decides = {"arm": name, "frozen": arm.key, "from": reference.key, "inherits": list(inherits)}
+    decides = {
+        "arm": name,
+        "frozen": arm.decides,
+        "from": reference.decides,
+        "inherits": list(inherits),
+    }
     return PlannedArm(
         name=name,
         changes=arm.changes,
@@ -260,7 +290,9 @@ def _freeze_arm(arm: PlannedArm, reference: PlannedArm, name: str) -> PlannedArm
         space={},
         frozen=reference.name,
         inherits=inherits,
-        key=digest_of(decides),
+        key=key_of(decides),
+        decides=decides,
+        code=arm.code,
         levels=arm.levels,
     )
 
@@ -286,9 +318,3 @@ def check_on_data(study: Study, arm: PlannedArm, facts: Any) -> None:
         study.core.check_data(arm.config, possible_values(arm.space), facts)
     except ConfigError as error:
         raise ConfigError(f"arm '{arm.name}': {error}") from None
-
-
-def digest_of(value: object) -> str:
-    """Return the digest of a value of plain parts (what JSON can hold)."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:24]

@@ -6,13 +6,14 @@ from enum import StrEnum
 from typing import Any
 
 from spaces.fields.declaration import ConfigError, Value
+from spaces.plan.arm_keys import digest_of
 from spaces.plan.arms_on_data import (
+    CoreVersion,
     PlannedArm,
     Versions,
     apply_retune,
     arms_on_data,
     check_on_data,
-    digest_of,
 )
 from spaces.plan.power import p_floor, seeds_needed
 from spaces.search_space.candidates import grid_size
@@ -41,6 +42,8 @@ class Plan:
     Attributes:
         study: Study that is planned.
         versions: Versions of the data and the core that its cells are made with.
+        code_files: Digest of the code that an arm can reach -> digests of its files, for every
+            digest that an arm's key holds; empty where they are unknown.
         arms: Arms in the order of the study.
         merged: Arm that is the same as another one on this data -> that one.
         tune_seeds, confirm_seeds: Seeds of the two phases, disjoint, and the same for every arm, so
@@ -53,6 +56,7 @@ class Plan:
     versions: Versions
     arms: tuple[PlannedArm, ...]
     merged: Mapping[str, str] = field(default_factory=dict)
+    code_files: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     tune_seeds: tuple[int, ...]
     confirm_seeds: tuple[int, ...]
     notes: tuple[str, ...]
@@ -62,6 +66,11 @@ class Plan:
     def by_seconds(self) -> bool:
         """Whether arms are tuned for equal device-seconds, and not for equal candidates."""
         return self.study.budget.device_seconds is not None
+
+    @property
+    def codes(self) -> dict[str, str]:
+        """Key of an arm -> digest of the code that its trainings can reach now."""
+        return {arm.key: arm.code.digest for arm in self.arms}
 
     def candidate_count(self, arm: PlannedArm) -> int:
         """Return how many candidates an arm is tuned with.
@@ -88,6 +97,7 @@ def plan_study(
     study: Study,
     versions: Versions,
     facts: Any = None,
+    core_version: CoreVersion | None = None,
 ) -> Plan:
     """Lay out a study on the data at hand.
 
@@ -95,12 +105,14 @@ def plan_study(
         study: Study to plan.
         versions: Versions of the data and the core.
         facts: Facts of the data; None = nothing is known, and all is taken to be there.
+        core_version: Function that returns the version of the code that an arm can reach; None =
+            every arm has that of the whole core.
 
     Raises:
         ConfigError: An arm makes no sense on this data, or no candidate can satisfy the
             constraints.
     """
-    tuned, merged, notes = arms_on_data(study, versions, facts)
+    tuned, merged, notes = arms_on_data(study, versions, facts, core_version)
     if facts is not None:
         for arm in tuned:
             check_on_data(study, arm, facts)
@@ -114,6 +126,7 @@ def plan_study(
         versions=versions,
         arms=tuple(arms),
         merged=merged,
+        code_files={arm.code.digest: arm.code.files for arm in tuned},
         tune_seeds=tuple(
             TUNE_SEED_OFFSET + budget.seed + number for number in range(budget.tune_seeds)
         ),

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spaces.core import (
+    CodeRoots,
     DataError,
     DataSource,
     Evaluation,
@@ -272,8 +273,12 @@ class RidgeCore:
     def usable_fields(self, config: RidgeConfig, searched: Searched) -> dict[str, Value]:
         return flatten(config)
 
-    def version(self, config: RidgeConfig, searched: Searched) -> Mapping[str, str]:
-        return {}
+    def used_plugins(self, config: RidgeConfig, searched: Searched) -> tuple[SourceFile, ...]:
+        return ()
+
+    def code_roots(self, config: RidgeConfig | None, searched: Searched) -> CodeRoots:
+        folder = Path(__file__).parents[1]
+        return CodeRoots(modules=(__name__,), folders=((folder.name, folder),))
 
     def parse_source(self, raw: Mapping[str, Any] | str | None, folder: Path) -> RidgeSource:
         if raw is None:

@@ -6,7 +6,6 @@ from msa_core.data.dataset import Dataset
 from reports.write import Report, write_report
 from search.ledger.ledger import Ledger
 from search.ledger.record import CellRecord
-from search.provenance import code_version
 from search.results.folder import ledger_results, write_manifest
 from search.results.plan_facts import manifest_of
 from search.results.tasks import task_of
@@ -38,7 +37,7 @@ def run_here(plan: Plan, dataset: Dataset, folder: Path, packs: int | None = Non
         schedule = Schedule(plan, list(ledger.records.values()))
         while (packs is None or packs > 0) and (pack := schedule.next_pack()):
             packs = None if packs is None else packs - 1
-            records = train_cells(pack, Worker.for_data(core, dataset, code=code_version(core)))
+            records = train_cells(pack, Worker.for_data(core, dataset, codes=plan.codes))
             assert {record.reason for record in records if record.status == "failed"} == set()
             ledger.append(records)
             schedule.add_results(records)

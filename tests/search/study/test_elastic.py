@@ -14,9 +14,9 @@ from search.ledger.ledger import read_ledger
 from search.ledger.lines import LEDGER
 from search.results.folder import ledger_results
 from search.study.open import OpenedStudy, StaleAnswer, open_study
+from spaces.code_version import CodeVersion
 from spaces.errors import StudyError
 from tests.cases.paths import TRIPTYCH
-from tests.cases.studies import in_process
 from tests.cases.studies.in_process import report_of, run_here
 
 SMALL_BASE = """\
@@ -121,8 +121,8 @@ def test_a_study_without_changes_is_not_stale(tmp_path: Path) -> None:
 
 
 def change_code(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
-    monkeypatch.setattr(provenance, "code_version", lambda core: version)
-    monkeypatch.setattr(in_process, "code_version", lambda core: version)
+    code = CodeVersion(digest=version, files={"core.py": version})
+    monkeypatch.setattr(provenance, "_version_from", lambda roots: code)
 
 
 def test_a_change_of_the_code_is_noticed_and_needs_an_answer(
@@ -135,9 +135,9 @@ def test_a_change_of_the_code_is_noticed_and_needs_an_answer(
     assert asked.stale is not None
     assert asked.stale.changed == ["code"]
     assert asked.stale.rerun_question() == (
-        f"the training core changed (first co to second c) since 12 cells of {asked.folder} were "
-        "trained: --rerun trains them again (the old ones stay in the ledger), --keep lets them "
-        "count and trains only what is missing"
+        "core.py changed: 12 cells of 'plain' and 2 other arms are stale in "
+        f"{asked.folder}: --rerun trains them again (the old ones stay in the ledger), --keep lets "
+        "them count and trains only what is missing"
     )
     # Kept, they count, and what is new says what trained it.
     kept = opened(tmp_path, GROWN, stale_answer=StaleAnswer.KEEP)
@@ -145,9 +145,10 @@ def test_a_change_of_the_code_is_noticed_and_needs_an_answer(
     facts = ledger_results(kept.folder).facts
     assert facts.provenance["training core"] == "first code"
     assert facts.provenance["training core, now"] == "second code"
+    assert facts.provenance["training core of 'plain'"] == "first code, now second code"
     assert (
-        "Cells were trained by different versions of the training core (--keep): "
-        "12 by first co, 33 by second c."
+        "Cells of 'plain', 'fusion gated', 'fusion sum' were trained by different versions of the "
+        "training core (--keep)."
     ) in ledger_results(kept.folder).facts.notes
     # Trained again, the old ones stay in the ledger and count no more.
     assert run(opened(tmp_path, FIRST)) == 12
