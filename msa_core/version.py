@@ -1,31 +1,26 @@
-"""The version of this core: a digest of the code that a training of an arm can reach.
+"""What the version of this core is of: the code that a training of an arm can reach.
 
 Code that no training executes is not in it: references, analyses, and how feature files are read,
 since the fingerprint of the data is of the arrays that the reading ends in. No file but Python's
 own is either: `data/planted_worlds.csv` holds expectations for tests and pages, and
 `reference/references.bib` is cited. Nothing is imported to find this out, PyTorch included.
+The platform makes the digest (`spaces.code_version`).
 """
 
 import ast
-import functools
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-import spaces
 from msa_core.config.fields import MODALITIES, PAIRS
 from msa_core.config.kinds import FAMILIES, is_added, kinds_of
 from msa_core.config.paths import Value, fields_of, value_at
 from msa_core.config.schema import Config
 from msa_core.plugins import Plugin, kinds_added_by, parse_plugin
-from spaces.code_version import CodeTree, CodeVersion
 
 Kind = tuple[str, str]  # family and name
 
 # Package -> its folder. Those that a training's imports are followed into.
-FOLDERS: dict[str, Path] = {
-    "msa_core": Path(__file__).parent,
-    "spaces": Path(str(spaces.__file__)).parent,
-}
+FOLDERS: dict[str, Path] = {"msa_core": Path(__file__).parent}
 # What a worker calls to train cells and to score them.
 ROOTS = ("msa_core.training.pack_training", "msa_core.training.evaluation")
 # Importer -> what its imports lead to only in arms that use it, and then as one of the roots:
@@ -89,28 +84,32 @@ def module_of_kind(family: str, kind: str) -> str:
     return known.get(kind, known[""])
 
 
-def training_version(
+def training_modules(
     config: Config, choices: Mapping[str, Sequence[Value]], plugins: Sequence[Plugin] = ()
-) -> CodeVersion:
-    """Return the version of the code that a training of an arm can reach.
+) -> tuple[str, ...]:
+    """Return the modules from which a training of an arm reaches all the code that it executes.
 
     Args:
         config: Configuration of the arm.
         choices: Searched field of the arm -> values that its candidates can have, where they can
             be listed.
-        plugins: Plugins in use. A plugin's text has a digest of its own; in this one is what it
-            imports of the core.
+        plugins: Plugins in use. A plugin's text has a digest of its own; here is what it imports
+            of the core.
     """
     kinds = usable_kinds(config, choices)
-    own = tuple(plugin for plugin in plugins if kinds & set(kinds_added_by(plugin)))
-    return version_of_kinds(kinds, own)
+    # Of a plugin's measure too the pairs' module makes the term.
+    own = {kind for kind in kinds if kind[0] == "alignment" or not is_added(*kind)}
+    found = {module_of_kind(*kind) for kind in own}
+    for plugin in plugins:
+        if kinds & set(kinds_added_by(plugin)):
+            found |= _imports_of(plugin)
+    return (*ROOTS, *sorted(found))
 
 
-def core_version() -> CodeVersion:
-    """Return the version of the whole core: what an arm could reach that uses every kind."""
-    return version_of_kinds(
-        frozenset((family, kind) for family in FAMILIES for kind in kinds_of(family))
-    )
+def core_modules() -> tuple[str, ...]:
+    """Return the modules from which an arm would reach all code that used every kind."""
+    kinds = ((family, kind) for family in FAMILIES for kind in kinds_of(family))
+    return (*ROOTS, *sorted({module_of_kind(*kind) for kind in kinds if not is_added(*kind)}))
 
 
 def usable_kinds(config: Config, choices: Mapping[str, Sequence[Value]]) -> frozenset[Kind]:
@@ -120,7 +119,7 @@ def usable_kinds(config: Config, choices: Mapping[str, Sequence[Value]]) -> froz
 
     Args:
         config: Configuration of the arm.
-        choices: Searched field -> values of it, as for `training_version`.
+        choices: Searched field -> values of it, as for `training_modules`.
     """
 
     def values_of(path: str) -> Collection[Value]:
@@ -149,35 +148,7 @@ def usable_kinds(config: Config, choices: Mapping[str, Sequence[Value]]) -> froz
     }
 
 
-def version_of_kinds(kinds: frozenset[Kind], plugins: tuple[Plugin, ...] = ()) -> CodeVersion:
-    """Return the version of the code that trainings with some kinds can reach.
-
-    Args:
-        kinds: Family and name of each kind; those of plugins count through `plugins`.
-        plugins: Plugins whose kinds are used.
-    """
-    # Of a plugin's measure too the pairs' module makes the term.
-    own = frozenset(kind for kind in kinds if kind[0] == "alignment" or not is_added(*kind))
-    return _version_of(own, plugins, tuple(sorted(FOLDERS.items())))
-
-
-# Of what a process has imported: files that change while it runs change nothing that it computes.
-@functools.cache
-def _version_of(
-    kinds: frozenset[Kind], plugins: tuple[Plugin, ...], folders: tuple[tuple[str, Path], ...]
-) -> CodeVersion:
-    tree = _tree_of(folders)
-    of_kinds = {module_of_kind(*kind) for kind in kinds}
-    of_plugins = {name for plugin in plugins for name in _imports_of(plugin, tree)}
-    return tree.version([*ROOTS, *sorted(of_kinds | of_plugins)])
-
-
-@functools.cache
-def _tree_of(folders: tuple[tuple[str, Path], ...]) -> CodeTree:
-    return CodeTree(dict(folders), LEFT_OUT)
-
-
-def _imports_of(plugin: Plugin, tree: CodeTree) -> set[str]:
+def _imports_of(plugin: Plugin) -> set[str]:
     """Return the modules of the core that a plugin imports, without the one that declares kinds."""
     found: set[str] = set()
     for node in ast.walk(parse_plugin(plugin)):
@@ -186,4 +157,12 @@ def _imports_of(plugin: Plugin, tree: CodeTree) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             found.update(f"{node.module}.{alias.name}" for alias in node.names)
             found.add(node.module)
-    return {name for name in found if name != "msa_core.plugins" and tree.has_module(name)}
+    return {name for name in found if name != "msa_core.plugins" and _is_module(name)}
+
+
+def _is_module(name: str) -> bool:
+    top, *below = name.split(".")
+    if top not in FOLDERS:
+        return False
+    place = FOLDERS[top].joinpath(*below)
+    return place.with_suffix(".py").is_file() or (place / "__init__.py").is_file()

@@ -1,5 +1,6 @@
 """Where numbers come from: code, data, versions, machine."""
 
+import functools
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -11,8 +12,8 @@ from msa_core.config.paths import Value
 from msa_core.config.schema import Config
 from msa_core.data.dataset import Dataset
 from msa_core.plugins import Plugin
-from msa_core.version import core_version, training_version
-from spaces.code_version import CodeVersion
+from msa_core.version import FOLDERS, LEFT_OUT, core_modules, training_modules
+from spaces.code_version import CodeTree, CodeVersion
 from spaces.plan.arm_keys import codes_of
 from spaces.plan.arms_on_data import Versions
 from spaces.plan.plan import Plan
@@ -24,15 +25,39 @@ DISTRIBUTIONS = ("triptych", "torch", "numpy", "ray", "optuna", "mlflow", "scipy
 
 
 def code_version() -> str:
-    """Digest the training core's source: all code that decides what a cell's numbers are."""
-    return core_version().digest
+    """Digest the training core: all code that decides what a cell's numbers are."""
+    return _version_from(core_modules(), _core_folders()).digest
 
 
 def arm_version(
     config: Config, choices: Mapping[str, Sequence[Value]], plugins: Sequence[Plugin]
 ) -> CodeVersion:
-    """Return the version of the code that a training of an arm can reach."""
-    return training_version(config, choices, plugins)
+    """Return the version of the code that a training of an arm can reach.
+
+    The one place where the platform asks a core for it.
+
+    Args:
+        config: Configuration of the arm.
+        choices: Searched field of the arm -> values that its candidates can have, where they can
+            be listed.
+        plugins: Plugins of the study.
+    """
+    return _version_from(training_modules(config, choices, plugins), _core_folders())
+
+
+def _core_folders() -> tuple[tuple[str, Path], ...]:
+    return tuple(sorted(FOLDERS.items()))
+
+
+# Once: a process computes with what it imported, whatever becomes of the files while it runs.
+@functools.cache
+def _version_from(modules: tuple[str, ...], folders: tuple[tuple[str, Path], ...]) -> CodeVersion:
+    return _code_tree(folders).version(modules)
+
+
+@functools.cache
+def _code_tree(folders: tuple[tuple[str, Path], ...]) -> CodeTree:
+    return CodeTree(dict(folders), LEFT_OUT)
 
 
 def current_versions(dataset: Dataset) -> Versions:

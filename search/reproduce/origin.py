@@ -17,6 +17,7 @@ from search.results.layout import STUDY
 from search.results.origins import Origins
 from spaces.code_version import CodeVersion, changed_files
 from spaces.errors import StudyError
+from spaces.plan.arm_keys import codes_of
 from spaces.plan.arms_on_data import name_some
 from spaces.plan.plan import plan_study
 from spaces.study_file.load import Study, load_study
@@ -132,7 +133,10 @@ def _code_pairs(
     # Each cell has a version of its own: a study may have been finished by a later one.
     codes: dict[str, set[str]] = {}
     for record in records:
-        codes.setdefault(record.arm, set()).add(record.code or manifest.versions.code)
+        held = codes_of(origins.values.get(record.arm_key, {}))  # of a record without its own
+        codes.setdefault(record.arm, set()).add(
+            record.code or (held[0] if held else manifest.versions.code)
+        )
     differing: dict[tuple[str, str, str], list[str]] = {}
     for arm, then in codes.items():
         now = codes_now.get(arm)

@@ -1,7 +1,7 @@
 """The version of the core: what tidying leaves as it is, and which arms a change reaches."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from msa_core.data.prepared import PreparedSplits
 from msa_core.plugins import Plugin, registry_of, use_plugins
 from msa_core.training.evaluation import evaluate
 from msa_core.vectorised.pack_key import Member
+from spaces.code_version import CodeTree, CodeVersion
 from tests.cases.core_sources import TIDYING, add_constant, copy_core
 from tests.cases.pack_cases import BASE, CASES, MODULE_CASES, RECIPE
 from tests.cases.train_pack import train_pack
@@ -33,18 +34,23 @@ ARMS: dict[str, dict[str, Value]] = {
 }
 
 
-def versions_in(core: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+def version_of(config: Config, plugins: Sequence[Plugin] = ()) -> CodeVersion:
+    tree = CodeTree(version.FOLDERS, version.LEFT_OUT)
+    return tree.version(version.training_modules(config, {}, plugins))
+
+
+def versions_in(core: Path) -> dict[str, str]:
     """The arms' digests of the source in a folder."""
-    monkeypatch.setitem(version.FOLDERS, "msa_core", core)
+    tree = CodeTree({"msa_core": core}, version.LEFT_OUT)
     return {
-        name: version.training_version(replace(Config(), changes), {}).digest
+        name: tree.version(version.training_modules(replace(Config(), changes), {})).digest
         for name, changes in ARMS.items()
     }
 
 
-@pytest.fixture
-def before(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    return versions_in(version.FOLDERS["msa_core"], monkeypatch)
+@pytest.fixture(scope="module")
+def before() -> dict[str, str]:
+    return versions_in(version.FOLDERS["msa_core"])
 
 
 def edited(file: str, old: str, new: str) -> Edit:
@@ -61,12 +67,10 @@ def constant_in(file: str) -> Edit:
 
 
 @pytest.mark.parametrize("tidy", TIDYING)
-def test_tidying_makes_no_cell_stale(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: dict[str, str], tidy: Edit
-) -> None:
+def test_tidying_makes_no_cell_stale(tmp_path: Path, before: dict[str, str], tidy: Edit) -> None:
     core = copy_core(tmp_path / "msa_core")
     tidy(core)
-    assert versions_in(core, monkeypatch) == before
+    assert versions_in(core) == before
 
 
 EVERY = set(ARMS)
@@ -98,12 +102,12 @@ REACHED = {
 
 @pytest.mark.parametrize("case", REACHED)
 def test_a_changed_constant_reaches_exactly_the_arms_that_can_use_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: dict[str, str], case: str
+    tmp_path: Path, before: dict[str, str], case: str
 ) -> None:
     edit, arms = REACHED[case]
     core = copy_core(tmp_path / "msa_core")
     edit(core)
-    now = versions_in(core, monkeypatch)
+    now = versions_in(core)
     assert {name for name in ARMS if now[name] != before[name]} == arms
 
 
@@ -137,7 +141,7 @@ def test_every_kind_is_found_in_the_module_that_has_it() -> None:
 
 def test_what_is_left_out_is_imported_and_comes_back_with_a_kind() -> None:
     core = version.FOLDERS["msa_core"]
-    whole = set(version.core_version().files)
+    whole = set(CodeTree(version.FOLDERS, version.LEFT_OUT).version(version.core_modules()).files)
     for importer, targets in version.LEFT_OUT.items():
         text = (core.parent / f"{importer.replace('.', '/')}.py").read_text()
         for target in targets:
@@ -148,7 +152,7 @@ def test_what_is_left_out_is_imported_and_comes_back_with_a_kind() -> None:
 def test_no_file_that_counts_reads_a_file_beside_it() -> None:
     """Or that file would decide numbers too, and be in no digest."""
     core = version.FOLDERS["msa_core"]
-    for file in version.core_version().files:
+    for file in CodeTree(version.FOLDERS, version.LEFT_OUT).version(version.core_modules()).files:
         text = (core.parent / file).read_text()
         assert "__file__" not in text, file
         assert "importlib" not in text, file
@@ -175,10 +179,10 @@ def test_what_a_plugin_imports_of_the_core_counts_in_arms_that_can_use_it() -> N
     use_plugins([plugin])
     try:
         own = replace(Config(), {"model.fusion.kind": "own"})
-        files = version.training_version(own, {}, [plugin]).files
+        files = version_of(own, [plugin]).files
         assert "msa_core/modules/fusion/misa.py" in files
         assert "msa_core/plugins.py" not in files
-        other = version.training_version(Config(), {}, [plugin])
+        other = version_of(Config(), [plugin])
         assert "msa_core/modules/fusion/misa.py" not in other.files
     finally:
         use_plugins([])
@@ -215,4 +219,4 @@ def test_every_file_that_a_training_executes_is_in_its_version(case: str) -> Non
     }
     used = {name for name in used if name.startswith(("msa_core/", "spaces/"))}
     assert len(used) > 20
-    assert used <= set(version.training_version(config, {}).files)
+    assert used <= set(version_of(config).files)

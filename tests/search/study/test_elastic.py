@@ -122,8 +122,7 @@ def test_a_study_without_changes_is_not_stale(tmp_path: Path) -> None:
 
 def change_code(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
     code = CodeVersion(digest=version, files={"core.py": version})
-    monkeypatch.setattr(provenance, "core_version", lambda: code)
-    monkeypatch.setattr(provenance, "training_version", lambda *arm: code)
+    monkeypatch.setattr(provenance, "_version_from", lambda modules, folders: code)
 
 
 def test_a_change_of_the_code_is_noticed_and_needs_an_answer(

@@ -17,6 +17,8 @@ from msa_core.data.planted import generate_planted
 from msa_core.plugins import use_plugins
 from search import provenance
 from search.cli import main
+from search.ledger.ledger import read_ledger
+from search.reproduce.origin import find_changes
 from search.results.folder import read_manifest
 from search.results.layout import ORIGINS
 from search.results.origins import origins_of, read_origins
@@ -106,8 +108,8 @@ class Ground:
             copy_core(core)
         change(core)
         self.monkeypatch.setitem(version.FOLDERS, "msa_core", core)
-        version._version_of.cache_clear()
-        version._tree_of.cache_clear()
+        provenance._version_from.cache_clear()
+        provenance._code_tree.cache_clear()
 
 
 def refill(ground: Ground, plan: Plan, dataset: Dataset) -> None:
@@ -369,6 +371,25 @@ def test_a_frozen_arm_is_explained_by_the_arm_that_is_tuned_for_it(ground: Groun
     }
     ground.edit("study.yaml", "[1e-3, 1e-1]", "[1e-4, 1e-1]")
     assert Counter(len(arm.reasons) for arm in ground.reasons().values())[2] >= 4
+
+
+def test_reproduce_names_the_file_and_the_arms(ground: Ground) -> None:
+    def differing() -> dict[str, tuple[str, str]]:
+        opened = ground.opened()
+        assert opened.dataset is not None
+        records = read_ledger(ground.results).values()
+        found = find_changes(
+            read_manifest(ground.results), records, opened.dataset, opened.study,
+            read_origins(ground.results), ["cpu"], "cpu",
+        )  # fmt: skip
+        return {one.what: (one.then, one.now) for one in found if one.what.startswith("training")}
+
+    assert differing() == {}
+    before = ground.opened().plan.arms[1].code.digest
+    ground.edit_core("modules/fusion/mult.py")
+    now = ground.opened().plan.arms[1].code.digest
+    what = "training core of 'mult' (msa_core/modules/fusion/mult.py changed)"
+    assert differing() == {what: (before, now)}
 
 
 def test_the_command_prints_it(ground: Ground) -> None:
