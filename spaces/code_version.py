@@ -105,12 +105,8 @@ class CodeTree:
         """Read a module, once; None if it is none of the packages' or has no file."""
         if name not in self._read:
             found = self._locate(name)
-            self._read[name] = None  # for a file that imports itself
-            if found is not None:
-                path, label = found
-                self._read[name] = read_module(
-                    name, path, label, self.has_module, self._left_out.get(name, frozenset())
-                )
+            left_out = self._left_out.get(name, frozenset())
+            self._read[name] = found and read_module(name, *found, self.has_module, left_out)
         return self._read[name]
 
     def has_module(self, name: str) -> bool:

@@ -143,7 +143,7 @@ def _code_pairs(
         files = dict.fromkeys(
             sentence
             for code in sorted(then)
-            if code in origins.files
+            if origins.files.get(code)
             for sentence in changed_files(origins.files[code], now.files)
         )
         why = f" ({', '.join(files)})" if files else ""

@@ -6,6 +6,7 @@ Standard library only.
 """
 
 import ast
+import warnings
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -67,15 +68,16 @@ def read_module(
         left_out: Own modules that its imports do not lead to.
 
     Returns:
-        The module; a file that is no Python is digested as it is.
+        The module; a file that is no Python, or nested too deeply, is digested as it is.
     """
     content = path.read_bytes()
-    try:
-        tree = ast.parse(content)
-    except (SyntaxError, ValueError):
-        return ModuleText(file=file, parts=(content.decode("latin1"),), imports=())
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    writer = _TreeWriter(tree, package, is_own, left_out)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of others' code, such as "\\d" in a plain text
+            writer = _TreeWriter(ast.parse(content), package, is_own, left_out)
+    except (SyntaxError, ValueError, RecursionError):
+        return ModuleText(file=file, parts=(content.decode("latin1"),), imports=())
     return ModuleText(
         file=file, parts=tuple(_joined(writer.parts)), imports=tuple(dict.fromkeys(writer.imports))
     )
@@ -205,8 +207,19 @@ class _TreeWriter:
                 self.parts.append(f"{name}=")
                 self._write(inside)
             else:
-                self.parts.append(f"{name}={inside!r},")
+                self.parts.append(f"{name}={self._without_module(inside)!r},")
         self.parts.append(")")
+
+    def _without_module(self, value: object) -> object:
+        """Return a constant; of `package.module:Name` with an own module the name alone.
+
+        What is named so is imported where it is used, and counts there by what it computes.
+        """
+        if isinstance(value, str) and value.count(":") == 1:
+            module, _, name = value.partition(":")
+            if name.isidentifier() and self._is_own(module):
+                return f":{name}"
+        return value
 
     def _write_module(self, name: str) -> None:
         target = self._modules[name]

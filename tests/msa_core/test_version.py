@@ -6,17 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from msa_core.config.paths import Value, replace
 
 from msa_core import version
-from msa_core.config.kinds import FAMILIES, kinds_of
+from msa_core.config.kinds import FAMILIES, kinds_of, module_of
 from msa_core.config.schema import Config
+from msa_core.core import MsaCore
 from msa_core.data.planted import generate_planted
 from msa_core.data.prepared import PreparedSplits
-from msa_core.plugins import Plugin, registry_of, use_plugins
 from msa_core.training.evaluation import evaluate
-from msa_core.vectorised.pack_key import Member
 from spaces.code_version import CodeTree, CodeVersion
+from spaces.core import Member, SourceFile
+from spaces.fields.declaration import Value
+from spaces.fields.paths import replace
 from tests.cases.core_sources import TIDYING, add_constant, copy_core
 from tests.cases.pack_cases import BASE, CASES, MODULE_CASES, RECIPE
 from tests.cases.train_pack import train_pack
@@ -34,7 +35,7 @@ ARMS: dict[str, dict[str, Value]] = {
 }
 
 
-def version_of(config: Config, plugins: Sequence[Plugin] = ()) -> CodeVersion:
+def version_of(config: Config, plugins: Sequence[SourceFile] = ()) -> CodeVersion:
     tree = CodeTree(version.FOLDERS, version.LEFT_OUT)
     return tree.version(version.training_modules(config, {}, plugins))
 
@@ -51,6 +52,15 @@ def versions_in(core: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def before() -> dict[str, str]:
     return versions_in(version.FOLDERS["msa_core"])
+
+
+def edited(file: str, old: str, new: str) -> Edit:
+    def edit(core: Path) -> None:
+        text = (core / file).read_text(encoding="utf-8")
+        assert old in text, f"{file} has no '{old}' any more"
+        (core / file).write_text(text.replace(old, new, 1), encoding="utf-8")
+
+    return edit
 
 
 def constant_in(file: str) -> Edit:
@@ -124,10 +134,9 @@ def test_what_a_search_can_choose_counts() -> None:
 
 def test_every_kind_is_found_in_the_module_that_has_it() -> None:
     for family in FAMILIES:
-        for kind in kinds_of(family):
-            named, module = version.module_of_kind(family, kind), registry_of(family)[kind]
-            # Measures are functions, of which `pairs` makes the term.
-            assert named == module.__module__ or family == "alignment", (family, kind)
+        for kind in kinds_of(Config, family):
+            module = module_of(Config, family, kind)
+            assert module.__module__ in version.modules_of_kind(Config, family, kind)
 
 
 def test_what_is_left_out_is_imported_and_comes_back_with_a_kind() -> None:
@@ -166,17 +175,14 @@ class Own(Fusion):
 
 
 def test_what_a_plugin_imports_of_the_core_counts_in_arms_that_can_use_it() -> None:
-    plugin = Plugin("own.py", PLUGIN)
-    use_plugins([plugin])
-    try:
-        own = replace(Config(), {"model.fusion.kind": "own"})
-        files = version_of(own, [plugin]).files
-        assert "msa_core/modules/fusion/misa.py" in files
-        assert "msa_core/plugins.py" not in files
-        other = version_of(Config(), [plugin])
-        assert "msa_core/modules/fusion/misa.py" not in other.files
-    finally:
-        use_plugins([])
+    core = MsaCore().with_plugins([SourceFile("own.py", PLUGIN)])
+    default = core.config_class()
+    own = replace(default, {"model.fusion.kind": "own"})
+    files = version_of(own, core.used_plugins(own, {})).files
+    assert "msa_core/modules/fusion/misa.py" in files
+    assert "msa_core/plugins.py" not in files
+    other = version_of(default, core.used_plugins(default, {}))
+    assert "msa_core/modules/fusion/misa.py" not in other.files
 
 
 QUICK = ("lstm beside mean_mlp", "mult", "measures cmd, mmd, rkd")

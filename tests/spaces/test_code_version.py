@@ -248,6 +248,13 @@ def test_a_file_with_the_modules_beside_it(tmp_path: Path) -> None:
     assert changed_files(found.files, now.files) == ["model.py changed"]
 
 
+def test_code_that_python_warns_about_is_read_without_a_warning(tmp_path: Path) -> None:
+    texts = ['A = "\\d"\n', f"A = {' + '.join('1' for _ in range(5000))}\n"]
+    for number, text in enumerate(texts):
+        now = version(tmp_path / str(number), {**FILES, "pkg/helper.py": text})
+        assert "pkg/helper.py" in now.files
+
+
 def test_a_file_that_is_no_python_is_digested_as_it_is(tmp_path: Path) -> None:
     broken = [
         version(tmp_path / str(number), {**FILES, "pkg/helper.py": f"def half(:{number}"}).digest

@@ -19,7 +19,7 @@ from search.cli import main
 from search.ledger.ledger import Ledger, read_full_records, read_ledger
 from search.ledger.lines import LEDGER
 from search.ledger.record import CellRecord
-from search.provenance import current_versions
+from search.provenance import arm_version, current_versions
 from search.reproduce.outcomes import (
     INSIDE,
     NOT,
@@ -54,7 +54,8 @@ def trained(workdir: Path, text: str, dataset: Dataset, packs: int | None = None
     path.write_text(text, encoding="utf-8")
     study = load_study(path)
     folder = workdir / "runs" / study.name
-    run_here(plan_study(study, current_versions(dataset)), dataset, folder, packs)
+    plan = plan_study(study, current_versions(dataset), core_version=arm_version)
+    run_here(plan, dataset, folder, packs)
     keep_study(folder, study)
     return folder
 
