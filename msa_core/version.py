@@ -22,18 +22,24 @@ from msa_core.config.kinds import (
 from msa_core.config.schema import Config
 from msa_core.plugins import parse_plugin
 from spaces.core import CodeRoots, Searched, SourceFile
+from spaces.fields import paths
 from spaces.fields.declaration import Value
 from spaces.fields.paths import fields_of, value_at
 
 Kind = tuple[str, str]  # family and name
 
 # Package -> its folder. Those that a training's imports are followed into.
-FOLDERS: dict[str, Path] = {"msa_core": Path(__file__).parent}
+FOLDERS: dict[str, Path] = {
+    "msa_core": Path(__file__).parent,
+    "spaces": Path(str(paths.__file__)).parents[1],  # reading and changing configurations
+}
 # What a worker calls to train cells and to score them.
 ROOTS = ("msa_core.training.pack_training", "msa_core.training.evaluation")
 PAIRS_MODULE = "msa_core.modules.alignment.pairs"
 # Importer -> what its imports lead to only in arms that use it, and then as one of the roots.
 LEFT_OUT: dict[str, tuple[str, ...]] = {
+    # The shapes of the contract, which compute nothing.
+    "": ("spaces.abilities", "spaces.core", "spaces.failures"),
     "msa_core.model": (PAIRS_MODULE,),
     # Scores under missing modalities, on request: no cell holds them.
     "msa_core.training.evaluation": ("msa_core.analysis.robustness",),

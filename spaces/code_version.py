@@ -67,7 +67,7 @@ class CodeTree:
         Args:
             packages: Top-level name -> its folder, or its file. Only what is in them is followed;
                 other imports count by their names alone.
-            leave_out: Module -> modules that its imports do not lead to, as those of a registry.
+            leave_out: Module -> modules that its imports do not lead to; `""`: those of any module.
         """
         self._packages = dict(packages)
         self._left_out = {name: frozenset(names) for name, names in (leave_out or {}).items()}
@@ -105,7 +105,7 @@ class CodeTree:
         """Read a module, once; None if it is none of the packages' or has no file."""
         if name not in self._read:
             found = self._locate(name)
-            left_out = self._left_out.get(name, frozenset())
+            left_out = self._left_out.get(name, frozenset()) | self._left_out.get("", frozenset())
             self._read[name] = found and read_module(name, *found, self.has_module, left_out)
         return self._read[name]
 

@@ -50,7 +50,7 @@ def move_files(core: Path) -> None:
     """Move three files, one of them to another package, with the imports of them."""
     moves = {
         "tensors/pytrees.py": "data/trees.py",
-        "modules/alignment/measures.py": "modules/distances.py",
+        "modules/parts/frames.py": "modules/steps.py",
         "modules/parts/similarity.py": "modules/parts/alike.py",
     }
     for old, new in moves.items():

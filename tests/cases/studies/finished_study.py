@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from msa_core import version
-from msa_core.config.schema import PlantedConfig
+from msa_core.config.planted import PlantedConfig
 from msa_core.data.dataset import Dataset
 from search import provenance
 from search.study.open import OpenedStudy, StaleAnswer, open_study

@@ -54,7 +54,7 @@ def trained(workdir: Path, text: str, dataset: Dataset, packs: int | None = None
     path.write_text(text, encoding="utf-8")
     study = load_study(path)
     folder = workdir / "runs" / study.name
-    plan = plan_study(study, current_versions(dataset), core_version=arm_version)
+    plan = plan_study(study, current_versions(study.core, dataset), core_version=arm_version)
     run_here(plan, dataset, folder, packs)
     keep_study(folder, study)
     return folder

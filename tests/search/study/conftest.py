@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from msa_core.data.planted import generate_planted
-from msa_core.plugins import use_plugins
 from search.study.open import open_study
 from tests.cases.feature_files import write_npz
 from tests.cases.studies.finished_study import PLUGIN, RECIPE, STUDY, Ground
@@ -27,7 +26,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     filled(
         opened.folder, opened.plan, opened.dataset, made_up_cells(opened.plan, opened.dataset)
     )  # fmt: skip
-    use_plugins([])
     return folder
 
 
@@ -35,4 +33,3 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def ground(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ground]:
     shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
     yield Ground(tmp_path, monkeypatch)
-    use_plugins([])

@@ -53,7 +53,7 @@ def test_an_edit_of_the_study_is_not_asked_about(ground: Ground) -> None:
 def test_a_folder_without_origins_is_asked_about_once_and_can_be_kept(ground: Ground) -> None:
     """As version 0.1 left it: one digest of the whole core in every key."""
     ground.monkeypatch.setattr("search.study.open.arm_version", None)
-    ground.monkeypatch.setattr(provenance, "code_version", lambda: "0123456789abcdef")
+    ground.monkeypatch.setattr(provenance, "code_version", lambda core: "0123456789abcdef")
     old = ground.opened()
     assert old.dataset is not None
     refill(ground, old.plan, old.dataset)
