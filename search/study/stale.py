@@ -29,7 +29,7 @@ from spaces.plan.plan import Plan
 MOST_CAUSES = 3  # files named in a question; `plan --why` names all
 VERSIONED = ("data", "code")
 EARLIER_WAY = (
-    "its cells were made with an earlier way of versioning the training core, which can't tell "
+    "the cells were made with an earlier way of versioning the training core, which can't tell "
     "what has changed"
 )
 
@@ -167,11 +167,10 @@ def code_causes(
     for old, new in zip(codes_of(before), codes_of(now), strict=False):
         if old == new:
             continue
-        if not files_before.get(old) or not files_now.get(new):
-            # Folders of version 0.1 hold one digest of all files' bytes.
-            yield EARLIER_WAY if not files_before else f"the training core changed ({old} to {new})"
+        if not files_before.get(old):  # the digest of all files' bytes, of version 0.1
+            yield EARLIER_WAY
             continue
-        differing = changed_files(files_before[old], files_now[new])
+        differing = changed_files(files_before[old], files_now.get(new, {}))
         # The same files, of which one imports another one than before.
         yield from differing or ["imports between files of the training core changed"]
 
