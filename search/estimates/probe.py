@@ -60,9 +60,11 @@ class ProbeResults:
 
     Attributes:
         opening: Seconds of a process's start, imports and opening of the data.
-        timings: Arm key -> time of its epoch, in processor time.
+        timings: Arm key -> time of its epoch: processor time, or wall time of a core that does
+            not time its epochs itself.
         trained: Arm key -> cells of its first pack, most of them stopped before their end.
-        busy: Wall time of their training over its processor time: 1 = no other program runs.
+        busy: Wall time of their training over its processor time: 1 = no other program runs, or
+            it cannot be told.
         seconds: Wall time of all micro-runs.
     """
 

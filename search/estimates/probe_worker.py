@@ -2,7 +2,8 @@
 
 `python -m search.estimates.probe_worker`, started by `probe`: a pickled task in, results out.
 Nothing of what is trained here is kept. Seconds are those of the processor: wall time was wrong
-by up to ten times while other programs ran.
+by up to ten times while other programs ran. A core that does not time its epochs itself may wait
+for a device or for another process, which takes no processor time: its seconds are wall time.
 """
 
 import dataclasses
@@ -44,10 +45,11 @@ def probe_arms(task: ProbeTask) -> ProbeResults:
     worker = Worker.for_data(core, dataset)
     schedule = Schedule(task.plan, read_ledger(task.folder).values())
     thinned = core.thin(dataset) if isinstance(core, TimedEpochs) else None
+    clock = time.process_time if thinned else time.perf_counter
     opening = time.process_time()
 
     timings: dict[str, EpochTiming] = {}
-    time_is_up = start_clock(TIMING_SECONDS)
+    time_is_up = start_clock(TIMING_SECONDS, clock)
     for key in task.arms:
         if not time_is_up():
             with suppress(Exception):  # whatever a module or a plugin raises: the run reports it
@@ -55,7 +57,7 @@ def probe_arms(task: ProbeTask) -> ProbeResults:
 
     trained: dict[str, list[CellRecord]] = {}
     started, began = time.process_time(), time.perf_counter()
-    time_is_up = start_clock(task.seconds)
+    time_is_up = start_clock(task.seconds, clock)
     for key in sorted(timings, key=lambda key: timings[key].member):
         if not time_is_up():
             affordable = affordable_cells(timings[key], task.seconds)
@@ -66,7 +68,8 @@ def probe_arms(task: ProbeTask) -> ProbeResults:
         opening=opening,
         timings=timings,
         trained={key: cells for key, cells in trained.items() if cells},
-        busy=max(1.0, wall / max(processor, 1e-9)),
+        # In wall time other programs are part of what an epoch takes.
+        busy=max(1.0, wall / max(processor, 1e-9)) if thinned else 1.0,
     )
 
 
@@ -104,7 +107,7 @@ def time_epoch(
 
 
 def _trained_seconds(core: Core, config: Any, worker: Worker) -> float:
-    """Return the time of the first epoch of a training."""
+    """Return the wall time of the first epoch of a training."""
     training = core.train(
         [Member(config, 0)],
         worker.prepared,
@@ -114,9 +117,11 @@ def _trained_seconds(core: Core, config: Any, worker: Worker) -> float:
         resume={},
         identity="",
     )
-    started = time.process_time()
+    started = time.perf_counter()
     training.advance_epoch()
-    return time.process_time() - started
+    seconds = time.perf_counter() - started
+    training.stop_members(training.positions)
+    return seconds
 
 
 def affordable_cells(timing: EpochTiming, seconds: float) -> int:
@@ -145,10 +150,10 @@ def train_first_pack(
     return [record for record in cells_of(work.step()) if record.epochs]
 
 
-def start_clock(seconds: float) -> Callable[[], bool]:
+def start_clock(seconds: float, clock: Callable[[], float]) -> Callable[[], bool]:
     """Return a check whether so many seconds are over, or too many of them by the wall clock."""
-    until, wall_until = time.process_time() + seconds, time.perf_counter() + BUSY * seconds
-    return lambda: time.process_time() >= until or time.perf_counter() >= wall_until
+    until, wall_until = clock() + seconds, time.perf_counter() + BUSY * seconds
+    return lambda: clock() >= until or time.perf_counter() >= wall_until
 
 
 def main() -> None:
