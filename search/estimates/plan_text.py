@@ -16,7 +16,7 @@ from search.results.folder import select_cells
 from search.results.plan_facts import manifest_of
 from search.study.open import OpenedStudy
 from spaces.abilities import Documented
-from spaces.designs.make_arms import level_text
+from spaces.designs.arm_names import level_text
 from spaces.fields.help import value_text
 from spaces.fields.paths import fields_of, value_at
 from spaces.plan.arms_on_data import PlannedArm

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from spaces.designs.make_arms import Component, Factor, Part, level_text
+from spaces.designs.arm_names import level_text
+from spaces.designs.make_arms import Component, Factor, Part
 from spaces.errors import check_at, error_at
 from spaces.fields.paths import check_value, did_you_mean, fields_of
 from spaces.search_space.parse_fields import changed_fields

@@ -6,6 +6,7 @@ from typing import Any
 
 from spaces.abilities import Grouped
 from spaces.core import Core
+from spaces.designs.arm_names import level_text
 from spaces.designs.components import Components, parse_components, parse_factors, parse_part
 from spaces.designs.make_arms import (
     Arm,
@@ -17,7 +18,6 @@ from spaces.designs.make_arms import (
     fractional,
     grid,
     leave_one_out,
-    level_text,
     one_at_a_time,
     pairs,
     path,

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import torch
 
+from msa_core.config.alignment import CovOptions
 from msa_core.config.fields import MODALITIES, PAIRS
-from msa_core.config.kinds import options_class
 from msa_core.config.planted import PlantedConfig
 from msa_core.config.rules import is_active, resolve_fields, restrict_to
 from msa_core.config.schema import Config
@@ -31,7 +31,6 @@ from spaces.fields.paths import fields_of, replace, value_at
 from tests.cases.paths import REPOSITORY
 from tests.cases.train_pack import train_pack
 
-PACKAGE = REPOSITORY / "msa_core"
 RECIPE = PlantedConfig(train=96, valid=64, test=2, steps=3, width=6)
 BASE = replace(
     Config(),
@@ -46,10 +45,10 @@ BASE = replace(
         "train.patience": 100,
     },
 )
-FIXED = {"loss.unimodal.kind": "fixed"}
-ULGM = {"loss.unimodal.kind": "ulgm"}
-SHARED = {f"loss.alignment.{pair}.mode": "shared" for pair in PAIRS}
-PRIVATE = {f"loss.alignment.{pair}.mode": "private" for pair in PAIRS}
+FIXED, ULGM = ({"loss.unimodal.kind": kind} for kind in ("fixed", "ulgm"))
+SHARED, PRIVATE = (
+    {f"loss.alignment.{pair}.mode": mode for pair in PAIRS} for mode in ("shared", "private")
+)
 EVERYTHING = {**SHARED, **ULGM, "model.fusion.kind": "tfn"}
 NO_HEADS = {f"loss.unimodal.{name}.weight": 0 for name in MODALITIES}
 
@@ -153,11 +152,7 @@ def test_one_pair_off_is_its_zero_weight_beside_everything_else(train, context, 
 
 
 def test_an_undefined_measure_with_weight_0_harms_nothing(train, base, monkeypatch):
-    monkeypatch.setattr(
-        options_class(Config, "alignment", "cov"),
-        "implementation",
-        lambda *_: torch.tensor(float("nan")),
-    )
+    monkeypatch.setattr(CovOptions, "implementation", lambda *_: torch.tensor(float("nan")))
     zero = {f"loss.alignment.{pair}.weight": 0 for pair in PAIRS}
     assert same_numbers(train({**SHARED, **zero}), base)
 
@@ -387,12 +382,10 @@ def test_training_leaves_the_data_as_they_were(splits, alone):
 def test_another_process_gives_the_same_numbers(start, train):
     code = """
 import json, torch
-from msa_core.config.planted import PlantedConfig
 from msa_core.config.schema import Config
-from msa_core.data.planted import generate_planted
-from spaces.core import Member
+from msa_core.data.planted import PlantedConfig, generate_planted
 from spaces.fields.paths import replace
-from tests.cases.train_pack import train_pack
+from tests.cases.train_pack import Member, train_pack
 torch.set_num_threads(1)
 splits = generate_planted(replace(PlantedConfig(), {recipe})).splits
 (result,) = train_pack([Member(replace(Config(), {changes}), 0)], splits)
@@ -402,7 +395,6 @@ print(json.dumps(result.curve))
     changes = {path: value_at(config, path) for path in fields_of(Config)}
     recipe = {path: value_at(RECIPE, path) for path in fields_of(PlantedConfig)}
     code = code.replace("{recipe}", repr(recipe)).replace("{changes}", repr(changes))
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=PACKAGE.parent, check=True
-    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, check=True)
     assert json.loads(done.stdout) == train(EVERYTHING).curve

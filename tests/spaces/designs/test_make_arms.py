@@ -12,6 +12,7 @@ from msa_core.config.fields import PAIRS
 from msa_core.config.kinds import kinds_of
 from msa_core.config.schema import Config
 from msa_core.core import CORE
+from spaces.designs.arm_names import level_text, short_name
 from spaces.designs.make_arms import (
     Component,
     Factor,
@@ -22,12 +23,10 @@ from spaces.designs.make_arms import (
     fractional,
     grid,
     leave_one_out,
-    level_text,
     one_at_a_time,
     pairs,
     path,
     product,
-    short_name,
 )
 from spaces.fields.declaration import ConfigError
 from spaces.fields.paths import fields_of
