@@ -16,7 +16,7 @@ from msa_core.config.schema import Config
 from msa_core.core import CORE, MsaCore
 from msa_core.data.source import MsaSource
 from msa_core.vectorised.pack_key import pack_key
-from spaces import core as contract
+from spaces import abilities
 from spaces.core import DataError, Member, SourceFile
 from spaces.fields.declaration import ConfigError
 from spaces.fields.paths import fields_of, replace
@@ -74,7 +74,7 @@ def test_it_is_imported_without_pytorch_and_scipy():
 
 @pytest.mark.parametrize("ability", ABILITIES)
 def test_it_has_every_ability(ability):
-    assert isinstance(CORE, getattr(contract, ability))
+    assert isinstance(CORE, getattr(abilities, ability))
 
 
 def test_it_is_a_value():
@@ -101,15 +101,14 @@ def test_what_a_plugin_has_added_is_named():
     assert CORE.added_by(PLUGIN) == ""
 
 
-def test_the_version_has_the_plugins_that_can_be_used():
+def test_a_plugin_is_used_where_a_kind_of_it_can_be_chosen():
     extended = CORE.with_plugins([PLUGIN])
     plain = extended.config_class()
     loud = replace(plain, {"model.fusion.kind": "loud"})
-    used = {"loud.py": PLUGIN.digest}
-    assert extended.version(plain, {}) == {}
-    assert extended.version(loud, {}) == used
-    assert extended.version(plain, {"model.fusion.kind": ("sum", "loud")}) == used
-    assert extended.version(loud, {"model.fusion.kind": ("sum", "concat")}) == {}
+    assert extended.used_plugins(plain, {}) == ()
+    assert extended.used_plugins(loud, {}) == (PLUGIN,)
+    assert extended.used_plugins(plain, {"model.fusion.kind": ("sum", "loud")}) == (PLUGIN,)
+    assert extended.used_plugins(loud, {"model.fusion.kind": ("sum", "concat")}) == ()
 
 
 def test_a_configuration_that_trains_alone_has_no_pack_key():

@@ -51,7 +51,7 @@ def trained(workdir: Path, text: str, dataset: Dataset) -> Path:
     (workdir / "study.yaml").write_text(text, encoding="utf-8")
     study = load_study(workdir / "study.yaml")
     folder = workdir / "runs" / study.name
-    run_here(plan_study(study, current_versions(dataset)), dataset, folder)
+    run_here(plan_study(study, current_versions(study.core, dataset)), dataset, folder)
     keep_study(folder, study)
     return folder
 

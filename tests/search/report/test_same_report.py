@@ -43,7 +43,7 @@ def trained(
     plan = plan_study(load_study(write_study(text)), versions)
     manifest = with_tags(manifest_of(plan, small_data, local_store(folder)), CORE, small_data)
     write_manifest(folder, manifest)
-    keep_information(folder, small_data)
+    keep_information(folder, CORE, small_data)
     smaller = replace(manifest.size, plan="before", confirm_seeds=2)
     record_seen_plan(folder, smaller)
     schedule, cells = Schedule(plan, []), []

@@ -20,6 +20,7 @@ from search.ledger.ledger import Ledger, read_full_records, read_ledger
 from search.ledger.lines import LEDGER
 from search.ledger.record import CellRecord
 from search.provenance import arm_version, current_versions
+from search.reproduce.origin import load_kept_study
 from search.reproduce.outcomes import (
     INSIDE,
     NOT,
@@ -271,9 +272,10 @@ def test_an_unfinished_study_shows_no_test_value(
 def test_a_failed_cell_that_fails_alike_is_the_same(small_data: Dataset, finished: Path) -> None:
     one = cells(finished, "confirm", BASELINE)[0]
     deaf = without_audio(small_data)  # so that its training raises
-    ((then,),) = retrain_cells([one], deaf, metric="mae", device="cpu", test=True)
+    kept = load_kept_study(finished)
+    ((then,),) = retrain_cells(kept, [one], deaf, device="cpu", test=True)
     assert then.status == "failed"
-    ((now,),) = retrain_cells([then], deaf, metric="mae", device="cpu", test=True)
+    ((now,),) = retrain_cells(kept, [then], deaf, device="cpu", test=True)
     outcome = judge_cell(then, now, [], primary="mae", embargoed=False)
     assert outcome.verdict == SAME and outcome.fails == f"{then.kind}: {then.reason}"
     others = cells(finished, "confirm", BASELINE)
@@ -297,10 +299,11 @@ def test_a_cell_that_was_stopped_early_is_stopped_there_again(
 ) -> None:
     one = next(iter(read_full_records(finished, [cells(finished, "tune")[0].key])))
     stopped = replace(one, status="pruned", epochs=2)
-    ((then,),) = retrain_cells([stopped], small_data, metric="mae", device="cpu", test=True)
+    kept = load_kept_study(finished)
+    ((then,),) = retrain_cells(kept, [stopped], small_data, device="cpu", test=True)
     assert (then.status, then.epochs, then.reason) == ("pruned", 2, "stopped after epoch 2")
     assert then.curve["valid.mae"] == pytest.approx(one.curve["valid.mae"][:2], rel=1e-6)
-    ((now,),) = retrain_cells([then], small_data, metric="mae", device="cpu", test=True)
+    ((now,),) = retrain_cells(kept, [then], small_data, device="cpu", test=True)
     assert record_differences(then, now, tested=False) == []
 
 

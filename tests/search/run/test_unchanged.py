@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from msa_core.core import CORE
 from msa_core.data.dataset import Dataset
 from search.engine.options import RunOptions
 from search.ledger.ledger import Ledger, read_full_records
@@ -131,7 +132,7 @@ def test_what_is_known_of_the_modalities_is_part_of_a_report(
     path: Path, small_data: Dataset
 ) -> None:
     folder = opened_from(path).folder
-    keep_information(folder, small_data)
+    keep_information(folder, CORE, small_data)
     assert (folder / MODALITIES).exists()
     assert not said(path)
 

@@ -42,7 +42,7 @@ def finished(
     (workdir / "study.yaml").write_text(small_study_text, encoding="utf-8")
     study = load_study(workdir / "study.yaml")
     folder = workdir / "runs" / study.name
-    run_here(plan_study(study, current_versions(small_data)), small_data, folder)
+    run_here(plan_study(study, current_versions(study.core, small_data)), small_data, folder)
     keep_study(folder, study)
     return folder
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from msa_core.data.dataset import Data
 from search.results.folder import ledger_results
+from spaces.core import Data
 from spaces.designs.parse_designs import DESIGNS
 from spaces.help.studies_page import fill_page
 from spaces.help.topics import SAMPLERS

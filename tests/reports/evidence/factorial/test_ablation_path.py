@@ -3,6 +3,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from msa_core.config.schema import Config
 from reports.evidence.factorial.ablation_path import ablation_path, race_arms
 from reports.evidence.factorial.factors import find_two_level_design
 from reports.evidence.statistics.paired import bca_interval
@@ -65,7 +66,7 @@ def test_a_step_is_paired_with_the_one_before(planted: ModuleType) -> None:
 
 
 def test_a_path_design_has_one_choice_at_each_step(planted: ModuleType) -> None:
-    levels = {arm.name: dict(arm.levels) for arm in path(_components("ABC"), "CAB", "none")}
+    levels = {arm.name: dict(arm.levels) for arm in path(Config, _components("ABC"), "CAB", "none")}
     steps = _path(planted, planted.played(levels, _game), levels)
     assert not isinstance(steps, Declined)
     assert [s.flip for s in steps[1:]] == ["C: on", "A: on", "B: on"]

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from msa_core.config.schema import Config
 from reports.evidence.factorial.effects import TIMES, factorial_effects
 from reports.evidence.factorial.factors import arms_of_design, find_two_level_design
 from reports.evidence.statistics.paired import holm_correction
@@ -119,7 +120,7 @@ def test_a_block_takes_away_what_all_arms_share_on_a_seed(planted: ModuleType) -
 
 
 def test_a_fraction_says_what_is_mixed_and_shows_no_such_interaction(planted: ModuleType) -> None:
-    levels = _levels_of(fractional(_components("ABCD"), 4))
+    levels = _levels_of(fractional(Config, _components("ABCD"), 4))
     assert len(levels) == 8
     values = planted.played(levels, _additive_values, noise=0.01)
     found = _effects_of(planted, values, levels)
@@ -128,14 +129,14 @@ def test_a_fraction_says_what_is_mixed_and_shows_no_such_interaction(planted: Mo
     assert found.interactions == ()
     assert f"A{TIMES}B with C{TIMES}D" in found.mixed and len(found.mixed) == 6
     # Of resolution 3 even main effects are.
-    coarse = _levels_of(fractional(_components("ABC"), 3))
+    coarse = _levels_of(fractional(Config, _components("ABC"), 3))
     found = _effects_of(planted, planted.played(coarse, _additive_values), coarse)
     assert isinstance(found, FactorialEffects)
     assert found.interactions == () and f"A with B{TIMES}C" in found.mixed
 
 
 def test_a_fraction_of_resolution_five_shows_its_interactions(planted: ModuleType) -> None:
-    levels = _levels_of(fractional(_components("ABCDE"), 5))
+    levels = _levels_of(fractional(Config, _components("ABCDE"), 5))
     assert len(levels) == 16
     found = _effects_of(planted, planted.played(levels, _additive_values), levels)
     assert isinstance(found, FactorialEffects)
@@ -147,7 +148,7 @@ def test_a_grid_of_two_levels_names_its_contrast(planted: ModuleType) -> None:
         Factor(name="depth", levels=(Part(name="deep", changes={}), Part(name="flat", changes={}))),
         Factor(name="width", levels=(Part(name="wide", changes={}), Part(name="thin", changes={}))),
     ]
-    levels = _levels_of(grid(factors))
+    levels = _levels_of(grid(Config, factors))
     values = {
         arm: [float(own["depth"] == "flat") + 0.1 * s for s in range(4)]
         for arm, own in levels.items()
@@ -166,7 +167,7 @@ def test_a_grid_of_two_levels_names_its_contrast(planted: ModuleType) -> None:
     ("arms", "reason"),
     [
         (leave_one_out(_components("ABC")), "the differences in the table are the main effects"),
-        (path(_components("ABC"), "ABC"), "some factors' levels go together"),
+        (path(Config, _components("ABC"), "ABC"), "some factors' levels go together"),
         (leave_one_out(_components("A")), "a design of one factor"),
         ([Arm(name="x", changes={}), Arm(name="y", changes={})], "no arm of this study comes"),
     ],

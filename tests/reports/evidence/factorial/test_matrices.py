@@ -3,6 +3,8 @@ from typing import Any
 
 import pytest
 
+from msa_core.config.schema import Config
+from msa_core.core import CORE
 from reports.evidence.factorial.matrices import factor_matrices
 from reports.evidence.values import Matrix
 from spaces.designs.make_arms import Arm, Component, Factor, Part, add_one_in, grid, pairs, product
@@ -28,7 +30,7 @@ def _crossed() -> list[Arm]:
         Component(name=n, on=Part(name=n, changes={}), off=Part(name=n, changes={}))
         for n in ("TA", "TV", "AV")
     ]
-    return product([grid([fusion]), add_one_in(components, "no pair")])
+    return product(Config, [grid(Config, [fusion]), add_one_in(components, "no pair")])
 
 
 def test_fusions_are_crossed_with_all_pairs_together(planted: ModuleType) -> None:
@@ -55,7 +57,7 @@ def test_an_arm_without_a_result_leaves_a_gap(planted: ModuleType) -> None:
 
 
 def test_two_levels_are_paired_with_the_others_as_in_the_baseline(planted: ModuleType) -> None:
-    arms = pairs(("off", "shared"), (), ("text_audio", "text_vision", "audio_vision"))
+    arms = pairs(CORE.groups, ("off", "shared"), (), ("text_audio", "text_vision", "audio_vision"))
     matrices = _matrices(planted, arms)
     assert {(m.row_factor, m.column_factor) for m in matrices} == {
         ("TA", "TV"),
@@ -78,7 +80,9 @@ def test_the_least_additive_of_equal_matrices_comes_first(planted: ModuleType) -
 
 
 def test_three_modes_of_three_pairs_are_one_pair_against_the_others(planted: ModuleType) -> None:
-    arms = pairs(("off", "shared", "private"), (), ("text_audio", "text_vision", "audio_vision"))
+    arms = pairs(
+        CORE.groups, ("off", "shared", "private"), (), ("text_audio", "text_vision", "audio_vision")
+    )
     assert len(arms) == 27
     first, other = _matrices(planted, arms)
     assert (len(first.rows), len(first.columns)) == (9, 3)
