@@ -31,8 +31,6 @@ from spaces.fields.paths import default_of, replace
 
 TIMING_SECONDS = 20.0  # of timing arms; those that come later are not timed
 STRUCTURES = 3  # architectures of an arm that are timed, at most
-FEW, MANY = 4, UNMEASURED // 2  # members of the two packs that are timed
-AGAIN_SECONDS = 0.3  # an epoch shorter than this is timed three times
 BUSY = 2.0  # wall time over processor time, at most
 LEAST_EPOCHS = 12  # epochs that a pack should reach in its seconds
 

@@ -1,7 +1,8 @@
 """The task of a results folder: the metrics that its predictions are scored with."""
 
-from reports.results import StudyFacts
+from reports.results import ResultsError, StudyFacts
 from spaces.core import Task
+from spaces.fields.declaration import ConfigError
 from spaces.find_core import DEFAULT, find_core
 
 
@@ -9,6 +10,9 @@ def task_of(facts: StudyFacts) -> Task:
     """Return name -> metric of the task of a study.
 
     Raises:
-        ConfigError: Its core can't be imported here.
+        ResultsError: Its core can't be imported here.
     """
-    return find_core(facts.core or DEFAULT).tasks[facts.scheme]
+    try:
+        return find_core(facts.core or DEFAULT).tasks[facts.scheme]
+    except ConfigError as error:
+        raise ResultsError(f"results of the study '{facts.study}': {error}") from None
