@@ -6,17 +6,17 @@ marked as notebooks know them, so an editor can run them one by one.
 # ruff: noqa: T201
 
 # %% [markdown]
-# `reports.load` reads the report of a results folder into a pandas data frame. A row of `cells` is
+# `triptych.load` reads the report of a results folder into a pandas data frame. A row of `cells` is
 # one training: its arm, phase, candidate and seed, its metrics (`metric.*`) and its configuration
 # (`param.*`). A value that is missing is `<NA>`, never 0.
 
 # %%
 import sys
 
-import reports
+import triptych
 
 FOLDER = sys.argv[1] if len(sys.argv) > 1 else "runs/planted-quick"
-cells = reports.load(FOLDER)
+cells = triptych.load(FOLDER)
 print(len(cells), "cells;", ", ".join(cells.columns[:7]))
 print(cells.groupby(["phase", "status"]).size())
 
@@ -42,7 +42,7 @@ print(differences.agg(["mean", "std"]).round(3))
 # metric. Verdicts are on the primary metric alone:
 
 # %%
-arms = reports.load(FOLDER, "arms")
+arms = triptych.load(FOLDER, "arms")
 primary = arms[arms["verdict"].notna()]
 print(primary[["arm", "mean", "delta", "ci_low", "ci_high", "p_holm", "verdict"]].round(3))
 
@@ -61,6 +61,6 @@ print(tried.sort_values("metric.valid.mae").groupby("arm", sort=False).head(1).r
 
 # %%
 try:
-    reports.load(FOLDER, "effects")
+    triptych.load(FOLDER, "effects")
 except ValueError as error:
     print(str(error).replace(FOLDER, "FOLDER"))

@@ -1,1 +1,1 @@
-"""The training core: torch and numpy; knows nothing of Ray, Optuna, MLflow or pandas."""
+"""Triptych: the core that ships: torch and numpy, no Ray, Optuna, MLflow or pandas."""

@@ -1,6 +1,6 @@
-"""From results to a table with its uncertainty. Imports none of the other packages.
+"""Triptych: from results to a table with its uncertainty. Imports none of the other packages.
 
-`reports.load(folder)` is for notebooks: a study's results as a data frame.
+`triptych.load(folder)` is for notebooks: a study's results as a data frame.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""The engine: from a plan to finished cells in the ledger."""
+"""Triptych: the engine, from a plan to finished cells in the ledger."""

@@ -1,1 +1,1 @@
-"""Study files, what can be searched, and the plan of what will run. Never imports torch."""
+"""Triptych: study files, what can be searched, what will run. Never imports torch."""

@@ -19,7 +19,7 @@ from tests.house import (
     measure_house,
 )
 
-PACKAGES = ("msa_core", "spaces", "reports", "search")
+PACKAGES = ("triptych", "msa_core", "spaces", "reports", "search")
 LINT_IMPORTS = Path(sys.executable).with_name("lint-imports")
 
 

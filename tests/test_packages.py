@@ -10,10 +10,11 @@ import pytest
 
 from tests.cases.paths import REPOSITORY
 
+PACKAGES = ("triptych", "msa_core", "spaces", "reports", "search")
 HEAVY = ("torch", "ray", "optuna", "mlflow", "pandas", "plotly", "scipy")
 
 
-@pytest.mark.parametrize("name", ["msa_core", "spaces", "reports", "search"])
+@pytest.mark.parametrize("name", PACKAGES)
 def test_package_names_resolve_into_this_repository(name: str) -> None:
     assert Path(str(importlib.import_module(name).__file__)).parent == REPOSITORY / name
 
@@ -36,13 +37,13 @@ def heavy_imports_of(module: str) -> list[str]:
 
 def test_no_module_is_named_after_the_standard_library_or_a_dependency() -> None:
     taken = set(sys.stdlib_module_names) | set(HEAVY) | {"rich", "click", "jinja2", "pydantic"}
-    ours = [path for name in ("msa_core", "spaces", "reports", "search")
+    ours = [path for name in PACKAGES
             for path in (REPOSITORY / name).rglob("*.py")]  # fmt: skip
     assert [path for path in ours if path.stem in taken] == []
 
 
 def test_no_source_file_is_longer_than_400_lines() -> None:
-    sources = [path for folder in ("msa_core", "spaces", "reports", "search", "tests")
+    sources = [path for folder in (*PACKAGES, "tests")
                for path in (REPOSITORY / folder).rglob("*.py")]  # fmt: skip
     long = {path.name: len(path.read_text().splitlines()) for path in sources}
     assert {name: lines for name, lines in long.items() if lines > 400} == {}
@@ -59,7 +60,7 @@ def test_every_file_that_is_no_module_is_installed_too() -> None:
         for path in REPOSITORY.joinpath(*package.split(".")).glob(pattern)
     }
     listed = subprocess.run(
-        ["git", "-C", REPOSITORY, "ls-files", "msa_core", "spaces", "reports", "search"],
+        ["git", "-C", REPOSITORY, "ls-files", *PACKAGES],
         capture_output=True, text=True, check=True,
     ).stdout.split()  # fmt: skip
     there = {REPOSITORY / path for path in listed if (REPOSITORY / path).exists()}

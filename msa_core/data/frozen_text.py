@@ -13,7 +13,6 @@ Letters in shapes: N utterances, T tokens, d width of the model.
 
 import importlib
 import inspect
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ import torch
 from msa_core.data.dataset import FloatArray, IntArray
 from msa_core.data.layout import LENGTH_KEYS, RAW_TEXT_KEY, SPLITS, TOKENS_KEY, SplitValues
 from spaces.core import DataError
+from spaces.environment import OFFLINE, set_defaults
 
 CONFIG_FILE = "config.json"
 BATCH = 32
@@ -192,8 +192,7 @@ _POSITIONS_AFTER_PADDING = ("roberta", "xlm-roberta", "camembert", "xlm-roberta-
 
 
 def _import_transformers() -> Any:
-    # Read when the package is imported. It keeps even a broken folder from asking the network.
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    set_defaults(OFFLINE)
     try:
         return importlib.import_module("transformers")
     except ImportError as error:

@@ -5,7 +5,6 @@ What a step computes is written for one member and mapped over all members of th
 Shapes: K members, N utterances of a split, B of a batch, W = width of a layer, P parameters.
 """
 
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -27,11 +26,9 @@ from msa_core.vectorised.member_labels import MemberLabels
 from msa_core.vectorised.network import Network
 from msa_core.vectorised.step import StepFunction, StepResult
 from spaces.core import Member
+from spaces.environment import SAME_DIGITS, set_defaults
 
-# A batched product of MKL otherwise rounds by where in memory a member lies, and so by the size of
-# its pack (37 of 336 shapes with odd sizes did). MKL reads this at its first product, so it is set
-# when this module is imported, unless the user has set it.
-os.environ.setdefault("MKL_CBWR", "AUTO")
+set_defaults(SAME_DIGITS)  # when this module is imported, before the first product
 
 # Rows of train [K, B], and each module's random numbers for them [K, B, ...].
 ReplayedBatch = tuple[Tensor, Mapping[str, Tensor]]

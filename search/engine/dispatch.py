@@ -53,6 +53,7 @@ class Dispatch:
         in_flight: Packs that workers have now, by trial.
         ended: Reason why no more packs are assigned: empty, or a `RunEnd`.
         why: The same as a sentence.
+        refusal: Why a worker could not even begin; empty if all could.
         has_new_results: Whether there are results since the schedule last had no pack.
     """
 
@@ -68,6 +69,7 @@ class Dispatch:
     in_flight: InFlightPacks = field(default_factory=InFlightPacks)
     ended: str = ""
     why: str = ""
+    refusal: str = ""
     has_new_results: bool = False
 
     @property
@@ -118,6 +120,18 @@ class Dispatch:
         if any(cell.key not in assigned.finished for cell in assigned.pack.cells):
             self.schedule.requeue(assigned.pack)
 
+    def refuse(self, trial: str, reason: str) -> None:
+        """End the run: a worker can't import what it needs, and no other one would do better.
+
+        Cells of the trial's pack are requeued, for the next run.
+
+        Args:
+            trial: Trial that should have trained it.
+            reason: Last line of the error.
+        """
+        self.refusal = self.refusal or reason
+        self.end_trial(trial)
+
     def handle_loss(self, trial: str, kind: FailureKind, reason: str, log: str = "") -> None:
         """Requeue or give up a pack whose worker ended without an answer, or that raised an error.
 
@@ -161,11 +175,18 @@ class Dispatch:
         self.announce(records)
         self.has_new_results = True
 
+    def _refusal_sentence(self) -> str:
+        if not self.refusal:
+            return ""
+        return (
+            f"a worker can't begin: {self.refusal}; once that is mended, the same command goes on"
+        )
+
     def _end_if_due(self) -> None:
         # In this order: a request explains an end better than a limit does.
         for ended, why in (
             (RunEnd.INTERRUPTED, self.stop.reason),
-            (RunEnd.FAILING, self.first_failures.stop_reason()),
+            (RunEnd.FAILING, self._refusal_sentence() or self.first_failures.stop_reason()),
             (
                 RunEnd.BUDGET_LIMIT,
                 self.study_limit.reached_limit() if self.study_limit is not None else "",

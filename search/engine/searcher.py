@@ -15,6 +15,7 @@ from search.worker.pack_work import (
     LEFT,
     MEASURED,
     PROGRESS,
+    REFUSED,
     cells_of,
     measured_of,
 )
@@ -99,6 +100,9 @@ class PackSearcher(Searcher):  # type: ignore[misc]  # Ray ships no types for it
             self.dispatch.add_cells(trial, cells_of(result), measured_of(result))
 
     def _record_end(self, trial: str, result: Mapping[str, Any]) -> None:
+        if REFUSED in result:
+            self.dispatch.refuse(trial, result[REFUSED])
+            return
         if result.get(PROGRESS):
             self._record_progress(trial, result)
         assigned = self.dispatch.in_flight.get(trial)

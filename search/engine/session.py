@@ -2,31 +2,19 @@
 
 import importlib
 import logging
-import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 from search.engine.loopback import on_loopback
 from search.engine.nodes import Resources, choose_resources, cluster_resources, ray_nodes
 from search.errors import REFUSED_TOKEN, RunError
 from search.redaction import without_secrets
-
-# Read by Ray when it is imported or started.
-RAY_ENVIRONMENT = {
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the ledger and MLflow keep the results
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # the run stops gently on Ctrl-C
-    "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # nothing is ever restored from Tune's snapshots
-    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # `WorkerWatch` reports it, in one line
-    # Else Ray hides the GPUs from a worker that holds none, and warns that this will change.
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
-    "RAY_AIR_NEW_OUTPUT": "0",  # the new output prints a banner even at verbose=0
-    "RAY_USAGE_STATS_ENABLED": "0",
-}
+from spaces.environment import RAY, set_defaults
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +46,7 @@ def ray_session(
     Raises:
         RunError: Ray could not start, or has no room for a worker.
     """
-    os.environ.update({**RAY_ENVIRONMENT, **os.environ})
+    set_defaults(RAY)
     with nullcontext() if address else on_loopback():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -73,6 +61,7 @@ def ray_session(
             # Without "local", ray.init attaches to any cluster that happens to run here.
             ray.init(
                 address=address or "local",
+                job_config=_job_config(),
                 num_cpus=None if address else workers,
                 include_dashboard=None if address else False,
                 log_to_driver=False,
@@ -93,6 +82,28 @@ def ray_session(
         )
     finally:
         ray.shutdown()
+
+
+def _job_config() -> Any:
+    """Return Ray's settings of a job, but without folders of ours for the workers' imports."""
+    from ray.job_config import JobConfig
+
+    class OwnPaths(JobConfig):  # type: ignore[misc]  # Ray ships no types for it
+        """A job whose workers import what is installed, and nothing from the current folder.
+
+        Ray would add that, and the folder of the driver's script, to their paths, where a user's
+        `search.py` takes the place of a package.
+        """
+
+        @property
+        def _py_driver_sys_path(self) -> list[str]:
+            return []
+
+        @_py_driver_sys_path.setter
+        def _py_driver_sys_path(self, paths: list[str]) -> None:
+            """Leave it empty."""
+
+    return OwnPaths()
 
 
 def _start_error(error: Exception, address: str | None) -> str:

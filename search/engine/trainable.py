@@ -2,7 +2,6 @@
 
 import math
 import time
-from dataclasses import asdict
 from typing import Any
 
 import ray
@@ -11,10 +10,9 @@ from ray.tune import Trainable
 
 from search.schedule.brackets import EPOCH, VALUE
 from search.schedule.pack import Pack
-from search.worker.pack_work import CELLS, PackWork, failed_cells
+from search.worker.pack_work import CELLS, REFUSED, PackWork
 from search.worker.recorded_output import clear_recorded, start_recording
 from search.worker.worker import Worker
-from spaces.failures import FailureKind
 from spaces.fields.declaration import ConfigError
 
 IDLE = "idle"  # key of an idle worker's results
@@ -71,9 +69,7 @@ class PackTrainable(Trainable):  # type: ignore[misc]  # Ray ships no types for 
             self.idled += self.idle_seconds
             return {IDLE: True, "done": self.stopping or self.idled >= IDLE_LIMIT_SECONDS}
         if self.refusal:
-            cells = failed_cells(self.pack, FailureKind.EXCEPTION, self.refusal)
-            failed = [asdict(cell) for cell in cells]
-            return {"done": True, EPOCH: 0, VALUE: math.inf, CELLS: failed}
+            return {"done": True, EPOCH: 0, VALUE: math.inf, CELLS: [], REFUSED: self.refusal}
         if self.work is None:
             resume = ray.get(self.checkpoints[0]) if self.checkpoints else None
             self.work = self.start_work(self.pack, self.worker, resume)

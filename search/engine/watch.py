@@ -29,6 +29,9 @@ PROCESS = r"{actor}.*?\bpid[:=] ?(\d+)"  # one text of Ray's may name several wo
 NODE = re.compile(r"\bip: ?([\d.]+)", re.IGNORECASE)
 OF_MEMORY = (OutOfMemoryError.__name__, "running low on memory")  # in Ray's texts of such ends
 MEASURED = ("Memory on the node", "OOM kill reason")  # in the lines with the amounts
+# In Ray's texts of workers that ended before they could train.
+BEFORE_THE_START = ("failed to import on the worker", "creation task")
+IMPORT_ERROR = re.compile(r"^\S*(?:ModuleNotFoundError|ImportError): .*$", re.MULTILINE)
 OF_NODES = "node has died"
 REASONS = {
     FailureKind.OUT_OF_MEMORY: "the system ended the worker process for the memory that it needed",
@@ -165,6 +168,9 @@ class WorkerWatch(Callback):  # type: ignore[misc]  # Ray ships no types for it
             return  # it was idle
         error, text = _error_of(trial)
         silent = self._hung.pop(trial.trial_id, None)
+        if failure := _import_failure(error, text):
+            self._dispatch.refuse(trial.trial_id, failure)
+            return
         if isinstance(error, RayTaskError) and silent is None:
             cause = error.cause if isinstance(error.cause, BaseException) else error
             reason = f"{type(cause).__name__}: {cause}"
@@ -218,6 +224,18 @@ def _error_of(trial: Any) -> tuple[Exception | None, str]:
     if trial.error_file is not None and Path(trial.error_file).is_file():
         text = Path(trial.error_file).read_text(encoding="utf-8", errors="replace")
     return error, text
+
+
+def _import_failure(error: Exception | None, text: str) -> str:
+    """Return the line of the import that failed in a worker; empty if that is not what ended it."""
+    cause = getattr(error, "cause", None)
+    if isinstance(cause, ImportError):
+        return f"{type(cause).__name__}: {cause}".splitlines()[0]
+    # Before a worker's code runs there is no exception of its own, only Ray's text with the trace.
+    if isinstance(error, RayTaskError) or not any(words in text for words in BEFORE_THE_START):
+        return ""
+    lines = IMPORT_ERROR.findall(text)
+    return str(lines[-1]).strip() if lines else ""
 
 
 def _locate_worker(assigned: InFlightPack, text: str) -> None:

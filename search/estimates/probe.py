@@ -7,13 +7,13 @@ no torch, and no result is kept.
 
 import pickle
 import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
+from search.child_python import python_command, python_environment
 from search.ledger.record import CellRecord
 from spaces.core import DataSource
 from spaces.plan.plan import Plan
@@ -105,7 +105,8 @@ def _run_process(task: ProbeTask) -> ProbeResults | None:
     """Run a process; None if it ends, or has to be ended, without an answer."""
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "search.estimates.probe_worker"],
+            python_command("search.estimates.probe_worker"),
+            env=python_environment(),
             input=pickle.dumps(task),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

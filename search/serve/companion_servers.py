@@ -12,16 +12,16 @@ from contextlib import suppress
 from pathlib import Path
 
 from reports.results import ResultsError
+from search.child_python import python_command, python_environment
 from search.errors import RunError
 from search.redaction import without_secrets
 from search.results.folder import read_manifest
 from search.results.layout import JOURNAL
+from spaces.environment import MLFLOW_SERVER
 
 LOOPBACK = "127.0.0.1"
 PATIENCE_SECONDS = 5.0  # for a process to end by itself
 INSTALL = "optuna-dashboard is not installed: pip install 'triptych[dashboard]'"
-# A page to look at needs no queue of jobs, which is ten processes.
-ENVIRONMENT = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
 Launch = Callable[[int], Sequence[str]]  # port -> command line
 
@@ -106,7 +106,7 @@ def find_mlflow_page(folder: Path) -> str | Launch:
         where = without_secrets(uri) or "nowhere yet"
         raise RunError(f"the study is tracked in {where}; `mlflow ui --backend-store-uri` shows it")
     return lambda port: [
-        *(sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri),
+        *python_command("mlflow", "ui", "--backend-store-uri", uri),
         *("--host", LOOPBACK, "--port", str(port), "--workers", "1"),
     ]
 
@@ -141,7 +141,7 @@ def free_port() -> int:
 def _start_process(command: Sequence[str]) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
         list(command),
-        env={**os.environ, **ENVIRONMENT},
+        env={**python_environment(), **MLFLOW_SERVER},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

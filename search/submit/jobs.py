@@ -21,7 +21,7 @@ from search.errors import REFUSED_TOKEN, RunError
 from search.submit.head import HEAD_WORKDIR
 from search.submit.staging import stage_study
 
-PACKAGES = ("msa_core", "spaces", "search", "reports")
+PACKAGES = ("triptych", "msa_core", "spaces", "search", "reports")
 KEPT_OUT = ["**/__pycache__", "**/*.pyc"]
 RUNNING = ("PENDING", "RUNNING")
 LOST, STOPPED = 1, 130
@@ -175,7 +175,7 @@ def _head_command(command: str, *arguments: str, workdir: str) -> str:
     home, slash, rest = workdir.partition("/")
     place = f"~/{shlex.quote(rest)}" if home == "~" and slash else shlex.quote(workdir)
     # exec: a signal to the job must reach Triptych, and not a shell around it.
-    return f"exec python -m search.cli {command} {shlex.join(arguments)} --workdir {place}"
+    return f"exec python -P -m triptych {command} {shlex.join(arguments)} --workdir {place}"
 
 
 def _package_environment() -> dict[str, Any]:

@@ -1,8 +1,6 @@
 """The driver's side of tracking: it starts a process, and waits for it at the end."""
 
-import os
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from multiprocessing import Pipe
@@ -10,6 +8,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from search.child_python import python_command, python_environment
 from search.results.folder import Manifest
 from search.tracking.marker import is_synced
 from search.tracking.sync_loop import TrackingError
@@ -94,18 +93,16 @@ class BackgroundTracking:
 
     def _start_process(self) -> None:
         self._started = time.monotonic()
-        # It imports what this process imports, and nothing from whatever the current folder is.
-        path = os.pathsep.join(entry for entry in sys.path if entry)
         try:
             self._pipe, theirs = Pipe()
             with theirs:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-P", "-m", "search.tracking.process", str(theirs.fileno())],
+                    python_command("search.tracking.process", str(theirs.fileno())),
                     pass_fds=[theirs.fileno()],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
-                    env={**os.environ, "PYTHONPATH": path},
+                    env=python_environment(),
                     start_new_session=True,  # Ctrl-C is for the driver
                 )
         except OSError as error:

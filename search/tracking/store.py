@@ -6,16 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from search.atomic_files import written_atomically
+from spaces.environment import MLFLOW, MLFLOW_ONCE, set_defaults
 
 SQLITE = "sqlite:///"
-MLFLOW_ENVIRONMENT = {
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
-}
-# MLflow would send a request again whose answer was lost, and so make a second run of a cell.
-NO_RETRIES = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
 
 
 def local_store(folder: Path) -> str:
@@ -25,9 +18,8 @@ def local_store(folder: Path) -> str:
 
 def open_client(uri: str) -> Any:
     """Return an `MlflowClient` that tries everything once and prints nothing."""
-    for name, value in MLFLOW_ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    os.environ.update(NO_RETRIES)
+    set_defaults(MLFLOW)
+    os.environ.update(MLFLOW_ONCE)
     from mlflow import MlflowClient  # 3 seconds, so only where it is needed
 
     for name in ("mlflow", "alembic", "urllib3"):

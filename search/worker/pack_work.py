@@ -27,6 +27,7 @@ CELLS = "cells"  # cells that ended
 MEASURED = "measured"  # pack size that was measured for them, if any
 PROGRESS = "progress"  # progress of the pack
 CHECKPOINTS = "checkpoints"  # of the cells that train: key -> bytes
+REFUSED = "refused"  # why the worker can train nothing
 LEFT = "left"  # whether the pack was stopped before its end, since the run stops
 
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -20,10 +21,9 @@ from msa_core.data.dataset import Dataset
 from search.cli import main
 from search.engine.trainable import PackTrainable
 from search.ledger.ledger import read_full_records, read_ledger
-from search.ledger.record import CellRecord
 from search.results.folder import ledger_results
 from search.schedule.schedule import Schedule
-from search.worker.pack_work import cells_of
+from search.worker.pack_work import REFUSED, cells_of
 from search.worker.worker import Worker
 from spaces.core import SourceFile
 from spaces.errors import StudyError
@@ -205,7 +205,7 @@ def planned(study: Path) -> str:
     return said("plan", str(study), "--workdir", str(study.parent))
 
 
-def answer_of_a_worker(study: Study, dataset: Dataset, plugin: SourceFile) -> list[CellRecord]:
+def answer_of_a_worker(study: Study, dataset: Dataset, plugin: SourceFile) -> dict[str, Any]:
     """What a worker that is handed a plugin says of the cells of the arm that uses it."""
     plan = plan_study(study, Versions(data="", code=""))
     (soft,) = [arm for arm in plan.arms if arm.name == "soft"]
@@ -214,7 +214,7 @@ def answer_of_a_worker(study: Study, dataset: Dataset, plugin: SourceFile) -> li
     worker = replace(Worker.for_data(CORE, dataset), plugins=(plugin,))
     actor = PackTrainable.__new__(PackTrainable)
     actor.setup({"pack": pack}, worker=worker)
-    return cells_of(actor.step())
+    return actor.step()
 
 
 def test_a_worker_needs_the_text_of_a_plugin_and_not_its_file(
@@ -222,20 +222,20 @@ def test_a_worker_needs_the_text_of_a_plugin_and_not_its_file(
 ) -> None:
     study = load_study(own_study)
     shutil.rmtree(own_study.parent / "modules")
-    cells = answer_of_a_worker(study, small_data, pickle.loads(pickle.dumps(study.plugins[0])))
+    plugin = pickle.loads(pickle.dumps(study.plugins[0]))
+    cells = cells_of(answer_of_a_worker(study, small_data, plugin))
     assert {cell.status for cell in cells} == {"complete"}
     assert all("train.fusion.spread" in cell.curve for cell in cells)
 
 
-def test_a_plugin_that_fails_on_a_worker_gives_failed_cells_with_its_reason(
+def test_a_plugin_that_fails_on_a_worker_is_refused_with_its_reason(
     own_study: Path, small_data: Dataset
 ) -> None:
     plugin = SourceFile("soft_max.py", "import not_installed_here\n")
-    cells = answer_of_a_worker(load_study(own_study), small_data, plugin)
-    assert cells
-    for cell in cells:
-        assert cell.status == "failed"
-        assert cell.reason.startswith("on this worker: soft_max.py:1: No module named 'not_inst")
+    answer = answer_of_a_worker(load_study(own_study), small_data, plugin)
+    assert answer["done"]
+    assert cells_of(answer) == []
+    assert answer[REFUSED].startswith("on this worker: soft_max.py:1: No module named 'not_inst")
 
 
 def triptych(*arguments: str, folder: Path) -> str:
