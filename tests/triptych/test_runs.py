@@ -2,8 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+
 from search.results.folder import read_manifest
 from tests.cases.studies.whole_runs import lines_of, run
+
+pytestmark = pytest.mark.slow  # three whole runs of Ray
 
 SHADOWS = ("search", "spaces", "reports", "msa_core", "triptych")
 # Of a file that only a worker fails to import.
