@@ -13,6 +13,8 @@ PACKAGES = ("spaces", "msa_core", "reports", "search")
 ROOT = Path(__file__).resolve().parents[1]  # they are beside this package
 # In the docstring of each package: a distribution that overwrites it takes this away, too.
 MARK = '"""Triptych: '
+# Ray unpacks each package of a submitted job into a folder of its own, with this in its name.
+UNPACKED = "_ray_pkg_"
 
 
 def check_packages() -> None:
@@ -28,14 +30,13 @@ def check_packages() -> None:
 def find_shadow() -> str:
     """Return which file takes the place of which package, and what to do; empty if none does."""
     for name in PACKAGES:
-        own = ROOT / name / "__init__.py"
         found = _file_of(name)
         if found is None:
             return f"Triptych's package '{name}' is not installed beside {ROOT / 'triptych'}"
-        if found != own:
+        if found != ROOT / name / "__init__.py" and UNPACKED not in str(found):
             return f"{found} takes the place of Triptych's package '{name}'; {_remedy(name, found)}"
-        if not own.read_text(encoding="utf-8").startswith(MARK):
-            return f"{own} is not Triptych's any more; {_remedy(name, own)}"
+        if not found.read_text(encoding="utf-8").startswith(MARK):
+            return f"{found} is not Triptych's any more; {_remedy(name, found)}"
     return ""
 
 

@@ -107,6 +107,17 @@ def test_a_distribution_before_a_checkout_is_found(tmp_path: Path) -> None:
     assert "the distribution 'spaces' has a package of this name" in line
 
 
+def test_packages_that_ray_has_unpacked_apart_are_ours(tmp_path: Path) -> None:
+    """As those of a submitted job are: each in a folder of its own."""
+    folders = []
+    for name in ("triptych", *PACKAGES):
+        folders.append(tmp_path / f"_ray_pkg_{name}")
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(REPOSITORY / name, folders[-1] / name, ignore=ignored)
+    done = python("-P", "-m", "triptych", "--version", folder=tmp_path, path=tuple(folders))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def fake_distribution(site: Path) -> None:
     """What `pip install spaces` leaves beside its files."""
     folder = site / "spaces-0.30.dist-info"
