@@ -57,9 +57,11 @@ def _file_of(name: str) -> Path | None:
         spec = find_spec(name)
     except ValueError:  # a module without a spec, put there by hand
         spec = None
-    if spec is None or spec.origin is None:
+    if spec is None:
         return None
-    return Path(spec.origin).resolve()
+    # A folder without `__init__.py` has no file.
+    places = [spec.origin] if spec.origin else list(spec.submodule_search_locations or ())
+    return Path(places[0]).resolve() if places else None
 
 
 def _remedy(name: str, file: Path) -> str:

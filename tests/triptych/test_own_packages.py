@@ -83,6 +83,19 @@ def test_a_notebook_is_told_which_file_it_is(shadowed: Path) -> None:
     assert "shadow" not in done.stdout
 
 
+def test_a_folder_of_a_packages_name_is_named_too(tmp_path: Path) -> None:
+    """Before an editable install a bare folder counts as a package."""
+    (tmp_path / "reports").mkdir()
+    code = "from triptych.own_packages import _file_of; print(_file_of('reports'))"
+    done = python("-P", "-c", code, folder=tmp_path, path=(tmp_path, REPOSITORY))
+    assert done.stdout.strip() == str(REPOSITORY / "reports" / "__init__.py")  # a package wins
+    (tmp_path / "alone").mkdir()
+    done = python(
+        "-P", "-c", code.replace("reports", "alone"), folder=tmp_path, path=(tmp_path, REPOSITORY),
+    )  # fmt: skip
+    assert done.stdout.strip() == str(tmp_path / "alone")
+
+
 def test_a_distribution_that_overwrites_a_package_is_found(installed: Path) -> None:
     assert python("-P", "-m", "triptych", "--version", folder=installed.parent,
                   path=(installed,)).returncode == 0  # fmt: skip
