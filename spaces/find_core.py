@@ -13,13 +13,15 @@ ENTRY_POINTS = "triptych.cores"  # group in which an installed package names its
 # By name and not by import: the platform knows no core.
 SHIPPED = {DEFAULT: "msa_core.core:CORE"}
 
+_PARTS = tuple(name for name in vars(Core) if not name.startswith("_"))  # of the contract
+
 
 @functools.cache
 def find_core(name: str) -> Core:
     """Find a core by its name, or as `package.module:NAME`.
 
     Raises:
-        ConfigError: There is none of that name, or it can't be imported.
+        ConfigError: There is none of that name, it can't be imported, or it is something else.
     """
     path = SHIPPED.get(name) or (name if ":" in name else _installed_cores().get(name, ""))
     if not path:
@@ -33,6 +35,12 @@ def find_core(name: str) -> Core:
         core: Core = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"the core '{name}' can't be imported: {error}") from error
+    lacking = [part for part in _PARTS if not hasattr(core, part)]
+    if lacking:
+        raise ConfigError(
+            f"'{name}' is no core: it has no {', '.join(lacking[:3])}"
+            f"{f' and {len(lacking) - 3} more' if len(lacking) > 3 else ''} (spaces/core.py)"
+        )
     return core
 
 

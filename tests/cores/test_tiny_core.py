@@ -120,7 +120,11 @@ def test_the_kept_study_is_the_one_that_was_asked(finished: Path) -> None:
 
 def test_a_core_that_is_not_there_is_refused_with_the_line(tmp_path: Path) -> None:
     path = tmp_path / "study.yaml"
-    for name, why in (("ridgy", "is no core"), ("no.such:CORE", "can't be imported")):
+    for name, why in (
+        ("ridgy", "is no core"),
+        ("no.such:CORE", "can't be imported"),
+        ("json:dumps", "is no core: it has no name, config_class"),
+    ):
         path.write_text(STUDY.replace("tests.cases.ridge_core:CORE", name), encoding="utf-8")
         with pytest.raises(StudyError, match=rf"study.yaml:2: core: .*{why}"):
             load_study(path)
