@@ -131,18 +131,18 @@ def test_a_study_without_data_needs_some(
 def test_the_command_is_one_word_an_argument_whatever_is_in_it() -> None:
     command = _head_command("run", "study.yaml", "--set", "a=b; rm -rf /", workdir="~/my runs")
     assert shlex.split(command) == [
-        "exec", "python", "-m", "search.cli", "run", "study.yaml", "--set", "a=b; rm -rf /",
+        "exec", "python", "-P", "-m", "triptych", "run", "study.yaml", "--set", "a=b; rm -rf /",
         "--workdir", "~/my runs",
     ]  # fmt: skip
     assert command.endswith("~/'my runs'")  # the head's home, not a folder of that name
     assert _head_command("status", workdir="/x y").endswith("--workdir '/x y'")
 
 
-def test_all_four_packages_travel_with_what_is_in_them() -> None:
-    folders = [Path(folder) for folder in _package_environment()["py_modules"]]
-    assert [folder.name for folder in folders] == ["msa_core", "spaces", "search", "reports"]
-    assert (folders[1] / "studies" / "planted-quick.yaml").exists()
-    assert (folders[3] / "page" / "templates" / "page.html.j2").exists()
+def test_every_package_travels_with_what_is_in_it() -> None:
+    folders = {Path(folder).name: Path(folder) for folder in _package_environment()["py_modules"]}
+    assert folders.keys() == {"triptych", "msa_core", "spaces", "search", "reports"}
+    assert (folders["spaces"] / "studies" / "planted-quick.yaml").exists()
+    assert (folders["reports"] / "page" / "templates" / "page.html.j2").exists()
 
 
 @pytest.mark.parametrize(
