@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cases.servers.hosts import BIN, Hosts
+from tests.cases.shadows import shadow_packages
 from tests.cases.studies.whole_runs import cells_of, events_of, run, wait_for
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
@@ -15,7 +16,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 def test_a_study_runs_there_without_this_machine(
     make_hosts: Callable[..., Hosts], tmp_path: Path, small_study_text: str
 ) -> None:
-    (tmp_path / "study.yaml").write_text(small_study_text, encoding="utf-8")
+    (shadow_packages(tmp_path) / "study.yaml").write_text(small_study_text, encoding="utf-8")
     hosts = make_hosts("head", cores=2)
     there = tmp_path / "there"
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.cases.servers.hosts import BIN, Hosts
+from tests.cases.shadows import shadow_packages
 from tests.cases.studies.whole_runs import cells_of, events_of, lines_of, run, wait_for
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
@@ -32,7 +33,7 @@ RUN = [BIN / "triptych", "run", "study.yaml", "--pack-size", "1", "--plain"]
 def test_a_study_survives_a_worker_that_is_cut_off_and_one_that_is_killed(
     make_hosts: Callable[..., Hosts], tmp_path: Path
 ) -> None:
-    (tmp_path / "study.yaml").write_text(STUDY, encoding="utf-8")
+    (shadow_packages(tmp_path) / "study.yaml").write_text(STUDY, encoding="utf-8")
     hosts = make_hosts("head", "first", "second")
     results = tmp_path / "runs" / "three"
     said = tmp_path / "said"

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cases.paths import REPOSITORY
+from tests.cases.shadows import shadow_packages
 from triptych.own_packages import MARK, PACKAGES, find_shadow
 
 SHADOWS = ("search", "spaces", "reports", "msa_core")
@@ -31,9 +32,7 @@ def python(
 @pytest.fixture
 def shadowed(tmp_path: Path) -> Path:
     """A folder with files of the packages' names, none of which may be executed."""
-    for name in SHADOWS:
-        (tmp_path / f"{name}.py").write_text("raise SystemExit('shadow')\n", encoding="utf-8")
-    return tmp_path
+    return shadow_packages(tmp_path, SHADOWS)
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from search.results.folder import read_manifest
+from tests.cases.shadows import shadow_packages
 from tests.cases.studies.whole_runs import lines_of, run
 
 pytestmark = pytest.mark.slow  # three whole runs of Ray
 
-SHADOWS = ("search", "spaces", "reports", "msa_core", "triptych")
 # Of a file that only a worker fails to import.
 PLUGIN = """\
 import sys
@@ -35,8 +35,7 @@ def test_a_run_in_a_folder_with_files_of_the_packages_names_completes(
     tmp_path: Path, small_study_text: str
 ) -> None:
     (tmp_path / "study.yaml").write_text(small_study_text, encoding="utf-8")
-    for name in SHADOWS:
-        (tmp_path / f"{name}.py").write_text("raise SystemExit('shadow')\n", encoding="utf-8")
+    shadow_packages(tmp_path)
     done = run("run", "study.yaml", "--workers", 2, folder=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "20 cells trained" in done.stdout

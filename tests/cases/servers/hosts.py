@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from tests.cases.shadows import shadow_packages
 from tests.cases.studies.whole_runs import wait_for
 
 BIN = Path(sys.executable).parent
@@ -196,7 +197,9 @@ class Hosts:
             f"--object-store-memory={STORE_BYTES}",
             "--disable-usage-stats",
         ]
-        return self.start(name, [BIN / "ray", "start", *own, *role])
+        # Its workers must import nothing from where it was started.
+        folder = shadow_packages(self.scratch / "started")
+        return self.start(name, [BIN / "ray", "start", *own, *role], cwd=folder)
 
     def _temporary(self, name: str) -> Path:
         temporary = self.scratch / name
