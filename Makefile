@@ -16,10 +16,10 @@ test: .venv/ready-dev
 test-slow: .venv/ready-dev
 	$(BIN)/pytest $(TEST_PROCESSES) -m slow
 
-# The engine against lost workers, drivers, nodes and servers, and at scale: minutes per test, in
-# sequence. Those with several hosts need root, for network namespaces.
+# The engine against lost workers, drivers, nodes and servers: minutes per test, most of them spent
+# waiting. Those with several hosts need root, for network namespaces.
 test-cluster: .venv/ready-dev
-	$(BIN)/pytest -m cluster --timeout 900 tests/cluster
+	$(BIN)/pytest $(TEST_PROCESSES) -m cluster --timeout 900 tests/cluster
 
 # FEATURES: a feature file in the MMSA layout, for the comparison of whole studies.
 # MMSA_PYTHON: the interpreter of an environment with the MMSA framework, to compare its trainer and its tuner too.
