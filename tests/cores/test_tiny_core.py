@@ -33,7 +33,7 @@ margin: {accuracy: 0.02}
 budget: {candidates: 3, tune_seeds: 2, confirm_seeds: 8}
 """
 CELLS = 3 * (3 * 2 + 8)
-PAUSE = ("--set", "fit.pause=0.3")  # so that it can be killed in the middle
+PAUSE = ("--set", "fit.pause=0.1")  # so that it can be killed in the middle
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +114,7 @@ def test_status_and_export_know_it(finished: Path) -> None:
 
 def test_the_kept_study_is_the_one_that_was_asked(finished: Path) -> None:
     kept = load_study(finished / "runs" / "ridge" / "study.yaml")
-    assert kept == load_study(finished / "ridge.yaml", ["fit.pause=0.3"])
+    assert kept == load_study(finished / "ridge.yaml", ["fit.pause=0.1"])
     assert "core: tests.cases.ridge_core:CORE" in study_text(kept)
 
 

@@ -127,7 +127,7 @@ def test_a_pickle_that_calls_the_system_is_refused_and_does_not_run(
 def test_overrides_are_checked_like_the_file(
     triptych: Triptych, override: str, message: str | None
 ) -> None:
-    result = triptych("plan", "planted-quick", "--set", override)
+    result = triptych("plan", "planted-quick", "--no-probe", "--set", override)
     if message is None:
         assert result.exit_code == 0
     else:
@@ -153,7 +153,7 @@ def test_too_small_a_budget_is_only_a_warning(triptych: Triptych) -> None:
 
 
 def test_plan_shows_arms_cells_and_the_floor_of_p(triptych: Triptych) -> None:
-    result = triptych("plan", "planted-quick")
+    result = triptych("plan", "planted-quick", "--no-probe")
     assert result.exit_code == 0
     for part in (
         "full (baseline)",
@@ -171,7 +171,7 @@ def test_init_writes_a_study_that_can_be_planned_and_never_overwrites(
 ) -> None:
     assert "Next: triptych plan mine.yaml" in triptych("init", "mine.yaml").output
     assert load_study(tmp_path / "mine.yaml").name == "mine"
-    assert triptych("plan", "mine.yaml").exit_code == 0
+    assert triptych("plan", "mine.yaml", "--no-probe").exit_code == 0
     assert_refused(triptych("init", "mine.yaml"), "is there already")
     assert_refused(triptych("init", "nowhere/mine.yaml"), "cannot be written")
 

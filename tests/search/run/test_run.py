@@ -212,6 +212,7 @@ def test_a_study_stops_at_its_ceiling_and_goes_on_with_a_higher_one(
     assert f"{CELLS - len(kept)} cells trained" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_study_killed_half_way_goes_on_and_ends_the_same(
     finished: Path, tmp_path: Path, small_study_text: str
 ) -> None:
@@ -238,6 +239,7 @@ def test_a_study_killed_half_way_goes_on_and_ends_the_same(
     assert without_seconds(tmp_path) == without_seconds(finished)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux's /proc")
 def test_a_worker_that_is_killed_is_replaced_and_changes_no_number(
     finished: Path, tmp_path: Path, small_study_text: str

@@ -202,7 +202,7 @@ def said(*arguments: str) -> str:
 
 
 def planned(study: Path) -> str:
-    return said("plan", str(study), "--workdir", str(study.parent))
+    return said("plan", str(study), "--no-probe", "--workdir", str(study.parent))
 
 
 def answer_of_a_worker(study: Study, dataset: Dataset, plugin: SourceFile) -> dict[str, Any]:

@@ -68,7 +68,9 @@ def check_damaged(folder: Path, number: int, examples: int) -> Counter[str]:
     return outcomes
 
 
-@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize(
+    "number", [0, *(pytest.param(number, marks=pytest.mark.slow) for number in (1, 2, 3))]
+)
 def test_a_damaged_study_is_planned_or_refused_in_one_line(number: int, tmp_path: Path) -> None:
     """Two thousand in all."""
     outcomes = check_damaged(tmp_path, number, 500)
