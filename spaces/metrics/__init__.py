@@ -1,0 +1,1 @@
+"""Tasks and their metrics: what predictions and labels are, and how they are scored."""
