@@ -32,9 +32,9 @@ from spaces.core import (
     Member,
     Searched,
     SourceFile,
-    Task,
 )
 from spaces.fields.declaration import Value
+from spaces.task import Task
 
 if TYPE_CHECKING:
     from msa_core.data.dataset import Dataset, Split
@@ -120,9 +120,11 @@ class MsaCore:
 
     # --- Data.
 
-    def parse_source(self, raw: Mapping[str, Any] | str | None, folder: Path) -> MsaSource:
+    def parse_source(
+        self, raw: Mapping[str, Any] | str | None, folder: Path, task: str = ""
+    ) -> MsaSource:
         """Read one data set of a study file, see `data.source`."""
-        return parse_source(raw, folder)
+        return parse_source(raw, folder, task)
 
     def write_source(self, source: DataSource) -> dict[str, Any]:
         """Return what `parse_source` reads as this source."""
@@ -194,6 +196,7 @@ class MsaCore:
         epoch_limit: float | None,
         resume: Mapping[int, bytes],
         identity: str,
+        tested: bool,
     ) -> "PackTraining":
         """Begin the training of some members, see `PackTraining`."""
         from msa_core.training.pack_training import PackTraining

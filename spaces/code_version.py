@@ -30,6 +30,15 @@ class CodeVersion:
     files: Mapping[str, str] = field(default_factory=dict)
 
 
+def with_packages(version: CodeVersion, packages: Iterable[tuple[str, str]]) -> CodeVersion:
+    """Add the versions of installed packages to that of the code that imports them."""
+    named = {f"package {name}": number for name, number in packages}
+    return CodeVersion(
+        digest=_digest_of([version.digest, *(f"{name} {one}" for name, one in named.items())]),
+        files={**version.files, **named},
+    )
+
+
 def changed_files(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     """Describe how the files of two versions differ: `a.py changed`, `b.py is new`.
 

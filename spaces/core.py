@@ -7,15 +7,16 @@ and NumPy only.
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from spaces.fields.declaration import Value
+from spaces.task import Task
 
 Floats = NDArray[np.floating[Any]]
 Searched = Mapping[str, Collection[Value]]
@@ -52,12 +53,14 @@ class SourceFile:
     """The text of a file of the user's own, as it is sent to workers and kept beside results.
 
     Attributes:
-        name: Name of the file.
+        name: Name of the file; with slashes where it is in a folder beside the others.
         text: Python source.
+        folder: Folder that it was read from; None = it came from another process.
     """
 
     name: str
     text: str
+    folder: Path | None = field(default=None, compare=False)
 
     @property
     def digest(self) -> str:
@@ -73,37 +76,13 @@ class CodeRoots:
         modules: Dotted names of the modules.
         folders: Pairs of a top-level package and its folder, or file: those that are followed.
         left_out: Pairs of a module and those of its imports that are not followed.
+        packages: Pairs of an installed package and its version, where those count too.
     """
 
     modules: tuple[str, ...]
     folders: tuple[tuple[str, Path], ...]
     left_out: tuple[tuple[str, tuple[str, ...]], ...] = ()
-
-
-class Metric(Protocol):
-    """A metric of predictions against labels that is a function of means of terms."""
-
-    @property
-    def name(self) -> str:
-        """Name in study files."""
-
-    @property
-    def label(self) -> str:
-        """Name in tables and plots."""
-
-    @property
-    def higher_is_better(self) -> bool:
-        """Whether a larger value is a better one."""
-
-    def terms(self, predictions: ArrayLike, labels: ArrayLike) -> NDArray[np.float64]:
-        """Compute each example's contributions [N, k] from predictions and labels of N examples."""
-
-    def combine(self, means: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Compute the metric [...] from the means [..., k] of its terms."""
-
-
-Task = Mapping[str, Metric]
-"""What predictions and labels are: name -> metric, the default first."""
+    packages: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -295,10 +274,15 @@ class Core(Protocol):
     def code_roots(self, config: Any | None, searched: Searched) -> "CodeRoots":
         """Return where a candidate's training starts in the code; None = any training at all."""
 
-    def parse_source(self, raw: Mapping[str, Any] | str | None, folder: Path) -> DataSource:
-        """Read a data source of a study file, whose relative paths start at the folder.
+    def parse_source(
+        self, raw: Mapping[str, Any] | str | None, folder: Path, task: str = ""
+    ) -> DataSource:
+        """Read a data source of a study file.
 
-        None is what the core opens where a study names nothing.
+        Args:
+            raw: What the study names; None = nothing, and the core opens what it brings along.
+            folder: Folder at which relative paths start.
+            task: Task that the study names; empty = none.
 
         Raises:
             SettingError: A wrong setting.
@@ -331,7 +315,7 @@ class Core(Protocol):
         """
 
     def epochs(self, config: Any) -> int:
-        """Return how many epochs a training has at most."""
+        """Return how many epochs a training has at most; 0 = it can't be known."""
 
     def stops_early(self, config: Any) -> bool:
         """Check whether a training may end before its last epoch."""
@@ -358,6 +342,7 @@ class Core(Protocol):
         epoch_limit: float | None,
         resume: Mapping[int, bytes],
         identity: str,
+        tested: bool,
     ) -> Training:
         """Begin the training of some members.
 
@@ -369,6 +354,7 @@ class Core(Protocol):
             epoch_limit: Seconds after which an epoch counts as hung; None = never.
             resume: Position -> checkpoint; one of another identity is not used.
             identity: Text of what decides the numbers beside configuration and seed.
+            tested: Whether the members will be evaluated on test.
         """
 
     def evaluate(self, outcome: Any, test: Any, *, device: str) -> Evaluation:

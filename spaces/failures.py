@@ -17,6 +17,7 @@ class FailureKind(StrEnum):
     OUT_OF_MEMORY = "out of memory"
     NOT_FINITE = "not finite"
     TIMEOUT = "timeout"
+    CRASHED = "crashed"  # its process ended without an answer
     # A training cannot report these two: whoever runs it on another process or machine finds out.
     # They stand here all the same, so that there is one list.
     LOST_WORKER = "lost worker"

@@ -48,12 +48,13 @@ class MsaSource(DataSource):
         return replace(self, file=file, planted=None)
 
 
-def parse_source(raw: Raw | str | None, folder: Path) -> MsaSource:
+def parse_source(raw: Raw | str | None, folder: Path, task: str = "") -> MsaSource:
     """Read one data set of a study file.
 
     Args:
         raw: `planted`, a path, or a mapping; None as `planted`.
         folder: Folder at which relative paths start.
+        task: Label scheme that the study names as its task; empty = none.
 
     Raises:
         SettingError: An unknown field, scheme or setting.
@@ -65,6 +66,13 @@ def parse_source(raw: Raw | str | None, folder: Path) -> MsaSource:
         if name not in allowed:
             hint = did_you_mean(name, allowed)
             raise SettingError((name,), f"data: '{name}' is not one of {', '.join(allowed)}{hint}")
+    if task and raw.get("labels", task) != task:
+        raise SettingError(
+            ("labels",),
+            f"data.labels: is {raw['labels']!r}, but the study's task is '{task}'; remove one",
+        )
+    if task:
+        raw = {**raw, "labels": task}
     scheme = raw.get("labels", "mosi")
     if not isinstance(scheme, str) or scheme not in LABEL_SCHEMES:
         hint = did_you_mean(str(scheme), LABEL_SCHEMES)

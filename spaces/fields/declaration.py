@@ -41,8 +41,8 @@ class FieldInfo:
         symbol: LaTeX, without dollar signs; empty if the field has none.
         unit: Unit of a number, in the plural (`epochs`, `utterances`); empty for a pure number.
         minimum, maximum: Inclusive bounds of a number; None = unbounded.
-        above: Exclusive lower bound of a number.
-        choices: Allowed strings; empty = any.
+        above, below: Exclusive bounds of a number.
+        choices: Allowed values; empty = any.
         kinds_in: Path of the section whose `Options` are the choices, from the configuration's
             root; empty = the choices are those that stand here.
         varies: Whether the members of a pack may differ in it.
@@ -60,7 +60,8 @@ class FieldInfo:
     minimum: float | None = None
     maximum: float | None = None
     above: float | None = None
-    choices: tuple[str, ...] = ()
+    below: float | None = None
+    choices: tuple[Any, ...] = ()
     kinds_in: str = ""
     varies: bool = False
     # So that a new switch adds no column to the tables of studies that do not use it.

@@ -34,6 +34,7 @@ def value_schema(info: FieldInfo, kind: type) -> Schema:
         ("exclusiveMinimum", info.above),
         ("minimum", info.minimum),
         ("maximum", info.maximum),
+        ("exclusiveMaximum", info.below),
     ):
         if bound is not None:
             schema[key] = bound
@@ -63,6 +64,7 @@ def in_words(schema: Mapping[str, Any]) -> str:
             ("exclusiveMinimum", "above"),
             ("minimum", "from"),
             ("maximum", "up to"),
+            ("exclusiveMaximum", "below"),
         )
         if key in schema
     ]

@@ -107,10 +107,11 @@ def check_value(kind: type, path: str, value: object) -> Value:
     """
     info, wanted = _leaf_at(kind, path)
     checked = _in_type(path, value, wanted)
-    if isinstance(checked, str) and info.choices and checked not in info.choices:
-        allowed = ", ".join(info.choices)
-        hint = did_you_mean(checked, info.choices)
-        raise ConfigError(f"'{path}' must be one of {allowed}, but got '{checked}'{hint}")
+    if info.choices and checked not in info.choices:
+        allowed = ", ".join(map(str, info.choices))
+        hint = did_you_mean(checked, info.choices) if isinstance(checked, str) else ""
+        shown = f"'{checked}'" if isinstance(checked, str) else str(checked)
+        raise ConfigError(f"'{path}' must be one of {allowed}, but got {shown}{hint}")
     if isinstance(checked, int | float) and not isinstance(checked, bool):
         _check_bounds(path, checked, info)
     return checked
@@ -206,14 +207,15 @@ def _finite_float(value: int | float) -> float | None:
 
 
 def _check_bounds(path: str, value: float, info: FieldInfo) -> None:
-    low, high, above = info.minimum, info.maximum, info.above
+    low, high, above, below = info.minimum, info.maximum, info.above, info.below
     if (
         (low is not None and value < low)
         or (high is not None and value > high)
         or (above is not None and value <= above)
+        or (below is not None and value >= below)
     ):
         left = f"({above:g}" if above is not None else f"[{low:g}" if low is not None else "(-inf"
-        right = f"{high:g}]" if high is not None else "inf)"
+        right = f"{below:g})" if below is not None else f"{high:g}]" if high is not None else "inf)"
         raise ConfigError(f"'{path}' must lie in {left}, {right}, but got {value!r}")
 
 

@@ -75,6 +75,8 @@ class Accuracy:
     name: str = "accuracy"
     label: str = "Accuracy"
     higher_is_better: bool = True
+    lowest: float = 0.0
+    highest: float = 1.0
 
     def terms(self, predictions: ArrayLike, labels: ArrayLike) -> Floats:
         """Return 1 where a class is right."""
@@ -280,7 +282,9 @@ class RidgeCore:
         folder = Path(__file__).parents[1]
         return CodeRoots(modules=(__name__,), folders=((folder.name, folder),))
 
-    def parse_source(self, raw: Mapping[str, Any] | str | None, folder: Path) -> RidgeSource:
+    def parse_source(
+        self, raw: Mapping[str, Any] | str | None, folder: Path, task: str = ""
+    ) -> RidgeSource:
         if raw is None:
             return RidgeSource(scheme="classes")
         if isinstance(raw, str):

@@ -59,7 +59,14 @@ def data():
 
 def begin(members, prepared):
     return CORE.train(
-        members, prepared, device="cpu", size=None, epoch_limit=None, resume={}, identity=""
+        members,
+        prepared,
+        device="cpu",
+        size=None,
+        epoch_limit=None,
+        resume={},
+        identity="",
+        tested=False,
     )
 
 
