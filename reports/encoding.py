@@ -37,7 +37,7 @@ def facts_to_json(facts: StudyFacts) -> str:
     raw = asdict(facts)
     # Left out, so that the facts of a study without claims, say, are the bytes that they were
     # before claims existed: digests are made from them.
-    for name in (*DESCRIPTIONS[2:], "core"):
+    for name in (*DESCRIPTIONS[2:], "core", "own_metrics"):
         if not raw[name]:
             del raw[name]
     return json.dumps(raw, indent=2, ensure_ascii=False)
@@ -95,6 +95,27 @@ def code_notes(codes: Iterable[tuple[str, str]]) -> tuple[str, ...]:
 def encode_floats(values: NDArray[Any]) -> str:
     """Encode a vector as base64 of little-endian float32."""
     return base64.b64encode(np.asarray(values, dtype="<f4").tobytes()).decode("ascii")
+
+
+def encode_labels(labels: NDArray[Any]) -> str | dict[str, Any]:
+    """Encode test labels: those of one column as `encode_floats`, others with their number."""
+    if labels.ndim == 1:
+        return encode_floats(labels)
+    return {"columns": labels.shape[1], "values": encode_floats(labels)}
+
+
+def decode_labels(plain: str | Mapping[str, Any]) -> NDArray[np.float32]:
+    """Decode labels [N] or [N, K] of `encode_labels`.
+
+    Raises:
+        ResultsError: They are damaged.
+    """
+    if isinstance(plain, str):
+        return decode_floats(plain)
+    try:
+        return decode_floats(plain["values"]).reshape(-1, plain["columns"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ResultsError(f"the test labels are damaged: {error!r}") from error
 
 
 def decode_floats(text: str) -> NDArray[np.float32]:

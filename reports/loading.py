@@ -28,7 +28,7 @@ TABLES = {
 # Types are fixed by name, so that a column without any value has its type too.
 _WHOLE = (
     *("candidate", "seed", "epochs", "n", "pairs", "seeds_to_decide", "step", "considered"),
-    *("candidates", "utterances", "epoch", "cells", "order", "arms", "seeds"),
+    *("candidates", "utterances", "examples", "epoch", "cells", "order", "arms", "seeds"),
     *("resamples", "left"),
 )
 _NUMBER = re.compile(r"-?\d+(\.\d*)?(e[+-]?\d+)?")

@@ -21,6 +21,7 @@ from reports.encoding import (
     code_notes,
     curve_from_tags,
     decode_floats,
+    decode_labels,
     facts_from_json,
     information_from_plain,
     parse_param,
@@ -121,7 +122,7 @@ def _read_study_run(
     ]
     labels = None
     if confirmed:
-        labels = decode_floats(
+        labels = decode_labels(
             json.loads(_read_artifact(client, study_id, "test_labels.json"))["labels"]
         )
     predictions = {

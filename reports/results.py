@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -41,11 +41,7 @@ class ResultsError(ValueError):
 
 
 class MetricDefinition(Protocol):
-    """Metric as a function of a mean over utterances: `combine(mean of terms)`.
-
-    One formula serves the sample and any reweighted (bootstrapped) sample of it, so that 10,000
-    bootstrap draws are one matrix product.
-    """
+    """Metric as readers see it; one that is no more than this has no value on a resample."""
 
     @property
     def name(self) -> str:
@@ -59,11 +55,33 @@ class MetricDefinition(Protocol):
     def higher_is_better(self) -> bool:
         """Direction of the metric."""
 
+
+@runtime_checkable
+class LinearDefinition(MetricDefinition, Protocol):
+    """Metric as a function of a mean over examples: `combine(mean of terms)`.
+
+    One formula serves the sample and any reweighted (bootstrapped) sample of it, so that 10,000
+    bootstrap draws are one matrix product.
+    """
+
     def terms(self, predictions: NDArray[Any], labels: NDArray[Any]) -> FloatArray:
-        """Return statistics per utterance, [N, k], of predictions [N] and labels [N]."""
+        """Return statistics per example, [N, k], of predictions and labels of N examples."""
 
     def combine(self, means: FloatArray) -> FloatArray:
-        """Return metric values [...] of means over utterances [..., k]; NaN where undefined."""
+        """Return metric values [...] of means over examples [..., k]; NaN where undefined."""
+
+
+@runtime_checkable
+class GeneralDefinition(MetricDefinition, Protocol):
+    """Metric that is no such function, such as the area under a curve."""
+
+    def score(self, predictions: NDArray[Any], labels: NDArray[Any]) -> float:
+        """Return the metric of N examples; NaN where undefined."""
+
+    def resample(
+        self, predictions: NDArray[Any], labels: NDArray[Any], counts_BN: NDArray[np.int64]
+    ) -> FloatArray:
+        """Return the metric [B] of resamples; b has example n `counts_BN[b, n]` times."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,6 +189,7 @@ class StudyFacts:
         methods: Arm -> keys of `references` that it is built from.
         references: Key -> BibTeX entry.
         core: Name of the core, where it is not the one that ships.
+        own_metrics: Metric that only the core's own code can compute -> whether larger is better.
     """
 
     study: str
@@ -197,6 +216,12 @@ class StudyFacts:
     methods: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     references: Mapping[str, str] = field(default_factory=dict)
     core: str = ""
+    own_metrics: Mapping[str, bool] = field(default_factory=dict)
+
+    @property
+    def example(self) -> str:
+        """Word for one example of the data."""
+        return "example" if self.core else "utterance"
 
 
 # Facts that describe a study and do not decide which cells it has.
@@ -212,8 +237,9 @@ class Results:
     Attributes:
         cells: One row per cell: `CELL_COLUMNS`, then `metric.*`, then `param.*`; an unknown or
             undefined value is missing (NaN / None), never 0.
-        predictions: Key of a complete confirm cell -> its test predictions, float32 [N].
-        labels: Test labels, float32 [N]; None if no confirm cell is complete yet.
+        predictions: Key of a complete confirm cell -> its test predictions, float32; flat, or in
+            the shape of `shape_predictions`.
+        labels: Test labels, float32 [N] or [N, K]; None if no confirm cell is complete yet.
         reasons: Key of a failed or pruned cell -> reason in one line.
         kinds: Key of a failed cell -> kind of the failure, in a word or two.
         logs: Key of a failed cell -> last lines that its training printed.
@@ -308,8 +334,28 @@ def _check_values(cells: pd.DataFrame, facts: StudyFacts) -> None:
 
 def _check_predictions(results: Results) -> None:
     for key, predictions in results.predictions.items():
-        if results.labels is None or predictions.shape != results.labels.shape:
+        if results.labels is None or not _fit_labels(predictions, results.labels):
             raise ResultsError(f"cell {key}: test predictions do not fit the test labels")
+
+
+def _fit_labels(predictions: NDArray[Any], labels: NDArray[Any]) -> bool:
+    # K labels per example have K predictions; one label has one, or as many as there are classes.
+    if labels.ndim > 1 or not labels.size:
+        return predictions.size == labels.size
+    return predictions.size > 0 and predictions.size % labels.size == 0
+
+
+def shape_predictions(
+    predictions: NDArray[np.float32], labels: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Return the predictions of a cell, which are stored flat, in the shape that metrics read.
+
+    Returns:
+        The shape of the labels, or [N, C] where there are C numbers for each of N labels.
+    """
+    if predictions.size == labels.size:
+        return predictions.reshape(labels.shape)
+    return predictions.reshape(len(labels), -1)
 
 
 def _check_tags(results: Results) -> None:

@@ -140,12 +140,18 @@ def _write_caption(comparison: Comparison) -> str:
         exact = "exact" if max(e.pairs for e in estimates) <= EXACT_UP_TO else "sampled"
         parts.append(
             f"Δ: mean {primary.label} difference from {facts.baseline}, paired by seed, with a "
-            "95 % two-level bootstrap interval (seeds and test utterances). "
+            f"{_describe_interval(comparison)}. "
             f"p: {exact} two-sided sign-flip test over seeds, Holm-corrected over "
             f"{format_count(compared, 'arm')}. Verdicts are on {primary.label} only."
         )
     parts.append(_describe_budget(comparison))
     return " ".join(parts)
+
+
+def _describe_interval(comparison: Comparison) -> str:
+    if comparison.primary.seeds_only:
+        return "95 % t interval (seeds only)"
+    return f"95 % two-level bootstrap interval (seeds and test {comparison.facts.example}s)"
 
 
 def _describe_budget(comparison: Comparison) -> str:

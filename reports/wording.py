@@ -118,7 +118,7 @@ def limit_sentences(comparison: Comparison) -> tuple[str, ...]:
             "the same study with another budget.seed shows how much there is."
         )
     if limits.test_size is not None:
-        size = f"The test set has {format_count(limits.test_size, 'utterance')}"
+        size = f"The test set has {format_count(limits.test_size, comparison.facts.example)}"
         if limits.accuracy_error is not None:
             label = next(m.label for m in comparison.metrics if m.name == limits.accuracy_metric)
             size += (
@@ -172,9 +172,15 @@ def _other_arms_sentence(comparison: Comparison, compared: list[Estimate]) -> st
     # of their own, because more seeds would not help.
     unsettled = [e for e in undecided if e.p_holm is not None and e.p_holm <= ALPHA]
     if unsettled:
+        over = (
+            "their mean includes 0"
+            if comparison.primary.seeds_only
+            else f"other test {comparison.facts.example}s includes 0: the test set is too small to "
+            "decide"
+        )
         parts.append(
             f"{_with_verb(unsettled, 'differs', 'differ')} over the seeds, but the interval over "
-            "other test utterances includes 0: the test set is too small to decide"
+            f"{over}"
         )
     if found := [e for e in undecided if e not in unsettled]:
         text = f"{_with_verb(found, 'is', 'are')} undecided"

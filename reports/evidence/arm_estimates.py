@@ -25,12 +25,19 @@ NO_RESULT = "no result"  # in place of a verdict
 
 @dataclass(frozen=True, kw_only=True)
 class MetricFacts:
-    """Description of a metric for tables. `margin` is None where the author gave none."""
+    """Description of a metric for tables.
+
+    Attributes:
+        name, label, higher_is_better: As the metric has them.
+        margin: Smallest difference that the author cares about; None where none is given.
+        seeds_only: Whether intervals are over seeds only, for want of values on resamples.
+    """
 
     name: str
     label: str
     higher_is_better: bool
     margin: float | None
+    seeds_only: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -112,11 +112,13 @@ def describe_limits(
         arms: Arms compared with the baseline.
         difference_sds: Sd of the paired differences on the primary metric, one per arm.
         test_size: Number of test utterances; None if unknown.
-        baseline_means: Metric -> mean of the baseline; the first `acc2*` gives the accuracy.
+        baseline_means: Metric -> mean of the baseline; the first `acc2*`, or `accuracy`, gives
+            the accuracy.
     """
     effect = detectable_effect(seeds)
     spread = float(np.median(difference_sds)) if len(difference_sds) else None
-    accuracy = next((name for name in baseline_means if name.startswith("acc2")), None)
+    shares = (name for name in baseline_means if name.startswith("acc2") or name == "accuracy")
+    accuracy = next(shares, None)
     share = baseline_means[accuracy] if accuracy else None
     error = None
     # The formula is that of a share; an accuracy on another scale has none here.

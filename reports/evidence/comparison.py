@@ -19,28 +19,28 @@ from reports.evidence.caveats import (
     describe_limits,
     list_failures,
 )
-from reports.evidence.claims.answers import ClaimAnswer, Pair, answer_claims, claimed_pairs
+from reports.evidence.claims.answers import (
+    ClaimAnswer,
+    answer_claims,
+)
+from reports.evidence.pair_intervals import Confirmed, intervals_of_pairs
+from reports.evidence.statistics.cell_values import (
+    is_resampled,
+)
 from reports.evidence.statistics.resampling import (
     DRAWS,
     Interval,
-    PairedCells,
-    pair_by_seed,
-    terms_of_cell,
-    two_level_intervals,
-    value_of_terms,
 )
+from reports.evidence.verdicts import Declined
 from reports.results import (
     METRIC,
     CellPhase,
-    FloatArray,
     MetricDefinition,
     Results,
     ResultsError,
     StudyFacts,
     select_complete,
 )
-
-Confirmed = dict[str, dict[int, str]]  # arm -> seed, ascending -> key of its complete confirm cell
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +109,7 @@ def compare_arms(
     confirmed = confirmed_cells(results)
     values = {name: _values_by_key(results.cells, name) for name in names}
     definitions = [metrics[name] for name in names]
-    intervals, notes = _intervals_of_pairs(results, confirmed, definitions, values, seed, draws)
+    intervals, notes = intervals_of_pairs(results, confirmed, definitions, values, seed, draws)
     by_seed = {
         (arm, name): {s: values[name][k] for s, k in cells.items() if k in values[name]}
         for arm, cells in confirmed.items()
@@ -122,7 +122,7 @@ def compare_arms(
                 metric,
                 by_seed[arm, metric.name],
                 None if arm == facts.baseline else by_seed[facts.baseline, metric.name],
-                intervals[pair][index] if (pair := (arm, facts.baseline)) in intervals else None,
+                _known_interval(intervals.get((arm, facts.baseline)), index),
                 seed,
             )
             for arm in facts.arms
@@ -163,6 +163,7 @@ def compare_arms(
             estimates=estimates,
             values=by_seed,
             intervals=intervals,
+            example=facts.example,
             seed=seed,
             embargoed=results.embargoed,
         ),
@@ -175,6 +176,7 @@ def _describe_metric(name: str, metric: MetricDefinition, facts: StudyFacts) -> 
         label=metric.label,
         higher_is_better=metric.higher_is_better,
         margin=facts.margins.get(name),
+        seeds_only=not is_resampled(metric),
     )
 
 
@@ -207,65 +209,11 @@ def _values_by_key(cells: pd.DataFrame, metric: str) -> dict[str, float]:
     return {str(key): float(value) for key, value in pairs if np.isfinite(value)}
 
 
-def _intervals_of_pairs(
-    results: Results,
-    confirmed: Confirmed,
-    metrics: Sequence[MetricDefinition],
-    values: Mapping[str, Mapping[str, float]],
-    seed: int,
-    draws: int,
-) -> tuple[dict[Pair, list[Interval | None]], list[str]]:
-    """Compute two-level intervals of pairs of arms, and notes for arms that have none."""
-    facts, labels = results.facts, results.labels
-    # Pairs of claims join those with the baseline, so that all share the draws of utterances.
-    contrasts: dict[Pair, PairedCells] = {}
-    notes: list[str] = []
-    against_baseline = [(arm, facts.baseline) for arm in facts.arms if arm != facts.baseline]
-    for arm, other in dict.fromkeys([*against_baseline, *claimed_pairs(facts.claims)]):
-        contrast = pair_by_seed(confirmed.get(arm, {}), confirmed.get(other, {}))
-        if contrast is None:
-            continue
-        needed = {*contrast.arm_keys, *contrast.baseline_keys}
-        lacking = sorted(needed - results.predictions.keys())
-        if not lacking and labels is not None:
-            contrasts[arm, other] = contrast
-        # The answer to a claim gives the reason itself, so notes are for the baseline's pairs only.
-        elif other == facts.baseline:
-            notes.append(
-                f"{arm}: no two-level interval and no verdict, because the test predictions of "
-                f"{len(lacking) or len(needed)} of {len(needed)} cells are missing."
-            )
-    if labels is None or not contrasts:
-        return {}, notes
-    wrong: dict[str, dict[str, str]] = {name: {} for name in values}
-
-    # Checked while terms are at hand: to make all of them first would need memory for every cell.
-    def terms_of(key: str) -> list[FloatArray]:
-        terms = [terms_of_cell(results, key, metric) for metric in metrics]
-        for metric, (name, stored), own in zip(metrics, values.items(), terms, strict=True):
-            if key in stored and (text := _describe_disagreement(metric, stored[key], own)):
-                wrong[name][key] = text
-        return terms
-
-    intervals = two_level_intervals(contrasts, terms_of, metrics, seed, draws=draws)
-    for name, found in wrong.items():
-        if found:
-            key = min(found)
-            notes.append(
-                f"{name}: the stored value of {len(found)} cells is not what their test "
-                "predictions give, so intervals may not belong to the means: "
-                f"{key} ({found[key]})."
-            )
-    return intervals, notes
-
-
-def _describe_disagreement(metric: MetricDefinition, stored: float, terms: FloatArray) -> str:
-    """Describe how a stored value differs from that of the predictions; empty if it does not."""
-    again = value_of_terms(metric, terms)
-    # Predictions are float32, so the two agree only up to rounding.
-    if abs(again - stored) <= 1e-4 + 1e-3 * abs(stored):
-        return ""
-    return f"{stored:.6g} stored, {again:.6g} from its predictions"
+def _known_interval(
+    intervals: Sequence[Interval | Declined | None] | None, index: int
+) -> Interval | None:
+    found = intervals[index] if intervals is not None else None
+    return None if isinstance(found, Declined) else found
 
 
 def _undefined_notes(

@@ -21,6 +21,8 @@ from reports.evidence.values import Evidence, FactorialEffects, PathStep, Shaple
 from reports.evidence.verdicts import Declined
 from reports.results import MetricDefinition, Results
 
+SEEDS_ONLY = "the primary metric has no value on a part of the test set"
+
 
 def gather_evidence(
     results: Results, comparison: Comparison, metrics: Mapping[str, MetricDefinition], *, seed: int
@@ -46,6 +48,7 @@ def gather_evidence(
         "expected": why_not_expected,
         "importance": why_not_important,
         "datasets": one.reason if isinstance(one, Declined) else "",
+        "slices": SEEDS_ONLY if results.tags and comparison.primary.seeds_only else "",
     }
     return Evidence(
         effects=effects,

@@ -4,17 +4,19 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from reports.evidence.comparison import Confirmed
-from reports.evidence.statistics.resampling import (
-    PairedCells,
-    pair_by_seed,
-    terms_of_cell,
-    two_level_intervals,
-    value_of_terms,
+from reports.evidence.pair_intervals import Confirmed
+from reports.evidence.statistics.cell_values import (
+    Part,
+    count_examples,
+    is_resampled,
+    part_of_cell,
+    select_examples,
+    value_of_part,
 )
+from reports.evidence.statistics.resampling import PairedCells, pair_by_seed, two_level_intervals
 from reports.evidence.tuning.candidates import finite_mean
 from reports.evidence.values import SliceEstimate
-from reports.results import FloatArray, MetricDefinition, Results
+from reports.results import MetricDefinition, Results
 
 SLICE_DRAWS = 2_000  # fewer than for the table: slices are many, and none of them is tested
 # Tags with an order, by their names in `msa_core.analysis.slices`, which reports may not import.
@@ -37,15 +39,15 @@ def slice_estimates(
         metric: Primary metric.
         seed: Seed of all resampling.
     """
-    if results.labels is None or not results.tags:
+    if results.labels is None or not results.tags or not is_resampled(metric):
         return ()
     known = {
         arm: {s: key for s, key in cells.items() if key in results.predictions}
         for arm, cells in confirmed.items()
     }
-    # Terms are made once per cell and cut per slice: each slice is a selection of utterances.
-    terms = {
-        key: terms_of_cell(results, key, metric)
+    # Parts are made once per cell and cut per slice: each slice is a selection of utterances.
+    parts = {
+        key: part_of_cell(results, key, metric)
         for cells in known.values()
         for key in cells.values()
     }
@@ -54,7 +56,7 @@ def slice_estimates(
         of_tag = np.array(tags)
         for tag in order_tags(tags):
             chosen = np.flatnonzero(of_tag == tag)
-            inside = {key: own[chosen] for key, own in terms.items()}
+            inside = {key: select_examples(own, chosen) for key, own in parts.items()}
             found += _estimate_slice(results, known, metric, seed, dimension, tag, inside)
     return tuple(found)
 
@@ -71,9 +73,9 @@ def _estimate_slice(
     seed: int,
     dimension: str,
     tag: str,
-    terms: Mapping[str, FloatArray],
+    parts: Mapping[str, Part],
 ) -> list[SliceEstimate]:
-    values = {key: value_of_terms(metric, own) for key, own in terms.items()}
+    values = {key: value_of_part(metric, own) for key, own in parts.items()}
     # Cells without predictions have no slices, so pairs are formed anew from those that are left.
     baseline = known.get(results.facts.baseline, {})
     pairs = {
@@ -83,7 +85,7 @@ def _estimate_slice(
     }
     intervals = two_level_intervals(
         pairs,
-        {key: [own] for key, own in terms.items()},
+        {key: [own] for key, own in parts.items()},
         [metric],
         seed,
         draws=SLICE_DRAWS,
@@ -100,7 +102,7 @@ def _estimate_slice(
                 arm=arm,
                 dimension=dimension,
                 tag=tag,
-                utterances=len(next(iter(terms.values()))),
+                utterances=count_examples(next(iter(parts.values()))),
                 mean=finite_mean(values[key] for key in known[arm].values()),
                 delta=finite_mean(values[own] - values[other] for own, other in keys),
                 low=interval.low if interval else None,

@@ -251,7 +251,7 @@ class Evidence:
         fronts: Candidates on the Pareto fronts of their arms, where the study has two objectives.
         second_label: Name of the second objective for readers.
         declined: Kind of evidence that the results cannot give -> reason, for readers: `effects`,
-            `shapley`, `path`, `expected`, `importance`, `datasets`.
+            `shapley`, `path`, `expected`, `importance`, `datasets`, `slices`.
     """
 
     effects: FactorialEffects | None = None

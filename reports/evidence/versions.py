@@ -21,18 +21,18 @@ from scipy import stats
 
 from reports.evidence.arm_estimates import Estimate, MetricFacts, estimate_arm
 from reports.evidence.comparison import Comparison, compare_arms, confirmed_cells
+from reports.evidence.statistics.cell_values import Part, part_of_cell
 from reports.evidence.statistics.paired import ALPHA, holm_by_name
 from reports.evidence.statistics.resampling import (
     DRAWS,
     Interval,
     PairedCells,
     pair_by_seed,
-    terms_of_cell,
     two_level_intervals,
 )
 from reports.evidence.verdicts import Verdict
 from reports.numerals import name_some
-from reports.results import FloatArray, MetricDefinition, Results, ResultsError
+from reports.results import MetricDefinition, Results, ResultsError
 
 
 class Pairing(StrEnum):
@@ -210,7 +210,8 @@ def _choose_method(
         keys[1] <= other.results.predictions.keys()
     )
     # One shared seed pairs nothing: an interval over seeds needs two.
-    paired = same_labels and predicted and len(shared) > 1
+    resampled = predicted and not one.comparison.primary.seeds_only
+    paired = same_labels and resampled and len(shared) > 1
     return Pairing.PAIRED if paired else Pairing.UNPAIRED
 
 
@@ -234,11 +235,11 @@ def _intervals_of_arms(
         if pair := pair_by_seed(second, first):
             contrasts[arm] = pair
 
-    def terms_of(name: str) -> list[FloatArray]:
+    def parts_of(name: str) -> list[Part]:
         study, _, key = name.partition(" ")
-        return [terms_of_cell(studies[study].results, key, metric)]
+        return [part_of_cell(studies[study].results, key, metric)]
 
-    found = two_level_intervals(contrasts, terms_of, [metric], seed, draws=draws)
+    found = two_level_intervals(contrasts, parts_of, [metric], seed, draws=draws)
     return {arm: intervals[0] for arm, intervals in found.items()}
 
 
@@ -323,13 +324,14 @@ def _version_notes(
     unpaired = [arm for arm, method in methods.items() if method == Pairing.UNPAIRED]
     if unpaired and not same_labels:
         notes.append(
-            "The two were tested on different utterances: differences are of seeds alone "
-            "(Welch's t), and nothing here says how much is the luck of a test set."
+            f"The two were tested on different {one.results.facts.example}s: differences are of "
+            "seeds alone (Welch's t), and nothing here says how much is the luck of a test set."
         )
     elif unpaired:
+        undrawn = " to resample" if one.comparison.primary.seeds_only else ""
         notes.append(
             f"{name_some(unpaired)}: the two have no two confirm seeds in common, or lack test "
-            "predictions, so seeds are not paired (Welch's t over seeds alone)."
+            f"predictions{undrawn}, so seeds are not paired (Welch's t over seeds alone)."
         )
     # Without an arm in common there are no verdicts to compare.
     if not methods:

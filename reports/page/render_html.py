@@ -37,6 +37,7 @@ DECLINED = {
     "expected": "Expected best of n",
     "importance": "Importance of fields",
     "datasets": "Test over data sets",
+    "slices": "Parts of the test set",
 }
 PAGE_ROWS = 25  # of a table that are shown at first
 

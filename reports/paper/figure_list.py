@@ -81,8 +81,9 @@ def _arm_drawings(comparison: Comparison) -> Iterator[Drawing]:
     )
     data = arms_data(comparison, arms)
     band = "" if data.margin is None else f" The band is the margin of ±{data.margin:g}."
+    interval = "t" if primary.seeds_only else "two-level bootstrap"
     forest = (
-        f"Difference in {primary.label} from {facts.baseline}, with 95 % two-level bootstrap "
+        f"Difference in {primary.label} from {facts.baseline}, with 95 % {interval} "
         f"intervals.{band} Triangles: better or worse; squares: equivalent; open: undecided."
     )
     dots = (

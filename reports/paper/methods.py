@@ -89,10 +89,12 @@ def _data_sentences(results: Results, comparison: Comparison) -> Iterator[Senten
         digest = provenance.get("data sha256", "")
         known = f" (SHA-256 {digest[:12]}…)" if digest else ""
         yield (f"The data is {provenance['data']}{known}.",)
-    if sizes := provenance.get("utterances"):
+    if sizes := provenance.get("utterances") or provenance.get("examples"):
         yield (f"Utterances: {sizes}.",)
     elif results.labels is not None:
-        yield (f"The test split has {format_count(len(results.labels), 'utterance')}.",)
+        yield (
+            f"The test split has {format_count(len(results.labels), comparison.facts.example)}.",
+        )
 
 
 def _confirmation_sentences(results: Results, comparison: Comparison) -> Iterator[Sentence]:
@@ -141,8 +143,12 @@ def _statistics_sentences(comparison: Comparison) -> Iterator[Sentence]:
     yield ("Differences from the baseline are paired by seed.",)
     if any(e.ci_low is not None for e in estimates):
         yield (
-            "Their 95 % intervals are percentile intervals of a two-level paired bootstrap, which "
-            "resamples seeds and, within them, test utterances, the same draw for both arms.",
+            "Their 95 % intervals are Student's t intervals over seeds only: they leave out how "
+            f"much depends on which {facts.example}s are in the test set."
+            if primary.seeds_only
+            else "Their 95 % intervals are percentile intervals of a two-level paired bootstrap, "
+            f"which resamples seeds and, within them, test {facts.example}s, the same draw for "
+            "both arms.",
         )
     tested = format_count(comparison.limits.arms, "arm")
     kind = "exact" if pairs <= EXACT_UP_TO else "sampled"
@@ -170,7 +176,8 @@ def _statistics_sentences(comparison: Comparison) -> Iterator[Sentence]:
             f"It is called equivalent where two one-sided tests at {ALPHA:g} place the difference "
             f"within ±{primary.margin:g} {primary.label}",
             Cite(("schuirmann1987comparison",)),
-            " and the 90 % two-level interval lies there too, and undecided otherwise.",
+            f" and the 90 % {'' if primary.seeds_only else 'two-level '}interval lies there too, "
+            "and undecided otherwise.",
         )
     else:
         yield ("No margin was given, so no arm can be called equivalent; others are undecided.",)

@@ -27,6 +27,7 @@ from reports.numerals import choose_decimals
 from reports.results import StatedClaim
 
 Pair = tuple[str, str]  # arm, and the arm that it is compared with
+NO_PREDICTIONS = "test predictions of their cells are missing, so there is no two-level interval"
 UNDER_EMBARGO = "test metrics are sealed until the study is finished"
 
 
@@ -74,8 +75,9 @@ def answer_claims(
     metrics: Sequence[MetricFacts],
     estimates: Sequence[Estimate],
     values: Mapping[tuple[str, str], Mapping[int, float]],
-    intervals: Mapping[Pair, Sequence[Interval | None]],
+    intervals: Mapping[Pair, Sequence[Interval | Declined | None]],
     seed: int,
+    example: str = "utterance",
     embargoed: bool = False,
 ) -> tuple[ClaimAnswer, ...]:
     """Answer every claim.
@@ -85,8 +87,10 @@ def answer_claims(
         metrics: Metrics of the comparison.
         estimates: Estimates of the comparison, for the decimals of a metric.
         values: (arm, metric) -> seed, ascending -> value, where defined.
-        intervals: (arm, other) -> two-level interval of arm - other, one per metric.
+        intervals: (arm, other) -> interval of arm - other, one per metric, or the reason why there
+            is none; None where too many draws are undefined.
         seed: Seed of sampled sign flips.
+        example: Word for one example of the data.
         embargoed: Whether test metrics are under embargo, so that no claim can be answered.
     """
     known = {metric.name: (index, metric) for index, metric in enumerate(metrics)}
@@ -108,7 +112,7 @@ def answer_claims(
         answers.append(
             _refuse_claim(claim, found.reason, label, decimals)
             if isinstance(found, Declined)
-            else _settle_claim(found, p_holm, len(claims), label, decimals)
+            else _settle_claim(found, p_holm, len(claims), label, decimals, example)
         )
     return tuple(answers)
 
@@ -117,7 +121,7 @@ def _evidence_on_claim(
     claim: StatedClaim,
     known: Mapping[str, tuple[int, MetricFacts]],
     values: Mapping[tuple[str, str], Mapping[int, float]],
-    intervals: Mapping[Pair, Sequence[Interval | None]],
+    intervals: Mapping[Pair, Sequence[Interval | Declined | None]],
     seed: int,
 ) -> ClaimEvidence | Declined:
     """Gather the evidence on a claim."""
@@ -132,10 +136,12 @@ def _evidence_on_claim(
     if not shared:
         return Declined(f"they share no complete confirm seed with a defined {metric.label}")
     if (claim.arm, claim.other) not in intervals:
-        return Declined(
-            "test predictions of their cells are missing, so there is no two-level interval"
-        )
+        return Declined(NO_PREDICTIONS)
     interval = intervals[claim.arm, claim.other][index]
+    if isinstance(interval, Declined):
+        return interval
+    if interval is None and metric.seeds_only:
+        return Declined("one shared seed gives no interval over seeds")
     if interval is None:
         return Declined(f"{metric.label} is undefined in too many bootstrap draws for an interval")
     differences = np.array([own[s] - others[s] for s in shared], dtype=np.float64)
@@ -154,7 +160,7 @@ def _refuse_claim(claim: StatedClaim, reason: str, label: str, decimals: int) ->
 
 
 def _settle_claim(
-    evidence: ClaimEvidence, p_holm: float, claims: int, label: str, decimals: int
+    evidence: ClaimEvidence, p_holm: float, claims: int, label: str, decimals: int, example: str
 ) -> ClaimAnswer:
     verdict = evidence.verdict_at(p_holm)
     seeds, outlook, reason = None, "", ""
@@ -178,6 +184,7 @@ def _settle_claim(
             claims=claims,
             label=label,
             decimals=decimals,
+            example=example,
             outlook=outlook,
         ),
         reason=reason,

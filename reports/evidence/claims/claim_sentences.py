@@ -20,6 +20,7 @@ def weighed_sentence(
     claims: int,
     label: str,
     decimals: int,
+    example: str,
     outlook: str,
 ) -> str:
     """Write the sentence where there is evidence.
@@ -31,12 +32,14 @@ def weighed_sentence(
         claims: Number of claims in the study.
         label: Name of the metric for readers.
         decimals: Decimals of the metric.
+        example: Word for one example of the data.
         outlook: End of the sentence of an undecided claim: what would decide it.
     """
     pairs = format_count(evidence.differences.size, "paired seed")
+    resampled = "seeds only" if evidence.interval.seeds_only else f"seeds and {example}s"
     found = (
         f"{_difference_phrase(evidence, label, decimals)} "
-        f"({_interval_phrase(evidence, decimals)} over seeds and utterances; {pairs}, "
+        f"({_interval_phrase(evidence, decimals)} over {resampled}; {pairs}, "
         f"{_test_phrase(evidence, p_holm, claims)})"
     )
     if verdict == ClaimVerdict.UNDECIDED:

@@ -4,11 +4,7 @@ Every cell of a study is scored on the same utterances, so seeds and utterances 
 nested: a draw resamples the seeds and takes ONE resample of utterances for all cells. Drawing
 utterances anew within each seed would average their error away and give intervals too short.
 
-Every sum over utterances is exact (`exact.round_to_grid`), so one product for many cells gives each
-of them the digits that it would have alone.
-
-Shape suffixes: B draws of a chunk, N utterances, S seeds, M metrics, C cells, T terms of all
-metrics, P positions of terms that are computed alike.
+Shape suffixes: B draws of a chunk, N utterances, S seeds, M metrics, C cells.
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -17,13 +13,13 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
-from reports.evidence.statistics.exact import fits_float32, round_to_grid
-from reports.results import FloatArray, MetricDefinition, Results
+from reports.evidence.statistics.cell_values import CellValues, Parts
+from reports.results import FloatArray, MetricDefinition
 
 DRAWS = 10_000
 CHUNK = 500
-BLOCK = 64  # cells whose metrics are computed at once
 TERMS_BYTES = 256 * 2**20  # for the terms of cells that are resampled together
 MAX_UNDEFINED = 0.05  # share of the draws; with more, an interval of the rest would mislead
 Name = TypeVar("Name", bound=Hashable)
@@ -33,7 +29,7 @@ class Interval(NamedTuple):
     """Percentile intervals of one difference: 95 %, and the 90 % that an equivalence needs.
 
     `of_utterances` is the variance that no number of seeds would shrink: the part of the chance of
-    the test set that all seeds share.
+    the test set that all seeds share. With `seeds_only` that part is unknown, and not in the ends.
     """
 
     low: float
@@ -41,6 +37,7 @@ class Interval(NamedTuple):
     low_90: float
     high_90: float
     of_utterances: float = 0.0
+    seeds_only: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,24 +64,9 @@ def pair_by_seed(own: Mapping[int, str], others: Mapping[int, str]) -> PairedCel
     )
 
 
-def terms_of_cell(results: Results, key: str, metric: MetricDefinition) -> FloatArray:
-    """Return the terms of a metric, [N, k], of a cell whose test predictions are known."""
-    assert results.labels is not None
-    return np.asarray(metric.terms(results.predictions[key], results.labels), dtype=np.float64)
-
-
-def value_of_terms(metric: MetricDefinition, terms: FloatArray) -> float:
-    """Return a metric's value; NaN where it is undefined."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return float(metric.combine(terms.mean(axis=0)))
-
-
-Terms = Sequence[FloatArray]  # of one cell: for each metric its terms [N, k]
-
-
 def two_level_intervals(
     contrasts: Mapping[Name, PairedCells],
-    terms: Mapping[str, Terms] | Callable[[str], Terms],
+    parts: Mapping[str, Parts] | Callable[[str], Parts],
     metrics: Sequence[MetricDefinition],
     seed: int,
     *,
@@ -97,9 +79,9 @@ def two_level_intervals(
 
     Args:
         contrasts: Name -> cells to compare.
-        terms: Key of a cell -> for each metric its terms [N, k]. A function is called once per cell
-            and batch of contrasts, so that not all terms are in memory at once.
-        metrics: Metrics in the order of the terms.
+        parts: Key of a cell -> for each metric its terms [N, k], or the examples. A function is
+            called once per cell and batch of contrasts, so that not all are in memory at once.
+        metrics: Metrics in the order of the parts, each linear or general.
         seed: Seed of all draws.
         draws: Number of bootstrap draws.
 
@@ -108,7 +90,7 @@ def two_level_intervals(
     """
     if not contrasts:
         return {}
-    of_cell = terms if callable(terms) else terms.__getitem__
+    of_cell = parts if callable(parts) else parts.__getitem__
     found: dict[Name, list[Interval | None]] = {}
     for batch in _split_into_batches(contrasts, of_cell):
         found |= _intervals_of_batch(batch, of_cell, metrics, seed, draws)
@@ -116,7 +98,7 @@ def two_level_intervals(
 
 
 def _split_into_batches(
-    contrasts: Mapping[Name, PairedCells], of_cell: Callable[[str], Terms]
+    contrasts: Mapping[Name, PairedCells], of_cell: Callable[[str], Parts]
 ) -> list[dict[Name, PairedCells]]:
     """Split contrasts into batches that fit into memory; the batches change no digit."""
     first = next(iter(contrasts.values())).arm_keys[0]
@@ -134,14 +116,14 @@ def _split_into_batches(
 
 def _intervals_of_batch(
     contrasts: Mapping[Name, PairedCells],
-    of_cell: Callable[[str], Terms],
+    of_cell: Callable[[str], Parts],
     metrics: Sequence[MetricDefinition],
     seed: int,
     draws: int,
 ) -> dict[Name, list[Interval | None]]:
     keys = sorted({k for c in contrasts.values() for k in (*c.arm_keys, *c.baseline_keys)})
     index_of = {key: index for index, key in enumerate(keys)}
-    cells = _CellTerms(keys, of_cell, metrics)
+    cells = CellValues(keys, of_cell, metrics)
     utterance_rng, seed_rng = np.random.default_rng(seed).spawn(2)
     largest = max(len(contrast.arm_keys) for contrast in contrasts.values())
     # One row per seed: a contrast of S seeds reads the first S rows, however many others have.
@@ -159,7 +141,7 @@ def _intervals_of_batch(
     # In chunks, because the counts of all draws for all utterances would fill the memory.
     for start in range(0, draws, CHUNK):
         rows = slice(start, min(start + CHUNK, draws))
-        counts_BN = draw_utterance_counts(rows.stop - rows.start, cells.utterances, utterance_rng)
+        counts_BN = draw_utterance_counts(rows.stop - rows.start, cells.examples, utterance_rng)
         values_MCB = cells.metric_values(counts_BN)
         seeds = {size: _draw_seed_counts(uniform[:size, rows]) for size in sizes}
         for name, (own, others) in pairs.items():
@@ -206,78 +188,21 @@ def _drawn_means(differences_MSB: FloatArray, counts_SB: FloatArray) -> FloatArr
     return np.where(undefined_MB, np.nan, sums_MB / size)
 
 
-class _CellTerms:
-    """Terms of all cells, ready for products with draws of utterances.
+def seeds_only_interval(differences: FloatArray) -> Interval | None:
+    """Compute Student's intervals of the mean of paired differences [S]; None with fewer than two.
 
-    Terms of one position, say "the prediction is right", are alike in all cells: those that are
-    the same numbers everywhere are stored once, and whole numbers as float32, which is twice as
-    fast.
+    For a metric that has no value on resampled utterances. With a few seeds a percentile interval
+    would be too short.
     """
-
-    def __init__(
-        self,
-        keys: Sequence[str],
-        of_cell: Callable[[str], Terms],
-        metrics: Sequence[MetricDefinition],
-    ) -> None:
-        self._metrics = metrics
-        first = of_cell(keys[0])
-        self._ends = np.cumsum([part.shape[1] for part in first])
-        self.utterances = len(first[0])
-        terms_TCN = np.empty((self._ends[-1], len(keys), self.utterances))
-        for index, key in enumerate(keys):
-            parts = first if index == 0 else of_cell(key)
-            terms_TCN[:, index] = round_to_grid(np.hstack(parts), self.utterances).T
-        self._tables: list[NDArray[np.floating]] = []
-        # Position of a term -> index of its table, and its index in the table.
-        self._table_of: dict[int, tuple[int, int]] = {}
-        kinds: dict[tuple[bool, bool], list[int]] = {}
-        for t, slab_CN in enumerate(terms_TCN):
-            same = len(keys) > 1 and bool((slab_CN == slab_CN[:1]).all())
-            whole = fits_float32(slab_CN[: 1 if same else None], self.utterances)
-            kinds.setdefault((same, whole), []).append(t)
-        for (same, whole), chosen in kinds.items():
-            self._table_of |= {t: (len(self._tables), p) for p, t in enumerate(chosen)}
-            kept = [terms_TCN[t, : 1 if same else None] for t in chosen]
-            self._tables.append(
-                np.stack(kept, dtype=np.float32 if whole else np.float64, casting="same_kind")
-            )
-        self._count = len(keys)
-
-    def metric_values(self, counts_BN: NDArray[np.int64]) -> FloatArray:
-        """Compute every metric of every cell in every draw: [M, C, B]; NaN where undefined."""
-        long_NB = np.ascontiguousarray(counts_BN.T, dtype=np.float64)
-        short_NB = long_NB.astype(np.float32)
-        sums = [
-            (
-                table_PCN.reshape(-1, self.utterances)
-                @ (short_NB if table_PCN.dtype == np.float32 else long_NB)
-            ).reshape(*table_PCN.shape[:2], -1)
-            for table_PCN in self._tables
-        ]
-        values_MCB = np.empty((len(self._metrics), self._count, len(counts_BN)))
-        for begin in range(0, self._count, BLOCK):
-            block = slice(begin, min(begin + BLOCK, self._count))
-            self._combine_block(sums, block, values_MCB[:, block])
-        return values_MCB
-
-    def _combine_block(
-        self, sums: Sequence[NDArray[np.floating]], block: slice, into_MCB: FloatArray
-    ) -> None:
-        starts = [0, *self._ends[:-1]]
-        for index, (start, end) in enumerate(zip(starts, self._ends, strict=True)):
-            means_TCB = np.empty((end - start, *into_MCB.shape[1:]))
-            for t in range(start, end):
-                table, position = self._table_of[t]
-                of_cells = sums[table][position]
-                np.divide(
-                    of_cells if len(of_cells) == 1 < self._count else of_cells[block],
-                    self.utterances,
-                    out=means_TCB[t - start],
-                    dtype=np.float64,
-                )
-            with np.errstate(divide="ignore", invalid="ignore"):
-                into_MCB[index] = self._metrics[index].combine(np.moveaxis(means_TCB, 0, -1))
+    if differences.size < 2:
+        return None
+    mean = float(differences.mean())
+    error = float(differences.std(ddof=1)) / np.sqrt(differences.size)
+    # Without variance the ends are the mean: 0 times any quantile.
+    reach, reach_90 = (
+        float(special.stdtrit(differences.size - 1, share)) * error for share in (0.975, 0.95)
+    )
+    return Interval(mean - reach, mean + reach, mean - reach_90, mean + reach_90, seeds_only=True)
 
 
 class _SharedVariance:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reports.evidence import comparison as comparing
+from reports.evidence import pair_intervals
 from reports.evidence.comparison import Comparison, compare_arms
 from reports.evidence.gather import gather_evidence
 from reports.evidence.values import Evidence, Matrix
@@ -209,7 +209,7 @@ def test_terms_of_a_cell_are_made_once_and_of_one_more_to_see_their_size(
 ) -> None:
     results = _small(large)
     asked: list[str] = []
-    real = comparing.two_level_intervals
+    real = pair_intervals.two_level_intervals
 
     def counting(contrasts: Any, terms: Any, *rest: Any, **options: Any) -> Any:
         def ask(key: str) -> Any:
@@ -218,6 +218,6 @@ def test_terms_of_a_cell_are_made_once_and_of_one_more_to_see_their_size(
 
         return real(contrasts, ask, *rest, **options)
 
-    monkeypatch.setattr(comparing, "two_level_intervals", counting)
+    monkeypatch.setattr(pair_intervals, "two_level_intervals", counting)
     compare_arms(results, large.METRICS, seed=0, draws=20)
     assert len(set(asked)) == 45 and len(asked) == 46
