@@ -7,8 +7,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from spaces.code_version import CodeTree, CodeVersion
+from spaces.code_version import CodeTree, CodeVersion, with_packages
 from spaces.core import CodeRoots, Core, Data, Searched
+from spaces.find_core import DEFAULT, is_code_file
 from spaces.plan.arm_keys import codes_of
 from spaces.plan.arms_on_data import Versions
 from spaces.plan.plan import Plan
@@ -39,7 +40,8 @@ def arm_version(core: Core, config: Any, searched: Searched) -> CodeVersion:
 # Once: a process computes with what it imported, whatever becomes of the files while it runs.
 @functools.cache
 def _version_from(roots: CodeRoots) -> CodeVersion:
-    return _code_tree(roots.folders, roots.left_out).version(roots.modules)
+    version = _code_tree(roots.folders, roots.left_out).version(roots.modules)
+    return version if not roots.packages else with_packages(version, roots.packages)
 
 
 @functools.cache
@@ -59,17 +61,22 @@ def collect_provenance(plan: Plan, dataset: Data) -> dict[str, str]:
     return {
         "data": dataset.source,
         "data sha256": plan.versions.data,
-        "utterances": _split_counts(dataset),
+        "utterances" if plan.study.core.name == DEFAULT else "examples": _split_counts(dataset),
         "training core": plan.versions.code,
         **_newer_versions(plan, dataset),
         **_kept_arms(plan),
-        **{f"plugin {plugin.name}": plugin.digest for plugin in plan.study.plugins},
+        **_own_files(plan.study.core),
         "git commit": _git_commit(),
         "sampler": f"{plan.study.sampler}, seed {plan.study.budget.seed}",
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
         **{name: installed_version(name) for name in DISTRIBUTIONS},
     }
+
+
+def _own_files(core: Core) -> dict[str, str]:
+    kind = "file" if is_code_file(core.name) else "plugin"
+    return {f"{kind} {file.name}": file.digest for file in core.plugins}
 
 
 def _split_counts(dataset: Data) -> str:

@@ -28,7 +28,7 @@ def compare(studies: tuple[str, ...], workdir: Path, out: Path | None, as_json: 
     """Hold two studies, or two versions of one, against each other.
 
     STUDY is a name, a file or a results folder. Arms are matched by name; the difference is the
-    second minus the first, paired where seeds and test utterances are shared. More than two
+    second minus the first, paired where seeds and test examples are shared. More than two
     studies are only written side by side, with --out.
     """
     from search.compare.compare import compare_folders

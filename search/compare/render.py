@@ -75,12 +75,12 @@ def table_caption(sheet: Sheet) -> str:
         )
         parts.append(
             f"Δ: {sheet.second} minus {sheet.first}, paired over the {pairs} that both have, with "
-            "a 95 % two-level bootstrap interval (seeds and utterances); p: two-sided sign-flip "
+            "a 95 % two-level bootstrap interval (seeds and test examples); p: two-sided sign-flip "
             "test over seeds."
         )
     if "unpaired" in methods:
         parts.append(
-            f"{'Where seeds or test utterances are not shared, ' if 'paired' in methods else ''}"
+            f"{'Where seeds or test examples are not shared, ' if 'paired' in methods else ''}"
             f"Δ: {sheet.second} minus {sheet.first}, not paired, with Welch's 95 % interval and p "
             "over seeds alone."
         )

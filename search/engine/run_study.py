@@ -12,7 +12,7 @@ from search.ledger.record import CellRecord
 from search.results.events import Events
 from search.results.folder import (
     Manifest,
-    keep_plugins,
+    keep_files,
     keep_study,
     measure_completion,
     read_manifest,
@@ -82,7 +82,7 @@ def run_study(
         watcher = log or RunLog()
         events = Events(folder, [progress.on_event, watcher.on_event])
         _report_previous_run(ledger, progress)
-        keep_plugins(folder, plan.study.plugins)
+        keep_files(folder, plan.study.core)
         keep_study(folder, plan.study)
         manifest = manifest_for(plan, dataset, ledger, options)
         write_manifest(folder, manifest)

@@ -116,6 +116,8 @@ def _slowdown_factor(probed: ProbeResults) -> float:
 def _clip_epochs(core: Core, arm: PlannedArm, epochs: float) -> float:
     """Limit the epochs of another arm's cell to those that this arm may train."""
     most = float(core.epochs(arm.config))
+    if not most:
+        return epochs
     return min(epochs, most) if core.stops_early(arm.config) else most
 
 

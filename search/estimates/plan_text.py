@@ -19,6 +19,7 @@ from spaces.abilities import Documented
 from spaces.designs.arm_names import level_text
 from spaces.fields.help import value_text
 from spaces.fields.paths import fields_of, value_at
+from spaces.find_core import is_code_file
 from spaces.plan.arms_on_data import PlannedArm
 from spaces.plan.plan import Phase, Plan
 from spaces.plan.power import detectable_effect, p_floor, seeds_needed
@@ -53,7 +54,7 @@ def show_plan(opened: OpenedStudy, console: Console) -> None:
         print_line(console, line)
     for claim in study.claims:
         print_line(console, f"claim: {claim.text}")
-    for plugin in study.plugins:
+    for plugin in () if is_code_file(study.core.name) else study.plugins:
         added = study.core.added_by(plugin) if isinstance(study.core, Documented) else ""
         print_line(console, f"plugin {plugin.name}: {added}")
     for line in packing_lines(plan):

@@ -21,15 +21,17 @@ from search.estimates.probe import EpochTiming, ProbeResults, ProbeTask
 from search.ledger.ledger import read_ledger
 from search.ledger.record import CellRecord
 from search.schedule.arm_schedule import ArmSchedule
+from search.schedule.pack import Pack
 from search.schedule.pack_sizes import UNMEASURED
 from search.schedule.schedule import Schedule
 from search.worker.pack_work import PackWork, cells_of
 from search.worker.worker import Worker
 from spaces.abilities import TimedEpochs
-from spaces.core import Core, Member
+from spaces.core import Core, Member, Status
 from spaces.fields.paths import default_of, replace
 
 TIMING_SECONDS = 20.0  # of timing arms; those that come later are not timed
+FIRST_EPOCHS_SECONDS = 3.0  # of a training whose core does not time epochs itself
 STRUCTURES = 3  # architectures of an arm that are timed, at most
 BUSY = 2.0  # wall time over processor time, at most
 LEAST_EPOCHS = 12  # epochs that a pack should reach in its seconds
@@ -60,7 +62,9 @@ def probe_arms(task: ProbeTask) -> ProbeResults:
         if not time_is_up():
             affordable = affordable_cells(timings[key], task.seconds)
             with suppress(Exception):
-                trained[key] = train_first_pack(schedule.arms[key], worker, affordable, time_is_up)
+                trained[key] = train_first_pack(
+                    schedule.arms[key], worker, affordable, time_is_up, task.seconds
+                )
     wall, processor = time.perf_counter() - began, time.process_time() - started
     return ProbeResults(
         opening=opening,
@@ -105,7 +109,11 @@ def time_epoch(
 
 
 def _trained_seconds(core: Core, config: Any, worker: Worker) -> float:
-    """Return the wall time of the first epoch of a training."""
+    """Return the wall time of an epoch of a training, from its first ones.
+
+    Raises:
+        TimeoutError: Not even one has ended in the time.
+    """
     training = core.train(
         [Member(config, 0)],
         worker.prepared,
@@ -114,12 +122,16 @@ def _trained_seconds(core: Core, config: Any, worker: Worker) -> float:
         epoch_limit=None,
         resume={},
         identity="",
+        tested=False,
     )
     started = time.perf_counter()
-    training.advance_epoch()
+    training.train_for(FIRST_EPOCHS_SECONDS)
     seconds = time.perf_counter() - started
+    epochs = training.epochs_trained()[0]
     training.stop_members(training.positions)
-    return seconds
+    if not epochs:
+        raise TimeoutError(f"no epoch in {FIRST_EPOCHS_SECONDS:g} seconds")
+    return seconds / epochs
 
 
 def affordable_cells(timing: EpochTiming, seconds: float) -> int:
@@ -129,9 +141,21 @@ def affordable_cells(timing: EpochTiming, seconds: float) -> int:
 
 
 def train_first_pack(
-    arm: ArmSchedule, worker: Worker, affordable: int, time_is_up: Callable[[], bool]
+    arm: ArmSchedule,
+    worker: Worker,
+    affordable: int,
+    time_is_up: Callable[[], bool],
+    seconds: float,
 ) -> list[CellRecord]:
-    """Train the arm's first pack, or as many cells of it as the time is enough for."""
+    """Train the arm's first pack, or as many cells of it as the time is enough for.
+
+    Args:
+        arm: Arm, with its first candidates.
+        worker: Worker with the whole data.
+        affordable: Number of cells that the time is enough for.
+        time_is_up: Check between two epochs.
+        seconds: Time for a core that does not time its epochs itself.
+    """
     waiting = arm.waiting_cells()
     if not waiting:
         return []  # a frozen arm waits for the one whose values it takes
@@ -141,11 +165,26 @@ def train_first_pack(
         pack, cells=pack.cells[:count], size=UNMEASURED, scheduler="none", seconds=None
     )
     work = PackWork(pack, worker)
-    work.training.advance_epoch()  # one epoch in any case, or there would be no estimate
-    while not work.training.finished and not time_is_up():
-        work.training.advance_epoch()
+    if not isinstance(work.core, TimedEpochs):
+        work.training.train_for(seconds)
+    else:
+        work.training.advance_epoch()  # one epoch in any case, or there would be no estimate
+        while not work.training.finished and not time_is_up():
+            work.training.advance_epoch()
     work.training.stop_members(work.training.positions)
-    return [record for record in cells_of(work.step()) if record.epochs]
+    # Of how many epochs a stopped training would have had, a core may know nothing.
+    counted = core_counts_epochs(work.core, pack)
+    return [
+        record
+        for record in cells_of(work.step())
+        if record.epochs and (counted or record.status == Status.COMPLETE)
+    ]
+
+
+def core_counts_epochs(core: Core, pack: Pack) -> bool:
+    """Check whether a core knows how many epochs a training has."""
+    default = default_of(core.config_class)
+    return all(core.epochs(replace(default, cell.config)) for cell in pack.cells)
 
 
 def start_clock(seconds: float, clock: Callable[[], float]) -> Callable[[], bool]:

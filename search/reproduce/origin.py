@@ -15,6 +15,7 @@ from search.results.origins import Origins
 from spaces.code_version import CodeVersion, changed_files
 from spaces.core import Data, SourceFile
 from spaces.errors import StudyError
+from spaces.find_core import is_code_file
 from spaces.plan.arm_keys import codes_of
 from spaces.plan.arms_on_data import name_some
 from spaces.plan.plan import plan_study
@@ -101,7 +102,8 @@ def find_changes(
     pairs = [
         *_code_pairs(manifest, records, _codes_now(study, dataset), origins),
         ("data", manifest.versions.data, dataset.fingerprint),
-        *_plugin_pairs(facts, study.plugins),
+        # The versions above have the files of a core that is one, comments left out.
+        *_plugin_pairs(facts, () if is_code_file(study.core.name) else study.plugins),
         ("python", then.get("python", UNKNOWN), platform.python_version()),
         *((name, then.get(name, UNKNOWN), installed_version(name)) for name in NUMERIC),
         (

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,9 @@ from reports.encoding import (
     cells_from_rows,
     code_notes,
     decode_floats,
+    decode_labels,
     encode_curve,
-    encode_floats,
+    encode_labels,
     facts_from_json,
     facts_to_json,
     tags_from_plain,
@@ -26,13 +27,14 @@ from search.atomic_files import write_text_atomically
 from search.ledger.ledger import read_chosen_records
 from search.ledger.record import CellRecord
 from search.redaction import shorten_log, shorten_reason, without_password
-from search.results.layout import PLAN, PLUGINS, RUNS, STUDY
+from search.results.layout import CODE, PLAN, PLUGINS, RUNS, STUDY
 from search.results.origins import Origins, write_origins
 from search.results.selection import ArmCells, Objective, paid_candidates, planned_cells
 from search.results.shared_information import read_information
 from search.results.tasks import task_of
 from search.results.unblinding_log import PlanSize, unblinding_sentences
-from spaces.core import SourceFile, Status
+from spaces.core import Core, Status
+from spaces.find_core import is_code_file
 from spaces.plan.arms_on_data import Versions
 from spaces.plan.plan import Phase
 from spaces.study_file.load import Study, find_study, load_study
@@ -59,7 +61,7 @@ class Manifest:
     Attributes:
         facts: Facts of the plan for a report.
         arm_keys: Arm -> key of its cells in the ledger.
-        test_labels: Labels of the test utterances, float32 [N].
+        test_labels: Labels of the test examples, float32 [N] or [N, K].
         tracking_uri: MLflow server or database of the study's runs.
         versions: Versions of the data and the training core that the arms' keys hold.
         tags: Dimension -> tag of every test utterance.
@@ -113,7 +115,7 @@ def manifest_text(manifest: Manifest) -> str:
     content = {
         "facts": json.loads(facts_to_json(manifest.facts)),
         "arm_keys": dict(manifest.arm_keys),
-        "test_labels": encode_floats(manifest.test_labels),
+        "test_labels": encode_labels(manifest.test_labels),
         "tracking_uri": without_password(manifest.tracking_uri),
         "versions": asdict(manifest.versions),
         "finished": manifest.finished,
@@ -122,17 +124,15 @@ def manifest_text(manifest: Manifest) -> str:
     return json.dumps(content, indent=1)
 
 
-def keep_plugins(folder: Path, plugins: Sequence[SourceFile]) -> None:
-    """Keep the text of each plugin beside the results, by its digest; earlier ones stay.
+def keep_files(folder: Path, core: Core) -> None:
+    """Keep the user's own files of a core beside the results, by digest; earlier ones stay.
 
     A report needs none of them: they are for making the numbers again.
     """
-    for plugin in plugins:
-        kept = folder / _kept_plugin(plugin)
-        if kept.exists():
-            continue
-        kept.parent.mkdir(exist_ok=True)
-        write_text_atomically(kept, plugin.text)
+    for file, kept in zip(core.plugins, kept_files(core), strict=True):
+        if not (folder / kept).exists():
+            (folder / kept).parent.mkdir(parents=True, exist_ok=True)
+            write_text_atomically(folder / kept, file.text)
 
 
 def keep_study(folder: Path, study: Study) -> None:
@@ -142,11 +142,19 @@ def keep_study(folder: Path, study: Study) -> None:
 
 def study_text(study: Study) -> str:
     """Return the content of `study.yaml` in a results folder."""
-    return write_study(study, [_kept_plugin(plugin).as_posix() for plugin in study.plugins])
+    return write_study(study, [path.as_posix() for path in kept_files(study.core)])
 
 
-def _kept_plugin(plugin: SourceFile) -> Path:
-    return Path(PLUGINS) / f"{Path(plugin.name).stem}.{plugin.digest}.py"
+def kept_files(core: Core) -> list[Path]:
+    """Return where each of a core's own files is kept, from the results folder on."""
+    if not is_code_file(core.name):
+        return [
+            Path(PLUGINS) / f"{Path(plugin.name).stem}.{plugin.digest}.py"
+            for plugin in core.plugins
+        ]
+    # Together, since they import one another by their names.
+    digest = hashlib.sha256("".join(file.digest for file in core.plugins).encode()).hexdigest()
+    return [Path(CODE) / digest[:16] / file.name for file in core.plugins]
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -161,7 +169,7 @@ def read_manifest(folder: Path) -> Manifest:
         return Manifest(
             facts=facts_from_json(json.dumps(content["facts"])),
             arm_keys=content["arm_keys"],
-            test_labels=decode_floats(content["test_labels"]),
+            test_labels=decode_labels(content["test_labels"]),
             tracking_uri=content["tracking_uri"],
             versions=Versions(**content["versions"]),
             tags=tags_from_plain(content.get("tags", {})),

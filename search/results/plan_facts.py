@@ -11,6 +11,7 @@ from spaces.abilities import Sliced
 from spaces.core import Core, Data
 from spaces.fields.paths import fields_of
 from spaces.find_core import DEFAULT
+from spaces.metrics.kinds import OwnMetric
 from spaces.plan.plan import Plan
 from spaces.search_space.domains import Int, LogUniform, describe_domain
 
@@ -45,6 +46,11 @@ def study_facts(plan: Plan, dataset: Data) -> StudyFacts:
         methods=methods,
         references=references,
         core="" if study.core.name == DEFAULT else study.core.name,
+        own_metrics={
+            name: metric.higher_is_better
+            for name, metric in study.task.items()
+            if isinstance(metric, OwnMetric)
+        },
     )
 
 

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from search.ledger.record import CellRecord
-from spaces.core import Status, Task
+from spaces.core import Status
 from spaces.fields.declaration import Value
 from spaces.plan.plan import Phase
 from spaces.study_file.file_shape import PARAMETERS
+from spaces.task import Task
 
 # Share of its device-seconds by which an arm may overspend: packs are stopped between two epochs,
 # so the last one can end an epoch late.

@@ -47,7 +47,7 @@ class InFlightPack:
             if key not in self.finished
         ]
         done = sum(self.epochs.values())
-        if not done or not self.seconds:
+        if not done or not self.seconds or not self.most_epochs:
             return None
         return sum(left) * self.seconds / done
 

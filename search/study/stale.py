@@ -201,7 +201,7 @@ def check_kept(stale: StaleCells, dataset: Data) -> None:
     """Refuse to keep old cells that can't stand in one table with new ones.
 
     Raises:
-        StudyError: They were tested on other utterances.
+        StudyError: They were tested on other examples.
     """
     # Another training core changes the numbers, but not what they are compared on.
     if "data" not in stale.changed:
@@ -210,7 +210,7 @@ def check_kept(stale: StaleCells, dataset: Data) -> None:
     if not np.array_equal(labels, dataset.test_labels):
         raise StudyError(
             f"{stale.change_sentence()}, and its test labels are others: cells that were tested on "
-            "different utterances can't stand in one table; use --rerun, or another --workdir"
+            "different examples can't stand in one table; use --rerun, or another --workdir"
         )
 
 

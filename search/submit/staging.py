@@ -7,7 +7,9 @@ from pathlib import Path
 
 from search.errors import RunError
 from search.study.given_files import files_by_set
+from spaces.core import Core
 from spaces.errors import StudyError
+from spaces.find_core import is_code_file
 from spaces.study_file.load import Study, find_study, load_study
 
 STUDY = "study.yaml"
@@ -55,16 +57,13 @@ def stage_study(
     study = load_study(path, overrides)
     shutil.copyfile(path, folder / STUDY)
     arguments = [STUDY]
+    # Their paths here are not those there.
+    of_files = ("core=", "plugins=") if is_code_file(study.core.name) else ("plugins=",)
     for override in overrides:
-        # Plugins of `--set` are among the study's, and their paths here are not those there.
-        if not override.startswith("plugins="):
+        if not override.startswith(of_files):
             arguments += ["--set", override]
     if study.plugins:
-        (folder / PLUGINS).mkdir()
-        for plugin in study.plugins:
-            (folder / PLUGINS / plugin.name).write_text(plugin.text, encoding="utf-8", newline="")
-        names = ", ".join(f"{PLUGINS}/{plugin.name}" for plugin in study.plugins)
-        arguments += ["--set", f"plugins=[{names}]"]
+        arguments += ["--set", _copy_own_files(study.core, folder)]
     here, there = (
         files_by_set(study, data, "--data"),
         files_by_set(study, data_there, "--data-there"),
@@ -83,6 +82,16 @@ def stage_study(
     for name, file_there in there.items():
         arguments += ["--data", _data_argument(name, file_there)]
     return Staged(study=study, arguments=tuple(arguments))
+
+
+def _copy_own_files(core: Core, folder: Path) -> str:
+    """Copy the user's own files of a core; return the `--set` that names them there."""
+    for file in core.plugins:
+        place = folder / PLUGINS / file.name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(file.text, encoding="utf-8", newline="")
+    names = [f"{PLUGINS}/{file.name}" for file in core.plugins]
+    return f"core={names[0]}" if is_code_file(core.name) else f"plugins=[{', '.join(names)}]"
 
 
 def _own_files(study: Study, given: set[str]) -> Mapping[str, Path]:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reports.encoding import encode_floats, facts_to_json
+from reports.encoding import encode_labels, facts_to_json
 from search.ledger.record import CellRecord
 from search.results.folder import Manifest
 from search.results.layout import STUDY
@@ -222,7 +222,7 @@ class Tracker:
 
     def _write_study_files(self, folder: Path) -> None:
         """Write what a report from MLflow alone needs, and the study as it was read."""
-        labels = {"labels": encode_floats(self.manifest.test_labels)}
+        labels = {"labels": encode_labels(self.manifest.test_labels)}
         self.client.log_text(self.study_run, facts_to_json(self.manifest.facts), "facts.json")
         self.client.log_text(self.study_run, json.dumps(labels), "test_labels.json")
         if (folder / STUDY).exists():

@@ -62,6 +62,7 @@ class PackWork:
             size=size,
             epoch_limit=worker.epoch_seconds,
             identity=worker.identity_of(pack.arm_key),
+            tested=pack.phase == Phase.CONFIRM,
             resume={
                 place: found[cell.key] for place, cell in enumerate(pack.cells) if cell.key in found
             },

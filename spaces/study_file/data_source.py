@@ -6,21 +6,23 @@ from typing import Any
 
 from spaces.core import Core, DataSource, SettingError
 from spaces.errors import error_at
+from spaces.fields.paths import did_you_mean
 from spaces.syntax.document import Node
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"  # of a folder
 
 
 def data_sources(
-    core: Core, root: Node, raw: str | dict[str, Any] | None, folder: Path
+    core: Core, root: Node, raw: str | dict[str, Any] | None, folder: Path, task: str
 ) -> dict[str, DataSource]:
-    """Check the `data` part of a study file.
+    """Check the `data` and `task` parts of a study file.
 
     Args:
         core: Core that reads them.
         root: The document, for the places of mistakes.
         raw: Its `data` part: a word or path, a mapping, or `sets` of them; None = there is none.
         folder: Folder at which relative paths start.
+        task: Its `task`; empty = there is none.
 
     Returns:
         Name of a data set -> where it comes from; the name is empty where there is one alone.
@@ -28,9 +30,15 @@ def data_sources(
     Raises:
         StudyError: An unknown field, scheme or setting.
     """
+    if task and task not in core.tasks:
+        raise error_at(
+            root.find_node(("task",)).where,
+            f"task: '{task}' is not a task of the core '{core.name}'"
+            f"{did_you_mean(task, core.tasks)}; allowed are {', '.join(core.tasks)}",
+        )
     node = root.value.get("data", root)
     if not isinstance(raw, dict) or "sets" not in raw:
-        return {"": _data_source(core, node, raw, folder)}
+        return {"": _data_source(core, node, raw, folder, task)}
     sets = node.find_node(("sets",))
     if len(raw) > 1 or not isinstance(sets.value, dict) or not sets.value:
         raise error_at(
@@ -51,14 +59,14 @@ def data_sources(
             raise error_at(
                 child.where, f"data.sets.{name}: must be a path or a mapping, got {inside!r}"
             )
-        found[name] = _data_source(core, child, inside, folder)
+        found[name] = _data_source(core, child, inside, folder, task)
     return found
 
 
 def _data_source(
-    core: Core, node: Node, raw: str | dict[str, Any] | None, folder: Path
+    core: Core, node: Node, raw: str | dict[str, Any] | None, folder: Path, task: str
 ) -> DataSource:
     try:
-        return core.parse_source(raw, folder)
+        return core.parse_source(raw, folder, task)
     except SettingError as error:
         raise error_at(node.find_node(error.path).where, str(error)) from None

@@ -97,8 +97,14 @@ class StudyFields(BaseModel):
     )
     core: str = Field(
         DEFAULT,
-        description="what is trained: the core that ships, one of an installed package by its "
+        description="what is trained: a Python file with a function `train` (docs/functions.md), "
+        "an installed module with one, the core that ships, one of an installed package by its "
         "name, or `package.module:NAME`",
+    )
+    task: str | None = Field(
+        None,
+        description="what predictions and labels are: `regression`, `binary`, `multiclass`, "
+        "`multilabel` or `scores` for a function; decides the metrics",
     )
     plugins: list[str] = Field([], description="Python files with modules of your own")
     base: dict[str, Any] = Field(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from spaces.core import Core, DataSource, SourceFile, Task
+from spaces.core import Core, DataSource, SourceFile
 from spaces.designs.components import parse_study_components
 from spaces.designs.fraction import MOST_ARMS
 from spaces.designs.make_arms import Arm
@@ -26,6 +26,7 @@ from spaces.search_space.parse_fields import (
     start_points,
 )
 from spaces.study_file.claims import Claim, parse_claim
+from spaces.study_file.core_files import find_study_core
 from spaces.study_file.data_source import NAME, data_sources
 from spaces.study_file.file_shape import (
     PARAMETERS,
@@ -36,9 +37,10 @@ from spaces.study_file.file_shape import (
     check_shape,
 )
 from spaces.study_file.overrides import apply_overrides
-from spaces.study_file.plugin_files import with_study_plugins
+from spaces.study_file.units import check_unit
 from spaces.syntax.constraints import Condition
 from spaces.syntax.document import Node, read_document
+from spaces.task import Task
 
 SHIPPED = Path(__file__).parents[1] / "studies"
 LONGEST_NAME = 200  # characters of an arm's name
@@ -146,13 +148,13 @@ def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
     # other overrides may name.
     first = [one for one in overrides if one.startswith(("core=", "plugins="))]
     root = apply_overrides(find_core(DEFAULT), root, first, STUDY_FIELDS)
-    core = with_study_plugins(_find_core(root), root, path.parent)
+    core = find_study_core(root, path.parent)
     others = [override for override in overrides if override not in first]
     root = apply_overrides(core, root, others, STUDY_FIELDS)
     fields = check_shape(root)
     _check_budget(root, fields)
     base, search = _base_and_search(core, root)
-    sets = data_sources(core, root, fields.data, path.parent)
+    sets = data_sources(core, root, fields.data, path.parent, fields.task or "")
     source = next(iter(sets.values()))
     arms, notes = _load_arms(core, root, base)
     baseline = _find_baseline(root, fields, arms)
@@ -192,16 +194,8 @@ def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
     _check_metrics(root, study)
     _check_arms(study)
     _check_sampler(root, study)
+    _check_scheduler(root, study)
     return replace(study, claims=_load_claims(root, study))
-
-
-def _find_core(root: Node) -> Core:
-    node = root.value.get("core")
-    if node is None:
-        return find_core(DEFAULT)
-    if not isinstance(node.value, str):
-        raise error_at(node.where, f"core: needs the name of a core, got {node.plain_value()!r}")
-    return check_at(node.where, "core", find_core, node.value)
 
 
 def _check_budget(root: Node, fields: StudyFields) -> None:
@@ -318,6 +312,9 @@ def _check_metrics(root: Node, study: Study) -> None:
                     f"{path[0]}: '{name}' is not a metric of the '{scheme}' labels"
                     f"{did_you_mean(name, allowed)}; allowed are {', '.join(allowed)}",
                 )
+        for name, margin in study.margins.items():
+            where = root.find_node(("margin", name)).where
+            check_at(where, "margin", check_unit, study.core.tasks[scheme][name], margin)
     if study.second_metric == study.metric:
         raise error_at(
             root.find_node(("second_metric",)).where,
@@ -358,21 +355,36 @@ def _check_sampler(root: Node, study: Study) -> None:
             )
 
 
+def _check_scheduler(root: Node, study: Study) -> None:
+    if study.budget.scheduler != "none" and not study.core.epochs(study.base):
+        raise error_at(
+            root.find_node(("budget", "scheduler")).where,
+            f"budget: '{study.budget.scheduler}' compares candidates after some of their epochs, "
+            f"and '{study.core.name}' has no field that tells how many there are; call it 'epochs' "
+            "and report each, or use 'scheduler: none'",
+        )
+
+
 def _load_claims(root: Node, study: Study) -> tuple[Claim, ...]:
     node = root.value.get("claims")
     if node is None:
         return ()
-    return tuple(
-        check_at(
-            entry.where,
-            "claims",
-            parse_claim,
-            entry.plain_value(),
-            arms=[arm.name for arm in study.arms],
-            baseline=study.baseline,
-            primary=study.metric,
-            metrics=tuple(study.task),
-            margins=study.margins,
-        )
-        for entry in node.value
+    return tuple(_load_claim(entry, study) for entry in node.value)
+
+
+def _load_claim(entry: Node, study: Study) -> Claim:
+    claim = check_at(
+        entry.where,
+        "claims",
+        parse_claim,
+        entry.plain_value(),
+        arms=[arm.name for arm in study.arms],
+        baseline=study.baseline,
+        primary=study.metric,
+        metrics=tuple(study.task),
+        margins=study.margins,
     )
+    check_at(
+        entry.where, f"claims: '{claim.text}'", check_unit, study.task[claim.metric], claim.amount
+    )
+    return claim

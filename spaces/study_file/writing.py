@@ -11,7 +11,7 @@ from ruamel.yaml.representer import SafeRepresenter
 from spaces.designs.make_arms import Arm
 from spaces.fields.declaration import Value
 from spaces.fields.paths import default_of, flatten
-from spaces.find_core import DEFAULT
+from spaces.find_core import DEFAULT, is_code_file
 from spaces.search_space.domains import Domain, write_domain
 from spaces.search_space.parse_fields import SEARCH
 from spaces.study_file.load import Study
@@ -19,19 +19,23 @@ from spaces.study_file.load import Study
 RETUNE = {"each": True, "reference": False, "both": "both"}
 
 
-def write_study(study: Study, plugins: Sequence[str] | None = None) -> str:
+def write_study(study: Study, files: Sequence[str] | None = None) -> str:
     """Return the text of a study file that asks the same.
 
     Args:
         study: Study to write.
-        plugins: Paths of its plugins, from the new file's folder on; None = beside it.
+        files: Paths of its core's own files, from the new file's folder on; None = beside it.
     """
+    core = study.core
+    paths = list(files or (file.name for file in core.plugins))
+    is_file = is_code_file(core.name)
     document: dict[str, Any] = {
         "study": study.name,
         "question": study.question,
-        "core": study.core.name if study.core.name != DEFAULT else "",
+        "core": paths[0] if is_file else core.name if core.name != DEFAULT else "",
+        "task": study.data.scheme if core.name != DEFAULT else "",
         "data": _data_form(study),
-        "plugins": list(plugins or (plugin.name for plugin in study.plugins)),
+        "plugins": [] if is_file else paths,
         "base": _changed_fields(study.base),
         "search": _search_form(study.search),
         "start": [dict(point) for point in study.start],

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cases.function_code import write_code
 from tests.cases.studies.whole_runs import cells_of, lines_of, run, start
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
@@ -30,14 +31,28 @@ arms:
       vision: {model.vision.use: false}
 budget: {candidates: 8, tune_seeds: 2, confirm_seeds: 10}
 """
-CELLS = 4 * (8 * 2 + 10)
+# A training function that keeps a checkpoint; an epoch of it waits, so that it can be killed there.
+FUNCTIONS = """\
+study: killed
+core: train.py
+task: binary
+base: {pause: 0.1}
+search: {learning_rate: {log_uniform: [0.1, 10]}}
+sampler: random
+arms:
+  - leave_one_out: {squares: {squares: false}, descent: {epochs: 2}}
+  - explicit: {decay: {penalty: l2}}
+budget: {candidates: 8, tune_seeds: 2, confirm_seeds: 10}
+"""
+ARMS = 4
+CELLS = ARMS * (8 * 2 + 10)
 
 
-@pytest.fixture
-def studies(tmp_path: Path) -> Path:
+@pytest.fixture(params=[STUDY, FUNCTIONS], ids=["msa", "function"])
+def studies(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     for name in ("killed", "whole"):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "study.yaml").write_text(STUDY, encoding="utf-8")
+        write_code(tmp_path / name, request.param)
     return tmp_path
 
 
@@ -91,7 +106,7 @@ def assert_nothing_is_running(results: Path) -> None:
 
     storage = JournalStorage(JournalFileBackend(str(results / "optuna.journal")))
     studies = optuna.get_all_study_summaries(storage)
-    assert len(studies) == 4
+    assert len(studies) == ARMS
     for study in studies:
         states = [
             trial.state.name

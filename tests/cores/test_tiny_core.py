@@ -15,6 +15,8 @@ from spaces.study_file.writing import write_study as study_text
 from tests.cases.paths import REPOSITORY
 from tests.cases.studies.whole_runs import lines_of, run, start, wait_for
 
+pytestmark = pytest.mark.slow
+
 # So that every process finds the core, which is no installed package.
 HERE = {"PYTHONPATH": str(REPOSITORY)}
 STUDY = """\

@@ -31,7 +31,7 @@ from search.reproduce.outcomes import (
     record_differences,
 )
 from search.reproduce.retrain import retrain_cells
-from search.results.folder import keep_plugins, keep_study, ledger_results
+from search.results.folder import keep_files, keep_study, ledger_results
 from search.results.history import RunRecord, append_run, utc_timestamp
 from spaces.plan.plan import plan_study
 from spaces.study_file.load import load_study
@@ -380,7 +380,7 @@ def test_plugins_are_those_that_the_folder_keeps(
         "{model.text.use: false}", "{model.fusion.kind: soft_max}"
     )
     folder = trained(tmp_path, text, small_data)
-    keep_plugins(folder, load_study(tmp_path / "study.yaml").plugins)
+    keep_files(folder, load_study(tmp_path / "study.yaml").core)
     (tmp_path / "soft_max.py").write_text("raise RuntimeError", encoding="utf-8")
     key = cells(folder, "confirm")[0].key
     found_again = said(folder, key)

@@ -16,7 +16,8 @@ from spaces.errors import StudyError
 from spaces.plan.arms_on_data import Versions
 from spaces.plan.plan import Plan, plan_study
 from spaces.search_space.domains import Int
-from spaces.study_file.load import SHIPPED, Study, load_study
+from spaces.study_file.load import Study, load_study
+from tests.cases.studies.shipped import MSA_TEXTS
 from tests.cases.studies.study_cases import STUDIES
 
 WriteStudy = Callable[[str], Path]
@@ -59,10 +60,7 @@ def mixed(tree: Any, draw: random.Random, name: str = "") -> Any:
     return tree
 
 
-TEXTS = {
-    **STUDIES,
-    **{path.stem: path.read_text(encoding="utf-8") for path in sorted(SHIPPED.glob("*.yaml"))},
-}
+TEXTS = {**STUDIES, **MSA_TEXTS}
 
 
 @pytest.mark.parametrize("name", TEXTS)

@@ -69,7 +69,8 @@ def test_the_schema_is_one_and_small() -> None:
 
 @pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_shipped_study_is_valid(path: Path) -> None:
-    assert mistakes(read_document(path).plain_value()) == []
+    validator = Draft7Validator(study_schema(load_study(path).core))
+    assert list(validator.iter_errors(read_document(path).plain_value())) == []
 
 
 def test_the_study_on_the_page_is_valid() -> None:

@@ -12,14 +12,15 @@ from spaces.errors import StudyError
 from spaces.fields.declaration import ConfigError
 from spaces.plan.arms_on_data import Versions
 from spaces.plan.plan import plan_study
-from spaces.study_file.load import SHIPPED, load_study
-from tests.cases.damage import damaged, texts_of
+from spaces.study_file.load import load_study
+from tests.cases.damage import damaged
+from tests.cases.studies.shipped import MSA_TEXTS
 from tests.cases.studies.study_cases import STUDIES
 
 # Of processor time, for any study. It catches what never ends; the slowest study takes 2 s on a
 # slow machine, so a tighter limit would measure the machine.
 SECONDS = 10
-TEXTS = [*texts_of(SHIPPED), *STUDIES.values()]
+TEXTS = [*MSA_TEXTS.values(), *STUDIES.values()]
 
 
 def outcome(path: Path) -> str:

@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from spaces.errors import StudyError
 from spaces.plan.arms_on_data import Versions
 from spaces.plan.plan import plan_study
-from spaces.study_file.load import SHIPPED, Study, load_study
+from spaces.study_file.load import Study, load_study
 from spaces.study_file.writing import write_study
+from tests.cases.studies.shipped import MSA_TEXTS
 from tests.cases.studies.study_cases import STUDIES
 
 TEXTS = {
     **STUDIES,
-    **{path.stem: path.read_text(encoding="utf-8") for path in sorted(SHIPPED.glob("*.yaml"))},
+    **MSA_TEXTS,
 }
 
 
