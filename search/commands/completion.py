@@ -31,11 +31,17 @@ def complete_field(
     context: click.Context, parameter: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
     """Offer what `triptych explain` knows: fields, groups of them, designs, domains, samplers."""
+    from spaces.errors import StudyError
     from spaces.fields.paths import fields_of
     from spaces.find_core import DEFAULT, find_core
     from spaces.help.topics import topic_names
+    from spaces.study_file.load import find_study, load_study
 
-    core = find_core(DEFAULT)
+    study = context.params.get("study")
+    try:
+        core = load_study(find_study(study)).core if study else find_core(DEFAULT)
+    except StudyError:  # nothing is printed while a line is typed
+        return []
     paths = list(fields_of(core.config_class))
     groups = {path.rsplit(".", depth)[0] for path in paths for depth in (1, 2)}
     return _beginning_with(incomplete, sorted({*paths, *groups, *topic_names(core)}))

@@ -76,7 +76,9 @@ json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON; text goes to stderr."
 )
 
-modules_option = click.option("--study", help="Study file whose own modules have fields too.")
+modules_option = click.option(
+    "--study", help="Study file whose core, or own modules, have the fields."
+)
 
 run_server_option = click.option(
     "--tracking-uri", help="MLflow server. Default: the one the run used."

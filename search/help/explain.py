@@ -169,7 +169,7 @@ def packing_lines(plan: Plan, device: str = "cpu") -> list[str]:
 
 def _show_group(console: Console, group: str, paths: Sequence[str], core: Core) -> None:
     """Print a group of fields as a table, without the beginning that their paths share."""
-    title = Text(f"\n{group}: field, default, meaning", "bold")
+    title = Text(f"\n{group or core.name}: field, default, meaning", "bold")
     table = Table(box=None, pad_edge=False, show_header=False, title=title, title_justify="left")
     table.add_column(no_wrap=True)
     table.add_column()

@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 
 from search.atomic_files import write_text_atomically
+from search.help.function_study import function_study
+from spaces.core import Core
 from spaces.errors import StudyError
 from spaces.find_core import DEFAULT, find_core
 from spaces.help.schema import WRITTEN_BY, study_schema
@@ -15,8 +17,13 @@ SCHEMA = "study.schema.json"
 MODELINE = "# yaml-language-server: $schema="
 
 
-def write_starter(file: Path) -> str:
+def write_starter(file: Path, core: str = "", data: Path | None = None) -> str:
     """Write the starter study to a new file, and the schema that an editor needs beside it.
+
+    Args:
+        file: File to write.
+        core: Python file or installed module whose fields the study has; empty = the planted data.
+        data: File or folder for the `load` of that core; None = it needs none.
 
     Returns:
         A line to print about the schema.
@@ -24,8 +31,12 @@ def write_starter(file: Path) -> str:
     Raises:
         StudyError: The file is there already, or its folder is not.
     """
-    text = (SHIPPED / f"{STARTER}.yaml").read_text(encoding="utf-8")
-    text = text.replace(f"study: {STARTER}", f"study: {file.stem}")
+    if core:
+        own = Path(core).stem if file.stem == "study" else file.stem
+        text, found = function_study(own, core, file, data)
+    else:
+        text, found = (SHIPPED / f"{STARTER}.yaml").read_text(encoding="utf-8"), find_core(DEFAULT)
+        text = text.replace(f"study: {STARTER}", f"study: {file.stem}")
     try:
         # `x` fails where the file exists: nothing of the user's is ever overwritten.
         with file.open("x", encoding="utf-8") as new:
@@ -37,7 +48,7 @@ def write_starter(file: Path) -> str:
     schema = file.parent / SCHEMA
     if schema.exists() and not is_ours(schema):
         return f"{schema} is not from here and stays as it is; triptych schema FILE writes another"
-    _write_schema_file(schema, schema_text())
+    _write_schema_file(schema, _schema_of(found))
     return f"{schema} written, for completion and checks in an editor"
 
 
@@ -72,6 +83,10 @@ def schema_text(study: str | None = None) -> str:
         StudyError: The study is wrong.
     """
     core = load_study(find_study(study)).core if study else find_core(DEFAULT)
+    return _schema_of(core)
+
+
+def _schema_of(core: Core) -> str:
     return json.dumps(study_schema(core), ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
