@@ -4,7 +4,6 @@ import copy
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
@@ -65,11 +64,6 @@ def damaged(draw: Draw, texts: Sequence[str]) -> Damaged:
     for _ in range(draw(st.sampled_from([0, 0, 0, 1] if changes else [1, 1, 2]))):
         text = draw(st.sampled_from(OF_TEXTS))(draw, text or " ")
     return Damaged(text)
-
-
-def texts_of(folder: Path) -> list[str]:
-    """The study files of a folder."""
-    return [path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.yaml"))]
 
 
 _TREES: dict[str, Any] = {}

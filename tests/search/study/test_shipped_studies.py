@@ -10,8 +10,9 @@ from msa_core.data.load import load_dataset
 from search.results.folder import ledger_results
 from spaces.plan.arms_on_data import Versions
 from spaces.plan.plan import Plan, plan_study
-from spaces.study_file.load import SHIPPED, find_study, load_study
+from spaces.study_file.load import find_study, load_study
 from tests.cases.studies.in_process import report_of, run_here
+from tests.cases.studies.shipped import MSA_TEXTS
 
 SMALL = (
     "budget.candidates=2", "budget.tune_seeds=1", "budget.confirm_seeds=2",
@@ -33,8 +34,7 @@ def plan_on(name: str, dataset: Dataset) -> Plan:
 # Of dozens of arms, with every module.
 LARGE = {"papers", "fusion-pairs"}
 STUDIES = [
-    pytest.param(name, marks=pytest.mark.slow) if name in LARGE else name
-    for name in sorted(path.stem for path in SHIPPED.glob("*.yaml"))
+    pytest.param(name, marks=pytest.mark.slow) if name in LARGE else name for name in MSA_TEXTS
 ]
 
 

@@ -1,0 +1,1 @@
+"""The shipped studies, and the training functions that they name."""
