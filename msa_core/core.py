@@ -197,6 +197,7 @@ class MsaCore:
         resume: Mapping[int, bytes],
         identity: str,
         tested: bool,
+        compared: str,
     ) -> "PackTraining":
         """Begin the training of some members, see `PackTraining`."""
         from msa_core.training.pack_training import PackTraining

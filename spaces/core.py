@@ -343,6 +343,7 @@ class Core(Protocol):
         resume: Mapping[int, bytes],
         identity: str,
         tested: bool,
+        compared: str,
     ) -> Training:
         """Begin the training of some members.
 
@@ -355,6 +356,7 @@ class Core(Protocol):
             resume: Position -> checkpoint; one of another identity is not used.
             identity: Text of what decides the numbers beside configuration and seed.
             tested: Whether the members will be evaluated on test.
+            compared: Metric by which members are compared after an epoch; empty = they are not.
         """
 
     def evaluate(self, outcome: Any, test: Any, *, device: str) -> Evaluation:

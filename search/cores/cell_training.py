@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from search.cores.checkpoint_folder import Checkpoint, CheckpointFolder, Report, read_checkpoint
 from search.cores.code_host import CellProcess, describe_end
 from spaces.failures import FailureKind, last_lines
+from spaces.fields.declaration import ConfigError
 
 SNAPSHOT_SECONDS = 5.0  # of training between two packed checkpoints
 STOP_SECONDS = 10.0  # that a training has to end after run.Stop
@@ -74,7 +75,11 @@ class CellTraining:
         """
         if self.ended is not None:
             return True
-        self._go_on()
+        try:
+            self._go_on()
+        except ConfigError as error:  # the data are not there, or the code's process has ended
+            self._fail(FailureKind.EXCEPTION, str(error), kill=True)
+            return True
         assert self._process is not None
         while True:
             now = time.monotonic()
@@ -86,7 +91,8 @@ class CellTraining:
                 )
             except TimeoutError:
                 if time.monotonic() >= hung_at:
-                    self._fail(FailureKind.TIMEOUT, f"no report for {limit:g} seconds", kill=True)
+                    reason = f"no report for {limit:g} seconds; report more often, or allow more"
+                    self._fail(FailureKind.TIMEOUT, f"{reason} with --epoch-minutes", kill=True)
                     return True
                 return False
             except EOFError:

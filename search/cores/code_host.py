@@ -280,6 +280,7 @@ class CodeHost:
         try:
             return receive_message(self._connection)
         except (EOFError, OSError):
+            release_host(self.place)  # the next use starts another
             code = self._process.wait(LAST_SECONDS)
             last = self.output.text(1.0).rstrip().rpartition("\n")[2]
             raise ConfigError(

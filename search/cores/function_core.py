@@ -97,7 +97,7 @@ class FunctionCore:
             raise ConfigError(f"{plugins[0].name}: '{self.name}' takes no plugins")
         core = replace(self, plugins=tuple(plugins))
         if core.plugins or not is_code_file(self.name):
-            describe_code(core._place)
+            _check_names(core._place.file, describe_code(core._place))
         return core
 
     def used_plugins(self, config: Any, searched: Searched) -> tuple[SourceFile, ...]:
@@ -290,6 +290,7 @@ class FunctionCore:
         resume: Mapping[int, bytes],
         identity: str,
         tested: bool,
+        compared: str,
     ) -> FunctionTraining:
         """Begin the training of some members, each in a process of its own."""
         host = host_of(self._place)
@@ -313,6 +314,7 @@ class FunctionCore:
             task=self.tasks[prepared.scheme],
             labels=prepared.valid_labels,
             like_test=prepared.like_test if tested else None,
+            compared=compared,
         )
         return FunctionTraining(cells, scoring, epoch_limit)
 
@@ -339,6 +341,19 @@ class FunctionCore:
 def function_core(name: str) -> FunctionCore:
     """Return the core of a file, whose text `with_plugins` gives it, or of an installed module."""
     return FunctionCore(name=name)
+
+
+def _check_names(file: str, described: CodeDescription) -> None:
+    """Check that no metric of the code has the name of one that the platform computes."""
+    if "predict" not in described.functions:
+        return
+    known = {name for metrics in TASK_METRICS.values() for name in metrics}
+    for name in described.metrics:
+        if name in known:
+            raise ConfigError(
+                f"{file}: '{name}' is computed from what predict returns already; give the metric "
+                "of the file another name"
+            )
 
 
 def _installed_package(name: str) -> tuple[dict[str, Path], list[str]]:

@@ -113,6 +113,14 @@ class FunctionTraining:
         if cell.ended is not None or not cell.reports:
             return
         step, metrics = cell.reports[-1]
+        needed = self._scoring.compared
+        if needed and needed not in metrics:
+            cell.fail(
+                FailureKind.EXCEPTION,
+                f"budget.scheduler compares by '{needed}', but step {step} reports "
+                f"{', '.join(metrics)}; report it, or tune by one of these",
+            )
+            return
         wrong = [name for name, value in metrics.items() if not math.isfinite(value)]
         if wrong and (len(wrong) == len(metrics) or set(wrong) & set(self._scoring.task)):
             cell.fail(

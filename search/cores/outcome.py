@@ -51,12 +51,14 @@ class Scoring:
         labels: Labels of the validation split; None where the code evaluates itself.
         like_test: Shape and number of classes of the test labels; None where the members are not
             tested.
+        compared: Metric that every report needs, since members are compared by it; empty = none.
     """
 
     scheme: str
     task: Task
     labels: NDArray[Any] | None
     like_test: NDArray[Any] | None
+    compared: str = ""
 
 
 def outcome_of(cell: CellTraining, scoring: Scoring) -> FunctionOutcome:

@@ -123,6 +123,7 @@ def _trained_seconds(core: Core, config: Any, worker: Worker) -> float:
         resume={},
         identity="",
         tested=False,
+        compared="",
     )
     started = time.perf_counter()
     training.train_for(FIRST_EPOCHS_SECONDS)

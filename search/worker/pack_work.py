@@ -63,6 +63,7 @@ class PackWork:
             epoch_limit=worker.epoch_seconds,
             identity=worker.identity_of(pack.arm_key),
             tested=pack.phase == Phase.CONFIRM,
+            compared="" if pack.scheduler == "none" else pack.metric,
             resume={
                 place: found[cell.key] for place, cell in enumerate(pack.cells) if cell.key in found
             },

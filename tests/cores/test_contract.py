@@ -102,6 +102,7 @@ def train(core: Core, data: Data, members: list[Member], **how: Any) -> Any:
         "resume": {},
         "identity": "test",
         "tested": True,
+        "compared": "",
     }
     training = core.train(members, prepared, **{**options, **how})
     training.train_for(math.inf)
@@ -231,7 +232,7 @@ def test_a_stopped_member_is_pruned_and_the_others_go_on(
     prepared, _ = core.prepare(data, [config])
     training = core.train(
         [Member(config, 0), Member(config, 1)], prepared, device="cpu", size=None,
-        epoch_limit=None, resume={}, identity="test", tested=False,
+        epoch_limit=None, resume={}, identity="test", tested=False, compared="",
     )  # fmt: skip
     epoch, seen = training.advance_epoch()
     assert (epoch, set(seen)) == (1, {0, 1})
@@ -247,7 +248,8 @@ def test_a_stopped_member_is_pruned_and_the_others_go_on(
 def test_a_checkpoint_changes_no_number(core: Core, config: Any, data: Data) -> None:
     prepared, _ = core.prepare(data, [config])
     how: dict[str, Any] = {
-        "device": "cpu", "size": None, "epoch_limit": None, "identity": "test", "tested": False
+        "device": "cpu", "size": None, "epoch_limit": None, "identity": "test", "tested": False,
+        "compared": "",
     }  # fmt: skip
     training = core.train([Member(config, 1)], prepared, resume={}, **how)
     training.advance_epoch()

@@ -67,6 +67,7 @@ def begin(members, prepared):
         resume={},
         identity="",
         tested=False,
+        compared="",
     )
 
 

@@ -16,6 +16,7 @@ from search.cores.child.user_errors import CodeMistake
 FORMS = (
     "write def train(config: Config, run) with a dataclass Config, or def train(width=64, *, run)"
 )
+RESERVED = ("search",)  # key of a row of a table that is no field
 RUN = "run"  # name of the parameter that gets the run object
 CONFIG = "Config"  # class that an annotation may leave out
 
@@ -201,6 +202,8 @@ def _read_fields(
     found: dict[str, Leaf | Section] = {}
     for name, one in raw.items():
         own = words.get(name, Words())
+        if not path and name in RESERVED:
+            raise CodeMistake(f"a field can't be called '{name}'; rename it", own.line)
         inside = _nested_class(one)
         if inside is not None:
             found[name] = _section_of(inside, f"{path}{name}.", above)

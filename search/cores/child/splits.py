@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from search.cores.child.user_errors import CodeMistake
 
 NAMES = ("train", "valid", "test")
+SPARSE = ("data", "indices", "indptr")  # parts of a sparse matrix in rows or columns
 ALLOWED = (
     "load must return {'train': (inputs, labels), 'valid': ..., 'test': ...}, each with groups as "
     "a third part if there are any"
@@ -117,8 +118,9 @@ def _length_of(inputs: Any) -> int:
         return lengths.pop() if len(lengths) == 1 else 0
     try:
         return len(inputs)
-    except TypeError:
-        return 0
+    except TypeError:  # a sparse matrix has a shape alone
+        shape = getattr(inputs, "shape", None)
+        return int(shape[0]) if shape else 0
 
 
 def as_array(values: Any, what: str) -> NDArray[Any]:
@@ -183,11 +185,15 @@ def _add_value(digest: Any, value: Any, depth: int = 0) -> None:
         digest.update(np.ascontiguousarray(value))
     elif isinstance(value, bool | int | float | complex | str | bytes | None):
         digest.update(repr(value).encode("utf-8", "surrogatepass"))
+    elif all(hasattr(value, part) for part in ("shape", *SPARSE)):
+        digest.update(f"{value.shape}".encode())
+        for part in SPARSE:
+            _add_value(digest, getattr(value, part), depth + 1)
     elif depth < 4 and (parts := _parts_of(value)) is not None:
         for part in parts:
             _add_value(digest, part, depth + 1)
-    elif hasattr(value, "__len__"):
-        digest.update(str(len(value)).encode())
+    else:
+        digest.update(str(_length_of(value)).encode())
 
 
 def _parts_of(value: Any) -> Iterable[Any] | None:

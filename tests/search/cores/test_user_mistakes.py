@@ -12,6 +12,7 @@ import pytest
 
 from spaces.core import DataError, Member, SourceFile, Status
 from spaces.errors import StudyError
+from spaces.fields.declaration import ConfigError
 from spaces.fields.paths import default_of
 from spaces.study_file.load import load_study
 from tests.cases.function_code import core_of, write_code
@@ -193,7 +194,7 @@ def outcome_of(text: str, **how: Any) -> Any:
     data = core.open(core.parse_source(None, Path(), "binary"))
     config: Any = default_of(core.config_class)
     prepared, _ = core.prepare(data, [config])
-    options: dict[str, Any] = {"epoch_limit": None, "tested": False, **how}
+    options: dict[str, Any] = {"epoch_limit": None, "tested": False, "compared": "", **how}
     training = core.train(
         [Member(config, 1)], prepared, device="cpu", size=None, resume={}, identity="", **options
     )
@@ -234,7 +235,7 @@ def test_a_report_after_stop_is_refused() -> None:
     config: Any = default_of(core.config_class)
     training = core.train(
         [Member(config, 1)], core.prepare(data, [config])[0], device="cpu", size=None,
-        epoch_limit=None, resume={}, identity="", tested=False,
+        epoch_limit=None, resume={}, identity="", tested=False, compared="",
     )  # fmt: skip
     training.advance_epoch()
     training.stop_members([0])
@@ -276,7 +277,7 @@ def test_processes_and_threads_that_are_left_end_with_the_cell(tmp_path: Path) -
 def test_a_silent_training_ends_at_the_limit() -> None:
     outcome = outcome_of(train_text("import time; time.sleep(1000)"), epoch_limit=0.5)
     assert (outcome.status, outcome.kind) == (Status.FAILED, "timeout")
-    assert outcome.reason == "no report for 0.5 seconds"
+    assert outcome.reason.startswith("no report for 0.5 seconds; report more often")
 
 
 def test_a_changed_configuration_is_a_failed_cell() -> None:
@@ -298,6 +299,7 @@ def test_a_cell_does_not_see_what_another_one_has_left() -> None:
     training = core.train(
         [Member(config, seed) for seed in range(3)], core.prepare(data, [config])[0],
         device="cpu", size=None, epoch_limit=None, resume={}, identity="", tested=False,
+        compared="",
     )  # fmt: skip
     training.train_for(math.inf)
     assert [training.result(place).epochs for place in range(3)] == [1, 1, 1]
@@ -327,3 +329,57 @@ def test_a_killed_worker_leaves_neither_processes_nor_files(tmp_path: Path) -> N
     process.kill()
     process.wait()
     wait_for(lambda: not list(tmp_path.glob("triptych-*")), 10, "an empty folder")
+
+
+def test_a_scheduler_needs_its_metric_in_every_report() -> None:
+    outcome = outcome_of(train_text("run.report(1, loss=0.5); return 1"), compared="accuracy")
+    assert outcome.status == Status.FAILED
+    assert outcome.reason == (
+        "budget.scheduler compares by 'accuracy', but step 1 reports loss; report it, or tune by "
+        "one of these"
+    )
+    good = outcome_of(train_text("run.report(1, accuracy=0.5); return 1"), compared="accuracy")
+    assert good.status == Status.COMPLETE
+
+
+def test_a_metric_of_the_file_has_a_name_of_its_own() -> None:
+    text = train_text("return 1", "higher_is_better = True\ndef accuracy(p, y): ...\n")
+    with pytest.raises(ConfigError, match="'accuracy' is computed from what predict returns"):
+        core_of([SourceFile("train.py", text + "metric = accuracy\n")])
+    core = core_of([SourceFile("train.py", text.replace("accuracy", "gain") + "metric = gain\n")])
+    assert "gain" in core.tasks["binary"]
+
+
+def test_a_worker_without_the_data_fails_its_cells_with_the_reason(tmp_path: Path) -> None:
+    path = tmp_path / "rows"
+    path.write_text("10", encoding="utf-8")
+    text = train_text("return 1").replace(
+        "= np.arange(20.0)", "= float(open(path).read()) * np.arange(20.0)"
+    )
+    core = core_of([SourceFile("train.py", text)])
+    data = core.open(core.parse_source(str(path), Path(), "binary"))
+    path.write_text("20", encoding="utf-8")
+    config: Any = default_of(core.config_class)
+    training = core.train(
+        [Member(config, 1)], core.prepare(data, [config])[0], device="cpu", size=None,
+        epoch_limit=None, resume={}, identity="", tested=False, compared="",
+    )  # fmt: skip
+    training.train_for(math.inf)
+    assert "load returned other data in this process" in training.result(0).reason
+
+
+def test_a_sparse_matrix_is_an_input(tmp_path: Path) -> None:
+    text = train_text("return 1").replace(
+        "inputs = np.arange", "import scipy.sparse\n    inputs = np.arange"
+    )
+    text = text.replace(
+        "(inputs, np.arange(10) % 2)", "(scipy.sparse.csr_array(inputs), np.arange(10) % 2)"
+    )
+    text = text.replace("inputs[:, 0]", "inputs.toarray()[:, 0]")
+    prints = []
+    for one in (text, text.replace("np.arange(20.0)", "np.arange(1.0, 21.0)")):
+        core = core_of([SourceFile("train.py", one)])
+        data = core.open(core.parse_source(None, Path(), "binary"))
+        assert data.counts == {"train": 10, "valid": 10, "test": 10}
+        prints.append(data.fingerprint)
+    assert len(set(prints)) == 2
