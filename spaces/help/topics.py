@@ -27,7 +27,8 @@ STUDY_EXAMPLES = {
     "study": "study: alignment",
     "question": "question: Does aligning text and audio help?",
     "data": "data: {file: mosi.pkl, labels: mosi}",
-    "core": "core: msa",
+    "core": "core: train.py",
+    "task": "task: multiclass",
     "plugins": "plugins: [my_fusion.py]",
     "base": "base: {model.fusion.kind: concat, train.epochs: 40}",
     "components": "components:\n"

@@ -58,7 +58,8 @@ data = CORE.open(CORE.parse_source({"planted": {"train": 48, "valid": 24, "test"
 prepared, test = CORE.prepare(data, [config])
 def train(*seeds):
     training = CORE.train([Member(config, seed) for seed in seeds], prepared, device="cpu",
-                          size=None, epoch_limit=None, resume={}, identity="")
+                          size=None, epoch_limit=None, resume={}, identity="",
+                          tested=False, compared="")
     training.train_for(math.inf)
     return training
 alone, beside = train(1).result(0), train(0, 1, 2).result(1)
