@@ -217,10 +217,8 @@ def task_of_labels(labels: NDArray[Any]) -> str:
 
 
 def _read(core: str) -> Core:
-    if is_code_file(core):
-        return read_core("--core", Path(core))
     try:
-        return find_core(core).with_plugins(())
+        return read_core(Path(core)) if is_code_file(core) else find_core(core).with_plugins(())
     except ConfigError as error:
         raise StudyError(f"--core: {error}") from None
 

@@ -31,34 +31,28 @@ def find_study_core(root: Node, folder: Path) -> Core:
             f"plugins: extend the core that ships; what '{node.value}' imports from its own "
             "folder is part of it already, so remove them",
         )
-    return read_core(node.where, folder / node.value)
+    return check_at(node.where, "core", read_core, folder / node.value)
 
 
-def read_core(where: str, path: Path) -> Core:
+def read_core(path: Path) -> Core:
     """Return the core of a Python file.
 
-    Args:
-        where: Place that names it, for messages.
-        path: The file.
-
     Raises:
-        StudyError: It can't be used.
+        ConfigError: It can't be used.
     """
-    core = check_at(where, "core", find_core, path.name)
-    return check_at(where, "core", core.with_plugins, _read_code(where, path))
+    return find_core(path.name).with_plugins(_read_code(path.absolute()))
 
 
-def _read_code(where: str, path: Path) -> list[SourceFile]:
+def _read_code(path: Path) -> list[SourceFile]:
     """Read a file, and the modules beside it that it can import; the file first."""
-    path = path.absolute()
-    text = _read_file(where, "core", path).text  # one clear message if it is not there
+    text = _read_file(path).text  # one clear message if it is not there
     tree = CodeTree(modules_beside(path))
     try:
         compile(text, path.name, "exec")
         names = set(tree.version([path.stem]).files)
     except SyntaxError as error:
         place = f"{Path(error.filename or path.name).name}:{error.lineno}"
-        raise error_at(where, f"core: {place}: SyntaxError: {error.msg}") from None
+        raise ConfigError(f"{place}: SyntaxError: {error.msg}") from None
     # A package without code of its own is one all the same.
     packages = {parent for name in names for parent in Path(name).parents if parent.parts}
     names |= {
@@ -67,7 +61,7 @@ def _read_code(where: str, path: Path) -> list[SourceFile]:
         if (path.parent / package / "__init__.py").is_file()
     }
     others = sorted(names - {path.name})
-    return [_read_file(where, "core", path.parent / name, name) for name in (path.name, *others)]
+    return [_read_file(path.parent / name, name) for name in (path.name, *others)]
 
 
 def _with_plugins(core: Core, root: Node, folder: Path) -> Core:
@@ -83,20 +77,20 @@ def _with_plugins(core: Core, root: Node, folder: Path) -> Core:
                 entry.where,
                 f"plugins: needs the path of a Python file, but got {entry.plain_value()!r}",
             )
-        plugins.append(_read_file(str(entry.where), "plugins", folder / entry.value))
+        plugins.append(check_at(entry.where, "plugins", _read_file, folder / entry.value))
     try:
         return core.with_plugins(plugins)
     except ConfigError as error:
         raise error_at(_naming_line(node, str(error)), f"plugins: {error}") from None
 
 
-def _read_file(where: str, part: str, path: Path, name: str = "") -> SourceFile:
-    """Read a file that stands in a part of a study; its name is that in its own folder."""
+def _read_file(path: Path, name: str = "") -> SourceFile:
+    """Read a file of the user's; its name is that in its own folder."""
     name = name or path.name
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:  # ValueError: no text, or no path
-        raise error_at(where, f"{part}: {path}: cannot be read: {error}") from None
+        raise ConfigError(f"{path}: cannot be read: {error}") from None
     folder = path.absolute()
     for _ in Path(name).parts:
         folder = folder.parent

@@ -39,6 +39,8 @@ def import_user_module(folder: Path | None, name: str) -> ModuleType:
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             raise
+        if folder is None and isinstance(error, ModuleNotFoundError) and error.name == name:
+            raise CodeMistake("its package is installed, but has no such module") from None
         raise CodeMistake(_import_message(error, folder)) from error
 
 

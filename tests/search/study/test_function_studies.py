@@ -108,14 +108,14 @@ def test_the_task_is_guessed_from_labels(labels: list[float], task: str) -> None
 @pytest.mark.parametrize(
     ("core", "why"),
     [
-        ("no_such.py", "no_such.py: cannot be read"),
+        ("no_such.py", ".*/no_such.py: cannot be read"),
         ("no_such_package.training", "'no_such_package.training' is no core"),
-        ("json.decoder", "there is no function 'train'"),
-        ("json.no_such", "has no such module|No module named"),
+        ("json.decoder", "json.decoder: there is no function 'train'"),
+        ("json.no_such", "json.no_such: its package is installed, but has no such module"),
     ],
 )
 def test_what_is_no_core_is_refused_by_init(core: str, why: str, tmp_path: Path) -> None:
-    with pytest.raises(StudyError, match=f"--core: .*({why})"):
+    with pytest.raises(StudyError, match=f"^--core: ({why})"):
         function_study("x", core, tmp_path / "x.yaml", None)
 
 
